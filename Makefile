@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+# Perilune: `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+MAKEFLAGS += --no-print-directory
+# V=1 shows whole commands.
+V ?= 0
+ifeq ($(V),0)
+show = @printf '  %-6s %s\n' '$(1)' '$(2)';
+endif
+
+VERSION := 0.1.0
+SOVERSION := 0
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
+CONFORMANCE_DATA ?= ../shared/conformance
+export CONFORMANCE_DATA
+# release | debug | asan | tsan | fuzz: each has its own directory, so that they never mix.
+VARIANT ?= release
+ifeq ($(VARIANT),release)
+B := build
+else
+B := build/$(VARIANT)
+endif
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+AR := gcc-ar
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings -Wundef \
+        -Wno-unused-parameter -Werror
+HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection
+CFLAGS_release := -O2 -g -flto=auto -ffat-lto-objects $(HARDEN)
+CFLAGS_debug := -O0 -g3
+CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+LDFLAGS_release := -flto=auto -O2 -Wl,-z,relro,-z,now -pie
+LDFLAGS_asan := -fsanitize=address,undefined
+LDFLAGS_tsan := -fsanitize=thread
+LDFLAGS_fuzz := -fsanitize=address,undefined
+ifeq ($(VARIANT),fuzz)
+CC := clang
+AR := llvm-ar-14
+endif
+
+LUA_CFLAGS := $(shell pkg-config --cflags lua5.4 2>/dev/null)
+CPPFLAGS_all = -std=gnu17 -D_GNU_SOURCE -DPL_VERSION='"$(VERSION)"' -DH2O_USE_EPOLL=1 -Icore -Icore/include -I. $(LUA_CFLAGS)
+CFLAGS_all = $(CPPFLAGS_all) $(CFLAGS_$(VARIANT)) $(WARN) -fPIC -fvisibility=hidden -MMD -MP $(CFLAGS)
+LDFLAGS_all = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
+LIBS := -lh2o-evloop -lssl -lcrypto -llua5.4 -lcjson -lsqlite3 -lz -lbrotlienc -lpthread -lm -ldl
+
+LIB_SRC := $(filter-out core/cli/%,$(shell find core bindings/lua -name '*.c' 2>/dev/null | sort))
+CLI_SRC := $(sort $(wildcard core/cli/*.c))
+LUA_SRC := $(shell find lua/perilune -name '*.lua' 2>/dev/null | sort)
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/lua_library.o
+CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
+
+TEST_SRC := $(shell find tests/unit -name 'test_*.c' 2>/dev/null | sort)
+# Shared by several unit tests: every other C file there.
+TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(shell find tests/unit -name '*.c' 2>/dev/null | sort))
+TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
+TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(B)/obj/%.o)
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
+
+.PHONY: help build deps run test unit asan tsan integration conformance bench fuzz lint format install clean \
+        unit-bin fuzz-bin asan-bin tsan-bin python npm FORCE
+FORCE:
+
+help: ## list the targets
+	@printf 'make TARGET [VARIANT=release|debug|asan|tsan|fuzz] [PREFIX=%s] [FUZZ_SECONDS=%s]\n\n' '$(PREFIX)' '$(FUZZ_SECONDS)'
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
+
+# ---------------------------------------------------------------- build
+# Rewritten only when their contents change: other flags rebuild all, another list of objects rebuilds the archive.
+define keep-if-same
+@mkdir -p $(@D); cmp -s - $@ <<<'$(subst ','\'',$(1))' || cat >$@ <<<'$(subst ','\'',$(1))'
+endef
+$(B)/flags: FORCE
+	$(call keep-if-same,$(CC) $(CFLAGS_all))
+$(B)/objects: FORCE
+	$(call keep-if-same,$(LIB_OBJ))
+$(B)/lua-files: FORCE
+	$(call keep-if-same,$(LUA_SRC))
+
+$(B)/gen/lua_library.c: $(B)/lua-files scripts/embed-lua $(LUA_SRC)
+	@mkdir -p $(@D)
+	$(call show,EMBED,$@)scripts/embed-lua lua $(LUA_SRC) >$@
+
+$(B)/obj/gen/%.o: $(B)/gen/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call show,CC,$<)$(CC) $(CFLAGS_all) -c $< -o $@
+
+$(B)/obj/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call show,CC,$<)$(CC) $(CFLAGS_all) -c $< -o $@
+
+$(B)/libperilune.a: $(LIB_OBJ) $(B)/objects
+	@rm -f $@
+	$(call show,AR,$@)$(AR) rcs $@ $(LIB_OBJ)
+
+$(B)/libperilune.so.$(VERSION): $(B)/libperilune.a
+	$(call show,LINK,$@)$(CC) -shared $(filter-out -pie,$(LDFLAGS_all)) -Wl,-soname,libperilune.so.$(SOVERSION) -Wl,--no-undefined -o $@ $(LIB_OBJ) $(LIBS)
+
+$(B)/perilune: $(CLI_OBJ) $(B)/libperilune.a
+	$(call show,LINK,$@)$(CC) $(LDFLAGS_all) -o $@ $(CLI_OBJ) $(B)/libperilune.a $(LIBS)
+
+build: $(B)/perilune ## the perilune command and libperilune.a, in build/ (build/VARIANT/ for other variants)
+
+deps: ## install what building and testing need (Debian packages; root or sudo)
+	@scripts/deps
+
+run: ## install, build and serve examples/blog on http://127.0.0.1:8080/graphql
+	@scripts/deps build
+	@$(MAKE) build
+	$(B)/perilune run examples/blog
+
+# ---------------------------------------------------------------- tests
+# Tests link without link-time optimisation: the archive's objects are of both kinds.
+TEST_LDFLAGS = $(filter-out -flto=auto,$(LDFLAGS_all)) $(if $(filter release,$(VARIANT)),-fno-lto)
+$(B)/tests/unit/%: tests/unit/%.c $(TEST_HELP_OBJ) $(B)/libperilune.a $(B)/flags
+	@mkdir -p $(@D)
+	$(call show,TEST,$@)$(CC) $(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -Itests/unit -MF $@.d -MT $@ $< $(TEST_HELP_OBJ) \
+	  $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ -lcmocka $(LIBS)
+$(TEST_HELP_OBJ): CPPFLAGS_all += -Itests/unit
+
+unit-bin: $(TEST_BIN)
+
+unit: $(TEST_BIN) ## C unit tests, in the given VARIANT
+	@scripts/run-unit --name unit-$(VARIANT) $(TEST_BIN)
+
+python: build/venv/.stamp
+build/venv/.stamp: tests/requirements.txt
+	@scripts/venv build/venv tests/requirements.txt
+	@touch $@
+
+CLIENTS := tests/integration/clients
+npm: $(CLIENTS)/node_modules/.stamp
+$(CLIENTS)/node_modules/.stamp: $(CLIENTS)/package-lock.json
+	cd $(CLIENTS) && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
+
+# make integration PYTEST='-k reload -x'
+PYTEST ?=
+RUN_PYTEST = PERILUNE=$(abspath $(B)/perilune) PERILUNE_VARIANT=$(VARIANT) build/venv/bin/python -m pytest -c tests/pytest.ini $(PYTEST)
+
+integration: build python npm ## tests of the running server
+	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) tests/integration
+
+conformance: build python ## the conformance suites (CONFORMANCE_DATA names their folder)
+	@if [ -d '$(CONFORMANCE_DATA)' ]; then \
+	  PERILUNE_RESULTS=conformance-$(VARIANT) $(RUN_PYTEST) tests/conformance; \
+	else echo 'conformance: no data in $(CONFORMANCE_DATA) (set CONFORMANCE_DATA): nothing was run'; fi
+
+asan: ## unit tests and the core of the integration tests under AddressSanitizer and UBSan
+	@$(MAKE) VARIANT=asan unit
+	@$(MAKE) VARIANT=asan asan-bin
+asan-bin: build python
+	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) -m core tests/integration
+
+tsan: ## unit tests and reloads with two workers under ThreadSanitizer
+	@$(MAKE) VARIANT=tsan unit
+	@$(MAKE) VARIANT=tsan tsan-bin
+tsan-bin: build python
+	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) -m tsan tests/integration
+
+test: ## everything above: unit tests, a core of all under ASan, integration, conformance
+	@scripts/deps build test
+	@scripts/test
+
+# ---------------------------------------------------------------- fuzzing, benchmarks, style
+$(B)/tests/fuzz/%: tests/fuzz/%.c $(B)/libperilune.a $(B)/flags
+	@mkdir -p $(@D)
+	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -MT $@ -fsanitize=fuzzer $< $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
+fuzz-bin: $(FUZZ_BIN)
+fuzz: ## build the fuzz targets with clang and run each for FUZZ_SECONDS
+	@scripts/deps build fuzz
+	@$(MAKE) VARIANT=fuzz fuzz-bin
+	@scripts/run-fuzz $(FUZZ_SECONDS) $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/tests/fuzz/%)
+
+$(B)/tests/bench/%: tests/bench/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -MT $@ $< $(LDFLAGS_all) -o $@ $(LIBS)
+bench: ## requests per second beside a bare libh2o handler, in one run
+	@scripts/deps build bench
+	@$(MAKE) build $(B)/tests/bench/bare_h2o
+	@scripts/bench
+
+lint: ## include rules, formatting, static checks, licence lines
+	@scripts/deps build test lint
+	@scripts/lint
+
+format: ## reformat the C and Python files
+	@scripts/deps lint
+	@scripts/lint --fix
+
+# ---------------------------------------------------------------- install, clean
+D = $(DESTDIR)$(PREFIX)
+install: build $(B)/libperilune.so.$(VERSION) ## PREFIX=/usr/local, DESTDIR= for packaging
+	install -d $(D)/bin $(D)/lib/pkgconfig $(D)/include $(D)/share/perilune/lua
+	install -m 755 $(B)/perilune $(D)/bin/perilune
+	install -m 644 $(B)/libperilune.a $(D)/lib/libperilune.a
+	install -m 755 $(B)/libperilune.so.$(VERSION) $(D)/lib/libperilune.so.$(VERSION)
+	ln -sf libperilune.so.$(VERSION) $(D)/lib/libperilune.so.$(SOVERSION)
+	ln -sf libperilune.so.$(SOVERSION) $(D)/lib/libperilune.so
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@LIBS@|$(LIBS)|' scripts/perilune.pc.in >$(D)/lib/pkgconfig/perilune.pc
+	cd core/include && find . -name '*.h' -exec install -D -m 644 {} $(D)/include/{} \;
+	cd lua && find perilune -name '*.lua' -exec install -D -m 644 {} $(D)/share/perilune/lua/{} \;
+
+clean: ## remove build/
+	rm -rf build $(CLIENTS)/node_modules
+
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_HELP_OBJ:.o=.d) $(TEST_BIN:%=%.d) $(FUZZ_BIN:%=%.d)

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/alloc.h"
+#include "bindings/lua/internal.h"
+
+/* A call's coroutine is taken from the pool, runs the function, and goes back when it has ended, with an empty stack. While it
+ * waits it is in the state's list of waiting calls, with wait->call pointing to it. */
+
+static plua_call *call_new(plua_state *st)
+{
+    plua_call *call = lua_newuserdatauv(st->L, sizeof *call, 1); /* stack: call */
+    memset(call, 0, sizeof *call);
+    call->state = st;
+    call->co = lua_newthread(st->L); /* stack: call co */
+    lua_setiuservalue(st->L, -2, 1); /* stack: call */
+    call->self = luaL_ref(st->L, LUA_REGISTRYINDEX);
+    return call;
+}
+
+static plua_call *call_take(plua_state *st)
+{
+    plua_call *call = st->pool;
+    if (call)
+        st->pool = call->next;
+    else
+        call = call_new(st);
+    call->call.done = NULL;
+    call->call.data = NULL;
+    call->work = NULL;
+    call->wait = NULL;
+    call->instructions = 0;
+    call->interrupted = PL_OK;
+    call->closing = false;
+    return call;
+}
+
+static void call_release(plua_call *call)
+{
+    lua_settop(call->co, 0);
+    call->work = NULL;
+    call->next = call->state->pool;
+    call->state->pool = call;
+}
+
+static void waiting_add(plua_call *call)
+{
+    plua_state *st = call->state;
+    call->prev = NULL;
+    call->next = st->waiting;
+    if (st->waiting)
+        st->waiting->prev = call;
+    st->waiting = call;
+}
+
+static void waiting_remove(plua_call *call)
+{
+    if (call->prev)
+        call->prev->next = call->next;
+    else
+        call->state->waiting = call->next;
+    if (call->next)
+        call->next->prev = call->prev;
+}
+
+/* Closes the coroutine's pending to-be-closed variables, which is script code that runs; its own failure is only logged by the
+ * engine's silence: the first error is what matters. */
+static void close_coroutine(plua_call *call)
+{
+    plua_state *st = call->state;
+    plua_call *outer = st->current;
+    call->closing = true;
+    st->current = call;
+    plua_run_begin(st, call->co);
+    lua_resetthread(call->co);
+    plua_run_end(st);
+    st->current = outer;
+}
+
+/* Resumes the call's coroutine. DONE pushes the result on the value stack. */
+static pl_call_status call_run(plua_call *call, int nargs, pl_failure *failure)
+{
+    plua_state *st = call->state;
+    plua_call *outer = st->current;
+    st->current = call;
+    plua_run_begin(st, call->co);
+    int nresults = 0;
+    int status = lua_resume(call->co, st->L, nargs, &nresults);
+    plua_run_end(st);
+    st->current = outer;
+    if (status == LUA_YIELD) {
+        lua_pop(call->co, nresults);
+        waiting_add(call);
+        return PL_CALL_PENDING;
+    }
+    if (status == LUA_OK) {
+        if (nresults == 0) {
+            lua_pushnil(st->L);
+        } else {
+            lua_pop(call->co, nresults - 1);
+            lua_xmove(call->co, st->L, 1);
+        }
+        call_release(call);
+        return PL_CALL_DONE;
+    }
+    plua_describe(st, call, call->co, status, call->work->arena, failure);
+    close_coroutine(call);
+    call_release(call);
+    return PL_CALL_FAILED;
+}
+
+pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, pl_work *work, pl_call **pending,
+                                  pl_failure *failure)
+{
+    plua_state *st = plua_cast(state);
+    plua_call *call = call_take(st);
+    call->work = work;
+    lua_rawgeti(call->co, LUA_REGISTRYINDEX, function);
+    if (nargs > 0)
+        lua_xmove(st->L, call->co, nargs);
+    pl_call_status status = call_run(call, nargs, failure);
+    if (status == PL_CALL_PENDING)
+        *pending = &call->call;
+    return status;
+}
+
+void plua_call_cancel(pl_state *state, pl_call *pending)
+{
+    plua_call *call = (plua_call *)pending;
+    plua_wait *wait = call->wait;
+    waiting_remove(call);
+    call->wait = NULL;
+    if (wait) {
+        wait->call = NULL;
+        if (wait->cancelled)
+            wait->cancelled(wait);
+    }
+    close_coroutine(call);
+    call_release(call);
+}
+
+void plua_cancel_all(plua_state *st)
+{
+    while (st->waiting)
+        plua_call_cancel((pl_state *)st, &st->waiting->call);
+}
+
+/* --- protected sections --- */
+typedef struct section {
+    void (*fn)(void *data);
+    void *data;
+} section;
+
+static int run_section(lua_State *L)
+{
+    section *s = lua_touserdata(L, 1);
+    s->fn(s->data);
+    return 0;
+}
+
+bool plua_protect(pl_state *state, void (*fn)(void *data), void *data, pl_error *err)
+{
+    plua_state *st = plua_cast(state);
+    section s = {fn, data};
+    if (!lua_checkstack(st->L, 4)) {
+        pl_fail_memory(err);
+        return false;
+    }
+    lua_pushcfunction(st->L, run_section);
+    lua_pushlightuserdata(st->L, &s);
+    if (lua_pcall(st->L, 1, 0, 0) == LUA_OK)
+        return true;
+    const char *message = lua_tostring(st->L, -1);
+    pl_fail(err, PL_RESOURCE_EXHAUSTED, "%s", message ? message : "the script engine failed");
+    lua_pop(st->L, 1);
+    return false;
+}
+
+/* --- waits --- */
+void plua_wait_check(lua_State *L, const char *what)
+{
+    plua_state *st = plua_state_of(L);
+    if (!st->head.host || !st->current)
+        luaL_error(L, "%s cannot wait here: top-level code runs before there is a loop to wait on", what);
+    if (st->current->closing)
+        luaL_error(L, "%s cannot wait here: the call is being closed", what);
+    if (!lua_isyieldable(L) || st->unyieldable > 0)
+        luaL_error(L,
+                   "%s cannot wait here: a function that cannot yield is in between (a table.sort comparison, a "
+                   "string.gsub replacement, a module's top-level code)",
+                   what);
+}
+
+void plua_wait_begin(lua_State *L, const char *what, plua_wait *wait, void (*cancelled)(plua_wait *wait))
+{
+    plua_wait_check(L, what);
+    plua_state *st = plua_state_of(L);
+    wait->call = st->current;
+    wait->cancelled = cancelled;
+    st->current->wait = wait;
+}
+
+int plua_wait_yield(lua_State *L, lua_KContext ctx, lua_KFunction k)
+{
+    lua_pushlightuserdata(L, (void *)&plua_wait_mark);
+    return lua_yieldk(L, 1, ctx, k);
+}
+
+typedef struct finish {
+    plua_call *call;
+    plua_state *state;
+    pl_call copy; /* of call->call: the call itself may be in use again when done runs */
+} finish;
+
+static void finish_section(void *data)
+{
+    finish *f = data;
+    pl_failure failure = {0};
+    pl_call_status status = call_run(f->call, 0, &failure);
+    if (status != PL_CALL_PENDING)
+        f->copy.done(&f->copy, status, status == PL_CALL_DONE ? lua_gettop(f->state->L) : 0, &failure);
+}
+
+/* The call's end, or done itself, was left by a jump: done hears of it, once more if need be. */
+static void finish_failed(void *data)
+{
+    finish *f = data;
+    pl_failure failure = {.code = PL_RESOURCE_EXHAUSTED, .message = PL_STR("out of memory")};
+    f->copy.done(&f->copy, PL_CALL_FAILED, 0, &failure);
+}
+
+void plua_wait_finish(plua_wait *wait)
+{
+    plua_call *call = wait->call;
+    if (!call)
+        return;
+    plua_state *st = call->state;
+    wait->call = NULL;
+    call->wait = NULL;
+    waiting_remove(call);
+    finish f = {.call = call, .state = st, .copy = call->call};
+    pl_error err = {0};
+    if (plua_protect((pl_state *)st, finish_section, &f, &err))
+        return;
+    pl_log(st->config.log, PL_ERROR, "a script call could not be finished", PL_F_CSTR("error", err.message));
+    plua_protect((pl_state *)st, finish_failed, &f, &err);
+}

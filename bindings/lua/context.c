@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include "bindings/lua/internal.h"
+
+/* ctx: a table made for each piece of work when the first function asks for it. Its fields come from the work as they are read, and
+ * stay; scripts (interceptors) may set others. Under a private key the table holds a pointer to the work, which is cleared when the
+ * work ends: a ctx that a script has kept then reads as empty. */
+
+static const char work_key = 'w';
+
+static const pl_work *work_of(lua_State *L, int index)
+{
+    lua_rawgetp(L, index, &work_key);
+    const pl_work *work = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return work;
+}
+
+static void push_str(lua_State *L, pl_str s)
+{
+    if (s.ptr)
+        lua_pushlstring(L, s.ptr, s.len);
+    else
+        lua_pushnil(L);
+}
+
+static void push_headers(lua_State *L, const pl_work *work)
+{
+    lua_createtable(L, 0, (int)work->header_count);
+    for (size_t i = 0; i < work->header_count; i++) {
+        const pl_header *h = &work->headers[i];
+        lua_pushlstring(L, h->name.ptr, h->name.len);
+        lua_pushvalue(L, -1);
+        if (lua_rawget(L, -3) == LUA_TSTRING) { /* repeated: joined, as RFC 9110 section 5.3 allows */
+            lua_pushliteral(L, ", ");
+            lua_pushlstring(L, h->value.ptr, h->value.len);
+            lua_concat(L, 3);
+        } else {
+            lua_pop(L, 1);
+            lua_pushlstring(L, h->value.ptr, h->value.len);
+        }
+        lua_rawset(L, -3);
+    }
+}
+
+/* stack: ctx key → value */
+static bool push_field(lua_State *L, const char *key, const pl_work *work)
+{
+    if (strcmp(key, "headers") == 0) {
+        push_headers(L, work);
+    } else if (strcmp(key, "protocol") == 0) {
+        lua_pushstring(L, work->protocol);
+    } else if (strcmp(key, "request_id") == 0 || strcmp(key, "trace_id") == 0) {
+        push_str(L, work->id);
+    } else if (strcmp(key, "peer") == 0) {
+        push_str(L, work->peer);
+    } else if (strcmp(key, "log") == 0) {
+        lua_pushcfunction(L, plua_require);
+        lua_pushliteral(L, "perilune.log");
+        lua_call(L, 1, 1);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Seconds left until the deadline; changes with time, so it is not kept. */
+static int push_deadline(lua_State *L, const pl_work *work)
+{
+    pl_host *host = plua_state_of(L)->head.host;
+    if (work->deadline == 0 || !host)
+        return 0;
+    uint64_t now = host->ops->now(host);
+    lua_pushnumber(L, now >= work->deadline ? 0 : (lua_Number)(work->deadline - now) / 1000.0);
+    return 1;
+}
+
+static int ctx_index(lua_State *L)
+{
+    const pl_work *work = work_of(L, 1);
+    if (!work || lua_type(L, 2) != LUA_TSTRING)
+        return 0;
+    const char *key = lua_tostring(L, 2);
+    if (strcmp(key, "deadline") == 0)
+        return push_deadline(L, work);
+    if (!push_field(L, key, work))
+        return 0;
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 1);
+    return 1;
+}
+
+void plua_open_context(lua_State *L)
+{
+    plua_state *st = plua_state_of(L);
+    lua_createtable(L, 0, 2);
+    lua_pushcfunction(L, ctx_index);
+    lua_setfield(L, -2, "__index");
+    lua_pushliteral(L, "perilune.ctx");
+    lua_setfield(L, -2, "__name");
+    st->ctx_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void plua_ctx_push(plua_state *st, pl_work *work)
+{
+    lua_State *L = st->L;
+    if (work->ctx != PL_REF_NONE) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, work->ctx);
+        return;
+    }
+    lua_createtable(L, 0, 4);
+    lua_pushlightuserdata(L, work);
+    lua_rawsetp(L, -2, &work_key);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, st->ctx_meta);
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    work->ctx = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void plua_ctx_end(plua_state *st, pl_work *work)
+{
+    lua_State *L = st->L;
+    if (work->ctx == PL_REF_NONE)
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, work->ctx);
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, &work_key);
+    lua_pop(L, 1);
+    luaL_unref(L, LUA_REGISTRYINDEX, work->ctx);
+    work->ctx = PL_REF_NONE;
+}

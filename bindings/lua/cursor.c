@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+#include <limits.h>
+
+#include "base/alloc.h"
+#include "bindings/lua/internal.h"
+
+/* Cursor and builder: a slot is an index of the main thread's stack, inside the current protected section. */
+
+#define LUA(state) (((plua_state *)(state))->L)
+
+static bool has_list_mark(plua_state *st, int slot)
+{
+    lua_State *L = st->L;
+    if (!lua_getmetatable(L, slot))
+        return false;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, st->list_meta);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
+static pl_kind kind(pl_state *state, pl_slot slot)
+{
+    lua_State *L = LUA(state);
+    switch (lua_type(L, slot)) {
+    case LUA_TNIL:
+        return PL_KIND_ABSENT;
+    case LUA_TBOOLEAN:
+        return PL_KIND_BOOL;
+    case LUA_TNUMBER:
+        return lua_isinteger(L, slot) ? PL_KIND_INT : PL_KIND_FLOAT;
+    case LUA_TSTRING:
+        return PL_KIND_STRING;
+    case LUA_TTABLE:
+        return lua_rawlen(L, slot) > 0 || has_list_mark((plua_state *)state, slot) ? PL_KIND_LIST : PL_KIND_MAP;
+    case LUA_TLIGHTUSERDATA:
+        return plua_is_null(L, slot) ? PL_KIND_NULL : PL_KIND_OTHER;
+    default:
+        return PL_KIND_OTHER;
+    }
+}
+
+static bool is_function(pl_state *state, pl_slot slot)
+{
+    return lua_isfunction(LUA(state), slot);
+}
+
+static bool get_bool(pl_state *state, pl_slot slot)
+{
+    return lua_toboolean(LUA(state), slot);
+}
+
+static int64_t get_int(pl_state *state, pl_slot slot)
+{
+    return lua_tointeger(LUA(state), slot);
+}
+
+static double get_float(pl_state *state, pl_slot slot)
+{
+    return lua_tonumber(LUA(state), slot);
+}
+
+static pl_str get_string(pl_state *state, pl_slot slot)
+{
+    pl_str s;
+    s.ptr = lua_tolstring(LUA(state), slot, &s.len);
+    return s;
+}
+
+static size_t length(pl_state *state, pl_slot slot)
+{
+    lua_State *L = LUA(state);
+    return lua_type(L, slot) == LUA_TTABLE ? lua_rawlen(L, slot) : 0;
+}
+
+static bool field(pl_state *state, pl_slot map, const pl_key *key)
+{
+    lua_State *L = LUA(state);
+    if (lua_type(L, map) != LUA_TTABLE)
+        return false;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, key->ref);
+    if (lua_rawget(L, map) != LUA_TNIL)
+        return true;
+    if (!lua_getmetatable(L, map))
+        return true;
+    lua_pop(L, 2);
+    return false;
+}
+
+static void element(pl_state *state, pl_slot list, size_t index)
+{
+    lua_rawgeti(LUA(state), list, (lua_Integer)index + 1);
+}
+
+static bool next(pl_state *state, pl_slot map)
+{
+    return lua_next(LUA(state), map) != 0;
+}
+
+static int index_check(lua_State *L)
+{
+    lua_settop(L, 2);
+    if (lua_type(L, 1) != LUA_TTABLE && lua_type(L, 1) != LUA_TUSERDATA)
+        return luaL_error(L, "cannot read field '%s' of a %s value", lua_tostring(L, 2), luaL_typename(L, 1));
+    return 0;
+}
+
+static pl_ref index_function(pl_state *state)
+{
+    plua_state *st = plua_cast(state);
+    if (st->index == PL_REF_NONE) {
+        /* A Lua function, so that a metamethod may wait. */
+        static const char code[] = "local check = ... return function(value, name) check(value, name) return value[name] end";
+        if (luaL_loadbufferx(st->L, code, sizeof code - 1, "=index", "t") != LUA_OK)
+            lua_error(st->L);
+        lua_pushcfunction(st->L, index_check);
+        lua_call(st->L, 1, 1);
+        st->index = luaL_ref(st->L, LUA_REGISTRYINDEX);
+    }
+    return st->index;
+}
+
+/* --- keeping --- */
+static pl_ref keep(pl_state *state, pl_slot slot)
+{
+    lua_State *L = LUA(state);
+    lua_pushvalue(L, slot);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static pl_slot push_ref(pl_state *state, pl_ref ref)
+{
+    lua_State *L = LUA(state);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+    return lua_gettop(L);
+}
+
+static void drop(pl_state *state, pl_ref ref)
+{
+    luaL_unref(LUA(state), LUA_REGISTRYINDEX, ref);
+}
+
+static void intern(void *data)
+{
+    void **args = data;
+    plua_state *st = args[0];
+    pl_key *key = args[1];
+    lua_pushlstring(st->L, key->name.ptr, key->name.len);
+    key->ref = luaL_ref(st->L, LUA_REGISTRYINDEX);
+}
+
+static pl_key *key_get(pl_state *state, pl_str name)
+{
+    plua_state *st = plua_cast(state);
+    pl_key *key = pl_map_get(&st->keys, name);
+    if (key)
+        return key;
+    key = pl_malloc(sizeof *key + name.len + 1);
+    if (!key)
+        return NULL;
+    memcpy(key->bytes, name.ptr, name.len);
+    key->name = (pl_str){key->bytes, name.len};
+    void *args[] = {st, key};
+    pl_error err;
+    if (!plua_protect(state, intern, args, &err) || !pl_map_set(&st->keys, key->name, key)) {
+        pl_free(key);
+        return NULL;
+    }
+    return key;
+}
+
+/* --- builder --- */
+static void push_absent(pl_state *state)
+{
+    lua_pushnil(LUA(state));
+}
+
+static void push_null(pl_state *state)
+{
+    plua_push_null(LUA(state));
+}
+
+static void push_bool(pl_state *state, bool v)
+{
+    lua_pushboolean(LUA(state), v);
+}
+
+static void push_int(pl_state *state, int64_t v)
+{
+    lua_pushinteger(LUA(state), v);
+}
+
+static void push_float(pl_state *state, double v)
+{
+    lua_pushnumber(LUA(state), v);
+}
+
+static void push_string(pl_state *state, pl_str v)
+{
+    lua_pushlstring(LUA(state), v.ptr ? v.ptr : "", v.len);
+}
+
+static void push_key(pl_state *state, const pl_key *key)
+{
+    lua_rawgeti(LUA(state), LUA_REGISTRYINDEX, key->ref);
+}
+
+static int hint(size_t n)
+{
+    return n > 65536 ? 65536 : (int)n;
+}
+
+static void push_map(pl_state *state, size_t size_hint)
+{
+    lua_createtable(LUA(state), 0, hint(size_hint));
+}
+
+static void push_list(pl_state *state, size_t size_hint)
+{
+    plua_state *st = plua_cast(state);
+    lua_createtable(st->L, hint(size_hint), 0);
+    lua_rawgeti(st->L, LUA_REGISTRYINDEX, st->list_meta);
+    lua_setmetatable(st->L, -2);
+}
+
+static void push_copy(pl_state *state, pl_slot slot)
+{
+    lua_pushvalue(LUA(state), slot);
+}
+
+/* stack: … value → … */
+static void set_field(pl_state *state, pl_slot map, const pl_key *key)
+{
+    lua_State *L = LUA(state);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, key->ref);
+    lua_insert(L, -2);
+    lua_rawset(L, map);
+}
+
+static void set_member(pl_state *state, pl_slot map, pl_str name)
+{
+    lua_State *L = LUA(state);
+    lua_pushlstring(L, name.ptr ? name.ptr : "", name.len);
+    lua_insert(L, -2);
+    lua_rawset(L, map);
+}
+
+static void set_element(pl_state *state, pl_slot list, size_t index)
+{
+    lua_rawseti(LUA(state), list, (lua_Integer)index + 1);
+}
+
+static pl_slot top(pl_state *state)
+{
+    return lua_gettop(LUA(state));
+}
+
+static void pop_to(pl_state *state, pl_slot slot)
+{
+    lua_settop(LUA(state), slot);
+}
+
+static bool reserve(pl_state *state, int slots)
+{
+    return lua_checkstack(LUA(state), slots);
+}
+
+static bool where(pl_state *state, pl_slot function, pl_str *file, uint32_t *line)
+{
+    lua_State *L = LUA(state);
+    lua_Debug ar;
+    if (!lua_isfunction(L, function) || lua_iscfunction(L, function))
+        return false;
+    lua_pushvalue(L, function);
+    lua_getinfo(L, ">S", &ar);
+    *file = (pl_str){ar.source + 1, ar.srclen - 1};
+    *line = (uint32_t)ar.linedefined;
+    return true;
+}
+
+static int arity(pl_state *state, pl_slot function)
+{
+    lua_State *L = LUA(state);
+    lua_Debug ar;
+    if (!lua_isfunction(L, function))
+        return INT_MAX;
+    lua_pushvalue(L, function);
+    lua_getinfo(L, ">u", &ar);
+    return ar.isvararg ? INT_MAX : ar.nparams;
+}
+
+void plua_cursor_init(pl_engine *e)
+{
+    e->kind = kind;
+    e->is_function = is_function;
+    e->get_bool = get_bool;
+    e->get_int = get_int;
+    e->get_float = get_float;
+    e->get_string = get_string;
+    e->length = length;
+    e->field = field;
+    e->element = element;
+    e->next = next;
+    e->index_function = index_function;
+    e->keep = keep;
+    e->push_ref = push_ref;
+    e->drop = drop;
+    e->key = key_get;
+    e->push_absent = push_absent;
+    e->push_null = push_null;
+    e->push_bool = push_bool;
+    e->push_int = push_int;
+    e->push_float = push_float;
+    e->push_string = push_string;
+    e->push_key = push_key;
+    e->push_map = push_map;
+    e->push_list = push_list;
+    e->push_copy = push_copy;
+    e->set_field = set_field;
+    e->set_member = set_member;
+    e->set_element = set_element;
+    e->top = top;
+    e->pop_to = pop_to;
+    e->reserve = reserve;
+    e->where = where;
+    e->arity = arity;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/buf.h"
+#include "bindings/lua/internal.h"
+#include "value/engine.h"
+
+/* What a Lua error is to the core: an error of perilune.errors is expected, and meant for the client; anything else is a fault
+ * of the script, for the log. */
+
+#define MAX_DETAIL_DEPTH 8
+
+static pl_str copy(pl_arena *arena, lua_State *L, int index)
+{
+    size_t len;
+    const char *s = lua_tolstring(L, index, &len);
+    return s ? pl_arena_str(arena, (pl_str){s, len}) : PL_STR("");
+}
+
+static pl_code code_of(pl_str name)
+{
+    for (int code = PL_CANCELLED; code <= PL_UNAUTHENTICATED; code++) {
+        if (pl_str_is(name, pl_code_name((pl_code)code)))
+            return (pl_code)code;
+    }
+    return PL_UNKNOWN;
+}
+
+/* The field of the table at the top of the value stack, as a value. */
+static void read_field(plua_state *st, const char *name, pl_arena *arena, pl_value *out)
+{
+    lua_State *L = st->L;
+    out->kind = PL_KIND_ABSENT;
+    lua_pushstring(L, name);
+    if (lua_rawget(L, -2) == LUA_TTABLE) {
+        pl_error err;
+        if (pl_read_value((pl_state *)st, lua_gettop(L), MAX_DETAIL_DEPTH, arena, out, &err) != PL_OK)
+            out->kind = PL_KIND_ABSENT;
+    }
+    lua_pop(L, 1);
+}
+
+/* stack: error table */
+static void describe_expected(plua_state *st, pl_arena *arena, pl_failure *failure)
+{
+    lua_State *L = st->L;
+    failure->expected = true;
+    lua_pushliteral(L, "code");
+    lua_rawget(L, -2);
+    failure->code = code_of(copy(arena, L, -1));
+    lua_pop(L, 1);
+    lua_pushliteral(L, "message");
+    lua_rawget(L, -2);
+    failure->message = copy(arena, L, -1);
+    lua_pop(L, 1);
+    read_field(st, "details", arena, &failure->details);
+    read_field(st, "extensions", arena, &failure->extensions);
+}
+
+/* A table that is no perilune error: its JSON form says most. stack: table */
+static void describe_table(plua_state *st, pl_arena *arena, pl_failure *failure)
+{
+    lua_State *L = st->L;
+    pl_buf text;
+    pl_buf_init(&text);
+    pl_error err;
+    PL_BUF_LIT(&text, "the script threw a table: ");
+    if (pl_write_json((pl_state *)st, lua_gettop(L), MAX_DETAIL_DEPTH, &text, &err) == PL_OK && !text.failed)
+        failure->message = pl_arena_str(arena, pl_buf_view(&text));
+    else
+        failure->message = PL_STR("the script threw a table");
+    pl_buf_dispose(&text);
+}
+
+static bool is_expected(plua_state *st, int index)
+{
+    lua_State *L = st->L;
+    if (st->error_meta == LUA_NOREF || !lua_istable(L, index) || !lua_getmetatable(L, index))
+        return false;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, st->error_meta);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
+static void describe_limits(plua_call *call, int status, pl_failure *failure)
+{
+    if (call && call->interrupted)
+        failure->code = call->interrupted;
+    else if (status == LUA_ERRMEM)
+        failure->code = PL_RESOURCE_EXHAUSTED;
+    else
+        failure->code = PL_INTERNAL;
+    if (status == LUA_ERRMEM)
+        failure->message = PL_STR("the script ran out of memory");
+}
+
+/* stack of from: … error, which stays there */
+void plua_describe(plua_state *st, plua_call *call, lua_State *from, int status, pl_arena *arena, pl_failure *failure)
+{
+    lua_State *L = st->L;
+    *failure = (pl_failure){.code = PL_INTERNAL};
+    int top = lua_gettop(L);
+    lua_pushvalue(from, -1);
+    if (from != L)
+        lua_xmove(from, L, 1);
+    if (is_expected(st, -1) && !(call && call->interrupted)) {
+        describe_expected(st, arena, failure);
+        lua_settop(L, top);
+        return;
+    }
+    if (lua_istable(L, -1)) {
+        describe_table(st, arena, failure);
+    } else if (lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER) {
+        failure->message = copy(arena, L, -1);
+    } else {
+        lua_pushfstring(L, "the script threw a %s value", luaL_typename(L, -1));
+        failure->message = copy(arena, L, -1);
+    }
+    describe_limits(call, status, failure);
+    if (status != LUA_ERRMEM) {
+        luaL_traceback(L, from, NULL, 0);
+        failure->traceback = copy(arena, L, -1);
+    }
+    lua_settop(L, top);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PLUA_INTERNAL_H
+#define PLUA_INTERNAL_H
+
+/* The Lua engine's own structures; modules need plua.h only. */
+
+#include <pthread.h>
+
+#include "base/map.h"
+#include "bindings/lua/plua.h"
+
+/* One call of a script function, with the coroutine that it runs in. Calls are pooled with their coroutines. */
+struct plua_call {
+    pl_call call; /* first: the core sees this part */
+    plua_state *state;
+    lua_State *co;
+    int self;             /* the ref that keeps this userdata, and with it co, alive */
+    pl_work *work;
+    plua_wait *wait;      /* what it waits for; NULL while it runs */
+    plua_call *next, *prev; /* in the list of waiting calls, or (next only) in the pool */
+    uint64_t instructions; /* counted while the hook is armed */
+    pl_code interrupted;  /* set by the watchdog's hook: no pcall may swallow the error */
+    bool closing;         /* its to-be-closed variables run: nothing can wait */
+};
+
+struct plua_state {
+    pl_state_head head; /* first */
+    lua_State *L;       /* the main thread: the value stack */
+    pl_state_config config;
+
+    size_t used;    /* bytes that Lua holds */
+    size_t run_cap; /* most bytes while a script runs; SIZE_MAX outside */
+    bool refused;   /* an allocation was refused in this run */
+
+    plua_call *current; /* NULL while no call runs */
+    plua_call *waiting; /* list */
+    plua_call *pool;
+    int unyieldable; /* coroutine.resume frames on the C stack that cannot pass a wait on */
+    bool loading;    /* top-level code runs */
+
+    /* Shared with the watchdog thread and its signal, see watch.c. */
+    _Atomic(lua_State *) running;
+    atomic_uint run_seq; /* odd while a script runs */
+    atomic_bool attached;
+    pthread_t thread;
+    unsigned watched_seq;
+    uint64_t watched_since;
+    atomic_uint armed_seq;  /* the run for which the hook was armed; 0 is none */
+    uint64_t run_deadline;  /* of the armed run, clock milliseconds; 0: not known yet */
+
+    pl_map keys;    /* name -> pl_key * */
+    int ctx_meta;   /* refs */
+    int list_meta;
+    int error_meta; /* the metatable of perilune.errors */
+    int loaded;     /* what require has loaded */
+    pl_ref index;
+};
+
+struct pl_key {
+    int ref; /* the interned string */
+    pl_str name;
+    char bytes[];
+};
+
+static inline plua_state *plua_state_of(lua_State *L)
+{
+    return *(plua_state **)lua_getextraspace(L);
+}
+static inline plua_state *plua_cast(pl_state *state)
+{
+    return (plua_state *)state;
+}
+
+/* sandbox.c */
+void plua_open_globals(lua_State *L); /* [jumps] */
+/* Raises again what no script may catch: memory and interruption. status is lua_pcall's. */
+void plua_rethrow_fatal(lua_State *L, int status);
+
+/* coroutine.c */
+void plua_open_coroutine(lua_State *L); /* pushes the coroutine library */
+extern const char plua_wait_mark;       /* what a waiting coroutine yields (a light userdata) */
+
+/* require.c */
+int plua_require(lua_State *L); /* the global */
+int plua_load_file(lua_State *L, pl_str path); /* compiles a bundle file; pushes the chunk, or raises */
+const pl_file *plua_find_file(const plua_state *st, pl_str path);
+
+/* context.c */
+void plua_open_context(lua_State *L);
+void plua_ctx_push(plua_state *st, pl_work *work);
+void plua_ctx_end(plua_state *st, pl_work *work);
+
+/* watch.c */
+void plua_run_begin(plua_state *st, lua_State *co);
+void plua_run_end(plua_state *st);
+void plua_load_begin(plua_state *st); /* arms the hook for top-level code, at once */
+void plua_load_end(plua_state *st);
+/* The running script goes over to another coroutine and back. */
+void plua_run_switch(plua_state *st, lua_State *co);
+void plua_watch(pl_state *state, uint64_t now);
+void plua_watch_prepare(void); /* installs the signal handler once a process */
+
+/* failure.c: the error value at the top of from is popped and described in *failure, bytes in arena */
+void plua_describe(plua_state *st, plua_call *call, lua_State *from, int status, pl_arena *arena, pl_failure *failure);
+
+/* call.c */
+pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, pl_work *work, pl_call **pending,
+                                  pl_failure *failure);
+void plua_call_cancel(pl_state *state, pl_call *call);
+void plua_cancel_all(plua_state *st);
+bool plua_protect(pl_state *state, void (*fn)(void *data), void *data, pl_error *err);
+
+/* cursor.c */
+void plua_cursor_init(pl_engine *engine);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+#include "bindings/lua/internal.h"
+
+/* The globals of scripts: the standard library without what leaves the sandbox (io, os.execute, bytecode, debug), and with
+ * those functions replaced that could catch an interruption or run without bound. */
+
+void plua_rethrow_fatal(lua_State *L, int status)
+{
+    plua_state *st = plua_state_of(L);
+    if (status == LUA_ERRMEM || (st->current && st->current->interrupted) || (st->loading && st->refused))
+        lua_error(L);
+}
+
+/* --- pcall, xpcall: as in the manual, but memory errors and interruptions go through --- */
+static int pcall_end(lua_State *L, int status, lua_KContext extra)
+{
+    if (status == LUA_OK || status == LUA_YIELD)
+        return lua_gettop(L) - (int)extra;
+    plua_rethrow_fatal(L, status);
+    lua_pushboolean(L, 0);
+    lua_pushvalue(L, -2);
+    return 2;
+}
+
+static int base_pcall(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, 1); /* first result when all is well */
+    lua_insert(L, 1);
+    return pcall_end(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, pcall_end), 0);
+}
+
+static int base_xpcall(lua_State *L)
+{
+    int nargs = lua_gettop(L) - 2;
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_pushboolean(L, 1);
+    lua_pushvalue(L, 1);
+    lua_rotate(L, 3, 2); /* stack: f handler true f args… */
+    return pcall_end(L, lua_pcallk(L, nargs, LUA_MULTRET, 2, 2, pcall_end), 2);
+}
+
+/* --- load: text chunks only --- */
+static int base_load(lua_State *L)
+{
+    int n = lua_gettop(L);
+    if (n < 3)
+        lua_settop(L, 3);
+    const char *mode = luaL_optstring(L, 3, "t");
+    if (!strchr(mode, 't'))
+        return luaL_error(L, "load: only text chunks can be loaded");
+    lua_pushliteral(L, "t");
+    lua_replace(L, 3);
+    n = lua_gettop(L);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, n, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+/* --- setmetatable: finalizers run where the watchdog cannot reach them --- */
+static int base_setmetatable(lua_State *L)
+{
+    if (lua_type(L, 2) == LUA_TTABLE) {
+        lua_pushliteral(L, "__gc");
+        if (lua_rawget(L, 2) != LUA_TNIL)
+            return luaL_error(L, "setmetatable: __gc is not available; use a to-be-closed variable (local x <close>)");
+        lua_pop(L, 1);
+    }
+    int n = lua_gettop(L);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, n, 1);
+    return 1;
+}
+
+static int base_collectgarbage(lua_State *L)
+{
+    static const char *const options[] = {"count", "collect", "step", "isrunning", NULL};
+    switch (luaL_checkoption(L, 1, "collect", options)) {
+    case 0:
+        lua_pushnumber(L, (lua_Number)plua_state_of(L)->used / 1024.0);
+        return 1;
+    case 3:
+        lua_pushboolean(L, 1);
+        return 1;
+    default: /* the engine collects between requests */
+        lua_pushinteger(L, 0);
+        return 1;
+    }
+}
+
+static int base_print(lua_State *L)
+{
+    int n = lua_gettop(L);
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (int i = 1; i <= n; i++) {
+        if (i > 1)
+            luaL_addchar(&b, '\t');
+        luaL_tolstring(L, i, NULL);
+        luaL_addvalue(&b);
+    }
+    luaL_pushresult(&b);
+    size_t len;
+    const char *text = lua_tolstring(L, -1, &len);
+    pl_log_write(plua_state_of(L)->config.log, PL_INFO, (pl_str){text, len}, NULL, 0);
+    return 0;
+}
+
+#define MAX_MOVE 10000000
+
+static int table_move(lua_State *L)
+{
+    lua_Integer from = luaL_checkinteger(L, 2), to = luaL_checkinteger(L, 3);
+    if (to >= from && (lua_Unsigned)to - (lua_Unsigned)from >= MAX_MOVE)
+        return luaL_error(L, "table.move: more than %d elements", MAX_MOVE);
+    int n = lua_gettop(L);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, n, 1);
+    return 1;
+}
+
+/* stack: … library → … library, with library[name] wrapped: the stock function becomes upvalue 1 */
+static void wrap(lua_State *L, const char *name, lua_CFunction fn)
+{
+    lua_getfield(L, -1, name);
+    lua_pushcclosure(L, fn, 1);
+    lua_setfield(L, -2, name);
+}
+
+static void remove_fields(lua_State *L, const char *const *names)
+{
+    for (; *names; names++) {
+        lua_pushnil(L);
+        lua_setfield(L, -2, *names);
+    }
+}
+
+/* Keeps only the named fields of the library at the top of the stack. */
+static void keep_fields(lua_State *L, const char *const *names)
+{
+    lua_newtable(L);
+    for (; *names; names++) {
+        lua_getfield(L, -2, *names);
+        lua_setfield(L, -2, *names);
+    }
+    lua_remove(L, -2);
+}
+
+static void open_base(lua_State *L)
+{
+    static const luaL_Reg replaced[] = {{"pcall", base_pcall},
+                                        {"xpcall", base_xpcall},
+                                        {"collectgarbage", base_collectgarbage},
+                                        {"print", base_print},
+                                        {"require", plua_require},
+                                        {NULL, NULL}};
+    static const char *const removed[] = {"dofile", "loadfile", NULL};
+    luaL_requiref(L, LUA_GNAME, luaopen_base, 1);
+    luaL_setfuncs(L, replaced, 0);
+    wrap(L, "load", base_load);
+    wrap(L, "setmetatable", base_setmetatable);
+    remove_fields(L, removed);
+    lua_pop(L, 1);
+}
+
+static void open_string(lua_State *L)
+{
+    static const char *const removed[] = {"dump", NULL};
+    luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 1); /* sets the metatable of strings, too */
+    remove_fields(L, removed);
+    plua_install_patterns(L);
+    lua_pop(L, 1);
+}
+
+static void open_os(lua_State *L)
+{
+    static const char *const kept[] = {"clock", "date", "difftime", "getenv", "time", NULL};
+    luaopen_os(L);
+    keep_fields(L, kept);
+    lua_setglobal(L, LUA_OSLIBNAME);
+}
+
+static void open_debug(lua_State *L)
+{
+    static const char *const kept[] = {"traceback", NULL};
+    luaopen_debug(L);
+    keep_fields(L, kept);
+    lua_setglobal(L, LUA_DBLIBNAME);
+}
+
+void plua_open_globals(lua_State *L)
+{
+    open_base(L);
+    open_string(L);
+    luaL_requiref(L, LUA_TABLIBNAME, luaopen_table, 1);
+    wrap(L, "move", table_move);
+    lua_pop(L, 1);
+    luaL_requiref(L, LUA_MATHLIBNAME, luaopen_math, 1);
+    luaL_requiref(L, LUA_UTF8LIBNAME, luaopen_utf8, 1);
+    lua_pop(L, 2);
+    open_os(L);
+    open_debug(L);
+    plua_open_coroutine(L);
+    lua_setglobal(L, LUA_COLIBNAME);
+    lua_newtable(L); /* package.loaded, which some pure Lua libraries look at */
+    lua_rawgeti(L, LUA_REGISTRYINDEX, plua_state_of(L)->loaded);
+    lua_setfield(L, -2, "loaded");
+    lua_setglobal(L, LUA_LOADLIBNAME);
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "bindings/lua/internal.h"
+#include "perilune/engines.h"
+
+/* States: one Lua universe with one generation's code, its memory counted and bounded. */
+
+const char plua_null_mark = 'n';
+
+static void *allocate(void *ud, void *ptr, size_t old_size, size_t size)
+{
+    plua_state *st = ud;
+    if (!ptr)
+        old_size = 0; /* it says what kind of object then */
+    if (size == 0) {
+        pl_free(ptr);
+        st->used -= old_size;
+        return NULL;
+    }
+    if (size > old_size && st->used + (size - old_size) > st->run_cap) {
+        st->refused = true;
+        return NULL;
+    }
+    void *p = pl_realloc(ptr, size);
+    if (p)
+        st->used = st->used - old_size + size;
+    return p;
+}
+
+static void limits_default(pl_state_limits *limits)
+{
+    if (!limits->memory)
+        limits->memory = (size_t)256 << 20;
+    if (!limits->call_memory)
+        limits->call_memory = (size_t)64 << 20;
+    if (!limits->instructions)
+        limits->instructions = 500000000;
+    if (!limits->run_ms)
+        limits->run_ms = 1000;
+    if (!limits->load_ms)
+        limits->load_ms = 5000;
+}
+
+static int core_module(lua_State *L)
+{
+    lua_newtable(L);
+    plua_push_null(L);
+    lua_setfield(L, -2, "null");
+    lua_pushliteral(L, PL_VERSION);
+    lua_setfield(L, -2, "version");
+    return 1;
+}
+
+/* What every state has before any bundle code runs. */
+static int open_all(lua_State *L)
+{
+    plua_state *st = plua_state_of(L);
+    lua_newtable(L);
+    st->loaded = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "perilune.list");
+    lua_setfield(L, -2, "__name");
+    st->list_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+    plua_open_globals(L);
+    plua_open_context(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, st->loaded);
+    lua_pushcfunction(L, core_module);
+    lua_call(L, 0, 1);
+    lua_setfield(L, -2, "perilune.core");
+    lua_pop(L, 1);
+    lua_pushcfunction(L, plua_require);
+    lua_pushliteral(L, "perilune.errors");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "metatable");
+    st->error_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+static void state_free(pl_state *state)
+{
+    plua_state *st = plua_cast(state);
+    if (!st)
+        return;
+    atomic_store(&st->attached, false);
+    if (st->L) {
+        plua_cancel_all(st);
+        lua_close(st->L);
+    }
+    for (size_t i = 0; i < st->keys.count; i++)
+        pl_free(st->keys.entries[i].value);
+    pl_map_dispose(&st->keys);
+    pl_free(st);
+}
+
+static pl_code state_new(const pl_engine *engine, const pl_state_config *config, pl_state **out, pl_error *err)
+{
+    plua_state *st = pl_calloc(1, sizeof *st);
+    if (!st)
+        return pl_fail_memory(err);
+    st->head.engine = engine;
+    st->config = *config;
+    limits_default(&st->config.limits);
+    st->run_cap = SIZE_MAX;
+    st->error_meta = LUA_NOREF;
+    st->index = PL_REF_NONE;
+    pl_map_init(&st->keys);
+    plua_watch_prepare();
+    st->L = lua_newstate(allocate, st);
+    if (!st->L) {
+        state_free((pl_state *)st);
+        return pl_fail_memory(err);
+    }
+    *(plua_state **)lua_getextraspace(st->L) = st;
+    lua_pushcfunction(st->L, open_all);
+    if (lua_pcall(st->L, 0, 0, 0) != LUA_OK) {
+        const char *message = lua_tostring(st->L, -1);
+        pl_fail(err, PL_INTERNAL, "the script engine could not start: %s", message ? message : "unknown error");
+        state_free((pl_state *)st);
+        return PL_INTERNAL;
+    }
+    *out = (pl_state *)st;
+    return PL_OK;
+}
+
+static void state_attach(pl_state *state, pl_host *host)
+{
+    plua_state *st = plua_cast(state);
+    st->head.host = host;
+    st->thread = pthread_self();
+    atomic_store(&st->attached, true);
+}
+
+static size_t memory(const pl_state *state)
+{
+    return ((const plua_state *)state)->used;
+}
+
+static void idle(pl_state *state)
+{
+    lua_gc(plua_cast(state)->L, LUA_GCSTEP, 0);
+}
+
+/* --- loading --- */
+typedef struct load_args {
+    pl_str path;
+} load_args;
+
+static int load_chunk(lua_State *L)
+{
+    const load_args *args = lua_touserdata(L, 1);
+    plua_load_file(L, args->path);
+    lua_call(L, 0, 1);
+    return 1;
+}
+
+/* Splits "file.lua:12: what" at the head of a Lua message. */
+static void split_place(const char *message, pl_error *err, pl_str path)
+{
+    const char *colon = strchr(message, ':');
+    char *end = NULL;
+    unsigned long line = colon ? strtoul(colon + 1, &end, 10) : 0;
+    size_t file_len = colon ? (size_t)(colon - message) : 0;
+    if (line > 0 && end && *end == ':' && file_len < sizeof err->file && file_len > 0) {
+        char file[sizeof err->file];
+        memcpy(file, message, file_len);
+        file[file_len] = '\0';
+        while (*++end == ' ')
+            ;
+        pl_fail_at(err, PL_INVALID_ARGUMENT, file, (uint32_t)line, 0, "%s", end);
+    } else {
+        char file[sizeof err->file];
+        size_t n = path.len < sizeof file ? path.len : sizeof file - 1;
+        memcpy(file, path.ptr, n);
+        file[n] = '\0';
+        pl_fail_at(err, PL_INVALID_ARGUMENT, file, 0, 0, "%s", message);
+    }
+}
+
+static pl_code load(pl_state *state, pl_str path, pl_slot *out, pl_error *err)
+{
+    plua_state *st = plua_cast(state);
+    lua_State *L = st->L;
+    load_args args = {path};
+    if (!lua_checkstack(L, 8))
+        return pl_fail_memory(err);
+    lua_pushcfunction(L, load_chunk);
+    lua_pushlightuserdata(L, &args);
+    plua_load_begin(st);
+    int status = lua_pcall(L, 1, 1, 0);
+    plua_load_end(st);
+    if (status == LUA_OK) {
+        *out = lua_gettop(L);
+        return PL_OK;
+    }
+    const char *message = luaL_tolstring(L, -1, NULL);
+    split_place(message, err, path);
+    lua_pop(L, 2);
+    return err->code;
+}
+
+/* --- what modules see of the state --- */
+plua_state *plua_of(lua_State *L)
+{
+    return plua_state_of(L);
+}
+
+pl_host *plua_host(lua_State *L)
+{
+    return plua_state_of(L)->head.host;
+}
+
+const pl_state_config *plua_config(lua_State *L)
+{
+    return &plua_state_of(L)->config;
+}
+
+pl_logger *plua_log(lua_State *L)
+{
+    return plua_state_of(L)->config.log;
+}
+
+const pl_work *plua_work(lua_State *L)
+{
+    plua_state *st = plua_state_of(L);
+    return st->current ? st->current->work : NULL;
+}
+
+void plua_mark_list(lua_State *L, int index)
+{
+    index = lua_absindex(L, index);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, plua_state_of(L)->list_meta);
+    lua_setmetatable(L, index);
+}
+
+void plua_push_failure(lua_State *L, pl_code code, pl_str message)
+{
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, pl_code_name(code));
+    lua_setfield(L, -2, "code");
+    lua_pushlstring(L, message.ptr, message.len);
+    lua_setfield(L, -2, "message");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, plua_state_of(L)->error_meta);
+    lua_setmetatable(L, -2);
+}
+
+int plua_raise(lua_State *L, pl_code code, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    char text[1024];
+    int n = vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (n < 0)
+        n = 0;
+    plua_push_failure(L, code, (pl_str){text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1});
+    return lua_error(L);
+}
+
+static pl_slot push_ctx(pl_state *state, pl_work *work)
+{
+    plua_ctx_push(plua_cast(state), work);
+    return lua_gettop(plua_cast(state)->L);
+}
+
+static void work_end(pl_state *state, pl_work *work)
+{
+    plua_ctx_end(plua_cast(state), work);
+}
+
+static pl_engine lua_engine;
+
+static void engine_init(void)
+{
+    pl_engine *e = &lua_engine;
+    e->name = "lua";
+    e->state_new = state_new;
+    e->state_free = state_free;
+    e->state_attach = state_attach;
+    e->memory = memory;
+    e->watch = plua_watch;
+    e->idle = idle;
+    e->protect = plua_protect;
+    e->load = load;
+    e->call = plua_call_function;
+    e->push_ctx = push_ctx;
+    e->cancel = plua_call_cancel;
+    e->work_end = work_end;
+    plua_cursor_init(e);
+}
+
+const struct pl_engine *pl_lua_engine(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, engine_init);
+    return &lua_engine;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_BASE_ALLOC_H
+#define PL_BASE_ALLOC_H
+
+#include <stddef.h>
+
+/* Every heap allocation of the core goes through these. All return NULL on failure, and callers report it
+ * (pl_fail_memory): the core never aborts. pl_free(NULL) does nothing. */
+void *pl_malloc(size_t size);
+void *pl_calloc(size_t count, size_t size); /* count * size is checked for overflow */
+void *pl_realloc(void *ptr, size_t size);   /* on failure ptr stays valid */
+void pl_free(void *ptr);
+
+/* Test hook: on this thread, the n-th allocation from now (1 is the next) fails, and each one after it
+ * when sticky is set. 0 turns it off. Returns how many allocations were made since the last call. */
+size_t pl_alloc_fail_at(size_t n, int sticky);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+#include "graphql/execution/binding.h"
+
+#include "base/alloc.h"
+
+gql_binding *gql_binding_new(const gql_schema *schema, pl_state *state)
+{
+    gql_binding *b = pl_calloc(1, sizeof *b);
+    if (!b)
+        return NULL;
+    const pl_engine *e = pl_engine_of(state);
+    pl_arena_init(&b->arena, 0);
+    b->schema = schema;
+    b->state = state;
+    b->default_resolver = PL_REF_NONE;
+    b->fields = pl_arena_array(&b->arena, schema->field_count, sizeof *b->fields);
+    b->types = pl_arena_array(&b->arena, schema->type_count, sizeof *b->types);
+    b->inputs = pl_arena_array(&b->arena, schema->input_count, sizeof *b->inputs);
+    b->typename_key = e->key(state, PL_STR("__typename"));
+    if (!b->fields || !b->types || !b->inputs || !b->typename_key)
+        goto failed;
+    for (uint32_t i = 0; i < schema->field_count; i++)
+        b->fields[i].resolver = PL_REF_NONE;
+    for (uint32_t i = 0; i < schema->type_count; i++) {
+        b->types[i].resolve_type = b->types[i].serialize = b->types[i].parse = PL_REF_NONE;
+        for (uint32_t k = 0; k < schema->types[i]->field_count; k++) {
+            const gql_field *f = &schema->types[i]->fields[k];
+            b->fields[f->id].key = e->key(state, f->name);
+            if (!b->fields[f->id].key)
+                goto failed;
+            for (uint32_t a = 0; a < f->argument_count; a++) {
+                if (!(b->inputs[f->arguments[a].id] = e->key(state, f->arguments[a].name)))
+                    goto failed;
+            }
+        }
+    }
+    return b;
+failed:
+    gql_binding_free(b);
+    return NULL;
+}
+
+void gql_binding_free(gql_binding *b)
+{
+    if (!b)
+        return;
+    pl_arena_dispose(&b->arena);
+    pl_free(b);
+}
+
+/* --- binding one file --- */
+typedef struct binder {
+    gql_binding *b;
+    const pl_engine *e;
+    pl_state *state;
+    const char *file;
+    gql_source source;
+    gql_diagnostics *list;
+} binder;
+
+static gql_loc at_line(uint32_t line)
+{
+    return (gql_loc){.line = line, .column = 0};
+}
+
+/* The place of a function value, or of the file alone. */
+static gql_loc place_of(binder *x, pl_slot slot)
+{
+    pl_str file;
+    uint32_t line = 0;
+    if (slot > 0 && x->e->where(x->state, slot, &file, &line))
+        return at_line(line);
+    return at_line(0);
+}
+
+#define COMPLAIN(x, slot, ...)                                                                                       \
+    gql_diagnose((x)->list, NULL, &(x)->source, place_of(x, slot), (gql_loc){0}, __VA_ARGS__)
+
+static void bind_function(binder *x, pl_slot slot, pl_ref *ref, const char *taken, const char *what, pl_str type, pl_str name)
+{
+    if (!x->e->is_function(x->state, slot)) {
+        COMPLAIN(x, 0, "%.*s.%.*s: %s must be a function, not %s.", PL_STR_ARG(type), PL_STR_ARG(name), what,
+                 pl_kind_phrase(x->e->kind(x->state, slot)));
+        return;
+    }
+    if (*ref != PL_REF_NONE) {
+        COMPLAIN(x, slot, "%.*s.%.*s is defined twice: here and in %s.", PL_STR_ARG(type), PL_STR_ARG(name),
+                 taken ? taken : x->file);
+        return;
+    }
+    *ref = x->e->keep(x->state, slot);
+}
+
+static const char *file_copy(binder *x)
+{
+    return pl_arena_str(&x->b->arena, pl_str_of(x->file)).ptr;
+}
+
+/* A Subscription field: { subscribe = function, resolve = function }. */
+static bool bind_subscription(binder *x, const gql_field *field, pl_slot slot)
+{
+    if (field->parent != x->b->schema->subscription || x->e->kind(x->state, slot) != PL_KIND_MAP)
+        return false;
+    pl_key *resolve = x->e->key(x->state, PL_STR("resolve"));
+    if (resolve && x->e->field(x->state, slot, resolve)) {
+        pl_slot fn = x->e->top(x->state);
+        if (x->e->is_function(x->state, fn)) {
+            gql_field_binding *fb = &x->b->fields[field->id];
+            bind_function(x, fn, &fb->resolver, fb->file, "resolve", field->parent->name, field->name);
+            fb->arity = x->e->arity(x->state, fn);
+        }
+    }
+    return true;
+}
+
+static void bind_field(binder *x, const gql_named *type, pl_str name, pl_slot slot)
+{
+    gql_field *field = pl_map_get(&type->field_map, name);
+    if (!field) {
+        COMPLAIN(x, slot, "There is a resolver for \"%.*s.%.*s\", but type \"%.*s\" has no field \"%.*s\".",
+                 PL_STR_ARG(type->name), PL_STR_ARG(name), PL_STR_ARG(type->name), PL_STR_ARG(name));
+        return;
+    }
+    if (bind_subscription(x, field, slot))
+        return;
+    gql_field_binding *fb = &x->b->fields[field->id];
+    bind_function(x, slot, &fb->resolver, fb->file, "a resolver", type->name, name);
+    fb->arity = x->e->arity(x->state, slot);
+    fb->file = file_copy(x);
+}
+
+static void bind_scalar(binder *x, const gql_named *type, pl_str name, pl_slot slot)
+{
+    gql_type_binding *tb = &x->b->types[type->id];
+    if (pl_str_is(name, "serialize"))
+        bind_function(x, slot, &tb->serialize, tb->file, "serialize", type->name, name);
+    else if (pl_str_is(name, "parse"))
+        bind_function(x, slot, &tb->parse, tb->file, "parse", type->name, name);
+    else
+        COMPLAIN(x, slot, "Scalar \"%.*s\" has \"%.*s\"; what a scalar can have is serialize and parse.", PL_STR_ARG(type->name),
+                 PL_STR_ARG(name));
+    tb->file = file_copy(x);
+}
+
+static void bind_enum(binder *x, const gql_named *type, pl_str name, pl_slot slot)
+{
+    gql_type_binding *tb = &x->b->types[type->id];
+    gql_enum_value *value = pl_map_get(&type->value_map, name);
+    if (!value) {
+        COMPLAIN(x, 0, "Enum \"%.*s\" has no value \"%.*s\".", PL_STR_ARG(type->name), PL_STR_ARG(name));
+        return;
+    }
+    if (!tb->internal) {
+        tb->internal = pl_arena_array(&x->b->arena, type->value_count, sizeof *tb->internal);
+        for (uint32_t i = 0; tb->internal && i < type->value_count; i++)
+            tb->internal[i] = (pl_value){.kind = PL_KIND_STRING, .string = type->values[i].name};
+    }
+    pl_error err;
+    pl_kind kind = x->e->kind(x->state, slot);
+    if (!tb->internal)
+        return;
+    if (kind < PL_KIND_BOOL || kind > PL_KIND_STRING) {
+        COMPLAIN(x, 0, "%.*s.%.*s: the value of an enum inside scripts must be a string, number or boolean, not %s.",
+                 PL_STR_ARG(type->name), PL_STR_ARG(name), pl_kind_phrase(kind));
+        return;
+    }
+    pl_read_value(x->state, slot, 1, &x->b->arena, &tb->internal[value->index], &err);
+}
+
+static void bind_abstract(binder *x, const gql_named *type, pl_str name, pl_slot slot)
+{
+    gql_type_binding *tb = &x->b->types[type->id];
+    if (pl_str_is(name, "__resolve_type")) {
+        bind_function(x, slot, &tb->resolve_type, tb->file, "__resolve_type", type->name, name);
+        tb->file = file_copy(x);
+        return;
+    }
+    COMPLAIN(x, slot, "\"%.*s.%.*s\": a resolver belongs to an object type; %s \"%.*s\" can have __resolve_type only.",
+             PL_STR_ARG(type->name), PL_STR_ARG(name), type->kind == GQL_UNION ? "union" : "interface", PL_STR_ARG(type->name));
+}
+
+static void bind_entry(binder *x, const gql_named *type, pl_str name, pl_slot slot)
+{
+    switch (type->kind) {
+    case GQL_OBJECT:
+        bind_field(x, type, name, slot);
+        break;
+    case GQL_SCALAR:
+        bind_scalar(x, type, name, slot);
+        break;
+    case GQL_ENUM:
+        bind_enum(x, type, name, slot);
+        break;
+    case GQL_UNION:
+    case GQL_INTERFACE:
+        bind_abstract(x, type, name, slot);
+        break;
+    case GQL_INPUT_OBJECT:
+        COMPLAIN(x, slot, "Input type \"%.*s\" cannot have resolvers.", PL_STR_ARG(type->name));
+        break;
+    }
+}
+
+/* The function of a table, if it has one, to name a line for messages about the whole table. */
+static void bind_type(binder *x, pl_str name, pl_slot table)
+{
+    gql_named *type = gql_schema_type(x->b->schema, name);
+    if (!type || type->builtin) {
+        COMPLAIN(x, 0, "There are resolvers for type \"%.*s\", which the schema does not define.", PL_STR_ARG(name));
+        return;
+    }
+    if (x->e->kind(x->state, table) != PL_KIND_MAP) {
+        COMPLAIN(x, table, "\"%.*s\" must be a table of %s, not %s.", PL_STR_ARG(name),
+                 type->kind == GQL_OBJECT ? "resolvers" : "functions or values", pl_kind_phrase(x->e->kind(x->state, table)));
+        return;
+    }
+    x->e->push_absent(x->state);
+    pl_slot key = x->e->top(x->state);
+    while (x->e->next(x->state, table)) {
+        if (x->e->kind(x->state, key) == PL_KIND_STRING)
+            bind_entry(x, type, x->e->get_string(x->state, key), key + 1);
+        else
+            COMPLAIN(x, key + 1, "\"%.*s\" has an entry that is not named by a string.", PL_STR_ARG(name));
+        x->e->pop_to(x->state, key);
+    }
+}
+
+void gql_binding_add(gql_binding *b, pl_slot table, const char *file, gql_diagnostics *list)
+{
+    binder x = {.b = b, .e = pl_engine_of(b->state), .state = b->state, .file = file, .list = list};
+    x.source.name = file;
+    if (!x.e->reserve(b->state, 16)) {
+        list->out_of_memory = true;
+        return;
+    }
+    if (x.e->kind(b->state, table) != PL_KIND_MAP) {
+        COMPLAIN(&x, 0, "A resolvers file must return a table { TypeName = { fieldName = function } }, not %s.",
+                 pl_kind_phrase(x.e->kind(b->state, table)));
+        return;
+    }
+    x.e->push_absent(b->state);
+    pl_slot key = x.e->top(b->state);
+    while (x.e->next(b->state, table)) {
+        if (x.e->kind(b->state, key) == PL_KIND_STRING)
+            bind_type(&x, x.e->get_string(b->state, key), key + 1);
+        else
+            COMPLAIN(&x, 0, "The returned table has an entry that is not named by a type.");
+        x.e->pop_to(b->state, key);
+    }
+}
+
+void gql_binding_set_default(gql_binding *b, pl_slot function)
+{
+    b->default_resolver = pl_engine_of(b->state)->keep(b->state, function);
+    b->default_arity = pl_engine_of(b->state)->arity(b->state, function);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_GRAPHQL_BINDING_H
+#define PL_GRAPHQL_BINDING_H
+
+#include "graphql/diagnostics.h"
+#include "graphql/schema/schema.h"
+#include "value/engine.h"
+
+/* A schema bound to one engine state: which script function resolves a field, what an enum value is inside scripts, how a custom scalar is
+ * read and written. Arrays beside the schema, indexed by its ids. Belongs to the state's thread. */
+
+typedef struct gql_field_binding {
+    pl_ref resolver;  /* PL_REF_NONE: the default (a property, or default_resolver) */
+    int arity;        /* how many of (parent, args, ctx, info) it reads */
+    pl_key *key;      /* the field's name */
+    const char *file; /* where the resolver stands; NULL without one */
+} gql_field_binding;
+
+typedef struct gql_type_binding {
+    pl_ref resolve_type; /* INTERFACE, UNION */
+    pl_ref serialize, parse; /* SCALAR */
+    pl_value *internal;  /* ENUM: by value index; NULL: the names themselves */
+    const char *file;
+} gql_type_binding;
+
+typedef struct gql_binding {
+    const gql_schema *schema;
+    pl_state *state;
+    pl_arena arena;
+    gql_field_binding *fields; /* by field id */
+    gql_type_binding *types;   /* by type id */
+    pl_key **inputs;           /* by input id: the name */
+    pl_ref default_resolver;
+    int default_arity;
+    pl_key *typename_key;
+} gql_binding;
+
+/* NULL: memory. Nothing is bound yet. */
+gql_binding *gql_binding_new(const gql_schema *schema, pl_state *state);
+void gql_binding_free(gql_binding *binding); /* NULL is fine; refs die with the state */
+/* Binds what one resolvers file returned: { TypeName = { fieldName = function } }; scalars { serialize, parse }, enums { NAME = value },
+ * __resolve_type of unions and interfaces, Subscription fields { subscribe, resolve }. Unknown names, values of a wrong kind and clashes with
+ * another file are diagnostics with file and line. Below pl_protect. */
+void gql_binding_add(gql_binding *binding, pl_slot table, const char *file, gql_diagnostics *list);
+void gql_binding_set_default(gql_binding *binding, pl_slot function);
+
+#endif

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+#include "graphql/execution/internal.h"
+#include "graphql/execution/scalars.h"
+#include "value/json.h"
+
+/* Value completion (spec 6.4.3). */
+
+static gql_outcome complete_value(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value,
+                                  const gql_path *path, gql_frame *frame);
+
+static void drop_hole(void *data, gql_hole *hole)
+{
+    gql_pending_cancel(data, hole->owner);
+}
+
+gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value, const gql_path *path,
+                         gql_frame *parent)
+{
+    gql_outcome outcome;
+    if (type->kind == GQL_TYPE_NON_NULL) {
+        outcome = complete_value(x, f, type->of, value, path, parent);
+        if (outcome != GQL_NULL)
+            return outcome;
+        char message[512];
+        snprintf(message, sizeof message, "Cannot return null for non-nullable field %.*s.%.*s.", PL_STR_ARG(f->def->parent->name),
+                 PL_STR_ARG(f->def->name));
+        gql_error_add(x, f, path, PL_INTERNAL, pl_str_of(message), NULL, NULL);
+        return GQL_FAILED;
+    }
+    gql_frame frame = {.parent = parent, .start = x->out.buf.len};
+    outcome = complete_value(x, f, type, value, path, &frame);
+    if (outcome == GQL_FAILED) {
+        gql_output_rewind(&x->out, frame.start, drop_hole, x);
+        frame.scope = NULL;
+    }
+    if (outcome != GQL_WRITTEN)
+        PL_BUF_LIT(&x->out.buf, "null");
+    if (frame.scope)
+        frame.scope->end = x->out.buf.len;
+    return GQL_WRITTEN;
+}
+
+static gql_outcome complete_list(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value, const gql_path *path,
+                                 gql_frame *frame)
+{
+    const pl_engine *e = x->e;
+    pl_kind kind = e->kind(x->state, value);
+    if (kind != PL_KIND_LIST && kind != PL_KIND_MAP) {
+        char message[512];
+        snprintf(message, sizeof message, "Expected a list for field \"%.*s.%.*s\", but the resolver returned %s.",
+                 PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name), pl_kind_phrase(kind));
+        gql_error_internal_text(x, f, path, PL_INTERNAL, message);
+        return GQL_FAILED;
+    }
+    size_t n = e->length(x->state, value);
+    pl_slot top = e->top(x->state);
+    gql_path here = {.parent = path};
+    pl_buf_char(&x->out.buf, '[');
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            pl_buf_char(&x->out.buf, ',');
+        here.index = i;
+        e->element(x->state, value, i);
+        gql_outcome outcome = gql_complete(x, f, type->of, top + 1, &here, frame);
+        e->pop_to(x->state, top);
+        if (outcome != GQL_WRITTEN)
+            return outcome;
+    }
+    pl_buf_char(&x->out.buf, ']');
+    return GQL_WRITTEN;
+}
+
+/* --- leaves --- */
+static gql_outcome leaf_error(gql_execution *x, const gql_plan_field *f, const gql_path *path, const char *message)
+{
+    gql_error_internal_text(x, f, path, PL_INTERNAL, message);
+    return GQL_FAILED;
+}
+
+static bool same_scalar(pl_state *state, pl_slot slot, const pl_value *v)
+{
+    const pl_engine *e = pl_engine_of(state);
+    if (e->kind(state, slot) != v->kind)
+        return false;
+    switch (v->kind) {
+    case PL_KIND_STRING:
+        return pl_str_eq(e->get_string(state, slot), v->string);
+    case PL_KIND_INT:
+        return e->get_int(state, slot) == v->integer;
+    case PL_KIND_FLOAT:
+        return e->get_float(state, slot) == v->number;
+    case PL_KIND_BOOL:
+        return e->get_bool(state, slot) == v->boolean;
+    default:
+        return false;
+    }
+}
+
+static const gql_enum_value *find_enum_value(gql_execution *x, const gql_named *type, pl_slot slot)
+{
+    const pl_value *internal = x->binding->types[type->id].internal;
+    if (!internal)
+        return x->e->kind(x->state, slot) == PL_KIND_STRING ? pl_map_get(&type->value_map, x->e->get_string(x->state, slot)) : NULL;
+    for (uint32_t i = 0; i < type->value_count; i++) {
+        if (same_scalar(x->state, slot, &internal[i]))
+            return &type->values[i];
+    }
+    return NULL;
+}
+
+static gql_outcome complete_enum(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_slot slot, const gql_path *path)
+{
+    const gql_enum_value *value = find_enum_value(x, type, slot);
+    if (!value) {
+        char message[512];
+        pl_buf shown;
+        pl_error ignored;
+        pl_buf_init(&shown);
+        if (pl_write_json(x->state, slot, 4, &shown, &ignored) != PL_OK)
+            shown.len = 0;
+        snprintf(message, sizeof message, "Enum \"%.*s\" cannot represent value: %.*s", PL_STR_ARG(type->name),
+                 shown.len > 100 ? 100 : (int)shown.len, shown.data ? shown.data : "");
+        pl_buf_dispose(&shown);
+        return leaf_error(x, f, path, message);
+    }
+    pl_buf_char(&x->out.buf, '"');
+    pl_buf_str(&x->out.buf, value->name);
+    pl_buf_char(&x->out.buf, '"');
+    return GQL_WRITTEN;
+}
+
+/* A scalar whose serialize is a script function: what that returns is written as JSON. */
+static gql_outcome complete_custom(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_ref serialize, pl_slot slot,
+                                   const gql_path *path)
+{
+    pl_slot top = x->e->top(x->state);
+    pl_call *pending;
+    pl_failure failure = {0};
+    pl_error err;
+    gql_outcome outcome = GQL_WRITTEN;
+    x->e->push_copy(x->state, slot);
+    switch (x->e->call(x->state, serialize, 1, x->work, &pending, &failure)) {
+    case PL_CALL_DONE:
+        if (x->e->kind(x->state, top + 1) <= PL_KIND_NULL)
+            outcome = GQL_NULL;
+        else if (gql_scalar_write(GQL_SCALAR_CUSTOM, type->name, x->state, top + 1, &x->out.buf, &err) != PL_OK)
+            outcome = leaf_error(x, f, path, err.message);
+        break;
+    case PL_CALL_PENDING:
+        x->e->cancel(x->state, pending);
+        outcome = leaf_error(x, f, path, "the serialize function of a scalar cannot wait");
+        break;
+    case PL_CALL_FAILED:
+        gql_error_failure(x, f, path, &failure);
+        outcome = GQL_FAILED;
+        break;
+    }
+    x->e->pop_to(x->state, top);
+    return outcome;
+}
+
+static gql_outcome complete_leaf(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_slot slot, const gql_path *path)
+{
+    if (type->kind == GQL_ENUM)
+        return complete_enum(x, f, type, slot, path);
+    if (type->scalar == GQL_SCALAR_STRING && x->e->kind(x->state, slot) == PL_KIND_STRING) {
+        if (pl_json_string(&x->out.buf, x->e->get_string(x->state, slot)))
+            return GQL_WRITTEN;
+        return leaf_error(x, f, path, "String cannot represent bytes that are not UTF-8");
+    }
+    pl_ref serialize = x->binding->types[type->id].serialize;
+    if (serialize != PL_REF_NONE)
+        return complete_custom(x, f, type, serialize, slot, path);
+    pl_error err;
+    if (gql_scalar_write(type->scalar, type->name, x->state, slot, &x->out.buf, &err) != PL_OK)
+        return leaf_error(x, f, path, err.message);
+    return GQL_WRITTEN;
+}
+
+/* --- composites --- */
+
+/* Pushes the name of the concrete type: from __resolve_type, or the value's __typename. False: an error was recorded. */
+static bool push_type_name(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_slot value, const gql_path *path)
+{
+    pl_ref resolve = x->binding->types[type->id].resolve_type;
+    pl_call *pending;
+    pl_failure failure = {0};
+    if (resolve == PL_REF_NONE) {
+        if (x->e->field(x->state, value, x->binding->typename_key))
+            return true;
+        resolve = x->e->index_function(x->state);
+        x->e->push_copy(x->state, value);
+        x->e->push_key(x->state, x->binding->typename_key);
+    } else {
+        x->e->push_copy(x->state, value);
+        x->e->push_ctx(x->state, x->work);
+    }
+    switch (x->e->call(x->state, resolve, 2, x->work, &pending, &failure)) {
+    case PL_CALL_DONE:
+        return true;
+    case PL_CALL_PENDING:
+        x->e->cancel(x->state, pending);
+        gql_error_internal_text(x, f, path, PL_INTERNAL, "__resolve_type cannot wait");
+        return false;
+    default:
+        gql_error_failure(x, f, path, &failure);
+        return false;
+    }
+}
+
+static const gql_named *resolve_type(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_slot value, const gql_path *path)
+{
+    pl_slot top = x->e->top(x->state);
+    if (!push_type_name(x, f, type, value, path)) {
+        x->e->pop_to(x->state, top);
+        return NULL;
+    }
+    char message[512];
+    const gql_named *object = NULL;
+    if (x->e->kind(x->state, top + 1) != PL_KIND_STRING) {
+        snprintf(message, sizeof message,
+                 "Abstract type \"%.*s\" must resolve to an Object type at runtime for field \"%.*s.%.*s\": give the value a __typename, or the "
+                 "type a __resolve_type function.",
+                 PL_STR_ARG(type->name), PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name));
+    } else {
+        pl_str name = x->e->get_string(x->state, top + 1);
+        object = gql_schema_type(x->binding->schema, name);
+        if (!object || object->kind != GQL_OBJECT || !gql_is_possible(type, object)) {
+            snprintf(message, sizeof message, "Runtime Object type \"%.*s\" is not a possible type for \"%.*s\".",
+                     name.len > 100 ? 100 : (int)name.len, name.ptr, PL_STR_ARG(type->name));
+            object = NULL;
+        }
+    }
+    x->e->pop_to(x->state, top);
+    if (!object)
+        gql_error_internal_text(x, f, path, PL_INTERNAL, message);
+    return object;
+}
+
+static gql_outcome complete_composite(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_slot value, const gql_path *path,
+                                      gql_frame *frame)
+{
+    pl_kind kind = x->e->kind(x->state, value);
+    if (kind != PL_KIND_MAP && kind != PL_KIND_LIST && kind != PL_KIND_OTHER) {
+        char message[512];
+        snprintf(message, sizeof message, "Expected an object of type \"%.*s\" for field \"%.*s.%.*s\", but the resolver returned %s.",
+                 PL_STR_ARG(type->name), PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name), pl_kind_phrase(kind));
+        gql_error_internal_text(x, f, path, PL_INTERNAL, message);
+        return GQL_FAILED;
+    }
+    if (gql_is_abstract(type)) {
+        type = resolve_type(x, f, type, value, path);
+        if (!type)
+            return GQL_FAILED;
+    }
+    const gql_plan_object *object;
+    pl_error err = {0};
+    if (gql_plan_object_get(x->plan, f->set, type, x->env.variables, x->env.variable_count, &object, &err) != PL_OK) {
+        gql_error_add(x, f, path, err.code, pl_str_of(err.message), NULL, NULL);
+        return GQL_FAILED;
+    }
+    return gql_execute_fields(x, object, value, path, frame);
+}
+
+static gql_outcome complete_value(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value,
+                                  const gql_path *path, gql_frame *frame)
+{
+    pl_kind kind = x->e->kind(x->state, value);
+    if (kind == PL_KIND_ABSENT || kind == PL_KIND_NULL)
+        return GQL_NULL;
+    if (!x->e->reserve(x->state, 12)) {
+        gql_error_internal_text(x, f, path, PL_RESOURCE_EXHAUSTED, "out of memory");
+        return GQL_FAILED;
+    }
+    if (type->kind == GQL_TYPE_LIST)
+        return complete_list(x, f, type, value, path, frame);
+    if (gql_is_leaf(type->named))
+        return complete_leaf(x, f, type->named, value, path);
+    return complete_composite(x, f, type->named, value, path, frame);
+}

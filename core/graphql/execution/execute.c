@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+#include "graphql/execution/internal.h"
+#include "value/json.h"
+
+#define DEFAULT_TIMEOUT_MS 30000
+#define SPARE_BYTES (256 << 10)
+
+gql_execution *gql_execution_new(gql_plan *plan, const gql_input_env *env, pl_work *work, const gql_execute_options *options, pl_buf *spare,
+                                 size_t max_response)
+{
+    gql_execution *x = pl_arena_zalloc(work->arena, sizeof *x);
+    if (!x)
+        return NULL;
+    x->plan = plan;
+    x->binding = plan->binding;
+    x->state = plan->binding->state;
+    x->e = pl_engine_of(x->state);
+    x->work = work;
+    x->env = *env;
+    x->options = *options;
+    if (x->options.timeout_ms == 0)
+        x->options.timeout_ms = DEFAULT_TIMEOUT_MS;
+    x->spare = spare;
+    gql_output_init(&x->out, work->arena);
+    x->out.buf = *spare;
+    x->out.buf.limit = max_response;
+    pl_buf_init(spare);
+    pl_buf_init(&x->errors);
+    return x;
+}
+
+/* The buffer goes back to be used again; one that has become large is let go. */
+static void give_back(pl_buf *spare, pl_buf *buf)
+{
+    pl_buf_dispose(spare);
+    *spare = *buf;
+    spare->limit = 0;
+    pl_buf_reset(spare, SPARE_BYTES);
+}
+
+static void release(gql_execution *x)
+{
+    x->finished = true;
+    if (x->timer_armed) {
+        pl_host *host = ((pl_state_head *)x->state)->host;
+        host->ops->timer_stop(host, &x->timer);
+        x->timer_armed = false;
+    }
+    gql_input_release(&x->env);
+    pl_buf_dispose(&x->errors);
+}
+
+static void cancel_all(gql_execution *x)
+{
+    while (x->pending)
+        gql_pending_cancel(x, x->pending);
+}
+
+void gql_execution_cancel(gql_execution *x)
+{
+    if (x->finished)
+        return;
+    cancel_all(x);
+    release(x);
+    give_back(x->spare, &x->out.buf);
+}
+
+/* --- the end --- */
+static void write_errors(gql_execution *x, pl_buf *out)
+{
+    PL_BUF_LIT(out, ",\"errors\":[");
+    pl_buf_str(out, pl_buf_view(&x->errors));
+    uint32_t max = x->options.max_errors ? x->options.max_errors : 100;
+    if (x->error_count > max)
+        pl_buf_printf(out, ",{\"message\":\"%u more errors are left out\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}",
+                      x->error_count - max);
+    pl_buf_char(out, ']');
+}
+
+static void write_fatal(gql_execution *x, pl_buf *out)
+{
+    pl_log(x->work->log, PL_ERROR, "operation failed", PL_F_STR("request", x->work->id),
+           PL_F_CSTR("error", x->fatal.message));
+    PL_BUF_LIT(out, "{\"data\":null,\"errors\":[{\"message\":");
+    pl_json_string(out, pl_str_of(x->fatal.message));
+    pl_buf_printf(out, ",\"extensions\":{\"code\":\"%s\",\"id\":", pl_code_name(x->fatal.code));
+    pl_json_string(out, x->work->id);
+    PL_BUF_LIT(out, "}}]}");
+}
+
+/* Why the response cannot be given as it is; PL_OK when it can. */
+static pl_code check(gql_execution *x)
+{
+    if (!x->fatal.code && x->out.buf.failed && x->out.buf.limit > 0)
+        return pl_fail(&x->fatal, PL_RESOURCE_EXHAUSTED, "The response is larger than %zu bytes.", x->out.buf.limit);
+    if (!x->fatal.code && (x->out.failed || x->out.buf.failed || x->errors.failed))
+        pl_fail_memory(&x->fatal);
+    return x->fatal.code;
+}
+
+/* Nothing had to wait, so the buffer is the response as it stands; otherwise the pieces are put together. */
+static void finish(gql_execution *x)
+{
+    static const pl_str no_memory =
+        PL_STR("{\"data\":null,\"errors\":[{\"message\":\"out of memory\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}]}");
+    pl_buf buf = x->out.buf, whole;
+    pl_buf_init(&whole);
+    pl_buf *out = &buf;
+    if (check(x) != PL_OK) {
+        out = &whole;
+        write_fatal(x, out);
+    } else {
+        if (x->out.has_patches) {
+            out = &whole;
+            whole.limit = buf.limit;
+            gql_output_assemble(&x->out, out);
+        }
+        if (x->error_count > 0)
+            write_errors(x, out);
+        pl_buf_char(out, '}');
+    }
+    gql_execution_done done = x->done;
+    void *data = x->data;
+    pl_buf *spare = x->spare;
+    release(x);
+    done(data, out->failed ? no_memory : pl_buf_view(out)); /* x is gone after this */
+    give_back(spare, &buf);
+    pl_buf_dispose(&whole);
+}
+
+/* --- the deadline --- */
+static void fail_waiting(void *data)
+{
+    gql_execution *x = data;
+    pl_failure failure = {.code = PL_DEADLINE_EXCEEDED, .expected = true, .message = PL_STR("The operation took too long.")};
+    x->timed_out = true;
+    while (x->pending)
+        gql_pending_fail(x, x->pending, &failure);
+}
+
+static void on_timer(pl_timer *timer)
+{
+    gql_execution *x = timer->data;
+    x->timer_armed = false;
+    pl_log(x->work->log, PL_WARN, "operation timed out", PL_F_STR("request", x->work->id),
+           PL_F_INT("waiting", x->pending_count), PL_F_INT("timeout_ms", x->options.timeout_ms));
+    if (!x->e->protect(x->state, fail_waiting, x, &x->fatal))
+        cancel_all(x);
+    gql_execution_continue(x);
+}
+
+static void timer_start(gql_execution *x)
+{
+    pl_host *host = ((pl_state_head *)x->state)->host;
+    if (x->timer_armed || !host)
+        return;
+    x->timer.fire = on_timer;
+    x->timer.data = x;
+    uint64_t at = x->work->deadline;
+    if (at == 0)
+        at = host->ops->now(host) + x->options.timeout_ms;
+    x->timer_armed = host->ops->timer_start(host, &x->timer, at) == 0;
+}
+
+/* --- mutations: root fields in order, each with all that it waits for --- */
+static void write_root_field(gql_execution *x, const gql_plan_field *f, gql_hole *hole)
+{
+    gql_frame frame = {.scope = x->root_scope};
+    gql_output_fill_begin(&x->out, hole);
+    frame.start = x->out.buf.len;
+    gql_outcome outcome = gql_execute_field(x, f, 0, NULL, &frame);
+    gql_output_fill_end(&x->out);
+    if (outcome != GQL_WRITTEN)
+        x->root_scope->nulled = true;
+}
+
+static void fail_root_field(gql_execution *x, const gql_plan_field *f, gql_hole *hole)
+{
+    gql_path path = {.key = f->response_key};
+    gql_output_fill_begin(&x->out, hole);
+    gql_error_add(x, f, &path, PL_DEADLINE_EXCEEDED, PL_STR("The operation took too long."), NULL, NULL);
+    if (f->def->type->kind == GQL_TYPE_NON_NULL)
+        x->root_scope->nulled = true;
+    PL_BUF_LIT(&x->out.buf, "null");
+    gql_output_fill_end(&x->out);
+}
+
+static void run_serial(void *data)
+{
+    gql_execution *x = data;
+    while (x->serial_next < x->root->count && x->pending_count == 0 && !x->root_scope->nulled) {
+        uint32_t i = x->serial_next++;
+        if (x->timed_out)
+            fail_root_field(x, &x->root->fields[i], x->serial[i]);
+        else
+            write_root_field(x, &x->root->fields[i], x->serial[i]);
+    }
+}
+
+void gql_execution_continue(gql_execution *x)
+{
+    if (x->finished)
+        return;
+    if (x->fatal.code)
+        cancel_all(x);
+    if (x->serial && x->pending_count == 0 && !x->fatal.code) {
+        if (!x->e->protect(x->state, run_serial, x, &x->fatal))
+            cancel_all(x);
+    }
+    if (x->pending_count == 0)
+        finish(x);
+    else
+        timer_start(x);
+}
+
+/* --- the start --- */
+static void start_serial(gql_execution *x, gql_frame *frame)
+{
+    pl_buf *buf = &x->out.buf;
+    x->serial = pl_arena_array(x->work->arena, x->root->count, sizeof(*x->serial));
+    pl_buf_char(buf, '{');
+    for (uint32_t i = 0; x->serial && i < x->root->count; i++) {
+        const gql_plan_field *f = &x->root->fields[i];
+        pl_buf_append(buf, f->prefix.ptr + (i == 0), f->prefix.len - (i == 0));
+        x->serial[i] = gql_output_hole(&x->out, frame, &x->root_scope);
+    }
+    pl_buf_char(buf, '}');
+    if (!x->serial || x->out.failed)
+        pl_fail_memory(&x->fatal);
+}
+
+static void drop_hole(void *data, gql_hole *hole)
+{
+    gql_pending_cancel(data, hole->owner);
+}
+
+static void run(void *data)
+{
+    gql_execution *x = data;
+    pl_buf *buf = &x->out.buf;
+    pl_error err = {0};
+    const gql_named *type = x->plan->root.declared;
+    if (gql_plan_object_get(x->plan, &x->plan->root, type, x->env.variables, x->env.variable_count, &x->root, &err) != PL_OK) {
+        x->fatal = err;
+        return;
+    }
+    PL_BUF_LIT(buf, "{\"data\":");
+    gql_frame frame = {.start = buf->len};
+    gql_outcome outcome = GQL_WRITTEN;
+    if (x->plan->operation->kind == GQL_MUTATION && x->root->count > 0)
+        start_serial(x, &frame);
+    else
+        outcome = gql_execute_fields(x, x->root, 0, NULL, &frame);
+    if (outcome != GQL_WRITTEN) {
+        gql_output_rewind(&x->out, frame.start, drop_hole, x);
+        frame.scope = NULL;
+        PL_BUF_LIT(buf, "null");
+    }
+    if (frame.scope)
+        frame.scope->end = buf->len;
+    x->out.root.end = buf->len;
+}
+
+void gql_execution_start(gql_execution *x, gql_execution_done done, void *data)
+{
+    x->done = done;
+    x->data = data;
+    if (!x->e->protect(x->state, run, x, &x->fatal))
+        cancel_all(x);
+    gql_execution_continue(x);
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include "graphql/execution/internal.h"
+
+/* Fields of an object (spec 6.3, 6.4): calls what resolves them, and completes what comes back at once. */
+
+pl_code gql_field_arguments(gql_execution *x, const gql_plan_field *f, pl_value *out, pl_error *err)
+{
+    for (uint32_t i = 0; i < f->argument_count; i++) {
+        const gql_plan_argument *a = &f->arguments[i];
+        out[i].kind = PL_KIND_ABSENT;
+        if (a->constant) {
+            out[i] = *a->constant;
+            continue;
+        }
+        if (a->literal && gql_coerce_literal(&x->env, a->literal, a->def->type, &out[i], err) != PL_OK)
+            goto wrong;
+        if (out[i].kind == PL_KIND_ABSENT && a->def->default_ast &&
+            gql_coerce_literal(&x->env, a->def->default_ast, a->def->type, &out[i], err) != PL_OK)
+            goto wrong;
+        if (out[i].kind == PL_KIND_ABSENT && a->def->type->kind == GQL_TYPE_NON_NULL)
+            return pl_fail(err, PL_INVALID_ARGUMENT, "Argument \"%.*s\" of required type \"%.*s\" was not provided.",
+                           PL_STR_ARG(a->def->name), PL_STR_ARG(a->def->type->text));
+        continue;
+    wrong:;
+        pl_error inner = *err;
+        return pl_fail(err, inner.code, "Argument \"%.*s\" has invalid value: %s", PL_STR_ARG(a->def->name), inner.message);
+    }
+    return PL_OK;
+}
+
+/* Pushes the arguments table. False: an error was recorded. */
+static bool push_arguments(gql_execution *x, const gql_plan_field *f, const gql_path *path)
+{
+    if (f->argument_count == 0) {
+        x->e->push_map(x->state, 0);
+        return true;
+    }
+    pl_value *values = pl_arena_array(x->work->arena, f->argument_count, sizeof *values);
+    pl_error err = {0};
+    if (!values || gql_field_arguments(x, f, values, &err) != PL_OK) {
+        if (!values)
+            pl_fail_memory(&err);
+        gql_error_add(x, f, path, err.code, pl_str_of(err.message), NULL, NULL);
+        return false;
+    }
+    x->e->push_map(x->state, f->argument_count);
+    pl_slot map = x->e->top(x->state);
+    for (uint32_t i = 0; i < f->argument_count; i++) {
+        if (values[i].kind == PL_KIND_ABSENT)
+            continue;
+        pl_push_value(x->state, &values[i]);
+        x->e->set_field(x->state, map, f->arguments[i].key);
+    }
+    return true;
+}
+
+/* --- calls that wait --- */
+static void pending_remove(gql_execution *x, gql_pending *p)
+{
+    if (p->prev)
+        p->prev->next = p->next;
+    else
+        x->pending = p->next;
+    if (p->next)
+        p->next->prev = p->prev;
+    x->pending_count--;
+}
+
+void gql_pending_cancel(gql_execution *x, gql_pending *p)
+{
+    if (!p || !p->call)
+        return;
+    pl_call *call = p->call;
+    p->call = NULL;
+    pending_remove(x, p);
+    x->e->cancel(x->state, call);
+}
+
+static void call_done(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure);
+
+static gql_outcome leave_hole(gql_execution *x, const gql_plan_field *f, pl_call *call, const gql_path *path, gql_frame *frame)
+{
+    gql_pending *p = pl_arena_zalloc(x->work->arena, sizeof *p);
+    if (p) {
+        p->path = gql_path_copy(x, path);
+        p->hole = gql_output_hole(&x->out, frame, &p->scope);
+    }
+    if (!p || !p->path || !p->hole) {
+        x->e->cancel(x->state, call);
+        gql_error_internal_text(x, f, path, PL_RESOURCE_EXHAUSTED, "out of memory");
+        return GQL_FAILED;
+    }
+    p->hole->owner = p;
+    p->x = x;
+    p->call = call;
+    p->field = f;
+    call->done = call_done;
+    call->data = p;
+    p->next = x->pending;
+    if (x->pending)
+        x->pending->prev = p;
+    x->pending = p;
+    x->pending_count++;
+    return GQL_WRITTEN;
+}
+
+static gql_outcome call_ended(gql_execution *x, const gql_plan_field *f, pl_call_status status, pl_slot result, const pl_failure *failure,
+                              const gql_path *path, gql_frame *frame)
+{
+    if (status == PL_CALL_DONE)
+        return gql_complete(x, f, f->def->type, result, path, frame);
+    gql_error_failure(x, f, path, failure);
+    if (f->def->type->kind == GQL_TYPE_NON_NULL)
+        return GQL_FAILED;
+    PL_BUF_LIT(&x->out.buf, "null");
+    return GQL_WRITTEN;
+}
+
+/* Null goes up to scope: what waits below it need not any more. */
+static void null_scope(gql_execution *x, gql_scope *scope)
+{
+    scope->nulled = true;
+    for (gql_pending *p = x->pending, *next; p; p = next) {
+        next = p->next;
+        if (gql_scope_is_below(p->scope, scope))
+            gql_pending_cancel(x, p); /* runs script code, but ends no other call */
+    }
+}
+
+static void fill(gql_execution *x, gql_pending *p, pl_call_status status, pl_slot result, const pl_failure *failure)
+{
+    gql_frame frame = {.scope = p->scope};
+    gql_output_fill_begin(&x->out, p->hole);
+    frame.start = x->out.buf.len;
+    gql_outcome outcome = call_ended(x, p->field, status, result, failure, p->path, &frame);
+    gql_output_fill_end(&x->out);
+    if (outcome == GQL_FAILED)
+        null_scope(x, p->scope);
+}
+
+static void call_done(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure)
+{
+    gql_pending *p = call->data;
+    gql_execution *x = p->x;
+    if (x->in_turn) { /* the first time was left by a jump */
+        pl_fail(&x->fatal, failure->code, "%.*s", PL_STR_ARG(failure->message));
+    } else {
+        p->call = NULL;
+        pending_remove(x, p);
+        x->in_turn = true;
+        fill(x, p, status, result, failure);
+    }
+    x->in_turn = false;
+    gql_execution_continue(x);
+}
+
+void gql_pending_fail(gql_execution *x, gql_pending *p, const pl_failure *failure)
+{
+    gql_pending_cancel(x, p);
+    fill(x, p, PL_CALL_FAILED, 0, failure);
+}
+
+/* --- one field --- */
+static gql_outcome call_resolver(gql_execution *x, const gql_plan_field *f, pl_ref function, int nargs, const gql_path *path, gql_frame *frame)
+{
+    pl_call *call = NULL;
+    pl_failure failure = {0};
+    pl_call_status status = x->e->call(x->state, function, nargs, x->work, &call, &failure);
+    if (status == PL_CALL_PENDING)
+        return leave_hole(x, f, call, path, frame);
+    return call_ended(x, f, status, x->e->top(x->state), &failure, path, frame);
+}
+
+static gql_outcome resolve_call(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path, gql_frame *frame)
+{
+    int nargs = f->arity < 4 ? f->arity : 4;
+    if (nargs >= 1) {
+        if (parent > 0)
+            x->e->push_copy(x->state, parent);
+        else
+            x->e->push_absent(x->state);
+    }
+    if (nargs >= 2 && !push_arguments(x, f, path)) {
+        if (f->def->type->kind == GQL_TYPE_NON_NULL)
+            return GQL_FAILED;
+        PL_BUF_LIT(&x->out.buf, "null");
+        return GQL_WRITTEN;
+    }
+    if (nargs >= 3)
+        x->e->push_ctx(x->state, x->work);
+    if (nargs >= 4)
+        gql_push_info(x, f, path);
+    return call_resolver(x, f, f->resolver, nargs, path, frame);
+}
+
+static gql_outcome resolve_property(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path, gql_frame *frame)
+{
+    if (parent == 0) {
+        x->e->push_absent(x->state); /* a root field without a resolver */
+        return gql_complete(x, f, f->def->type, x->e->top(x->state), path, frame);
+    }
+    if (x->e->field(x->state, parent, f->key))
+        return gql_complete(x, f, f->def->type, x->e->top(x->state), path, frame);
+    pl_ref index = x->e->index_function(x->state);
+    x->e->push_copy(x->state, parent);
+    x->e->push_key(x->state, f->key);
+    return call_resolver(x, f, index, 2, path, frame);
+}
+
+gql_outcome gql_execute_field(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path, gql_frame *frame)
+{
+    gql_path here = {.parent = path, .key = f->response_key};
+    pl_slot top = x->e->top(x->state);
+    gql_outcome outcome;
+    switch (f->how) {
+    case GQL_RESOLVE_TYPENAME:
+        pl_buf_str(&x->out.buf, f->text);
+        return GQL_WRITTEN;
+    case GQL_RESOLVE_META:
+        return gql_introspect(x, f, &here);
+    case GQL_RESOLVE_PROPERTY:
+        outcome = resolve_property(x, f, parent, &here, frame);
+        break;
+    default:
+        outcome = resolve_call(x, f, parent, &here, frame);
+        break;
+    }
+    x->e->pop_to(x->state, top);
+    return outcome;
+}
+
+gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, pl_slot parent, const gql_path *path, gql_frame *frame)
+{
+    pl_buf *buf = &x->out.buf;
+    if (!x->e->reserve(x->state, 16)) {
+        x->out.failed = true;
+        return GQL_FAILED;
+    }
+    pl_buf_char(buf, '{');
+    for (uint32_t i = 0; i < object->count; i++) {
+        const gql_plan_field *f = &object->fields[i];
+        pl_buf_append(buf, f->prefix.ptr + (i == 0), f->prefix.len - (i == 0));
+        gql_outcome outcome = gql_execute_field(x, f, parent, path, frame);
+        if (outcome != GQL_WRITTEN)
+            return GQL_FAILED;
+    }
+    pl_buf_char(buf, '}');
+    return GQL_WRITTEN;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "graphql/execution/internal.h"
+
+/* info, the fourth argument of a resolver: made only for functions that take it. */
+
+static void set(gql_execution *x, pl_slot map, pl_str name)
+{
+    x->e->set_member(x->state, map, name);
+}
+
+/* As in introspection: {kind, name} or {kind, of_type}. */
+static void push_type(gql_execution *x, const gql_typeref *type)
+{
+    static const char *const kinds[] = {"SCALAR", "OBJECT", "INTERFACE", "UNION", "ENUM", "INPUT_OBJECT"};
+    const pl_engine *e = x->e;
+    e->reserve(x->state, 6);
+    e->push_map(x->state, 2);
+    pl_slot map = e->top(x->state);
+    if (type->kind == GQL_TYPE_NAMED) {
+        e->push_string(x->state, pl_str_of(kinds[type->named->kind]));
+        set(x, map, PL_STR("kind"));
+        e->push_string(x->state, type->named->name);
+        set(x, map, PL_STR("name"));
+        return;
+    }
+    e->push_string(x->state, type->kind == GQL_TYPE_LIST ? PL_STR("LIST") : PL_STR("NON_NULL"));
+    set(x, map, PL_STR("kind"));
+    push_type(x, type->of); /* as deep as the type is written */
+    set(x, map, PL_STR("of_type"));
+}
+
+static size_t push_steps(gql_execution *x, pl_slot list, const gql_path *path)
+{
+    if (!path)
+        return 0;
+    size_t i = push_steps(x, list, path->parent);
+    if (path->key.ptr)
+        x->e->push_string(x->state, path->key);
+    else
+        x->e->push_int(x->state, (int64_t)path->index);
+    x->e->set_element(x->state, list, i);
+    return i + 1;
+}
+
+static void push_operation(gql_execution *x)
+{
+    static const char *const kinds[] = {"query", "mutation", "subscription"};
+    const gql_operation *op = x->plan->operation;
+    x->e->push_map(x->state, 2);
+    pl_slot map = x->e->top(x->state);
+    x->e->push_string(x->state, pl_str_of(kinds[op->kind]));
+    set(x, map, PL_STR("kind"));
+    if (op->name.text.ptr) {
+        x->e->push_string(x->state, op->name.text);
+        set(x, map, PL_STR("name"));
+    }
+}
+
+/* The names of the sub-fields that are selected, as a set {name = true}; fields of any possible type count. */
+static void push_selected(gql_execution *x, const gql_plan_field *f)
+{
+    x->e->push_map(x->state, 4);
+    pl_slot map = x->e->top(x->state);
+    const gql_named *declared = f->def->type->named;
+    for (uint32_t i = 0; f->set && i < declared->possible_count && i < 64; i++) {
+        const gql_plan_object *object;
+        pl_error err;
+        if (gql_plan_object_get(x->plan, f->set, declared->possible[i], x->env.variables, x->env.variable_count, &object, &err) != PL_OK)
+            return;
+        for (uint32_t k = 0; k < object->count; k++) {
+            x->e->push_bool(x->state, true);
+            set(x, map, object->fields[k].def->name);
+        }
+    }
+}
+
+void gql_push_info(gql_execution *x, const gql_plan_field *f, const gql_path *path)
+{
+    const pl_engine *e = x->e;
+    e->reserve(x->state, 12);
+    e->push_map(x->state, 6);
+    pl_slot map = e->top(x->state);
+    e->push_string(x->state, f->def->name);
+    set(x, map, PL_STR("field_name"));
+    e->push_string(x->state, f->def->parent->name);
+    set(x, map, PL_STR("parent_type"));
+    push_type(x, f->def->type);
+    set(x, map, PL_STR("return_type"));
+    e->push_list(x->state, 4);
+    push_steps(x, e->top(x->state), path);
+    set(x, map, PL_STR("path"));
+    push_operation(x);
+    set(x, map, PL_STR("operation"));
+    push_selected(x, f);
+    set(x, map, PL_STR("selected"));
+}

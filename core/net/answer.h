@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_NET_ANSWER_H
+#define PL_NET_ANSWER_H
+
+#include "net/cors.h"
+#include "net/edge_internal.h"
+
+/* Answers, from ours to h2o's. */
+
+/* {"errors":[{"message":"not found"}]} */
+pl_str edge_error_body(int status);
+void edge_answer_preflight(edge_request *r, const pl_cors_answer *answer);
+/* Ends h2o's request with an empty answer. */
+void edge_send_nothing(h2o_req_t *req);
+/* Makes an error that h2o sends itself look like ours. */
+void edge_rewrite_error(pl_edge *edge, h2o_req_t *req, h2o_ostream_t **slot);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_NET_EDGE_H
+#define PL_NET_EDGE_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "net/loop.h"
+#include "value/engine.h"
+
+/* The HTTP edge on libh2o: listeners, TLS, limits, CORS, compression, request ids, health. It knows nothing of GraphQL: it hands each
+ * request for a path to a service, and writes what the service answers. */
+
+typedef struct pl_tls_config {
+    const char *certificate; /* PEM files */
+    const char *key;
+} pl_tls_config;
+
+/* Where to listen: "HOST:PORT" ("127.0.0.1:8080", "[::1]:0", "*:8080", ":8080"), or "unix:PATH". */
+typedef struct pl_edge_config {
+    const char *address;
+    const char *tls_address;     /* NULL: no TLS listener */
+    pl_tls_config tls;
+    size_t max_body;             /* bytes; 0 is 1 MiB */
+    size_t max_header;           /* h2o bounds a request head at about 100 kB; informative when 0 */
+    unsigned request_timeout_ms; /* to receive a whole request; 0 is 10 s */
+    unsigned idle_timeout_ms;    /* keep-alive; 0 is 60 s */
+    unsigned response_timeout_ms; /* for a client to take a whole answer; 0 is 60 s */
+    unsigned max_connections;    /* per worker; beyond it a new connection is closed at once, counted and logged; 0 is 20,000 */
+    unsigned max_streams;        /* HTTP/2 requests at work at once per connection; 0 is 100 */
+} pl_edge_config;
+
+/* Settings that a reload changes; read by the edge for each request through pl_edge_service.settings. */
+typedef struct pl_cors {
+    const pl_str *origins; /* exact origins, or "*" alone; none: CORS is off */
+    size_t origin_count;
+    bool credentials;
+    unsigned max_age_s;      /* 0 is 600 */
+    pl_str allow_headers;    /* "" is: echo what the preflight asks for */
+    pl_str expose_headers;
+} pl_cors;
+typedef struct pl_http_settings {
+    pl_cors cors;
+    bool compress;         /* gzip and brotli where the client accepts them and the body has at least 1 kB */
+} pl_http_settings;
+
+/* A request in hand. The edge owns it; it lives until pl_http_respond, or until the service's cancelled returns. */
+typedef struct pl_http_request pl_http_request;
+struct pl_http_request {
+    pl_str method, path, query; /* query without "?"; ptr NULL when there is none */
+    pl_str body;
+    const pl_header *headers; /* names in lower case, :authority as "host" */
+    size_t header_count;
+    pl_str id;    /* x-request-id of the client when it is sound (<= 128 printable characters), or a new one; echoed in the answer */
+    pl_str peer;
+    bool secure;
+    unsigned http_version; /* 0x101, 0x200 */
+    pl_arena *arena; /* lives as long as the request; pooled, so cheap */
+    void *data;      /* the service's */
+    /* Set by the service when it does not answer at once: the client has gone (or the server ends at once). The service must
+     * forget the request before it returns. */
+    void (*cancelled)(pl_http_request *request);
+};
+pl_str pl_http_header(const pl_http_request *request, pl_str name); /* ptr NULL when absent */
+
+typedef struct pl_http_response {
+    int status;
+    pl_str content_type;       /* "" when there is no body */
+    const pl_header *headers;  /* more headers */
+    size_t header_count;
+    pl_str body;               /* must stay valid until pl_http_respond returns (it is copied), or, with body_in_arena, until the
+                                  request's arena goes (no copy) */
+    bool body_in_arena;
+} pl_http_response;
+/* Answers; once for each request, on its loop's thread. */
+void pl_http_respond(pl_http_request *request, const pl_http_response *response);
+
+/* What answers requests. Functions run on the worker's thread. */
+typedef struct pl_http_service pl_http_service;
+struct pl_http_service {
+    /* Answers with pl_http_respond at once or later, or returns false: not found. */
+    bool (*handle)(pl_http_service *service, pl_http_request *request);
+    /* The settings in force now. */
+    const pl_http_settings *(*settings)(pl_http_service *service);
+};
+
+/* Listening sockets of all workers, opened before any worker starts, so that an address in use is an error before anything
+ * runs: one SO_REUSEPORT socket a worker and address. Port 0: the first chooses, the others follow. */
+typedef struct pl_listeners pl_listeners;
+pl_listeners *pl_listeners_open(const pl_edge_config *config, unsigned workers, pl_error *err);
+void pl_listeners_free(pl_listeners *listeners); /* closes what no worker has taken */
+const char *pl_listeners_address(const pl_listeners *listeners);     /* "127.0.0.1:8080", as bound */
+const char *pl_listeners_tls_address(const pl_listeners *listeners); /* NULL when there is none */
+
+/* One worker's edge. */
+typedef struct pl_edge pl_edge;
+pl_edge *pl_edge_new(pl_loop *loop, const pl_edge_config *config, pl_listeners *listeners, unsigned worker, pl_http_service *service,
+                     pl_logger *log, pl_error *err);
+/* Stops accepting, tells HTTP/2 clients (GOAWAY) and closes HTTP/1.1 connections after the answer in hand; done(data) on the loop's
+ * thread when the last connection has gone, or after timeout_ms, when the rest is cut. */
+void pl_edge_drain(pl_edge *edge, unsigned timeout_ms, void (*done)(void *data), void *data);
+void pl_edge_free(pl_edge *edge); /* after drain's done; requests still in hand are cancelled */
+typedef struct pl_edge_stats {
+    unsigned connections;
+    unsigned requests; /* in hand */
+    uint64_t requests_total, refused_total;
+} pl_edge_stats;
+pl_edge_stats pl_edge_get_stats(const pl_edge *edge);
+/* /readyz answers 503 until set. /healthz answers 200 as long as the loop turns. */
+void pl_edge_set_ready(pl_edge *edge, bool ready);
+
+#endif

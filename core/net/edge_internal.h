@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_NET_EDGE_INTERNAL_H
+#define PL_NET_EDGE_INTERNAL_H
+
+/* What the files of the edge share: edge.c (life of an edge, accepting, draining), connection.c (the list of connections,
+ * their timeouts, clients that leave) and request.c (from h2o's request to the service and back). */
+
+#include <h2o.h>
+
+#include "net/edge.h"
+#include "net/loop_internal.h"
+
+typedef struct edge_conn edge_conn;
+typedef struct edge_request edge_request;
+typedef struct edge_link {
+    struct edge_link *prev, *next;
+} edge_link;
+
+/* A connection, from accept until its socket is closed. h2o closes sockets itself, so to end a connection is to shut its
+ * descriptor down and let h2o find that out. Records are used again and freed with the edge only: an event of the hang-up
+ * watch may come late, and must then find a record. */
+struct edge_conn {
+    edge_link link; /* in pl_edge.conns, or .free_conns */
+    pl_edge *edge;
+    h2o_socket_t *socket; /* NULL: a free record */
+    int fd;
+    unsigned in_hand;         /* requests that are at work, HTTP/2 */
+    edge_request *waiting;    /* HTTP/1.1: the request that the service has not answered */
+    edge_link queue;          /* HTTP/2: requests over the limit of streams, oldest first */
+    uint64_t idle_since;      /* HTTP/1.1: accepted, or the last answer sent */
+    uint64_t seen_at;         /* when an HTTP connection was last found on this socket */
+    uint64_t partial_since;   /* since when the same request is incomplete; 0: none */
+    struct timeval partial_begin, sweep_begin; /* HTTP/2: when the oldest incomplete request began; as the sweep finds it */
+    bool http1, sweep_partial; /* set by the sweep: speaks HTTP/1.1; has an incomplete request, HTTP/2 */
+    bool watch_added, watched; /* in the hang-up watch, and armed there */
+    bool input_ended;         /* by us, so that its end is no hang-up */
+    bool cut;
+    pl_str peer;
+    char peer_room[64];
+};
+
+typedef enum edge_state {
+    EDGE_QUEUED,   /* the service does not know it yet */
+    EDGE_AT_WORK,
+    EDGE_ANSWERED, /* the answer is on its way */
+    EDGE_GONE,     /* h2o has disposed of it; the service is told at the end of the turn */
+    EDGE_ENDED,    /* the service is being told */
+} edge_state;
+
+/* A request, with its arena. Records are used again. */
+struct edge_request {
+    pl_http_request public;
+    edge_link link; /* by state: conn->queue, edge->sending, edge->gone, edge->free_requests */
+    pl_edge *edge;
+    edge_conn *conn; /* NULL when GONE */
+    h2o_req_t *req;  /* NULL when GONE */
+    edge_state state;
+    uint64_t answered_at;
+    size_t header_size;
+    pl_str origin, accept_encoding; /* ptr NULL when absent */
+    pl_arena arena;
+    pl_buf compressed; /* the body that is sent, if it was compressed */
+    char id[20];
+};
+
+struct pl_edge {
+    pl_loop *loop;
+    pl_host *host;
+    pl_http_service *service;
+    pl_logger *log;
+    size_t max_body, max_header;
+    unsigned request_timeout, idle_timeout, response_timeout, max_connections, max_streams;
+    h2o_globalconf_t globals;
+    h2o_context_t context;
+    bool context_made;
+    struct edge_listener {
+        pl_edge *edge;
+        h2o_socket_t *socket; /* NULL: none, or closed */
+        h2o_accept_ctx_t accept;
+    } listeners[2]; /* cleartext, TLS */
+    edge_link conns, free_conns;
+    edge_link sending;       /* requests that are answered but not sent, oldest first */
+    edge_link gone;          /* of whose end the service must be told */
+    edge_link free_requests;
+    unsigned free_request_count;
+    bool queued;             /* some connection may have a request in its queue that can go on */
+    int watch_fd;            /* an epoll instance: hang-ups */
+    h2o_socket_t *watch;
+    pl_timer housekeeping;   /* armed as long as the edge lives */
+    pl_timer soon;           /* end of this turn */
+    pl_timer accept_again;   /* after accept failed */
+    uint64_t refusal_logged_at, accept_failure_logged_at;
+    uint32_t id_prefix;
+    uint64_t id_next;
+    bool draining, cutting;
+    uint64_t drain_until;
+    void (*drained)(void *data);
+    void *drained_data;
+    /* Read by other threads. */
+    bool ready;
+    unsigned connection_count, request_count;
+    uint64_t requests_total, refused_total;
+};
+
+/* Counters have one writer. */
+#define EDGE_ADD(counter, n) __atomic_store_n(&(counter), (counter) + (n), __ATOMIC_RELAXED)
+
+static inline void edge_link_init(edge_link *link)
+{
+    link->prev = link->next = link;
+}
+static inline bool edge_link_empty(const edge_link *list)
+{
+    return list->next == list;
+}
+static inline void edge_link_remove(edge_link *link)
+{
+    link->prev->next = link->next;
+    link->next->prev = link->prev;
+    link->prev = link->next = link;
+}
+static inline void edge_link_append(edge_link *list, edge_link *link)
+{
+    link->prev = list->prev;
+    link->next = list;
+    list->prev->next = link;
+    list->prev = link;
+}
+static inline void edge_link_push(edge_link *list, edge_link *link)
+{
+    edge_link_append(list->next, link);
+}
+#define EDGE_OF(type, member, ptr) ((type *)((char *)(ptr) - offsetof(type, member)))
+
+/* connection.c */
+/* Takes the socket over; false: memory (the socket is closed). */
+bool edge_conn_open(pl_edge *edge, h2o_socket_t *socket);
+edge_conn *edge_conn_of(h2o_conn_t *conn); /* NULL: not on a socket of ours */
+void edge_conn_name_peer(edge_conn *conn);
+/* Ends a connection, with what is in hand on it. */
+void edge_conn_cut(edge_conn *conn);
+/* Has the edge told when the client of conn->waiting leaves. */
+void edge_conn_watch(edge_conn *conn);
+bool edge_watch_open(pl_edge *edge, pl_error *err);
+void edge_watch_close(pl_edge *edge);
+/* Ends what takes too long; when draining also what is idle. */
+void edge_sweep(pl_edge *edge);
+void edge_conns_free(pl_edge *edge);
+
+/* request.c */
+/* Registers the handler and what else requests need in edge->globals. */
+void edge_requests_register(pl_edge *edge);
+/* Unlinks it, and keeps the record for use again. */
+void edge_request_free(edge_request *r);
+/* A waiting HTTP/1.1 request: the service is told, and its connection is ended. */
+void edge_request_abandon(edge_request *r);
+/* What must not be done while h2o is at work on a connection: tells the service of requests that are gone, and hands it those
+ * that were queued. */
+void edge_requests_catch_up(pl_edge *edge);
+void edge_requests_free(pl_edge *edge);
+
+/* edge.c */
+void edge_soon(pl_edge *edge); /* edge_requests_catch_up, and the end of a drain, at the end of this turn */
+
+#endif

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "net/answer.h"
+#include "net/edge_internal.h"
+
+#define ARENA_CHUNK 4096
+#define MOST_FREE_REQUESTS 1024 /* kept for use again */
+#define LONGEST_ID 128
+
+/* How a request of h2o knows its record: a prefilter that filters nothing. NULL when the record has gone. */
+typedef struct tie {
+    h2o_req_prefilter_t super;
+    edge_request *r;
+} tie;
+
+static void pass_on(h2o_req_prefilter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
+{
+    h2o_setup_next_prefilter(self, req, slot);
+}
+
+static inline edge_request *request_of(pl_http_request *public)
+{
+    return EDGE_OF(edge_request, public, public);
+}
+
+/* --- Records --- */
+
+static edge_request *new_request(pl_edge *edge)
+{
+    edge_request *r;
+    if (!edge_link_empty(&edge->free_requests)) {
+        r = EDGE_OF(edge_request, link, edge->free_requests.next);
+        edge_link_remove(&r->link);
+        edge->free_request_count--;
+        return r;
+    }
+    r = pl_malloc(sizeof(*r));
+    if (!r)
+        return NULL;
+    edge_link_init(&r->link);
+    r->edge = edge;
+    pl_arena_init(&r->arena, ARENA_CHUNK);
+    pl_buf_init(&r->compressed);
+    return r;
+}
+
+static void destroy_request(edge_request *r)
+{
+    pl_arena_dispose(&r->arena);
+    pl_buf_dispose(&r->compressed);
+    pl_free(r);
+}
+
+void edge_request_free(edge_request *r)
+{
+    pl_edge *edge = r->edge;
+    edge_link_remove(&r->link);
+    if (edge->free_request_count == MOST_FREE_REQUESTS) {
+        destroy_request(r);
+        return;
+    }
+    pl_arena_reset(&r->arena);
+    if (r->compressed.data)
+        pl_buf_dispose(&r->compressed);
+    edge_link_push(&edge->free_requests, &r->link);
+    edge->free_request_count++;
+}
+
+void edge_requests_free(pl_edge *edge)
+{
+    while (!edge_link_empty(&edge->free_requests)) {
+        edge_request *r = EDGE_OF(edge_request, link, edge->free_requests.next);
+        edge_link_remove(&r->link);
+        destroy_request(r);
+    }
+}
+
+/* --- From h2o's request to ours --- */
+
+pl_str pl_http_header(const pl_http_request *request, pl_str name)
+{
+    for (size_t i = 0; i < request->header_count; i++) {
+        if (pl_str_eq(request->headers[i].name, name))
+            return request->headers[i].value;
+    }
+    return PL_STR_NONE;
+}
+
+static inline pl_str str_of(h2o_iovec_t v)
+{
+    return (pl_str){v.base, v.len};
+}
+
+static bool is_sound_id(pl_str id)
+{
+    if (id.len == 0 || id.len > LONGEST_ID)
+        return false;
+    for (size_t i = 0; i < id.len; i++) {
+        if (id.ptr[i] < 0x21 || id.ptr[i] > 0x7e)
+            return false;
+    }
+    return true;
+}
+
+/* The prefix is random, and the number counts: no two requests of a server's life share an id. */
+static void make_id(edge_request *r)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint64_t number = r->edge->id_next++;
+    uint32_t prefix = r->edge->id_prefix;
+    for (int i = 7; i >= 0; i--, prefix >>= 4)
+        r->id[i] = digits[prefix & 15];
+    for (int i = 19; i >= 8; i--, number >>= 4)
+        r->id[i] = digits[number & 15];
+    r->public.id = (pl_str){r->id, sizeof(r->id)};
+}
+
+/* Fills in the headers, and notes those that the edge itself looks at. */
+static void fill_headers(edge_request *r, const h2o_req_t *req, pl_header *out)
+{
+    size_t count = 0, size = 0;
+    r->origin = r->accept_encoding = PL_STR_NONE;
+    pl_str id = PL_STR_NONE;
+    if (req->input.authority.base != req->hostconf->authority.hostport.base)
+        out[count++] = (pl_header){PL_STR("host"), str_of(req->input.authority)};
+    for (size_t i = 0; i < req->headers.size; i++) {
+        const h2o_header_t *h = &req->headers.entries[i];
+        pl_str name = str_of(*h->name), value = str_of(h->value);
+        out[count++] = (pl_header){name, value};
+        size += name.len + value.len;
+        if (h->name == &H2O_TOKEN_ACCEPT_ENCODING->buf)
+            r->accept_encoding = value;
+        else if (name.len == 6 && memcmp(name.ptr, "origin", 6) == 0)
+            r->origin = value;
+        else if (name.len == 12 && memcmp(name.ptr, "x-request-id", 12) == 0)
+            id = value;
+    }
+    r->public.header_count = count;
+    if (id.ptr && is_sound_id(id))
+        r->public.id = id;
+    else
+        make_id(r);
+    r->header_size = size;
+}
+
+static void fill(edge_request *r, h2o_req_t *req, edge_conn *conn)
+{
+    pl_header *headers = h2o_mem_alloc_pool(&req->pool, (req->headers.size + 1) * sizeof(*headers));
+    pl_str query = PL_STR_NONE;
+    if (req->query_at < req->path.len)
+        query = (pl_str){req->path.base + req->query_at + 1, req->path.len - req->query_at - 1};
+    r->conn = conn;
+    r->req = req;
+    r->public = (pl_http_request){
+        .method = str_of(req->method),
+        .path = str_of(req->path_normalized),
+        .query = query,
+        .body = str_of(req->entity),
+        .headers = headers,
+        .peer = conn->peer,
+        .secure = conn->socket->ssl != NULL,
+        .http_version = (unsigned)req->version,
+        .arena = &r->arena,
+    };
+    fill_headers(r, req, headers);
+}
+
+/* --- What the edge answers itself --- */
+
+static void answer_plain(edge_request *r, int status, pl_str text)
+{
+    const pl_header no_store = {PL_STR("cache-control"), PL_STR("no-store")};
+    pl_http_respond(&r->public, &(pl_http_response){.status = status,
+                                                    .content_type = PL_STR("text/plain; charset=utf-8"),
+                                                    .headers = &no_store,
+                                                    .header_count = 1,
+                                                    .body = text,
+                                                    .body_in_arena = true});
+}
+
+static void answer_error(edge_request *r, int status)
+{
+    pl_http_respond(&r->public, &(pl_http_response){.status = status,
+                                                    .content_type = PL_STR("application/json"),
+                                                    .body = edge_error_body(status),
+                                                    .body_in_arena = true});
+}
+
+static void answer_preflight(edge_request *r, const pl_cors *cors)
+{
+    pl_cors_answer answer;
+    pl_cors_preflight(cors, r->origin, pl_http_header(&r->public, PL_STR("access-control-request-headers")), &answer);
+    edge_answer_preflight(r, &answer);
+}
+
+/* Health and preflights. False: it is the service's. */
+static bool answer_here(edge_request *r)
+{
+    pl_edge *edge = r->edge;
+    pl_str path = r->public.path;
+    if (path.len == 8 && memcmp(path.ptr, "/healthz", 8) == 0) {
+        answer_plain(r, 200, PL_STR("ok\n"));
+        return true;
+    }
+    if (path.len == 7 && memcmp(path.ptr, "/readyz", 7) == 0) {
+        if (edge->draining)
+            answer_plain(r, 503, PL_STR("draining\n"));
+        else if (!__atomic_load_n(&edge->ready, __ATOMIC_RELAXED))
+            answer_plain(r, 503, PL_STR("starting\n"));
+        else
+            answer_plain(r, 200, PL_STR("ready\n"));
+        return true;
+    }
+    if (r->origin.ptr && pl_str_is(r->public.method, "OPTIONS") &&
+        pl_http_header(&r->public, PL_STR("access-control-request-method")).ptr) {
+        const pl_http_settings *settings = edge->service->settings(edge->service);
+        if (settings->cors.origin_count != 0) {
+            answer_preflight(r, &settings->cors);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- The life of a request --- */
+
+static void start(edge_request *r)
+{
+    pl_edge *edge = r->edge;
+    r->state = EDGE_AT_WORK;
+    EDGE_ADD(edge->request_count, 1);
+    EDGE_ADD(edge->requests_total, 1);
+    r->conn->in_hand++;
+    if (r->public.body.len > edge->max_body) {
+        answer_error(r, 413);
+        return;
+    }
+    if (edge->max_header != 0 && r->header_size > edge->max_header) {
+        answer_error(r, 431);
+        return;
+    }
+    if (answer_here(r))
+        return;
+    if (!edge->service->handle(edge->service, &r->public)) {
+        if (r->state == EDGE_AT_WORK)
+            answer_error(r, 404);
+        return;
+    }
+    if (r->state == EDGE_AT_WORK && r->public.http_version < 0x200) {
+        r->conn->waiting = r;
+        edge_conn_watch(r->conn);
+    }
+}
+
+typedef struct handler {
+    h2o_handler_t super;
+    pl_edge *edge;
+} handler;
+
+static int on_request(h2o_handler_t *self, h2o_req_t *req)
+{
+    pl_edge *edge = ((handler *)self)->edge;
+    edge_conn *conn = edge_conn_of(req->conn);
+    edge_request *r = conn ? new_request(edge) : NULL;
+    if (!r) {
+        h2o_send_error_503(req, "Service Unavailable", "out of memory", 0);
+        return 0;
+    }
+    tie *t = (tie *)h2o_add_prefilter(req, sizeof(*t));
+    t->super.on_setup_ostream = pass_on;
+    t->r = r;
+    if (conn->peer.len == 0)
+        edge_conn_name_peer(conn);
+    fill(r, req, conn);
+    if (req->version < 0x200)
+        conn->partial_since = 0;
+    if (conn->in_hand >= edge->max_streams) {
+        r->state = EDGE_QUEUED;
+        edge_link_append(&conn->queue, &r->link);
+    } else {
+        start(r);
+    }
+    return 0;
+}
+
+/* h2o disposes of the request: its answer has been sent, or its stream or connection has ended. This is called from the middle
+ * of what h2o does with the connection, so the service is told later. */
+static void on_dispose(h2o_logger_t *self, h2o_req_t *req)
+{
+    if (!req->prefilters || req->prefilters->on_setup_ostream != pass_on)
+        return;
+    edge_request *r = ((tie *)req->prefilters)->r;
+    if (!r)
+        return;
+    pl_edge *edge = r->edge;
+    edge_conn *conn = r->conn;
+    if (conn->waiting == r)
+        conn->waiting = NULL;
+    if (r->state != EDGE_QUEUED)
+        conn->in_hand--;
+    if (!edge_link_empty(&conn->queue)) {
+        edge->queued = true;
+        edge_soon(edge);
+    }
+    if (r->state == EDGE_AT_WORK) {
+        EDGE_ADD(edge->request_count, -1u);
+        r->state = EDGE_GONE;
+        r->conn = NULL;
+        r->req = NULL;
+        void *data = r->public.data;
+        void (*cancelled)(pl_http_request *) = r->public.cancelled;
+        r->public = (pl_http_request){.id = PL_STR(""), .arena = &r->arena, .data = data, .cancelled = cancelled};
+        edge_link_append(&edge->gone, &r->link);
+        edge_soon(edge);
+        return;
+    }
+    if (req->version < 0x200)
+        conn->idle_since = edge->host->ops->now(edge->host);
+    edge_request_free(r);
+}
+
+void edge_request_abandon(edge_request *r)
+{
+    h2o_req_t *req = r->req;
+    r->conn->waiting = NULL;
+    r->conn->in_hand--;
+    ((tie *)req->prefilters)->r = NULL;
+    EDGE_ADD(r->edge->request_count, -1u);
+    r->state = EDGE_ENDED;
+    if (r->public.cancelled)
+        r->public.cancelled(&r->public);
+    /* h2o closes the connection when it cannot write this: the descriptor has been shut down. */
+    req->http1_is_persistent = 0;
+    edge_send_nothing(req);
+    edge_request_free(r);
+}
+
+void edge_requests_catch_up(pl_edge *edge)
+{
+    while (!edge_link_empty(&edge->gone)) {
+        edge_request *r = EDGE_OF(edge_request, link, edge->gone.next);
+        edge_link_remove(&r->link);
+        r->state = EDGE_ENDED;
+        if (r->public.cancelled)
+            r->public.cancelled(&r->public);
+        edge_request_free(r);
+    }
+    if (!edge->queued)
+        return;
+    edge->queued = false;
+    for (edge_link *l = edge->conns.next; l != &edge->conns; l = l->next) {
+        edge_conn *conn = EDGE_OF(edge_conn, link, l);
+        while (!edge_link_empty(&conn->queue) && conn->in_hand < edge->max_streams) {
+            edge_request *r = EDGE_OF(edge_request, link, conn->queue.next);
+            edge_link_remove(&r->link);
+            start(r);
+        }
+    }
+}
+
+static void on_error_setup(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
+{
+    pl_edge *edge = *(pl_edge **)(self + 1);
+    edge_rewrite_error(edge, req, slot);
+}
+
+void edge_requests_register(pl_edge *edge)
+{
+    h2o_hostconf_t *host = h2o_config_register_host(&edge->globals, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
+    handler *h = (handler *)h2o_create_handler(path, sizeof(*h));
+    h->super.on_req = on_request;
+    h->edge = edge;
+    /* Of all that h2o offers, only a logger is called for each request that ends, however it ends, and costs no memory. */
+    h2o_logger_t *logger = h2o_create_logger(path, sizeof(*logger));
+    logger->log_access = on_dispose;
+    /* The errors that h2o sends before a path is chosen. */
+    h2o_filter_t *filter = h2o_create_filter(&host->fallback_path, sizeof(*filter) + sizeof(pl_edge *));
+    filter->on_setup_ostream = on_error_setup;
+    *(pl_edge **)(filter + 1) = edge;
+}

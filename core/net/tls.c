@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#include "net/tls.h"
+
+#include <h2o.h>
+#include <openssl/err.h>
+#include <stdio.h>
+
+#define CIPHERS_12                                                                                                     \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"                         \
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+
+/* Takes all errors off OpenSSL's queue of this thread; the first one is the reason. */
+static pl_code tls_fail(pl_error *err, const char *file, const char *what)
+{
+    unsigned long first = ERR_get_error();
+    const char *reason = ERR_SYSTEM_ERROR(first) ? strerror((int)ERR_GET_REASON(first)) : ERR_reason_error_string(first);
+    pl_fail_at(err, PL_INVALID_ARGUMENT, file, 0, 0, "%s: %s", what, reason ? reason : "unknown error");
+    ERR_clear_error();
+    return PL_INVALID_ARGUMENT;
+}
+
+static pl_code load_files(SSL_CTX *context, const pl_tls_config *config, pl_error *err)
+{
+    if (!config->certificate || !config->key)
+        return pl_fail(err, PL_INVALID_ARGUMENT, "TLS needs a certificate and a key");
+    ERR_clear_error();
+    if (SSL_CTX_use_certificate_chain_file(context, config->certificate) != 1)
+        return tls_fail(err, config->certificate, "cannot use this certificate");
+    if (SSL_CTX_use_PrivateKey_file(context, config->key, SSL_FILETYPE_PEM) != 1)
+        return tls_fail(err, config->key, "cannot use this key");
+    if (SSL_CTX_check_private_key(context) != 1)
+        return tls_fail(err, config->key, "the key is not the certificate's");
+    return PL_OK;
+}
+
+/* A key that is locked by a passphrase is an error; nobody is there to be asked for it. */
+static int no_passphrase(char *buf, int size, int rwflag, void *data)
+{
+    return 0;
+}
+
+SSL_CTX *pl_tls_context(const pl_tls_config *config, pl_error *err)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    if (!context) {
+        ERR_clear_error();
+        pl_fail_memory(err);
+        return NULL;
+    }
+    SSL_CTX_set_default_passwd_cb(context, no_passphrase);
+    SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    bool ok = SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&
+              SSL_CTX_set_cipher_list(context, CIPHERS_12) == 1;
+    if (!ok)
+        pl_fail(err, PL_INTERNAL, "this OpenSSL does not have the ciphers that are needed");
+    ERR_clear_error();
+    if (!ok || load_files(context, config, err) != PL_OK) {
+        SSL_CTX_free(context);
+        return NULL;
+    }
+    h2o_ssl_register_alpn_protocols(context, h2o_alpn_protocols);
+    return context;
+}

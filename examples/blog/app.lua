@@ -1,0 +1,5 @@
+-- SPDX-License-Identifier: MIT
+return {
+  name = "blog",
+  http = { cors = { origins = { "http://localhost:3000" } } },
+}

@@ -1,0 +1,6 @@
+-- SPDX-License-Identifier: MIT
+return {
+  Query = {
+    hello = function() return "world" end,
+  },
+}

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Runs every operation of the execution suite against a server whose one default resolver answers by return type."""
+
+import json
+
+import pytest
+
+from harness import run_cli, write_bundle
+from suite import cases
+
+SUITE = cases("graphql-execution")
+
+APP = """
+local fixed = %s
+local scalars = { Int = 2, Float = 3.14, String = "str", Boolean = true, ID = "id" }
+
+local function value(type)
+  local kind = type.kind
+  if kind == "NON_NULL" then return value(type.of_type) end
+  if kind == "LIST" then return { value(type.of_type), value(type.of_type) } end
+  if kind == "SCALAR" then return scalars[type.name] or "str" end
+  if kind == "ENUM" then return fixed.enums[type.name] end
+  if kind == "UNION" then return { __typename = fixed.unions[type.name] } end
+  if kind == "INTERFACE" then return { __typename = fixed.interfaces[type.name] } end
+  return {}
+end
+
+return { default_resolver = function(_, _, _, info) return value(info.return_type) end }
+"""
+
+
+def lua(value):
+    """A dictionary of strings and dictionaries as a Lua table."""
+    if isinstance(value, str):
+        return json.dumps(value)
+    return "{ " + ", ".join(f"[{json.dumps(key)}] = {lua(member)}" for key, member in value.items()) + " }"
+
+
+def bundle_of(schema):
+    fixed = {kind: schema["fixed"].get(kind, {}) for kind in ("enums", "unions", "interfaces")}
+    return {"app.lua": APP % lua(fixed), "schema/schema.graphql": schema["schema"]}
+
+
+@pytest.fixture(scope="module")
+def server(start_shared):
+    return start_shared({"app.lua": "return {}", "schema/schema.graphql": "type Query { hello: String }"})
+
+
+@pytest.mark.parametrize("schema", SUITE, ids=lambda schema: f"schema{schema['id']}")
+def test_schema(server, schema):
+    write_bundle(server.bundle, bundle_of(schema))
+    server.reload()
+    wrong = []
+    for number, case in enumerate(schema["cases"]):
+        if case.get("incremental"):
+            continue
+        payload = {"query": case["query"], "variables": case.get("variables")}
+        response = server.post(payload)
+        if response.status_code != 200 or response.json() != case["expected"]:
+            wrong.append((number, case["query"], response.status_code, response.text, case["expected"]))
+        elif json.dumps(response.json()) != json.dumps(case["expected"]):
+            wrong.append((number, case["query"], "the order of keys", response.text, case["expected"]))
+    assert not wrong, f"{len(wrong)} of {len(schema['cases'])} cases; the first: " + "\n".join(map(str, wrong[0]))
+
+
+def test_a_bundle_of_the_suite_is_sound(tmp_path):
+    assert SUITE, "the suite is empty"
+    assert run_cli("check", write_bundle(tmp_path / "bundle", bundle_of(SUITE[0]))).returncode == 0

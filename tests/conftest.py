@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+import itertools
+import json
+import os
+
+import pytest
+
+from harness import ROOT, Server, copy_example, write_bundle
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """bundle({path: text}) writes a bundle and returns its directory."""
+    numbers = itertools.count(1)
+
+    def make(files):
+        return write_bundle(tmp_path / f"bundle{next(numbers)}", files)
+
+    return make
+
+
+def _starter(directory):
+    """A factory of servers, and the list of what it started."""
+    servers = []
+
+    def start(source, *flags, **options):
+        if isinstance(source, dict):
+            source = write_bundle(directory / f"bundle-{len(servers)}", source)
+        server = Server(source, directory / f"server-{len(servers)}.log", *flags, **options)
+        servers.append(server)
+        return server.start()
+
+    return start, servers
+
+
+def _stop(servers):
+    try:
+        for server in servers:
+            server.stop()
+    finally:
+        for server in servers:
+            server.kill()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """start(bundle directory or {path: text}, flags..., workers=, env=) runs a server until the test ends."""
+    factory, servers = _starter(tmp_path)
+    yield factory
+    _stop(servers)
+
+
+@pytest.fixture(scope="module")
+def start_shared(tmp_path_factory, request):
+    """As start, for servers that all tests of a module share."""
+    factory, servers = _starter(tmp_path_factory.mktemp(request.module.__name__.rpartition(".")[2]))
+    yield factory
+    _stop(servers)
+
+
+@pytest.fixture
+def blog(tmp_path):
+    """A copy of examples/blog."""
+    return copy_example("blog", tmp_path)
+
+
+# -- counts for the summary of `make test` --
+_counts = {"passed": 0, "failed": 0, "skipped": 0}
+
+
+def pytest_runtest_logreport(report):
+    if report.failed:
+        _counts["failed"] += 1
+    elif report.skipped:
+        _counts["skipped"] += 1
+    elif report.when == "call":
+        _counts["passed"] += 1
+
+
+def pytest_sessionfinish(session, exitstatus):
+    name = os.environ.get("PERILUNE_RESULTS")
+    if name:
+        if exitstatus not in (0, 1):  # interrupted, wrong use, or no test at all
+            _counts["failed"] += 1
+        results = ROOT / "build" / "results"
+        results.mkdir(parents=True, exist_ok=True)
+        (results / f"{name}.json").write_text(json.dumps(_counts))

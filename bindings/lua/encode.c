@@ -239,7 +239,7 @@ static bool push_sorted_keys(encoder *e, int table, size_t *count)
 static bool encode_map_sorted(encoder *e, int table)
 {
     lua_State *L = e->L;
-    size_t count;
+    size_t count = 0;
     if (!push_sorted_keys(e, table, &count))
         return false;
     const sort_key *keys = lua_touserdata(L, -1);

@@ -99,6 +99,7 @@ void plua_load_end(plua_state *st);
 void plua_run_switch(plua_state *st, lua_State *co);
 void plua_watch(pl_state *state, uint64_t now);
 void plua_watch_prepare(void); /* installs the signal handler once a process */
+void plua_watch_unblock(void); /* lets the signal through on this thread */
 
 /* failure.c: the error value at the top of from is popped and described in *failure, bytes in arena */
 void plua_describe(plua_state *st, plua_call *call, lua_State *from, int status, pl_arena *arena, pl_failure *failure);

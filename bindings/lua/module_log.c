@@ -49,8 +49,14 @@ static void set_field(line *l, pl_log_field *field, int index)
     case LUA_TSTRING:
         field->str.ptr = lua_tolstring(L, index, &field->str.len);
         break;
-    default:
+    case LUA_TTABLE:
         field->str = as_json(L, index);
+        break;
+    case LUA_TFUNCTION:
+        field->str = PL_STR("<function>");
+        break;
+    default:
+        field->str = plua_is_null(L, index) ? PL_STR("null") : PL_STR("<userdata>");
     }
 }
 

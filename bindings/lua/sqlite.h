@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "bindings/lua/plua.h"
+#include "value/value.h"
 
 typedef struct sq_connection sq_connection;
 typedef struct sq_operation sq_operation;
@@ -161,7 +162,7 @@ struct sq_transaction {
     int owners;
     sq_connection *connection; /* owned */
     sq_transaction *root;      /* itself, or the outermost one, owned */
-    int depth;                 /* 0 is the root */
+    int number, last_number;   /* of the savepoint, 0 is the root; given out by the root */
     bool active;               /* begun, and not ended */
     plua_call *call;           /* that runs it */
     sq_operation *undo;        /* ready, so that memory cannot be missing when it is needed; NULL once it is queued */
@@ -172,6 +173,8 @@ sq_transaction *sq_transaction_new(sq_connection *c, sq_transaction *parent);
 void sq_transaction_release(sq_transaction *t);
 /* Ends a transaction that was not committed; does nothing after its end. Does not wait. */
 void sq_transaction_abandon(sq_transaction *t);
+/* It was committed: there is nothing to undo any more. */
+void sq_transaction_keep(sq_transaction *t);
 
 /* Whether nobody uses the connection or waits for it. */
 bool sq_is_idle(const sq_connection *c);

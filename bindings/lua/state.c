@@ -130,7 +130,15 @@ static void state_attach(pl_state *state, pl_host *host)
     plua_state *st = plua_cast(state);
     st->head.host = host;
     st->thread = pthread_self();
+    plua_watch_unblock();
     atomic_store(&st->attached, true);
+}
+
+static void set_limits(pl_state *state, const pl_state_limits *limits)
+{
+    plua_state *st = plua_cast(state);
+    st->config.limits = *limits;
+    limits_default(&st->config.limits);
 }
 
 static size_t memory(const pl_state *state)
@@ -279,6 +287,7 @@ static void engine_init(void)
     e->state_new = state_new;
     e->state_free = state_free;
     e->state_attach = state_attach;
+    e->set_limits = set_limits;
     e->memory = memory;
     e->watch = plua_watch;
     e->idle = idle;

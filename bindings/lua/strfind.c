@@ -192,16 +192,13 @@ typedef struct gsub {
 
 static void add_capture(gsub *g, int i, const char *start, const char *end)
 {
-    if (i >= g->m.level && i != 0)
-        luaL_error(g->m.L, "invalid capture index %%%d in replacement string", i + 1);
-    if (g->m.level == 0) {
+    if (g->m.level == 0 && i == 0) {
         luaL_addlstring(&g->out, start, (size_t)(end - start));
-    } else if (g->m.captures[i].len >= 0) {
+    } else if (i < g->m.level && g->m.captures[i].len >= 0) {
         luaL_addlstring(&g->out, g->m.captures[i].start, (size_t)g->m.captures[i].len);
     } else {
         push_capture(&g->m, i, start, end);
-        luaL_tolstring(g->m.L, -1, NULL); /* a position */
-        lua_remove(g->m.L, -2);
+        lua_tolstring(g->m.L, -1, NULL); /* a position */
         luaL_addvalue(&g->out);
     }
 }

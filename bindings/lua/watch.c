@@ -99,6 +99,14 @@ void plua_watch_prepare(void)
     pthread_once(&once, install_handler);
 }
 
+void plua_watch_unblock(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, watch_signal());
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 void plua_run_begin(plua_state *st, lua_State *co)
 {
     st->run_cap = st->used + st->config.limits.call_memory;

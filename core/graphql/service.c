@@ -128,10 +128,13 @@ static bool choose_operation(gql_run *run, const gql_request *request, const gql
     return *out != NULL;
 }
 
-static void report_variable(void *data, const gql_variable_definition *definition, const char *message)
+static void report_variable(void *data, const gql_variable_definition *definition, pl_code code, pl_str message)
 {
     gql_run *run = data;
-    gql_diagnose(&run->errors, NULL, &run->source, definition->loc, (gql_loc){0}, "%s", message);
+    if (code == PL_RESOURCE_EXHAUSTED)
+        run->errors.out_of_memory = true;
+    else
+        gql_diagnose(&run->errors, NULL, &run->source, definition->loc, (gql_loc){0}, "%.*s", PL_STR_ARG(message));
 }
 
 typedef struct coercion {
@@ -145,7 +148,7 @@ typedef struct coercion {
 static void coerce_section(void *data)
 {
     coercion *c = data;
-    c->ok = gql_coerce_variables(&c->run->env, c->operation, c->given, c->variables, report_variable, c->run);
+    c->ok = gql_input_variables(&c->run->env, c->operation, c->given, c->variables, report_variable, c->run);
 }
 
 static bool coerce_variables(gql_run *run, const gql_operation *operation, const pl_value *given)
@@ -191,6 +194,8 @@ gql_run *gql_service_run(gql_service *s, const gql_request *request, pl_work *wo
     }
     const gql_operation *operation;
     run->prepared = gql_documents_get(s->documents, request->query, &run->errors, &run->code);
+    if (run->prepared)
+        run->code = PL_INVALID_ARGUMENT; /* of what may be wrong from here on */
     if (!run->prepared || !choose_operation(run, request, &operation)) {
         run_refuse(run, GQL_RESULT_REFUSED);
         return NULL;

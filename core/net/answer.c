@@ -65,9 +65,21 @@ static bool is_bodiless(int status)
     return status == 204 || status == 304;
 }
 
+/* Eight bytes none of which is below 0x20, above 0x7e or not ASCII. */
+static bool is_printable(const char *p)
+{
+    uint64_t w;
+    memcpy(&w, p, sizeof(w));
+    uint64_t low = w - 0x2020202020202020u, del = w + 0x0101010101010101u;
+    return ((w | low | del) & 0x8080808080808080u) == 0;
+}
+
 static bool is_sound_value(pl_str value)
 {
-    for (size_t i = 0; i < value.len; i++) {
+    size_t i = 0;
+    while (value.len - i >= 8 && is_printable(value.ptr + i))
+        i += 8;
+    for (; i < value.len; i++) {
         unsigned char c = (unsigned char)value.ptr[i];
         if ((c < 0x20 && c != '\t') || c == 0x7f)
             return false;
@@ -97,6 +109,13 @@ static bool is_ours(const h2o_token_t *token)
            token == H2O_TOKEN_SERVER;
 }
 
+/* Over HTTP/2 an id that the client does not know yet is shown with errors only: h2o's encoder would put each one into its table
+ * of headers, in the place of those that repeat, and take half as long again for a small answer. */
+static bool shows_id(const edge_request *r)
+{
+    return r->public.id.ptr != r->id || r->public.http_version < 0x200 || r->req->res.status >= 400;
+}
+
 /* Adds a header of the service's; one that would break the answer is left out, and logged. */
 static void add_checked(edge_request *r, pl_str name, pl_str value)
 {
@@ -114,7 +133,7 @@ static void add_checked(edge_request *r, pl_str name, pl_str value)
         name.ptr = lower;
     }
     const h2o_token_t *token = h2o_lookup_token(name.ptr, name.len);
-    if (token && is_ours(token))
+    if ((token && is_ours(token)) || (!token && pl_str_is(name, "x-request-id") && shows_id(r)))
         return;
     if (token)
         add(req, token, value);
@@ -208,7 +227,8 @@ static void begin(edge_request *r, int status)
         status = 500;
     req->res.status = status;
     req->res.reason = reason_of(status);
-    add(req, &x_request_id, r->public.id);
+    if (shows_id(r))
+        add(req, &x_request_id, r->public.id);
 }
 
 void pl_http_respond(pl_http_request *request, const pl_http_response *response)

@@ -2,6 +2,8 @@
 #include "net/compress.h"
 
 #include <brotli/encode.h>
+#include <setjmp.h>
+#include <stddef.h>
 #include <string.h>
 #include <strings.h>
 #include <zlib.h>
@@ -156,19 +158,51 @@ static size_t gzip_into(pl_str body, char *out, size_t room)
     return written;
 }
 
+/* Debian's brotli ends the process when its allocator gives NULL; so the allocator does not return then, but jumps out of brotli, and
+ * what brotli had is freed by this list. */
+typedef struct block block;
+struct block {
+    block *prev, *next;
+    max_align_t bytes[];
+};
+typedef struct blocks {
+    block *first;
+    jmp_buf failed;
+} blocks;
+
 static void *brotli_alloc(void *opaque, size_t size)
 {
-    return pl_malloc(size);
+    blocks *all = opaque;
+    block *b = size < SIZE_MAX - sizeof(*b) ? pl_malloc(sizeof(*b) + size) : NULL;
+    if (!b)
+        longjmp(all->failed, 1);
+    b->prev = NULL;
+    b->next = all->first;
+    if (b->next)
+        b->next->prev = b;
+    all->first = b;
+    return b->bytes;
 }
 
 static void brotli_free(void *opaque, void *ptr)
 {
-    pl_free(ptr);
+    blocks *all = opaque;
+    if (!ptr)
+        return;
+    block *b = (block *)((char *)ptr - offsetof(block, bytes));
+    if (b->next)
+        b->next->prev = b->prev;
+    if (b->prev)
+        b->prev->next = b->next;
+    else
+        all->first = b->next;
+    pl_free(b);
 }
 
-static size_t brotli_into(pl_str body, char *out, size_t room)
+/* May leave by a jump to all->failed. */
+static size_t brotli_run(blocks *all, pl_str body, char *out, size_t room)
 {
-    BrotliEncoderState *state = BrotliEncoderCreateInstance(brotli_alloc, brotli_free, NULL);
+    BrotliEncoderState *state = BrotliEncoderCreateInstance(brotli_alloc, brotli_free, all);
     if (!state)
         return 0;
     BrotliEncoderSetParameter(state, BROTLI_PARAM_QUALITY, body.len <= SMALL ? 4 : 1);
@@ -182,6 +216,19 @@ static size_t brotli_into(pl_str body, char *out, size_t room)
                 BrotliEncoderIsFinished(state);
     BrotliEncoderDestroyInstance(state);
     return done ? room - out_left : 0;
+}
+
+static size_t brotli_into(pl_str body, char *out, size_t room)
+{
+    blocks all = {.first = NULL};
+    if (setjmp(all.failed) == 0)
+        return brotli_run(&all, body, out, room);
+    while (all.first) {
+        block *b = all.first;
+        all.first = b->next;
+        pl_free(b);
+    }
+    return 0;
 }
 
 bool pl_compress(pl_coding coding, pl_str body, pl_buf *out)

@@ -2,6 +2,7 @@
 #include "net/edge.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -227,8 +228,12 @@ static void init(pl_edge *edge, pl_loop *loop, pl_http_service *service, pl_logg
     edge_link_init(&edge->gone);
     edge_link_init(&edge->free_requests);
     /* Ids need not be secret, only different from those of other servers. */
-    if (getrandom(&edge->id_prefix, sizeof(edge->id_prefix), 0) != sizeof(edge->id_prefix))
-        edge->id_prefix = (uint32_t)now_of(edge) ^ (uint32_t)(uintptr_t)edge;
+    uint32_t prefix;
+    if (getrandom(&prefix, sizeof(prefix), 0) != sizeof(prefix))
+        prefix = (uint32_t)now_of(edge) ^ (uint32_t)(uintptr_t)edge;
+    char text[PL_EDGE_ID_SIZE + 1];
+    snprintf(text, sizeof(text), "%08x%0*d", prefix, PL_EDGE_ID_COUNTER, 0);
+    memcpy(edge->last_id, text, sizeof(edge->last_id));
 }
 
 pl_edge *pl_edge_new(pl_loop *loop, const pl_edge_config *config, pl_listeners *listeners, unsigned worker,

@@ -52,7 +52,10 @@ struct pl_http_request {
     pl_str body;
     const pl_header *headers; /* names in lower case, :authority as "host" */
     size_t header_count;
-    pl_str id;    /* x-request-id of the client when it is sound (<= 128 printable characters), or a new one; echoed in the answer */
+    /* x-request-id of the client when it is sound (<= 128 printable characters), or a new one. Sent back as x-request-id, but over
+     * HTTP/2 a new one only when the status is 400 or more, since it costs too much there; a service that wants it in
+     * another answer adds the header. */
+    pl_str id;
     pl_str peer;
     bool secure;
     unsigned http_version; /* 0x101, 0x200 */

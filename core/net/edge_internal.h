@@ -12,6 +12,10 @@
 
 typedef struct edge_conn edge_conn;
 typedef struct edge_request edge_request;
+/* Ids of requests: hexadecimal digits, the last of which count. */
+#define PL_EDGE_ID_SIZE 20
+#define PL_EDGE_ID_COUNTER 12
+
 typedef struct edge_link {
     struct edge_link *prev, *next;
 } edge_link;
@@ -60,7 +64,7 @@ struct edge_request {
     pl_str origin, accept_encoding; /* ptr NULL when absent */
     pl_arena arena;
     pl_buf compressed; /* the body that is sent, if it was compressed */
-    char id[20];
+    char id[PL_EDGE_ID_SIZE];
 };
 
 struct pl_edge {
@@ -90,8 +94,7 @@ struct pl_edge {
     pl_timer soon;           /* end of this turn */
     pl_timer accept_again;   /* after accept failed */
     uint64_t refusal_logged_at, accept_failure_logged_at;
-    uint32_t id_prefix;
-    uint64_t id_next;
+    char last_id[PL_EDGE_ID_SIZE];
     bool draining, cutting;
     uint64_t drain_until;
     void (*drained)(void *data);

@@ -104,16 +104,16 @@ static bool is_sound_id(pl_str id)
     return true;
 }
 
-/* The prefix is random, and the number counts: no two requests of a server's life share an id. */
+/* The prefix is random, and the rest counts, in text: no two requests of a server's life share an id. */
 static void make_id(edge_request *r)
 {
-    static const char digits[] = "0123456789abcdef";
-    uint64_t number = r->edge->id_next++;
-    uint32_t prefix = r->edge->id_prefix;
-    for (int i = 7; i >= 0; i--, prefix >>= 4)
-        r->id[i] = digits[prefix & 15];
-    for (int i = 19; i >= 8; i--, number >>= 4)
-        r->id[i] = digits[number & 15];
+    char *last = r->edge->last_id + sizeof(r->edge->last_id);
+    char *digit = last - 1;
+    while (digit >= last - PL_EDGE_ID_COUNTER && *digit == 'f')
+        *digit-- = '0';
+    if (digit >= last - PL_EDGE_ID_COUNTER)
+        *digit = *digit == '9' ? 'a' : (char)(*digit + 1);
+    memcpy(r->id, r->edge->last_id, sizeof(r->id));
     r->public.id = (pl_str){r->id, sizeof(r->id)};
 }
 

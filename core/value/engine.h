@@ -92,6 +92,7 @@ typedef struct pl_host_ops {
 } pl_host_ops;
 struct pl_host {
     const pl_host_ops *ops;
+    void *owner;                /* of whoever made the host */
     pl_logger *log;
     struct pl_shared *shared;   /* value/shared.h: dictionaries of all workers and generations; may be NULL */
 };
@@ -127,6 +128,8 @@ struct pl_engine {
     pl_code (*state_new)(const pl_engine *engine, const pl_state_config *config, pl_state **out, pl_error *err);
     /* Ends waiting calls without calling done. Refs die with it. */
     void (*state_free)(pl_state *state);
+    /* Other limits from now on (0: the default): what app.lua asks for, which itself runs under the defaults. */
+    void (*set_limits)(pl_state *state, const pl_state_limits *limits);
     /* Binds the state to the thread and loop that it will run on. Before this, nothing can wait. */
     void (*state_attach)(pl_state *state, pl_host *host);
     size_t (*memory)(const pl_state *state);

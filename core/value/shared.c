@@ -11,8 +11,9 @@
  * recently used, and a heap of those that expire. No function holds two locks.
  *
  * Memory is counted for the whole dictionary in `used`, in two moves: a writer first adds what it is going to need and, while that is
- * beyond the capacity, frees entries (all expired ones, then the least recently used of each part in turn); only then does it
- * insert. So the bound holds whatever the others do meanwhile. */
+ * beyond the capacity, frees entries (all expired ones, then the least recently used); only then does it insert. So the bound
+ * holds whatever the others do meanwhile. Which part has the entry that was not used for the longest time is read from hints,
+ * without the locks. */
 
 #define PARTS 16
 #define MOST_DICTS 256
@@ -27,6 +28,7 @@ struct entry {
     entry *chain;
     entry *newer, *older;
     uint64_t hash;
+    uint64_t used; /* when, by the callers' clock */
     size_t size; /* as counted in used */
     pl_kind kind;
     union {
@@ -46,7 +48,9 @@ struct part {
     size_t bucket_count, count;
     entry *newest, *oldest;
     pl_timers expiries;
-    atomic_uint_fast64_t next_expiry; /* a hint for those who do not hold the lock */
+    /* Hints for those who do not hold the lock: */
+    atomic_uint_fast64_t next_expiry;
+    atomic_uint_fast64_t least_used; /* of the oldest entry; the largest number when there is none */
 };
 
 struct pl_shared_dict {
@@ -54,7 +58,7 @@ struct pl_shared_dict {
     size_t capacity;
     atomic_size_t used;
     atomic_uint_fast64_t evictions;
-    atomic_uint hand; /* the part that gives up an entry next */
+    atomic_uint hand; /* the part that gives up an entry next, of those whose oldest are of the same age */
     part parts[PARTS];
     char name_bytes[];
 };
@@ -78,26 +82,32 @@ static entry **find(part *p, pl_str key, uint64_t hash)
     return *link ? link : NULL;
 }
 
+static void note_oldest(part *p)
+{
+    atomic_store_explicit(&p->least_used, p->oldest ? p->oldest->used : UINT64_MAX, memory_order_relaxed);
+}
+
 static void list_unlink(part *p, entry *e)
 {
     *(e->newer ? &e->newer->older : &p->newest) = e->older;
     *(e->older ? &e->older->newer : &p->oldest) = e->newer;
+    note_oldest(p);
 }
 
-static void list_push(part *p, entry *e)
+static void list_push(part *p, entry *e, uint64_t now)
 {
+    e->used = now;
     e->newer = NULL;
     e->older = p->newest;
     *(p->newest ? &p->newest->newer : &p->oldest) = e;
     p->newest = e;
+    note_oldest(p);
 }
 
-static void touch(part *p, entry *e)
+static void touch(part *p, entry *e, uint64_t now)
 {
-    if (p->newest != e) {
-        list_unlink(p, e);
-        list_push(p, e);
-    }
+    list_unlink(p, e);
+    list_push(p, e, now);
 }
 
 static void update_hint(part *p)
@@ -149,7 +159,7 @@ static entry *find_live(part *p, pl_str key, uint64_t hash, uint64_t now)
         drop(p, link);
         return NULL;
     }
-    touch(p, *link);
+    touch(p, *link, now);
     return *link;
 }
 
@@ -192,7 +202,7 @@ static bool insert(part *p, entry *e, uint64_t now, uint64_t ttl)
     entry **head = &p->buckets[e->hash & (p->bucket_count - 1)];
     e->chain = *head;
     *head = e;
-    list_push(p, e);
+    list_push(p, e, now);
     p->count++;
     return true;
 }
@@ -217,6 +227,22 @@ static void drop_expired(pl_shared_dict *dict, uint64_t now)
     }
 }
 
+static part *stalest(pl_shared_dict *dict)
+{
+    unsigned start = atomic_fetch_add_explicit(&dict->hand, 1, memory_order_relaxed);
+    part *found = NULL;
+    uint64_t least = UINT64_MAX;
+    for (unsigned i = 0; i < PARTS; i++) {
+        part *p = &dict->parts[(start + i) % PARTS];
+        uint64_t used = atomic_load_explicit(&p->least_used, memory_order_relaxed);
+        if (used < least) {
+            least = used;
+            found = p;
+        }
+    }
+    return found;
+}
+
 /* Takes size bytes of the capacity, at the cost of other entries. */
 static void reserve(pl_shared_dict *dict, size_t size, uint64_t now)
 {
@@ -224,15 +250,12 @@ static void reserve(pl_shared_dict *dict, size_t size, uint64_t now)
     if (!over(dict))
         return;
     drop_expired(dict, now);
-    for (int empty = 0; over(dict) && empty < PARTS;) {
-        part *p = &dict->parts[atomic_fetch_add(&dict->hand, 1) % PARTS];
+    part *p;
+    while (over(dict) && (p = stalest(dict)) != NULL) { /* NULL: what there is, others have just reserved */
         pthread_mutex_lock(&p->lock);
         if (p->oldest) {
             drop_entry(p, p->oldest);
             atomic_fetch_add(&dict->evictions, 1);
-            empty = 0;
-        } else {
-            empty++;
         }
         pthread_mutex_unlock(&p->lock);
     }
@@ -496,6 +519,7 @@ static pl_shared_dict *dict_new(pl_str name, size_t capacity)
         p->dict = dict;
         pl_timers_init(&p->expiries);
         update_hint(p);
+        note_oldest(p);
     }
     return dict;
 }

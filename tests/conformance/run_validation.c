@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* run_validation CASES.jsonl: runs each case's rule alone over its document and compares messages and places exactly. The
- * first line holds schemas, each further line a case. Prints what failed, what was skipped, and "N passed, M failed". */
+/* run_validation CASES.jsonl: runs each case's rule alone over its document and compares messages and places
+ * exactly. The first line holds schemas, each further line a case. Prints what failed, what was skipped, and
+ * "N passed, M failed". */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,8 +14,8 @@
 static const char *const faulty[] = {"duplicate custom non-repeatable directives in one location"};
 
 typedef struct runner {
-    pl_value schemas;         /* of the first line */
-    gql_schema **built;       /* those that were needed so far */
+    pl_value schemas;   /* of the first line */
+    gql_schema **built; /* those that were needed so far */
     unsigned passed, failed;
     const pl_value *skipped[64]; /* rules that there are not, and how often they were asked for */
     unsigned skipped_count[64], skipped_rules, faulty;
@@ -84,7 +85,8 @@ static bool same_places(const gql_diagnostic *d, const pl_value *locations)
     for (uint32_t i = 0; i < d->location_count; i++) {
         const pl_value *line = pl_value_member(&locations->list.items[i], PL_STR("line"));
         const pl_value *column = pl_value_member(&locations->list.items[i], PL_STR("column"));
-        if (!line || !column || line->integer != d->locations[i].line || column->integer != d->locations[i].column)
+        if (!line || !column || line->integer != d->locations[i].line ||
+            column->integer != d->locations[i].column)
             return false;
     }
     return true;

@@ -25,7 +25,10 @@ local function value(type)
   return {}
 end
 
-return { default_resolver = function(_, _, _, info) return value(info.return_type) end }
+return {
+  graphql = { ready_made_scalars = false },
+  default_resolver = function(_, _, _, info) return value(info.return_type) end,
+}
 """
 
 

@@ -199,7 +199,7 @@ def test_messages_name_what_is_wrong(server):
 @pytest.mark.parametrize(
     ("body", "byte"),
     [
-        (b'{"query": nope}', "10"),
+        (b'{"query": @}', "10"),
         (b'{"query":"{ hello }"', "20"),
         (b'{"query":"{ hello }"} x', "22"),
         (b'{"query":"\x01"}', "10"),

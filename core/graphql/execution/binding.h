@@ -19,6 +19,7 @@ typedef struct gql_field_binding {
 typedef struct gql_type_binding {
     pl_ref resolve_type; /* INTERFACE, UNION */
     pl_ref serialize, parse; /* SCALAR */
+    enum { GQL_SCRIPT_UNKNOWN, GQL_SCRIPT_NO, GQL_SCRIPT_YES } script; /* INPUT_OBJECT: whether a scalar in it has parse; for plans */
     pl_value *internal;  /* ENUM: by value index; NULL: the names themselves */
     const char *file;
 } gql_type_binding;

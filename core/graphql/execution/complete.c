@@ -40,12 +40,22 @@ gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_ty
     return GQL_WRITTEN;
 }
 
+/* An empty table may be a list. */
+static bool is_empty_map(gql_execution *x, pl_slot value)
+{
+    pl_slot top = x->e->top(x->state);
+    x->e->push_absent(x->state);
+    bool empty = !x->e->next(x->state, value);
+    x->e->pop_to(x->state, top);
+    return empty;
+}
+
 static gql_outcome complete_list(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value, const gql_path *path,
                                  gql_frame *frame)
 {
     const pl_engine *e = x->e;
     pl_kind kind = e->kind(x->state, value);
-    if (kind != PL_KIND_LIST && kind != PL_KIND_MAP) {
+    if (kind != PL_KIND_LIST && !(kind == PL_KIND_MAP && is_empty_map(x, value))) {
         char message[512];
         snprintf(message, sizeof message, "Expected a list for field \"%.*s.%.*s\", but the resolver returned %s.",
                  PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name), pl_kind_phrase(kind));
@@ -65,6 +75,8 @@ static gql_outcome complete_list(gql_execution *x, const gql_plan_field *f, cons
         e->pop_to(x->state, top);
         if (outcome != GQL_WRITTEN)
             return outcome;
+        if (x->out.buf.failed)
+            return GQL_FAILED;
     }
     pl_buf_char(&x->out.buf, ']');
     return GQL_WRITTEN;
@@ -114,12 +126,10 @@ static gql_outcome complete_enum(gql_execution *x, const gql_plan_field *f, cons
     if (!value) {
         char message[512];
         pl_buf shown;
-        pl_error ignored;
         pl_buf_init(&shown);
-        if (pl_write_json(x->state, slot, 4, &shown, &ignored) != PL_OK)
-            shown.len = 0;
-        snprintf(message, sizeof message, "Enum \"%.*s\" cannot represent value: %.*s", PL_STR_ARG(type->name),
-                 shown.len > 100 ? 100 : (int)shown.len, shown.data ? shown.data : "");
+        gql_show_slot(&shown, x->state, slot);
+        snprintf(message, sizeof message, "Enum \"%.*s\" cannot represent value: %.*s", PL_STR_ARG(type->name), (int)shown.len,
+                 shown.data ? shown.data : "");
         pl_buf_dispose(&shown);
         return leaf_error(x, f, path, message);
     }

@@ -24,6 +24,7 @@ gql_execution *gql_execution_new(gql_plan *plan, const gql_input_env *env, pl_wo
     gql_output_init(&x->out, work->arena);
     x->out.buf = *spare;
     x->out.buf.limit = max_response;
+    pl_buf_reset(&x->out.buf, SPARE_BYTES); /* room beyond the limit would not be bounded by it */
     pl_buf_init(spare);
     pl_buf_init(&x->errors);
     return x;
@@ -89,13 +90,30 @@ static void write_fatal(gql_execution *x, pl_buf *out)
 }
 
 /* Why the response cannot be given as it is; PL_OK when it can. */
-static pl_code check(gql_execution *x)
+static pl_code check(gql_execution *x, const pl_buf *buf)
 {
-    if (!x->fatal.code && x->out.buf.failed && x->out.buf.limit > 0)
-        return pl_fail(&x->fatal, PL_RESOURCE_EXHAUSTED, "The response is larger than %zu bytes.", x->out.buf.limit);
-    if (!x->fatal.code && (x->out.failed || x->out.buf.failed || x->errors.failed))
+    if (!x->fatal.code && (x->out.failed || x->errors.failed))
+        pl_fail_memory(&x->fatal);
+    if (!x->fatal.code && buf->failed && buf->limit > 0)
+        pl_fail(&x->fatal, PL_RESOURCE_EXHAUSTED, "The response is larger than %zu bytes.", buf->limit);
+    else if (!x->fatal.code && buf->failed)
         pl_fail_memory(&x->fatal);
     return x->fatal.code;
+}
+
+/* The response in buf or, put together from it, in *whole. */
+static pl_buf *put_together(gql_execution *x, pl_buf *buf, pl_buf *whole)
+{
+    pl_buf *out = buf;
+    if (x->out.has_patches) {
+        out = whole;
+        whole->limit = buf->limit;
+        gql_output_assemble(&x->out, out);
+    }
+    if (x->error_count > 0)
+        write_errors(x, out);
+    pl_buf_char(out, '}');
+    return out;
 }
 
 /* Nothing had to wait, so the buffer is the response as it stands; otherwise the pieces are put together. */
@@ -105,19 +123,14 @@ static void finish(gql_execution *x)
         PL_STR("{\"data\":null,\"errors\":[{\"message\":\"out of memory\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}]}");
     pl_buf buf = x->out.buf, whole;
     pl_buf_init(&whole);
-    pl_buf *out = &buf;
-    if (check(x) != PL_OK) {
+    pl_buf *out = &whole;
+    if (check(x, &buf) == PL_OK)
+        out = put_together(x, &buf, &whole);
+    if (check(x, out) != PL_OK) {
         out = &whole;
+        pl_buf_dispose(out);
+        pl_buf_init(out);
         write_fatal(x, out);
-    } else {
-        if (x->out.has_patches) {
-            out = &whole;
-            whole.limit = buf.limit;
-            gql_output_assemble(&x->out, out);
-        }
-        if (x->error_count > 0)
-            write_errors(x, out);
-        pl_buf_char(out, '}');
     }
     gql_execution_done done = x->done;
     void *data = x->data;
@@ -149,17 +162,18 @@ static void on_timer(pl_timer *timer)
     gql_execution_continue(x);
 }
 
-static void timer_start(gql_execution *x)
+static bool timer_start(gql_execution *x)
 {
     pl_host *host = ((pl_state_head *)x->state)->host;
-    if (x->timer_armed || !host)
-        return;
+    if (x->timer_armed || x->timed_out || !host)
+        return true;
     x->timer.fire = on_timer;
     x->timer.data = x;
     uint64_t at = x->work->deadline;
     if (at == 0)
         at = host->ops->now(host) + x->options.timeout_ms;
     x->timer_armed = host->ops->timer_start(host, &x->timer, at) == 0;
+    return x->timer_armed;
 }
 
 /* --- mutations: root fields in order, each with all that it waits for --- */
@@ -168,10 +182,14 @@ static void write_root_field(gql_execution *x, const gql_plan_field *f, gql_hole
     gql_frame frame = {.scope = x->root_scope};
     gql_output_fill_begin(&x->out, hole);
     frame.start = x->out.buf.len;
-    gql_outcome outcome = gql_execute_field(x, f, 0, NULL, &frame);
+    gql_outcome outcome = GQL_FAILED;
+    if (x->e->reserve(x->state, 16))
+        outcome = gql_execute_field(x, f, 0, NULL, &frame);
+    else
+        x->out.failed = true;
     gql_output_fill_end(&x->out);
     if (outcome != GQL_WRITTEN)
-        x->root_scope->nulled = true;
+        gql_null_scope(x, x->root_scope);
 }
 
 static void fail_root_field(gql_execution *x, const gql_plan_field *f, gql_hole *hole)
@@ -207,10 +225,12 @@ void gql_execution_continue(gql_execution *x)
         if (!x->e->protect(x->state, run_serial, x, &x->fatal))
             cancel_all(x);
     }
+    if (x->pending_count > 0 && !timer_start(x)) {
+        pl_fail_memory(&x->fatal);
+        cancel_all(x);
+    }
     if (x->pending_count == 0)
         finish(x);
-    else
-        timer_start(x);
 }
 
 /* --- the start --- */

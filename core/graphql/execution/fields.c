@@ -1,7 +1,45 @@
 /* SPDX-License-Identifier: MIT */
 #include "graphql/execution/internal.h"
+#include "graphql/language/printer.h"
+
+#define MAX_SHOWN 200 /* bytes of a literal that a message repeats */
 
 /* Fields of an object (spec 6.3, 6.4): calls what resolves them, and completes what comes back at once. */
+
+static bool is_null(gql_execution *x, const gql_value *literal)
+{
+    const gql_variable *v = literal->kind == GQL_VALUE_VARIABLE ? gql_input_variable(&x->env, literal->text) : NULL;
+    return literal->kind == GQL_VALUE_NULL || (v && v->value.kind == PL_KIND_NULL);
+}
+
+/* The messages are graphql-js's; only what a scalar's parse function says is put behind. */
+static pl_code argument_invalid(gql_execution *x, const gql_plan_argument *a, const gql_value *literal, pl_error *err)
+{
+    pl_error inner = *err;
+    if (inner.code == PL_RESOURCE_EXHAUSTED)
+        return inner.code;
+    if (a->def->type->kind == GQL_TYPE_NON_NULL && is_null(x, literal))
+        return pl_fail(err, PL_INVALID_ARGUMENT, "Argument \"%.*s\" of non-null type \"%.*s\" must not be null.",
+                       PL_STR_ARG(a->def->name), PL_STR_ARG(a->def->type->text));
+    pl_buf text;
+    pl_buf_init(&text);
+    gql_print_value(&text, literal);
+    int shown = text.len > MAX_SHOWN ? MAX_SHOWN : (int)text.len;
+    pl_fail(err, PL_INVALID_ARGUMENT, "Argument \"%.*s\" has invalid value %.*s%s%s", PL_STR_ARG(a->def->name), shown,
+            text.data ? text.data : "", x->env.script_refused ? "; " : ".", x->env.script_refused ? inner.message : "");
+    pl_buf_dispose(&text);
+    return err->code;
+}
+
+static pl_code argument_missing(const gql_plan_argument *a, pl_error *err)
+{
+    if (!a->literal)
+        return pl_fail(err, PL_INVALID_ARGUMENT, "Argument \"%.*s\" of required type \"%.*s\" was not provided.",
+                       PL_STR_ARG(a->def->name), PL_STR_ARG(a->def->type->text));
+    return pl_fail(err, PL_INVALID_ARGUMENT,
+                   "Argument \"%.*s\" of required type \"%.*s\" was provided the variable \"$%.*s\" which was not provided a runtime value.",
+                   PL_STR_ARG(a->def->name), PL_STR_ARG(a->def->type->text), PL_STR_ARG(a->literal->text));
+}
 
 pl_code gql_field_arguments(gql_execution *x, const gql_plan_field *f, pl_value *out, pl_error *err)
 {
@@ -12,18 +50,14 @@ pl_code gql_field_arguments(gql_execution *x, const gql_plan_field *f, pl_value 
             out[i] = *a->constant;
             continue;
         }
-        if (a->literal && gql_coerce_literal(&x->env, a->literal, a->def->type, &out[i], err) != PL_OK)
-            goto wrong;
+        x->env.script_refused = false;
+        if (a->literal && gql_input_literal(&x->env, a->literal, a->def->type, &out[i], err) != PL_OK)
+            return argument_invalid(x, a, a->literal, err);
         if (out[i].kind == PL_KIND_ABSENT && a->def->default_ast &&
-            gql_coerce_literal(&x->env, a->def->default_ast, a->def->type, &out[i], err) != PL_OK)
-            goto wrong;
+            gql_input_literal(&x->env, a->def->default_ast, a->def->type, &out[i], err) != PL_OK)
+            return argument_invalid(x, a, a->def->default_ast, err);
         if (out[i].kind == PL_KIND_ABSENT && a->def->type->kind == GQL_TYPE_NON_NULL)
-            return pl_fail(err, PL_INVALID_ARGUMENT, "Argument \"%.*s\" of required type \"%.*s\" was not provided.",
-                           PL_STR_ARG(a->def->name), PL_STR_ARG(a->def->type->text));
-        continue;
-    wrong:;
-        pl_error inner = *err;
-        return pl_fail(err, inner.code, "Argument \"%.*s\" has invalid value: %s", PL_STR_ARG(a->def->name), inner.message);
+            return argument_missing(a, err);
     }
     return PL_OK;
 }
@@ -55,15 +89,27 @@ static bool push_arguments(gql_execution *x, const gql_plan_field *f, const gql_
 }
 
 /* --- calls that wait --- */
+static void pending_add(gql_execution *x, gql_pending *p)
+{
+    p->prev = x->last_pending;
+    *(p->prev ? &p->prev->next : &x->pending) = p;
+    x->last_pending = p;
+    x->pending_count++;
+    p->scope_next = p->scope->waiting;
+    p->scope_place = (gql_pending **)&p->scope->waiting;
+    if (p->scope_next)
+        p->scope_next->scope_place = &p->scope_next;
+    p->scope->waiting = p;
+}
+
 static void pending_remove(gql_execution *x, gql_pending *p)
 {
-    if (p->prev)
-        p->prev->next = p->next;
-    else
-        x->pending = p->next;
-    if (p->next)
-        p->next->prev = p->prev;
+    *(p->prev ? &p->prev->next : &x->pending) = p->next;
+    *(p->next ? &p->next->prev : &x->last_pending) = p->prev;
     x->pending_count--;
+    *p->scope_place = p->scope_next;
+    if (p->scope_next)
+        p->scope_next->scope_place = p->scope_place;
 }
 
 void gql_pending_cancel(gql_execution *x, gql_pending *p)
@@ -87,7 +133,7 @@ static gql_outcome leave_hole(gql_execution *x, const gql_plan_field *f, pl_call
     }
     if (!p || !p->path || !p->hole) {
         x->e->cancel(x->state, call);
-        gql_error_internal_text(x, f, path, PL_RESOURCE_EXHAUSTED, "out of memory");
+        x->out.failed = true;
         return GQL_FAILED;
     }
     p->hole->owner = p;
@@ -96,11 +142,7 @@ static gql_outcome leave_hole(gql_execution *x, const gql_plan_field *f, pl_call
     p->field = f;
     call->done = call_done;
     call->data = p;
-    p->next = x->pending;
-    if (x->pending)
-        x->pending->prev = p;
-    x->pending = p;
-    x->pending_count++;
+    pending_add(x, p);
     return GQL_WRITTEN;
 }
 
@@ -116,15 +158,15 @@ static gql_outcome call_ended(gql_execution *x, const gql_plan_field *f, pl_call
     return GQL_WRITTEN;
 }
 
-/* Null goes up to scope: what waits below it need not any more. */
-static void null_scope(gql_execution *x, gql_scope *scope)
+/* Nothing comes below a nulled scope any more, so no scope is visited twice. */
+void gql_null_scope(gql_execution *x, gql_scope *scope)
 {
     scope->nulled = true;
-    for (gql_pending *p = x->pending, *next; p; p = next) {
-        next = p->next;
-        if (gql_scope_is_below(p->scope, scope))
-            gql_pending_cancel(x, p); /* runs script code, but ends no other call */
-    }
+    while (scope->waiting)
+        gql_pending_cancel(x, scope->waiting); /* runs script code, but ends no other call */
+    for (gql_scope *child = scope->children; child; child = child->next)
+        gql_null_scope(x, child); /* as deep as the response */
+    scope->children = NULL;
 }
 
 static void fill(gql_execution *x, gql_pending *p, pl_call_status status, pl_slot result, const pl_failure *failure)
@@ -135,7 +177,7 @@ static void fill(gql_execution *x, gql_pending *p, pl_call_status status, pl_slo
     gql_outcome outcome = call_ended(x, p->field, status, result, failure, p->path, &frame);
     gql_output_fill_end(&x->out);
     if (outcome == GQL_FAILED)
-        null_scope(x, p->scope);
+        gql_null_scope(x, p->scope);
 }
 
 static void call_done(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure)
@@ -188,8 +230,10 @@ static gql_outcome resolve_call(gql_execution *x, const gql_plan_field *f, pl_sl
     }
     if (nargs >= 3)
         x->e->push_ctx(x->state, x->work);
-    if (nargs >= 4)
-        gql_push_info(x, f, path);
+    if (nargs >= 4 && !gql_push_info(x, f, path)) {
+        x->out.failed = true;
+        return GQL_FAILED;
+    }
     return call_resolver(x, f, f->resolver, nargs, path, frame);
 }
 
@@ -241,7 +285,7 @@ gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, 
         const gql_plan_field *f = &object->fields[i];
         pl_buf_append(buf, f->prefix.ptr + (i == 0), f->prefix.len - (i == 0));
         gql_outcome outcome = gql_execute_field(x, f, parent, path, frame);
-        if (outcome != GQL_WRITTEN)
+        if (outcome != GQL_WRITTEN || buf->failed)
             return GQL_FAILED;
     }
     pl_buf_char(buf, '}');

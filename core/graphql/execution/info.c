@@ -9,11 +9,12 @@ static void set(gql_execution *x, pl_slot map, pl_str name)
 }
 
 /* As in introspection: {kind, name} or {kind, of_type}. */
-static void push_type(gql_execution *x, const gql_typeref *type)
+static bool push_type(gql_execution *x, const gql_typeref *type)
 {
     static const char *const kinds[] = {"SCALAR", "OBJECT", "INTERFACE", "UNION", "ENUM", "INPUT_OBJECT"};
     const pl_engine *e = x->e;
-    e->reserve(x->state, 6);
+    if (!e->reserve(x->state, 6))
+        return false;
     e->push_map(x->state, 2);
     pl_slot map = e->top(x->state);
     if (type->kind == GQL_TYPE_NAMED) {
@@ -21,12 +22,14 @@ static void push_type(gql_execution *x, const gql_typeref *type)
         set(x, map, PL_STR("kind"));
         e->push_string(x->state, type->named->name);
         set(x, map, PL_STR("name"));
-        return;
+        return true;
     }
     e->push_string(x->state, type->kind == GQL_TYPE_LIST ? PL_STR("LIST") : PL_STR("NON_NULL"));
     set(x, map, PL_STR("kind"));
-    push_type(x, type->of); /* as deep as the type is written */
+    if (!push_type(x, type->of)) /* as deep as the type is written */
+        return false;
     set(x, map, PL_STR("of_type"));
+    return true;
 }
 
 static size_t push_steps(gql_execution *x, pl_slot list, const gql_path *path)
@@ -74,17 +77,19 @@ static void push_selected(gql_execution *x, const gql_plan_field *f)
     }
 }
 
-void gql_push_info(gql_execution *x, const gql_plan_field *f, const gql_path *path)
+bool gql_push_info(gql_execution *x, const gql_plan_field *f, const gql_path *path)
 {
     const pl_engine *e = x->e;
-    e->reserve(x->state, 12);
+    if (!e->reserve(x->state, 12))
+        return false;
     e->push_map(x->state, 6);
     pl_slot map = e->top(x->state);
     e->push_string(x->state, f->def->name);
     set(x, map, PL_STR("field_name"));
     e->push_string(x->state, f->def->parent->name);
     set(x, map, PL_STR("parent_type"));
-    push_type(x, f->def->type);
+    if (!push_type(x, f->def->type))
+        return false;
     set(x, map, PL_STR("return_type"));
     e->push_list(x->state, 4);
     push_steps(x, e->top(x->state), path);
@@ -93,4 +98,5 @@ void gql_push_info(gql_execution *x, const gql_plan_field *f, const gql_path *pa
     set(x, map, PL_STR("operation"));
     push_selected(x, f);
     set(x, map, PL_STR("selected"));
+    return true;
 }

@@ -4,8 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "graphql/execution/inspect.h"
 #include "graphql/execution/scalars.h"
+#include "graphql/schema/suggest.h"
 #include "value/json.h"
+
+#define MAX_SHOWN 200 /* bytes of a value that a message repeats */
 
 struct gql_input_ref {
     gql_input_ref *next;
@@ -19,13 +23,19 @@ void gql_input_release(gql_input_env *env)
     env->refs = NULL;
 }
 
+static int compare_name(const void *name, const void *variable)
+{
+    return pl_str_cmp(*(const pl_str *)name, ((const gql_variable *)variable)->name);
+}
+
+const gql_variable *gql_variable_find(const gql_variable *variables, uint32_t count, pl_str name)
+{
+    return count > 0 ? bsearch(&name, variables, count, sizeof *variables, compare_name) : NULL;
+}
+
 const gql_variable *gql_input_variable(const gql_input_env *env, pl_str name)
 {
-    for (uint32_t i = 0; i < env->variable_count; i++) {
-        if (pl_str_eq(env->variables[i].name, name))
-            return &env->variables[i];
-    }
-    return NULL;
+    return gql_variable_find(env->variables, env->variable_count, name);
 }
 
 /* --- leaves --- */
@@ -50,6 +60,17 @@ static pl_code take_parsed(gql_input_env *env, pl_value *out, pl_error *err)
     return PL_OK;
 }
 
+/* What an unexpected error says is for the log, not for clients. */
+static pl_code parse_failed(gql_input_env *env, const gql_named *type, const pl_failure *failure, pl_error *err)
+{
+    if (failure->expected)
+        return pl_fail(err, PL_INVALID_ARGUMENT, "%.*s", PL_STR_ARG(failure->message));
+    pl_log(env->work->log, PL_WARN, "parse function failed", PL_F_STR("request", env->work->id), PL_F_STR("scalar", type->name),
+           PL_F_STR("error", failure->message), PL_F_STR("traceback", failure->traceback));
+    return pl_fail(err, failure->code == PL_RESOURCE_EXHAUSTED ? PL_RESOURCE_EXHAUSTED : PL_INVALID_ARGUMENT,
+                   "Expected a value of type \"%.*s\".", PL_STR_ARG(type->name));
+}
+
 static pl_code parse_custom(gql_input_env *env, const gql_named *type, pl_ref parse, const pl_value *in, pl_value *out,
                             pl_error *err)
 {
@@ -71,10 +92,11 @@ static pl_code parse_custom(gql_input_env *env, const gql_named *type, pl_ref pa
         code = pl_fail(err, PL_INTERNAL, "the parse function of scalar \"%.*s\" cannot wait", PL_STR_ARG(type->name));
         break;
     case PL_CALL_FAILED:
-        code = pl_fail(err, PL_INVALID_ARGUMENT, "%.*s", PL_STR_ARG(failure.message));
+        code = parse_failed(env, type, &failure, err);
         break;
     }
     e->pop_to(state, top);
+    env->script_refused |= code != PL_OK;
     return code;
 }
 
@@ -86,12 +108,38 @@ static pl_code coerce_scalar(gql_input_env *env, const gql_named *type, const pl
     return gql_scalar_parse(type->scalar, type->name, in, env->arena, out, err);
 }
 
+/* A name from a request, for a message. */
+static pl_str cut(pl_str name)
+{
+    return name.len > MAX_SHOWN ? (pl_str){name.ptr, MAX_SHOWN} : name;
+}
+
+static pl_str suggest_enum_value(gql_input_env *env, const gql_named *type, pl_str name)
+{
+    gql_suggestions s;
+    gql_suggest_init(&s, name);
+    for (uint32_t i = 0; i < type->value_count; i++)
+        gql_suggest_add(&s, type->values[i].name);
+    return gql_suggest_text(&s, env->arena, "the enum value");
+}
+
+static pl_str suggest_field(gql_input_env *env, const gql_named *type, pl_str name)
+{
+    gql_suggestions s;
+    gql_suggest_init(&s, name);
+    for (uint32_t i = 0; i < type->input_count; i++)
+        gql_suggest_add(&s, type->inputs[i].name);
+    return gql_suggest_text(&s, env->arena, NULL);
+}
+
 static pl_code coerce_enum(gql_input_env *env, const gql_named *type, pl_str name, pl_value *out, pl_error *err)
 {
     const gql_enum_value *value = pl_map_get(&type->value_map, name);
-    if (!value)
-        return pl_fail(err, PL_INVALID_ARGUMENT, "Value \"%.*s\" does not exist in \"%.*s\" enum.", PL_STR_ARG(name),
-                       PL_STR_ARG(type->name));
+    if (!value) {
+        pl_str hint = suggest_enum_value(env, type, name);
+        return pl_fail(err, PL_INVALID_ARGUMENT, "Value \"%.*s\" does not exist in \"%.*s\" enum.%.*s", PL_STR_ARG(cut(name)),
+                       PL_STR_ARG(type->name), PL_STR_ARG(hint));
+    }
     const pl_value *internal = env->binding->types[type->id].internal;
     *out = internal ? internal[value->index] : (pl_value){.kind = PL_KIND_STRING, .string = value->name};
     return PL_OK;
@@ -111,12 +159,11 @@ static pl_code check_one_of(const gql_named *type, const pl_member *members, siz
 }
 
 /* For an input field that was not given: its default, or an error when it is required. ABSENT: leave it out. */
-static pl_code missing_field(gql_input_env *env, const gql_named *type, const gql_input *field, pl_value *out, pl_error *err)
+static pl_code missing_field(gql_input_env *env, const gql_input *field, pl_value *out, pl_error *err)
 {
-    (void)type;
     out->kind = PL_KIND_ABSENT;
     if (field->default_ast)
-        return gql_coerce_literal(env, field->default_ast, field->type, out, err);
+        return gql_input_literal(env, field->default_ast, field->type, out, err);
     if (field->type->kind == GQL_TYPE_NON_NULL)
         return pl_fail(err, PL_INVALID_ARGUMENT, "Field \"%.*s\" of required type \"%.*s\" was not provided.",
                        PL_STR_ARG(field->name), PL_STR_ARG(field->type->text));
@@ -210,7 +257,7 @@ static pl_code literal_list(gql_input_env *env, const gql_value *literal, const 
     if (!items)
         return pl_fail_memory(err);
     for (size_t i = 0; i < n; i++) {
-        if (gql_coerce_literal(env, is_list ? &literal->items[i] : literal, type->of, &items[i], err) != PL_OK)
+        if (gql_input_literal(env, is_list ? &literal->items[i] : literal, type->of, &items[i], err) != PL_OK)
             return err->code;
         if (items[i].kind == PL_KIND_ABSENT) { /* a variable that was not given */
             if (type->of->kind == GQL_TYPE_NON_NULL)
@@ -249,9 +296,9 @@ static pl_code literal_object(gql_input_env *env, const gql_value *literal, cons
         const gql_input *field = &type->inputs[i];
         const gql_value *given = object_field(literal, field->name);
         pl_value value = {.kind = PL_KIND_ABSENT};
-        if (given && gql_coerce_literal(env, given, field->type, &value, err) != PL_OK)
+        if (given && gql_input_literal(env, given, field->type, &value, err) != PL_OK)
             return err->code;
-        if (value.kind == PL_KIND_ABSENT && missing_field(env, type, field, &value, err) != PL_OK)
+        if (value.kind == PL_KIND_ABSENT && missing_field(env, field, &value, err) != PL_OK)
             return err->code;
         if (value.kind != PL_KIND_ABSENT)
             members[count++] = (pl_member){field->name, value};
@@ -273,7 +320,7 @@ static pl_code literal_variable(gql_input_env *env, const gql_value *literal, co
     return PL_OK;
 }
 
-pl_code gql_coerce_literal(gql_input_env *env, const gql_value *literal, const gql_typeref *type, pl_value *out, pl_error *err)
+pl_code gql_input_literal(gql_input_env *env, const gql_value *literal, const gql_typeref *type, pl_value *out, pl_error *err)
 {
     if (literal->kind == GQL_VALUE_VARIABLE)
         return literal_variable(env, literal, type, out, err);
@@ -297,63 +344,127 @@ pl_code gql_coerce_literal(gql_input_env *env, const gql_value *literal, const g
                            PL_STR_ARG(named->name));
         return coerce_enum(env, named, literal->text, out, err);
     }
-    pl_value plain;
-    if (literal_plain(env, literal, &plain, err) != PL_OK)
+    pl_value plain = {.kind = PL_KIND_STRING, .string = literal->text};
+    bool digits = named->scalar == GQL_SCALAR_ID && literal->kind == GQL_VALUE_INT; /* more digits than 64 bits hold are fine */
+    if (!digits && literal_plain(env, literal, &plain, err) != PL_OK)
         return err->code;
     return coerce_scalar(env, named, &plain, out, err);
 }
 
 /* --- JSON --- */
-static pl_code json_list(gql_input_env *env, const pl_value *in, const gql_typeref *type, pl_buf *path, pl_value *out, pl_error *err)
+
+/* On the way back from an error: puts a step before those that are there. Nothing is allocated before there is an error, as
+ * coercion may jump. */
+static void path_prepend(pl_buf *path, pl_str step)
+{
+    pl_buf_str(path, step);
+    if (path->failed)
+        return;
+    memmove(path->data + step.len, path->data, path->len - step.len);
+    memcpy(path->data, step.ptr, step.len);
+}
+
+static void path_prepend_field(pl_buf *path, pl_str name)
+{
+    path_prepend(path, name);
+    path_prepend(path, PL_STR("."));
+}
+
+static pl_code json_list(gql_input_env *env, const pl_value *in, const gql_typeref *type, gql_input_fault *fault, pl_value *out,
+                         pl_error *err)
 {
     bool is_list = in->kind == PL_KIND_LIST;
     size_t n = is_list ? in->list.count : 1;
     pl_value *items = pl_arena_array(env->arena, n, sizeof *items);
     if (!items)
         return pl_fail_memory(err);
-    size_t mark = path->len;
     for (size_t i = 0; i < n; i++) {
+        if (gql_input_json(env, is_list ? &in->list.items[i] : in, type->of, fault, &items[i], err) == PL_OK)
+            continue;
+        char step[32];
         if (is_list)
-            pl_buf_printf(path, "[%zu]", i);
-        if (gql_coerce_json(env, is_list ? &in->list.items[i] : in, type->of, path, &items[i], err) != PL_OK)
-            return err->code;
-        path->len = mark;
+            path_prepend(&fault->path, (pl_str){step, (size_t)snprintf(step, sizeof step, "[%zu]", i)});
+        return err->code;
     }
     *out = (pl_value){.kind = PL_KIND_LIST, .list = {items, n}};
     return PL_OK;
 }
 
-static pl_code json_object(gql_input_env *env, const pl_value *in, const gql_named *type, pl_buf *path, pl_value *out, pl_error *err)
+/* The given members by the index of their field; *unknown is the first that has none. */
+static const pl_value **sort_members(gql_input_env *env, const pl_value *in, const gql_named *type, const pl_member **unknown)
+{
+    const pl_value **given = pl_arena_array(env->arena, type->input_count, sizeof(*given));
+    for (size_t i = 0; given && i < in->map.count; i++) {
+        const gql_input *field = pl_map_get(&type->input_map, in->map.members[i].name);
+        if (field)
+            given[field->index] = &in->map.members[i].value;
+        else if (!*unknown)
+            *unknown = &in->map.members[i];
+    }
+    return given;
+}
+
+static pl_code check_object(gql_input_env *env, const gql_named *type, const pl_member *unknown, const pl_member *members, size_t count,
+                            gql_input_fault *fault, pl_error *err)
+{
+    if (unknown) {
+        pl_str hint = suggest_field(env, type, unknown->name);
+        return pl_fail(err, PL_INVALID_ARGUMENT, "Field \"%.*s\" is not defined by type \"%.*s\".%.*s", PL_STR_ARG(cut(unknown->name)),
+                       PL_STR_ARG(type->name), PL_STR_ARG(hint));
+    }
+    if (check_one_of(type, members, count, err) == PL_OK)
+        return PL_OK;
+    if (count == 1) { /* its value is null */
+        static const pl_value null = {.kind = PL_KIND_NULL};
+        fault->value = &null;
+        path_prepend_field(&fault->path, members[0].name);
+    }
+    return err->code;
+}
+
+static pl_code json_object(gql_input_env *env, const pl_value *in, const gql_named *type, gql_input_fault *fault, pl_value *out,
+                           pl_error *err)
 {
     if (in->kind != PL_KIND_MAP)
         return pl_fail(err, PL_INVALID_ARGUMENT, "Expected type \"%.*s\" to be an object.", PL_STR_ARG(type->name));
+    const pl_member *unknown = NULL;
+    const pl_value **given = sort_members(env, in, type, &unknown);
     pl_member *members = pl_arena_array(env->arena, type->input_count, sizeof *members);
-    pl_value *given = pl_arena_array(env->arena, type->input_count, sizeof *given); /* by index; ABSENT: not given */
-    size_t mark = path->len, count = 0;
+    size_t count = 0;
     if (!members || !given)
         return pl_fail_memory(err);
-    for (size_t i = 0; i < in->map.count; i++) {
-        const pl_member *m = &in->map.members[i];
-        const gql_input *field = pl_map_get(&type->input_map, m->name);
-        if (!field)
-            return pl_fail(err, PL_INVALID_ARGUMENT, "Field \"%.*s\" is not defined by type \"%.*s\".", PL_STR_ARG(m->name),
-                           PL_STR_ARG(type->name));
-        pl_buf_printf(path, ".%.*s", PL_STR_ARG(m->name));
-        if (gql_coerce_json(env, &m->value, field->type, path, &given[field->index], err) != PL_OK)
-            return err->code;
-        path->len = mark;
-    }
     for (uint32_t i = 0; i < type->input_count; i++) {
-        if (given[i].kind == PL_KIND_ABSENT && missing_field(env, type, &type->inputs[i], &given[i], err) != PL_OK)
+        const gql_input *field = &type->inputs[i];
+        pl_value value = {.kind = PL_KIND_ABSENT};
+        if (given[i] && gql_input_json(env, given[i], field->type, fault, &value, err) != PL_OK) {
+            path_prepend_field(&fault->path, field->name);
             return err->code;
-        if (given[i].kind != PL_KIND_ABSENT)
-            members[count++] = (pl_member){type->inputs[i].name, given[i]};
+        }
+        if (!given[i] && missing_field(env, field, &value, err) != PL_OK)
+            return err->code;
+        if (value.kind != PL_KIND_ABSENT)
+            members[count++] = (pl_member){field->name, value};
     }
     *out = (pl_value){.kind = PL_KIND_MAP, .map = {members, count}};
-    return check_one_of(type, members, count, err);
+    return check_object(env, type, unknown, members, count, fault, err);
 }
 
-pl_code gql_coerce_json(gql_input_env *env, const pl_value *in, const gql_typeref *type, pl_buf *path, pl_value *out, pl_error *err)
+static pl_code json_enum(gql_input_env *env, const pl_value *in, const gql_named *type, pl_value *out, pl_error *err)
+{
+    if (in->kind == PL_KIND_STRING)
+        return coerce_enum(env, type, in->string, out, err);
+    pl_buf shown;
+    pl_buf_init(&shown);
+    gql_inspect(&shown, in, MAX_SHOWN);
+    pl_str hint = suggest_enum_value(env, type, pl_buf_view(&shown));
+    pl_fail(err, PL_INVALID_ARGUMENT, "Enum \"%.*s\" cannot represent non-string value: %.*s.%.*s", PL_STR_ARG(type->name),
+            PL_STR_ARG(pl_buf_view(&shown)), PL_STR_ARG(hint));
+    pl_buf_dispose(&shown);
+    return err->code;
+}
+
+static pl_code json_value(gql_input_env *env, const pl_value *in, const gql_typeref *type, gql_input_fault *fault, pl_value *out,
+                          pl_error *err)
 {
     if (type->kind == GQL_TYPE_NON_NULL) {
         if (in->kind == PL_KIND_NULL)
@@ -365,88 +476,122 @@ pl_code gql_coerce_json(gql_input_env *env, const pl_value *in, const gql_typere
         return PL_OK;
     }
     if (type->kind == GQL_TYPE_LIST)
-        return json_list(env, in, type, path, out, err);
-    const gql_named *named = type->named;
-    if (named->kind == GQL_INPUT_OBJECT)
-        return json_object(env, in, named, path, out, err);
-    if (named->kind == GQL_ENUM) {
-        if (in->kind != PL_KIND_STRING)
-            return pl_fail(err, PL_INVALID_ARGUMENT, "Enum \"%.*s\" cannot represent non-string value: %s.", PL_STR_ARG(named->name),
-                           pl_kind_phrase(in->kind));
-        return coerce_enum(env, named, in->string, out, err);
-    }
-    return coerce_scalar(env, named, in, out, err);
+        return json_list(env, in, type, fault, out, err);
+    if (type->named->kind == GQL_INPUT_OBJECT)
+        return json_object(env, in, type->named, fault, out, err);
+    if (type->named->kind == GQL_ENUM)
+        return json_enum(env, in, type->named, out, err);
+    return coerce_scalar(env, type->named, in, out, err);
+}
+
+pl_code gql_input_json(gql_input_env *env, const pl_value *in, const gql_typeref *type, gql_input_fault *fault, pl_value *out,
+                        pl_error *err)
+{
+    pl_code code = json_value(env, in, type, fault, out, err);
+    if (code && !fault->value)
+        fault->value = in;
+    return code;
 }
 
 /* --- variables --- */
-static void wrong_value(gql_variable *v, const pl_value *given, pl_buf *path, const pl_error *err, pl_buf *message)
+typedef struct coercion {
+    gql_input_env *env;
+    pl_buf *message;
+    pl_code code; /* when there is a message */
+} coercion;
+
+static bool refuse(coercion *c, pl_code code)
 {
-    pl_buf_printf(message, "Variable \"$%.*s\" got invalid value ", PL_STR_ARG(v->name));
-    size_t start = message->len;
-    pl_json_value(message, given);
-    if (message->len - start > 200) { /* a message, not an echo; cut at a character */
-        message->len = start + 200;
-        while (((unsigned char)message->data[message->len] & 0xc0) == 0x80)
-            message->len--;
-        PL_BUF_LIT(message, "…");
-    }
-    if (path->len > 0)
-        pl_buf_printf(message, " at \"%.*s%.*s\"", PL_STR_ARG(v->name), (int)path->len, path->data);
-    pl_buf_printf(message, "; %s", err->message);
-    pl_buf_char(message, '\0');
+    c->code = code;
+    return false;
 }
 
-static bool coerce_variable(gql_input_env *env, const gql_variable_definition *def, const gql_typeref *type, const pl_value *given,
-                            gql_variable *v, pl_buf *message)
+static bool refuse_value(coercion *c, pl_str name, const gql_input_fault *fault, const pl_error *err)
+{
+    pl_buf_printf(c->message, "Variable \"$%.*s\" got invalid value ", PL_STR_ARG(name));
+    gql_inspect(c->message, fault->value, MAX_SHOWN);
+    if (fault->path.len > 0)
+        pl_buf_printf(c->message, " at \"%.*s%.*s\"", PL_STR_ARG(name), PL_STR_ARG(pl_buf_view(&fault->path)));
+    pl_buf_printf(c->message, "; %s", err->message);
+    return refuse(c, err->code);
+}
+
+static bool default_variable(coercion *c, const gql_variable_definition *def, const gql_typeref *type, gql_variable *v)
 {
     pl_error err = {0};
-    if (!given) {
-        if (def->default_value) {
-            v->given = true;
-            if (gql_coerce_literal(env, def->default_value, type, &v->value, &err) == PL_OK)
-                return true;
-            pl_buf_printf(message, "Variable \"$%.*s\" has an invalid default value; %s", PL_STR_ARG(v->name), err.message);
-            pl_buf_char(message, '\0');
-            return false;
-        }
-        if (type->kind != GQL_TYPE_NON_NULL)
-            return true;
-        pl_buf_printf(message, "Variable \"$%.*s\" of required type \"%.*s\" was not provided.", PL_STR_ARG(v->name),
+    if (!def->default_value && type->kind != GQL_TYPE_NON_NULL)
+        return true;
+    if (!def->default_value) {
+        pl_buf_printf(c->message, "Variable \"$%.*s\" of required type \"%.*s\" was not provided.", PL_STR_ARG(v->name),
                       PL_STR_ARG(type->text));
-        pl_buf_char(message, '\0');
-        return false;
+        return refuse(c, PL_INVALID_ARGUMENT);
     }
     v->given = true;
-    if (given->kind == PL_KIND_NULL && type->kind == GQL_TYPE_NON_NULL) {
-        pl_buf_printf(message, "Variable \"$%.*s\" of non-null type \"%.*s\" must not be null.", PL_STR_ARG(v->name),
-                      PL_STR_ARG(type->text));
-        pl_buf_char(message, '\0');
-        return false;
+    if (gql_input_literal(c->env, def->default_value, type, &v->value, &err) == PL_OK)
+        return true;
+    pl_buf_printf(c->message, "Variable \"$%.*s\" has an invalid default value; %s", PL_STR_ARG(v->name), err.message);
+    return refuse(c, err.code);
+}
+
+static bool coerce_variable(coercion *c, const gql_variable_definition *def, const pl_value *given, gql_variable *v)
+{
+    pl_error err = {0};
+    const gql_typeref *type = gql_schema_typeref(c->env->binding->schema, c->env->arena, def->type);
+    if (!type || !gql_is_input(type->named)) {
+        PL_BUF_LIT(c->message, "The type of a variable must be an input type.");
+        return refuse(c, PL_INVALID_ARGUMENT);
     }
-    pl_buf path;
-    pl_buf_init(&path);
-    bool ok = gql_coerce_json(env, given, type, &path, &v->value, &err) == PL_OK;
-    if (!ok)
-        wrong_value(v, given, &path, &err, message);
-    pl_buf_dispose(&path);
+    if (!given)
+        return default_variable(c, def, type, v);
+    v->given = true;
+    if (given->kind == PL_KIND_NULL && type->kind == GQL_TYPE_NON_NULL) {
+        pl_buf_printf(c->message, "Variable \"$%.*s\" of non-null type \"%.*s\" must not be null.", PL_STR_ARG(v->name),
+                      PL_STR_ARG(type->text));
+        return refuse(c, PL_INVALID_ARGUMENT);
+    }
+    gql_input_fault fault = {0};
+    bool ok = gql_input_json(c->env, given, type, &fault, &v->value, &err) == PL_OK || refuse_value(c, v->name, &fault, &err);
+    pl_buf_dispose(&fault.path);
     return ok;
 }
 
-bool gql_coerce_variables(gql_input_env *env, const gql_operation *operation, const pl_value *given, gql_variable *out,
-                          void (*report)(void *data, const gql_variable_definition *definition, const char *message), void *data)
+static int compare_variables(const void *a, const void *b)
+{
+    return pl_str_cmp(((const gql_variable *)a)->name, ((const gql_variable *)b)->name);
+}
+
+/* Sorts out by name, and finds what was given for each: given_of is by the place in out. */
+static void match_variables(const gql_operation *operation, const pl_value *given, gql_variable *out, const pl_value **given_of)
+{
+    for (uint32_t i = 0; i < operation->variable_count; i++)
+        out[i] = (gql_variable){.name = operation->variables[i].name.text};
+    qsort(out, operation->variable_count, sizeof *out, compare_variables);
+    for (size_t i = 0; given && i < given->map.count; i++) {
+        const gql_variable *v = gql_variable_find(out, operation->variable_count, given->map.members[i].name);
+        if (v)
+            given_of[v - out] = &given->map.members[i].value;
+    }
+}
+
+bool gql_input_variables(gql_input_env *env, const gql_operation *operation, const pl_value *given, gql_variable *out,
+                          gql_variable_report *report, void *data)
 {
     bool ok = true;
+    const pl_value **given_of = pl_arena_array(env->arena, operation->variable_count, sizeof(*given_of));
+    if (!given_of) {
+        report(data, NULL, PL_RESOURCE_EXHAUSTED, PL_STR("out of memory"));
+        return false;
+    }
+    match_variables(operation, given, out, given_of);
     for (uint32_t i = 0; i < operation->variable_count; i++) {
         const gql_variable_definition *def = &operation->variables[i];
-        const gql_typeref *type = gql_schema_typeref(env->binding->schema, env->arena, def->type);
+        gql_variable *v = (gql_variable *)gql_variable_find(out, operation->variable_count, def->name.text);
         pl_buf message;
         pl_buf_init(&message);
-        out[i] = (gql_variable){.name = def->name.text};
-        if (!type || !gql_is_input(type->named)) {
-            report(data, def, "The type of a variable must be an input type.");
-            ok = false;
-        } else if (!coerce_variable(env, def, type, pl_value_member(given, def->name.text), &out[i], &message)) {
-            report(data, def, message.failed || !message.data ? "out of memory" : message.data);
+        coercion c = {.env = env, .message = &message};
+        if (!coerce_variable(&c, def, given_of[v - out], v)) {
+            bool memory = message.failed || c.code == PL_RESOURCE_EXHAUSTED;
+            report(data, def, memory ? PL_RESOURCE_EXHAUSTED : c.code, pl_buf_view(&message));
             ok = false;
         }
         pl_buf_dispose(&message);

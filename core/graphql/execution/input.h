@@ -2,6 +2,7 @@
 #ifndef PL_GRAPHQL_INPUT_H
 #define PL_GRAPHQL_INPUT_H
 
+#include "base/buf.h"
 #include "graphql/execution/binding.h"
 
 /* Input coercion (spec 3.12, 6.1.2, 6.4.1): JSON and literals to the values that resolvers get. Enum values become their internal values,
@@ -21,20 +22,31 @@ typedef struct gql_input_env {
     pl_arena *arena;
     pl_work *work;
     const gql_variable *variables;
-    uint32_t variable_count;
+    uint32_t variable_count; /* variables are sorted by name */
     gql_input_ref *refs;
+    bool script_refused; /* a scalar's parse function was what failed */
 } gql_input_env;
 
 void gql_input_release(gql_input_env *env);
+const gql_variable *gql_variable_find(const gql_variable *variables, uint32_t count, pl_str name); /* sorted by name; or NULL */
 const gql_variable *gql_input_variable(const gql_input_env *env, pl_str name);
 
 /* Of a literal. A variable that is not given makes *out ABSENT where that is allowed. [jumps] */
-pl_code gql_coerce_literal(gql_input_env *env, const gql_value *literal, const gql_typeref *type, pl_value *out, pl_error *err);
-/* Of a JSON value. On an error, path (initialised by the caller) holds where below the value: ".a[1]". [jumps] */
-pl_code gql_coerce_json(gql_input_env *env, const pl_value *in, const gql_typeref *type, pl_buf *path, pl_value *out, pl_error *err);
-/* All variables of an operation from the request's variables (NULL: none). Every wrong variable is reported through `report`. False when there was
- * any. [jumps] */
-bool gql_coerce_variables(gql_input_env *env, const gql_operation *operation, const pl_value *given, gql_variable *out,
-                          void (*report)(void *data, const gql_variable_definition *definition, const char *message), void *data);
+pl_code gql_input_literal(gql_input_env *env, const gql_value *literal, const gql_typeref *type, pl_value *out, pl_error *err);
+/* What was wrong in a JSON value: which value, and where below the whole (".a[1]"). Zeroed by the caller, who disposes of path. */
+typedef struct gql_input_fault {
+    const pl_value *value;
+    pl_buf path;
+} gql_input_fault;
+/* Of a JSON value. fault is filled on an error only. [jumps] */
+pl_code gql_input_json(gql_input_env *env, const pl_value *in, const gql_typeref *type, gql_input_fault *fault, pl_value *out,
+                        pl_error *err);
+
+/* definition is NULL when memory ran out before there was one to name; code then, and for a limit, is RESOURCE_EXHAUSTED. */
+typedef void gql_variable_report(void *data, const gql_variable_definition *definition, pl_code code, pl_str message);
+/* All variables of an operation from the request's variables (NULL: none); out comes sorted by name. Every wrong variable is reported. False
+ * when there was any. [jumps] */
+bool gql_input_variables(gql_input_env *env, const gql_operation *operation, const pl_value *given, gql_variable *out,
+                          gql_variable_report *report, void *data);
 
 #endif

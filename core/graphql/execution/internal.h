@@ -25,7 +25,8 @@ typedef enum gql_outcome {
 /* A field whose call waits. */
 typedef struct gql_pending gql_pending;
 struct gql_pending {
-    gql_pending *next, *prev;
+    gql_pending *next, *prev;               /* of the execution, oldest first */
+    gql_pending *scope_next, **scope_place; /* of its scope */
     gql_execution *x;
     pl_call *call;
     const gql_plan_field *field;
@@ -49,7 +50,7 @@ struct gql_execution {
     gql_output out;
     pl_buf errors; /* JSON objects, separated by commas */
     uint32_t error_count;
-    gql_pending *pending;
+    gql_pending *pending, *last_pending;
     uint32_t pending_count;
     pl_timer timer; /* the deadline, armed when something waits */
     bool timer_armed;
@@ -83,14 +84,16 @@ gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_ty
 gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, pl_slot parent, const gql_path *path, gql_frame *frame);
 gql_outcome gql_execute_field(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path, gql_frame *frame);
 void gql_pending_cancel(gql_execution *x, gql_pending *p);
+/* Null goes up to scope: what waits below it need not any more. */
+void gql_null_scope(gql_execution *x, gql_scope *scope);
 /* Ends what waits with a failure: its field becomes null, or null goes up. */
 void gql_pending_fail(gql_execution *x, gql_pending *p, const pl_failure *failure);
 
 /* execute.c: after a turn: the next root field of a mutation, or the end when nothing waits. */
 void gql_execution_continue(gql_execution *x);
 
-/* info.c: pushes the info argument of a resolver */
-void gql_push_info(gql_execution *x, const gql_plan_field *f, const gql_path *path);
+/* info.c: pushes the info argument of a resolver; false: no room on the stack */
+bool gql_push_info(gql_execution *x, const gql_plan_field *f, const gql_path *path);
 
 /* introspect.c: a __schema or __type field of the query root */
 gql_outcome gql_introspect(gql_execution *x, const gql_plan_field *f, const gql_path *path);

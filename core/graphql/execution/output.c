@@ -47,6 +47,10 @@ static gql_scope *scope_of(gql_output *out, gql_frame *frame)
         return NULL;
     }
     scope->parent = parent;
+    if (parent) {
+        scope->next = parent->children;
+        parent->children = scope;
+    }
     patch->scope = scope;
     frame->scope = scope;
     return scope;
@@ -91,15 +95,6 @@ void gql_output_fill_end(gql_output *out)
 {
     out->segment->end = out->buf.len;
     out->segment = &out->root;
-}
-
-bool gql_scope_is_below(const gql_scope *scope, const gql_scope *ancestor)
-{
-    for (; scope; scope = scope->parent) {
-        if (scope == ancestor)
-            return true;
-    }
-    return false;
 }
 
 static void assemble(const gql_output *out, const gql_segment *segment, pl_buf *dst)

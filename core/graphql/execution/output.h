@@ -33,6 +33,8 @@ struct gql_patch {
 };
 struct gql_scope {
     gql_scope *parent; /* NULL: the response's data itself */
+    gql_scope *children, *next;
+    void *waiting; /* the executor's: calls whose nearest scope this is */
     size_t end;
     bool nulled;
 };
@@ -66,7 +68,4 @@ void gql_output_fill_begin(gql_output *out, gql_hole *hole);
 void gql_output_fill_end(gql_output *out);
 /* Appends the whole response to dst. */
 void gql_output_assemble(gql_output *out, pl_buf *dst);
-/* Whether scope is, or is below, ancestor. */
-bool gql_scope_is_below(const gql_scope *scope, const gql_scope *ancestor);
-
 #endif

@@ -48,11 +48,11 @@ static bool condition(const gql_plan *plan, const gql_directive *directive, bool
             continue;
         if (a->value.kind == GQL_VALUE_BOOLEAN)
             return a->value.boolean;
-        for (uint32_t k = 0; a->value.kind == GQL_VALUE_VARIABLE && k < plan->variable_count; k++) {
-            const gql_variable *v = &plan->variables[k];
-            if (pl_str_eq(v->name, a->value.text))
-                return v->given && v->value.kind == PL_KIND_BOOL ? v->value.boolean : otherwise;
-        }
+        if (a->value.kind != GQL_VALUE_VARIABLE)
+            continue;
+        const gql_variable *v = gql_variable_find(plan->variables, plan->variable_count, a->value.text);
+        if (v && v->given && v->value.kind == PL_KIND_BOOL)
+            return v->value.boolean;
     }
     return otherwise;
 }
@@ -166,34 +166,47 @@ static bool has_variable(const gql_value *v)
     return false;
 }
 
-/* Whether coercing a value of the type may call a script: then its result is not kept in the plan. */
-static bool needs_script(const gql_binding *b, const gql_named *type, unsigned depth)
+/* Whether a value of the type may have a custom scalar in it that a script parses; seen: by type id. */
+static bool reaches_script(const gql_binding *b, const gql_named *type, uint8_t *seen)
 {
     if (type->kind == GQL_SCALAR)
         return b->types[type->id].parse != PL_REF_NONE;
-    if (type->kind != GQL_INPUT_OBJECT)
+    if (type->kind != GQL_INPUT_OBJECT || seen[type->id])
         return false;
-    if (depth > 8)
-        return true; /* deep or recursive: not worth finding out */
+    seen[type->id] = 1;
     for (uint32_t i = 0; i < type->input_count; i++) {
-        if (needs_script(b, type->inputs[i].type->named, depth + 1))
+        if (reaches_script(b, type->inputs[i].type->named, seen)) /* as deep as the schema has input types */
             return true;
     }
     return false;
+}
+
+/* Whether coercing a value of the type may call a script: then its result is not kept in the plan. Found out once for a type. */
+static bool needs_script(gql_binding *b, const gql_named *type)
+{
+    gql_type_binding *tb = &b->types[type->id];
+    if (type->kind == GQL_INPUT_OBJECT && tb->script == GQL_SCRIPT_UNKNOWN) {
+        uint8_t *seen = pl_calloc(b->schema->type_count, 1);
+        if (!seen)
+            return true;
+        tb->script = reaches_script(b, type, seen) ? GQL_SCRIPT_YES : GQL_SCRIPT_NO;
+        pl_free(seen);
+    }
+    return type->kind == GQL_INPUT_OBJECT ? tb->script == GQL_SCRIPT_YES : tb->parse != PL_REF_NONE;
 }
 
 /* Coerces a constant argument (or default) now; leaves it to each call where that is not possible. */
 static pl_code compile_constant(gql_plan *plan, gql_plan_argument *a, pl_error *err)
 {
     const gql_value *literal = a->literal ? a->literal : a->def->default_ast;
-    if (!literal || has_variable(literal) || needs_script(plan->binding, a->def->type->named, 0))
+    if (!literal || has_variable(literal) || needs_script(plan->binding, a->def->type->named))
         return PL_OK;
     gql_input_env env = {.binding = plan->binding, .arena = &plan->arena};
     pl_value *value = pl_arena_zalloc(&plan->arena, sizeof *value);
     pl_error ignored;
     if (!value)
         return pl_fail_memory(err);
-    if (gql_coerce_literal(&env, literal, a->def->type, value, &ignored) == PL_OK)
+    if (gql_input_literal(&env, literal, a->def->type, value, &ignored) == PL_OK)
         a->constant = value; /* else: the call reports it, as a field error */
     return PL_OK;
 }

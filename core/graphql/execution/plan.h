@@ -68,7 +68,7 @@ struct gql_plan {
     const gql_document *document;
     const gql_operation *operation;
     gql_binding *binding;
-    const gql_variable *variables; /* the condition variables' values are read from here while compiling; set for each execution */
+    const gql_variable *variables; /* sorted by name; the condition variables' values are read from here while compiling */
     uint32_t variable_count;
     gql_plan_set root;
     pl_map fragments;    /* name -> gql_fragment * */

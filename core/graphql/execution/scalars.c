@@ -5,19 +5,19 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "graphql/execution/inspect.h"
 #include "value/json.h"
 
 #define MAX_JSON_DEPTH 64
 #define MAX_SHOWN 120 /* bytes of a value that a message repeats */
 
-/* The value as JSON, cut, for a message. */
+/* The value, cut, in a message. */
 static pl_code refuse(pl_error *err, const char *fmt, const pl_value *v)
 {
     pl_buf text;
     pl_buf_init(&text);
-    pl_json_value(&text, v);
-    int n = text.len > MAX_SHOWN ? MAX_SHOWN : (int)text.len;
-    pl_fail(err, PL_INVALID_ARGUMENT, fmt, n, text.data ? text.data : "");
+    gql_inspect(&text, v, MAX_SHOWN);
+    pl_fail(err, PL_INVALID_ARGUMENT, fmt, (int)text.len, text.data ? text.data : "");
     pl_buf_dispose(&text);
     return PL_INVALID_ARGUMENT;
 }
@@ -51,7 +51,7 @@ static pl_code parse_id(const pl_value *in, pl_arena *arena, pl_value *out, pl_e
         return PL_OK;
     }
     if (in->kind == PL_KIND_FLOAT && in->number == floor(in->number) && fabs(in->number) < 9e15) {
-        *out = (pl_value){.kind = PL_KIND_STRING, .string = pl_arena_printf(arena, "%.0f", in->number)};
+        *out = (pl_value){.kind = PL_KIND_STRING, .string = pl_arena_printf(arena, "%.0f", in->number + 0.0)};
         return out->string.ptr ? PL_OK : pl_fail_memory(err);
     }
     if (in->kind != PL_KIND_INT)
@@ -213,17 +213,39 @@ pl_code gql_scalar_parse(gql_scalar_kind scalar, pl_str name, const pl_value *in
 }
 
 /* --- results --- */
+void gql_show_slot(pl_buf *out, pl_state *state, pl_slot slot)
+{
+    const pl_engine *e = pl_engine_of(state);
+    pl_value v = {.kind = e->kind(state, slot)};
+    switch (v.kind) {
+    case PL_KIND_BOOL:
+        v.boolean = e->get_bool(state, slot);
+        break;
+    case PL_KIND_INT:
+        v.integer = e->get_int(state, slot);
+        break;
+    case PL_KIND_FLOAT:
+        v.number = e->get_float(state, slot);
+        break;
+    case PL_KIND_STRING:
+        v.string = e->get_string(state, slot);
+        break;
+    default:
+        pl_buf_str(out, pl_str_of(pl_kind_phrase(v.kind)));
+        return;
+    }
+    if (v.kind == PL_KIND_FLOAT && !isfinite(v.number))
+        pl_buf_str(out, isnan(v.number) ? PL_STR("NaN") : v.number > 0 ? PL_STR("Infinity") : PL_STR("-Infinity"));
+    else
+        gql_inspect(out, &v, MAX_SHOWN);
+}
+
 static pl_code cannot_write(pl_error *err, const char *what, pl_state *state, pl_slot slot)
 {
     pl_buf text;
-    pl_error ignored;
     pl_buf_init(&text);
-    if (pl_write_json(state, slot, 8, &text, &ignored) != PL_OK || text.failed) {
-        pl_fail(err, PL_INTERNAL, "%s: %s", what, pl_kind_phrase(pl_engine_of(state)->kind(state, slot)));
-    } else {
-        int n = text.len > MAX_SHOWN ? MAX_SHOWN : (int)text.len;
-        pl_fail(err, PL_INTERNAL, "%s: %.*s", what, n, text.data);
-    }
+    gql_show_slot(&text, state, slot);
+    pl_fail(err, PL_INTERNAL, "%s: %.*s", what, (int)text.len, text.data ? text.data : "");
     pl_buf_dispose(&text);
     return PL_INTERNAL;
 }
@@ -305,6 +327,8 @@ static pl_code write_string(pl_state *state, pl_slot slot, pl_buf *out, pl_error
         pl_buf_char(out, '"');
         return PL_OK;
     case PL_KIND_FLOAT:
+        if (!isfinite(e->get_float(state, slot)))
+            return cannot_write(err, "String cannot represent value", state, slot);
         pl_buf_char(out, '"');
         pl_json_double(out, e->get_float(state, slot));
         pl_buf_char(out, '"');
@@ -318,7 +342,8 @@ static pl_code write_id(pl_state *state, pl_slot slot, pl_buf *out, pl_error *er
 {
     const pl_engine *e = pl_engine_of(state);
     pl_kind kind = e->kind(state, slot);
-    bool integral = kind == PL_KIND_FLOAT && e->get_float(state, slot) == floor(e->get_float(state, slot));
+    bool integral = kind == PL_KIND_FLOAT && isfinite(e->get_float(state, slot)) &&
+                    e->get_float(state, slot) == floor(e->get_float(state, slot));
     if (kind == PL_KIND_STRING || kind == PL_KIND_INT || integral)
         return write_string(state, slot, out, err);
     return cannot_write(err, "ID cannot represent value", state, slot);
@@ -336,6 +361,8 @@ static pl_code write_boolean(pl_state *state, pl_slot slot, pl_buf *out, pl_erro
         v = e->get_int(state, slot) != 0;
         break;
     case PL_KIND_FLOAT:
+        if (!isfinite(e->get_float(state, slot)))
+            return cannot_write(err, "Boolean cannot represent a non boolean value", state, slot);
         v = e->get_float(state, slot) != 0;
         break;
     default:

@@ -16,4 +16,7 @@ pl_code gql_scalar_parse(gql_scalar_kind scalar, pl_str name, const pl_value *in
 /* Result coercion: writes the script value in slot as JSON; it is not nil and not null. On an error out is as before. */
 pl_code gql_scalar_write(gql_scalar_kind scalar, pl_str name, pl_state *state, pl_slot slot, pl_buf *out, pl_error *err);
 
+/* Appends a script value as messages show it; of lists, maps and others only what they are. Does not jump. */
+void gql_show_slot(pl_buf *out, pl_state *state, pl_slot slot);
+
 #endif

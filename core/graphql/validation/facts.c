@@ -28,8 +28,10 @@ static void add_set(gql_walk *w, gql_spread_list *list, const gql_selection_set 
         list->sets[list->set_count++] = set;
 }
 
-/* The spreads of a selection set first, then those of the last set inside it, and so on: the order shows in messages. */
-static void collect_spreads(gql_walk *w, gql_spread_list *list, gql_facts *facts, const gql_selection_set *root)
+/* The spreads of a selection set first, then those of the last set inside it, and so on: the order shows in
+ * messages. */
+static void collect_spreads(gql_walk *w, gql_spread_list *list, gql_facts *facts,
+                            const gql_selection_set *root)
 {
     list->facts = facts;
     list->capacity = 0;

@@ -6,12 +6,14 @@
 
 /* OverlappingFieldsCanBeMerged, in two parts.
  *
- * The *search* (overlapping_search.c) finds out whether there is a conflict at all. It works on sets: fields that end up
- * under one response name are put together, compared with one of them, and what is selected from them is put together in
- * turn. So two thousand fields of one name are two thousand steps. Almost all documents end here.
+ * The *search* (overlapping_search.c) finds out whether there is a conflict at all. It works on sets: fields
+ * that end up under one response name are put together, compared with one of them, and what is selected from
+ * them is put together in turn. So two thousand fields of one name are two thousand steps. Almost all
+ * documents end here.
  *
- * The *report* (overlapping_report.c) runs when there is a conflict, and compares fields pair by pair, as graphql-js does, to
- * give the same messages, in the same order. Its work is bounded by the budget alone: by then the document is refused anyway.
+ * The *report* (overlapping_report.c) runs when there is a conflict, and compares fields pair by pair, as
+ * graphql-js does, to give the same messages, in the same order. Its work is bounded by the budget alone: by
+ * then the document is refused anyway.
  *
  * Both see fields through this file. */
 
@@ -156,7 +158,8 @@ static void collect_field(gql_walk *w, gql_collecting *c, const gql_named *paren
 {
     gql_fields *fields = c->fields;
     gql_response *response = response_named(w, gql_response_name(node));
-    if (!response || !gql_walk_grow(w, &fields->fields, fields->count, &c->field_capacity, sizeof(*fields->fields)))
+    if (!response ||
+        !gql_walk_grow(w, &fields->fields, fields->count, &c->field_capacity, sizeof(*fields->fields)))
         return;
     bool has_fields = parent && (parent->kind == GQL_OBJECT || parent->kind == GQL_INTERFACE);
     fields->fields[fields->count++] = (gql_field_use){
@@ -175,7 +178,8 @@ static void collect_spread(gql_walk *w, gql_collecting *c, const gql_selection *
     if (!fragment || w->overlaps->spread_by[fragment->index] == fields->id + 1)
         return;
     w->overlaps->spread_by[fragment->index] = fields->id + 1;
-    if (gql_walk_grow(w, &fields->spreads, fields->spread_count, &c->spread_capacity, sizeof(*fields->spreads)))
+    if (gql_walk_grow(w, &fields->spreads, fields->spread_count, &c->spread_capacity,
+                      sizeof(*fields->spreads)))
         fields->spreads[fields->spread_count++] = fragment;
 }
 

@@ -3,9 +3,9 @@
 
 #include "graphql/validation/overlaps.h"
 
-/* Compares fields pair by pair. Every selection set is compared with itself once, when the walk comes to it; everything else
- * is *between* two sets, or a set and a fragment, or two fragments, and remembered, so that it is done once. The order of all
- * this shows in the order of the messages and is graphql-js's. */
+/* Compares fields pair by pair. Every selection set is compared with itself once, when the walk comes to it;
+ * everything else is *between* two sets, or a set and a fragment, or two fragments, and remembered, so that
+ * it is done once. The order of all this shows in the order of the messages and is graphql-js's. */
 
 #define MAX_DEPTH 500
 #define MAX_DETAIL 1000 /* bytes of the reason of a conflict */
@@ -66,7 +66,8 @@ static bool make_groups(gql_walk *w, gql_fields *fields)
 
 static int compare_number(const void *key, const void *group)
 {
-    uint32_t x = ((const gql_response *)key)->number, y = ((const gql_field_group *)group)->any->response->number;
+    uint32_t x = ((const gql_response *)key)->number,
+             y = ((const gql_field_group *)group)->any->response->number;
     return (x > y) - (x < y);
 }
 
@@ -106,8 +107,7 @@ static void add_simple(gql_walk *w, gql_conflicts *list, gql_field_use *a, gql_f
         return;
     sides[0] = a->node;
     sides[1] = b->node;
-    add_conflict(w, list,
-                 (gql_conflict){gql_response_name(a->node), reason, {&sides[0], &sides[1]}, {1, 1}});
+    add_conflict(w, list, (gql_conflict){gql_response_name(a->node), reason, {&sides[0], &sides[1]}, {1, 1}});
 }
 
 static pl_str reasons_of(gql_walk *w, const gql_conflicts *inner)
@@ -116,8 +116,8 @@ static pl_str reasons_of(gql_walk *w, const gql_conflicts *inner)
     pl_buf_init(&buf);
     for (uint32_t i = 0; i < inner->count && buf.len <= MAX_DETAIL; i++) {
         pl_str name = shortened(w, inner->items[i].response);
-        pl_buf_printf(&buf, "%ssubfields \"%.*s\" conflict because %.*s", i == 0 ? "" : " and ", PL_STR_ARG(name),
-                      PL_STR_ARG(inner->items[i].reason));
+        pl_buf_printf(&buf, "%ssubfields \"%.*s\" conflict because %.*s", i == 0 ? "" : " and ",
+                      PL_STR_ARG(name), PL_STR_ARG(inner->items[i].reason));
     }
     pl_str text = buf.failed ? PL_STR_NONE : pl_arena_str(&w->arena, pl_buf_view(&buf));
     pl_buf_dispose(&buf);
@@ -125,7 +125,8 @@ static pl_str reasons_of(gql_walk *w, const gql_conflicts *inner)
 }
 
 /* The field itself, and after it where its subfields conflict. */
-static void fill_side(gql_walk *w, gql_conflict *out, int side, const gql_selection *node, const gql_conflicts *inner)
+static void fill_side(gql_walk *w, gql_conflict *out, int side, const gql_selection *node,
+                      const gql_conflicts *inner)
 {
     const gql_selection **places = gql_walk_alloc(w, MAX_PLACES, sizeof(*places));
     uint32_t count = 0;
@@ -158,8 +159,8 @@ typedef struct gql_pair {
     uint32_t kind, a, b;
 } gql_pair;
 
-/* Whether the pair was not compared so far; notes that it now is. A comparison of sides that may meet covers one of sides
- * that exclude each other. */
+/* Whether the pair was not compared so far; notes that it now is. A comparison of sides that may meet covers
+ * one of sides that exclude each other. */
 static bool is_due(gql_walk *w, gql_pair pair, bool exclusive)
 {
     static const char as_exclusive, as_meeting;
@@ -223,7 +224,8 @@ static pl_str direct_reason(gql_walk *w, bool exclusive, gql_field_use *a, gql_f
     return PL_STR_NONE;
 }
 
-static void compare_fields(gql_walk *w, gql_conflicts *list, bool exclusive, gql_field_use *a, gql_field_use *b)
+static void compare_fields(gql_walk *w, gql_conflicts *list, bool exclusive, gql_field_use *a,
+                           gql_field_use *b)
 {
     if (!descend(w))
         return;
@@ -261,8 +263,8 @@ static void between_set_and_fragment(gql_walk *w, gql_conflicts *list, bool excl
 {
     enum { SET_AND_FRAGMENT = 1 };
     gql_fields *other = gql_fields_of_fragment(w, fragment);
-    if (!other || other == set || !is_due(w, (gql_pair){SET_AND_FRAGMENT, set->id, fragment->index}, exclusive) ||
-        !descend(w))
+    if (!other || other == set ||
+        !is_due(w, (gql_pair){SET_AND_FRAGMENT, set->id, fragment->index}, exclusive) || !descend(w))
         return;
     between_sets(w, list, exclusive, set, other);
     for (uint32_t i = 0; i < other->spread_count && gql_overlaps_going(w); i++)
@@ -301,8 +303,8 @@ static void between_subsets(gql_walk *w, gql_conflicts *list, bool exclusive, gq
     }
 }
 
-/* Fields of one name that are the same call, from the same type and without selections, cannot conflict: a document may
- * repeat a field as often as it likes. */
+/* Fields of one name that are the same call, from the same type and without selections, cannot conflict: a
+ * document may repeat a field as often as it likes. */
 static bool are_alike(gql_walk *w, const gql_field_group *group)
 {
     gql_field_use *any = group->any;
@@ -333,10 +335,10 @@ static void within_set(gql_walk *w, gql_conflicts *list, gql_fields *set)
 /* --- reporting --- */
 static void report(gql_walk *w, const gql_conflict *found)
 {
-    gql_diagnostic *d = gql_walk_report(
-        w, found->sides[0][0]->loc, GQL_NOWHERE,
-        "Fields \"%.*s\" conflict because %.*s. Use different aliases on the fields to fetch both if this was intentional.",
-        PL_STR_ARG(shortened(w, found->response)), PL_STR_ARG(found->reason));
+    gql_diagnostic *d = gql_walk_report(w, found->sides[0][0]->loc, GQL_NOWHERE,
+                                        "Fields \"%.*s\" conflict because %.*s. Use different aliases on the "
+                                        "fields to fetch both if this was intentional.",
+                                        PL_STR_ARG(shortened(w, found->response)), PL_STR_ARG(found->reason));
     for (uint32_t i = 1; i < found->counts[0]; i++)
         gql_diagnose_also(w->list, d, found->sides[0][i]->loc);
     for (uint32_t i = 0; i < found->counts[1]; i++)
@@ -355,6 +357,6 @@ void gql_overlaps_report(gql_walk *w, gql_fields *fields)
     }
     for (uint32_t i = 0; i < found.count && !w->stopped; i++)
         report(w, &found.items[i]);
-    if (w->overlaps->spent)
+    if (w->overlaps->spent && !w->stopped)
         gql_overlaps_exhausted(w);
 }

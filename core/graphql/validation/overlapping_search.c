@@ -3,13 +3,14 @@
 
 #include "graphql/validation/overlaps.h"
 
-/* A *task* is some selection sets whose fields merge. Their fields, with those of the fragments that they spread, fall into
- * *bunches*, one a response name. All fields of a bunch must have the same shape. Those that can meet in one object, because
- * their parents are the same type or not both object types, must be the same call too. What the fields of a bunch select is
- * the next task: one for the shapes of all of them, and one for each lot that can meet; usually these are the same.
+/* A *task* is some selection sets whose fields merge. Their fields, with those of the fragments that they
+ * spread, fall into *bunches*, one a response name. All fields of a bunch must have the same shape. Those
+ * that can meet in one object, because their parents are the same type or not both object types, must be the
+ * same call too. What the fields of a bunch select is the next task: one for the shapes of all of them, and
+ * one for each lot that can meet; usually these are the same.
  *
- * A task is never done twice, and tasks wait in a list: so neither cycles nor long chains of fragments matter. Crafted
- * documents may still have as many tasks as their sets have subsets: the budget ends that. */
+ * A task is never done twice, and tasks wait in a list: so neither cycles nor long chains of fragments
+ * matter. Crafted documents may still have as many tasks as their sets have subsets: the budget ends that. */
 
 typedef struct gql_member {
     gql_field_use *use;
@@ -34,7 +35,7 @@ typedef struct gql_search {
     gql_walk *w;
     gql_task *tasks;
     uint32_t task_count, task_capacity;
-    pl_map known; /* tasks of several sets that were there: their ids and kind, as bytes */
+    pl_map known;    /* tasks of several sets that were there: their ids and kind, as bytes */
     uint32_t number; /* of the task */
     gql_member *members;
     uint32_t member_count, member_capacity;
@@ -181,8 +182,8 @@ static void gather(gql_search *s, const gql_task *task)
 }
 
 /* --- bunches --- */
-#define FOR_MEMBERS(s, m, from)                                                                              \
-    for (gql_member *m = (from) != 0 ? &(s)->members[(from) - 1] : NULL; m;                                  \
+#define FOR_MEMBERS(s, m, from)                                           \
+    for (gql_member *m = (from) != 0 ? &(s)->members[(from)-1] : NULL; m; \
          m = m->next != 0 ? &(s)->members[m->next - 1] : NULL)
 
 static void check_shapes(gql_search *s, const gql_bunch *bunch)
@@ -332,7 +333,7 @@ void gql_overlaps_search(gql_walk *w)
         run(&s);
     }
     for (uint32_t i = 0; i < document->fragment_count && going(&s); i++) {
-        gql_fields *fields = gql_fields_of_fragment(w, &document->fragments[i]);
+        gql_fields *fields = stand_in(&s, gql_fields_of_fragment(w, &document->fragments[i]));
         if (fields && fields->gathered == 0)
             add_root(&s, fields);
         run(&s);

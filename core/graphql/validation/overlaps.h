@@ -4,8 +4,8 @@
 
 #include "graphql/validation/walk.h"
 
-/* What the files of OverlappingFieldsCanBeMerged share: selection sets, each with the fields that it holds itself, inline
- * fragments included, and the fragments that it spreads. Made when first asked for. */
+/* What the files of OverlappingFieldsCanBeMerged share: selection sets, each with the fields that it holds
+ * itself, inline fragments included, and the fragments that it spreads. Made when first asked for. */
 typedef struct gql_fields gql_fields;
 typedef struct gql_response { /* a response name */
     uint32_t number;
@@ -17,7 +17,7 @@ typedef struct gql_field_use {
     const gql_field *def;    /* NULL: unknown, or a meta field */
     gql_fields *sub;         /* see gql_fields_sub */
     gql_response *response;
-    uint32_t call;           /* number of name and arguments; 0: see gql_field_call */
+    uint32_t call; /* number of name and arguments; 0: see gql_field_call */
     const gql_directive *stream;
 } gql_field_use;
 
@@ -36,24 +36,24 @@ struct gql_fields {
     uint32_t count;
     const gql_fragment **spreads; /* all different */
     uint32_t spread_count;
-    uint32_t gathered;            /* by the search: when it was last looked at */
-    bool shape_checked, checked;  /* by the search: alone, without and with names and arguments */
-    bool grouped;                 /* by the report */
-    gql_field_group *groups;      /* in the order of their first fields */
-    gql_field_group *by_number;   /* in that of their response names' numbers */
+    uint32_t gathered;           /* by the search: when it was last looked at */
+    bool shape_checked, checked; /* by the search: alone, without and with names and arguments */
+    bool grouped;                /* by the report */
+    gql_field_group *groups;     /* in the order of their first fields */
+    gql_field_group *by_number;  /* in that of their response names' numbers */
     uint32_t group_count;
 };
 
 typedef struct gql_overlaps {
-    pl_map sets;         /* address of a gql_selection_set -> gql_fields * */
+    pl_map sets; /* address of a gql_selection_set -> gql_fields * */
     gql_fields **of_fragment;
     uint32_t set_count;
-    pl_map responses; /* name -> gql_response * */
-    pl_map calls;     /* text -> number */
-    uint32_t *spread_by;     /* by fragment: id + 1 of the set that was last found to spread it */
-    uint32_t budget;         /* comparisons left */
-    bool spent;              /* it is used up, or comparisons nest too deep */
-    bool conflicting;        /* there is a conflict somewhere: the report has to name it */
+    pl_map responses;    /* name -> gql_response * */
+    pl_map calls;        /* text -> number */
+    uint32_t *spread_by; /* by fragment: id + 1 of the set that was last found to spread it */
+    uint32_t budget;     /* comparisons left */
+    bool spent;          /* it is used up, or comparisons nest too deep */
+    bool conflicting;    /* there is a conflict somewhere: the report has to name it */
 
     /* The report's. */
     pl_map compared; /* pair -> whether as mutually exclusive */

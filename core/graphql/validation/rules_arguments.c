@@ -109,14 +109,15 @@ static void check_required_of_directive(gql_walk *w)
     const gql_directive *node = w->at.directive;
     const gql_directive_def *def = w->at.directive_def;
     const uint8_t *missing =
-        def ? find_missing(w, node->arguments, node->argument_count, def->arguments, def->argument_count) : NULL;
+        def ? find_missing(w, node->arguments, node->argument_count, def->arguments, def->argument_count)
+            : NULL;
     for (uint32_t i = 0; missing && i < def->argument_count && !w->stopped; i++) {
         const gql_input *input = &def->arguments[i];
         if (missing[i])
-            gql_walk_report(
-                w, node->loc, GQL_NOWHERE,
-                "Directive \"@%.*s\" argument \"%.*s\" of type \"%.*s\" is required, but it was not provided.",
-                PL_STR_ARG(def->name), PL_STR_ARG(input->name), PL_STR_ARG(input->type->text));
+            gql_walk_report(w, node->loc, GQL_NOWHERE,
+                            "Directive \"@%.*s\" argument \"%.*s\" of type \"%.*s\" is required, but it was "
+                            "not provided.",
+                            PL_STR_ARG(def->name), PL_STR_ARG(input->name), PL_STR_ARG(input->type->text));
     }
 }
 

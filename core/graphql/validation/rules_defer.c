@@ -11,14 +11,22 @@ static bool is_stream(const gql_directive *directive)
     return pl_str_is(directive->name.text, "stream");
 }
 
-/* The selections of the fragment that node spreads, when they are met for the first time since gql_marks_begin. */
+/* The selections of the fragment that node spreads, when they are met for the first time since
+ * gql_marks_begin. */
 static const gql_selection_set *open_spread(gql_walk *w, const gql_selection *node)
 {
     const gql_fragment *fragment = gql_fragment_named(w, node->name.text);
-    if (!fragment || gql_is_marked(w, fragment) || !gql_walk_visit(w, 1 + fragment->selections.count))
+    if (!fragment || gql_is_marked(w, fragment))
         return NULL;
     gql_mark(w, fragment);
     return &fragment->selections;
+}
+
+/* The next selection. The tag of what is reached through a spread is 1: that is paid for. */
+static const gql_selection *next_of(gql_walk *w, gql_trail *trail, uint32_t *tag)
+{
+    const gql_selection *node = w->stopped ? NULL : gql_trail_next(trail, tag);
+    return node && gql_walk_visit(w, *tag != 0 ? 1 + node->directives.count : 0) ? node : NULL;
 }
 
 /* --- DeferStreamDirectiveOnRootField --- */
@@ -26,7 +34,8 @@ static void report_root(gql_walk *w, const gql_directive *directive, const gql_n
 {
     gql_walk_report(w, directive->loc, GQL_NOWHERE, "%s directive cannot be used on root %s type \"%.*s\".",
                     is_stream(directive) ? "Stream" : "Defer",
-                    w->at.operation->kind == GQL_MUTATION ? "mutation" : "subscription", PL_STR_ARG(root->name));
+                    w->at.operation->kind == GQL_MUTATION ? "mutation" : "subscription",
+                    PL_STR_ARG(root->name));
 }
 
 static void check_root(gql_walk *w)
@@ -40,7 +49,7 @@ static void check_root(gql_walk *w)
         return;
     gql_marks_begin(w);
     gql_trail_push(w, &trail, &operation->selections, 0, NULL);
-    while (!w->stopped && (node = gql_trail_next(&trail, &tag))) {
+    while ((node = next_of(w, &trail, &tag))) {
         const gql_selection_set *inner = NULL;
         if (node->kind == GQL_INLINE_FRAGMENT)
             inner = &node->selections;
@@ -51,7 +60,7 @@ static void check_root(gql_walk *w)
         if (found)
             report_root(w, found, root);
         if (inner)
-            gql_trail_push(w, &trail, inner, 0, NULL);
+            gql_trail_push(w, &trail, inner, node->kind == GQL_FRAGMENT_SPREAD ? 1 : tag, NULL);
     }
 }
 
@@ -62,23 +71,26 @@ const gql_rule gql_rule_defer_stream_directive_on_root_field = {
 
 /* --- DeferStreamDirectiveOnValidOperations --- */
 /* The value of the argument `if`, or NULL. */
-static const gql_value *condition(const gql_directive *directive)
+static const gql_value *condition(gql_walk *w, const gql_directive *directive)
 {
-    const gql_argument *argument = gql_find_argument(directive, "if");
+    const gql_argument *argument =
+        gql_walk_visit(w, directive->argument_count) ? gql_find_argument(directive, "if") : NULL;
     return argument ? &argument->value : NULL;
 }
 
-static bool may_be_off(const gql_directive *directive)
+static bool may_be_off(gql_walk *w, const gql_directive *directive)
 {
-    const gql_value *value = condition(directive);
-    return value && (value->kind == GQL_VALUE_VARIABLE || (value->kind == GQL_VALUE_BOOLEAN && !value->boolean));
+    const gql_value *value = condition(w, directive);
+    return value &&
+           (value->kind == GQL_VALUE_VARIABLE || (value->kind == GQL_VALUE_BOOLEAN && !value->boolean));
 }
 
-static bool may_be_left_out(const gql_selection *node)
+static bool may_be_left_out(gql_walk *w, const gql_selection *node)
 {
     const gql_directive *skip = gql_find_directive(&node->directives, "skip");
     const gql_directive *include = gql_find_directive(&node->directives, "include");
-    const gql_value *skip_if = skip ? condition(skip) : NULL, *include_if = include ? condition(include) : NULL;
+    const gql_value *skip_if = skip ? condition(w, skip) : NULL;
+    const gql_value *include_if = include ? condition(w, include) : NULL;
     if (skip && !(skip_if && skip_if->kind == GQL_VALUE_BOOLEAN && !skip_if->boolean))
         return true;
     return include_if && !(include_if->kind == GQL_VALUE_BOOLEAN && include_if->boolean);
@@ -89,10 +101,11 @@ static void report_unconditional(gql_walk *w, const gql_directive *directive, co
 {
     if (!gql_walk_visit(w, trail->count))
         return;
-    gql_diagnostic *d = gql_walk_report(
-        w, directive->loc, GQL_NOWHERE,
-        "%s directive not supported on subscription operations. Disable `@%.*s` by setting the `if` argument to `false`.",
-        is_stream(directive) ? "Stream" : "Defer", PL_STR_ARG(directive->name.text));
+    gql_diagnostic *d =
+        gql_walk_report(w, directive->loc, GQL_NOWHERE,
+                        "%s directive not supported on subscription operations. Disable `@%.*s` by setting "
+                        "the `if` argument to `false`.",
+                        is_stream(directive) ? "Stream" : "Defer", PL_STR_ARG(directive->name.text));
     for (uint32_t i = trail->count; i > 0; i--) {
         if (trail->steps[i - 1].via)
             gql_diagnose_also(w->list, d, trail->steps[i - 1].via->loc);
@@ -108,18 +121,18 @@ static void check_unconditional(gql_walk *w)
         return;
     gql_marks_begin(w);
     gql_trail_push(w, &trail, &w->at.operation->selections, 0, NULL);
-    while (!w->stopped && (node = gql_trail_next(&trail, &tag))) {
-        if (may_be_left_out(node))
+    while ((node = next_of(w, &trail, &tag))) {
+        if (may_be_left_out(w, node))
             continue;
         for (uint32_t i = 0; i < node->directives.count && !w->stopped; i++) {
             const gql_directive *directive = &node->directives.items[i];
-            if ((is_defer(directive) || is_stream(directive)) && !may_be_off(directive))
+            if ((is_defer(directive) || is_stream(directive)) && !may_be_off(w, directive))
                 report_unconditional(w, directive, &trail);
         }
         bool spread = node->kind == GQL_FRAGMENT_SPREAD;
         const gql_selection_set *inner = spread ? open_spread(w, node) : &node->selections;
         if (inner && inner->count != 0)
-            gql_trail_push(w, &trail, inner, 0, spread ? node : NULL);
+            gql_trail_push(w, &trail, inner, spread ? 1 : tag, spread ? node : NULL);
     }
 }
 
@@ -143,9 +156,10 @@ static void check_label(gql_walk *w)
     }
     const gql_directive *first = pl_map_get(&w->labels, label->value.text);
     if (first)
-        gql_walk_report(w, first->loc, directive->loc,
-                        "Value for arguments \"defer(label:)\" and \"stream(label:)\" must be unique across all "
-                        "Defer/Stream directive usages.");
+        gql_walk_report(
+            w, first->loc, directive->loc,
+            "Value for arguments \"defer(label:)\" and \"stream(label:)\" must be unique across all "
+            "Defer/Stream directive usages.");
     else
         gql_walk_map_set(w, &w->labels, label->value.text, directive);
 }
@@ -160,7 +174,8 @@ static void check_stream(gql_walk *w)
 {
     const gql_directive *directive = w->at.directive;
     const gql_field *field = w->at.field;
-    if (!field || !w->at.parent_type || !is_stream(directive) || gql_nullable(field->type)->kind == GQL_TYPE_LIST)
+    if (!field || !w->at.parent_type || !is_stream(directive) ||
+        gql_nullable(field->type)->kind == GQL_TYPE_LIST)
         return;
     gql_walk_report(w, directive->loc, GQL_NOWHERE,
                     "Directive \"@stream\" cannot be used on non-list field \"%.*s.%.*s\".",

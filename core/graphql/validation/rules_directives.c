@@ -25,7 +25,8 @@ static void check_repeated(gql_walk *w)
     const gql_directives *directives = w->at.directives;
     gql_same same;
     if (directives->count < 2 ||
-        !gql_find_same(w, directives->items, directives->count, sizeof(*directives->items), &same) || !same.first)
+        !gql_find_same(w, directives->items, directives->count, sizeof(*directives->items), &same) ||
+        !same.first)
         return;
     for (uint32_t i = 1; i < directives->count && !w->stopped; i++) {
         pl_str name = directives->items[i].name.text;
@@ -34,7 +35,8 @@ static void check_repeated(gql_walk *w)
         const gql_directive_def *def = gql_schema_directive(w->schema, name);
         if (def && !def->repeatable)
             gql_walk_report(w, directives->items[same.first[i]].loc, directives->items[i].loc,
-                            "The directive \"@%.*s\" can only be used once at this location.", PL_STR_ARG(name));
+                            "The directive \"@%.*s\" can only be used once at this location.",
+                            PL_STR_ARG(name));
     }
 }
 

@@ -17,7 +17,8 @@ static void check_leaf(gql_walk *w)
                             PL_STR_ARG(name), PL_STR_ARG(type));
     } else if (!selects) {
         gql_walk_report(w, node->loc, GQL_NOWHERE,
-                        "Field \"%.*s\" of type \"%.*s\" must have a selection of subfields. Did you mean \"%.*s { ... }\"?",
+                        "Field \"%.*s\" of type \"%.*s\" must have a selection of subfields. Did you mean "
+                        "\"%.*s { ... }\"?",
                         PL_STR_ARG(name), PL_STR_ARG(type), PL_STR_ARG(name));
     }
 }
@@ -176,7 +177,8 @@ static void check_deprecated_input(gql_walk *w)
     const gql_input *input = type ? pl_map_get(&type->input_map, name->text) : NULL;
     if (input && input->deprecation.is)
         gql_walk_report(w, name->loc, GQL_NOWHERE, "The input field %.*s.%.*s is deprecated. %.*s",
-                        PL_STR_ARG(type->name), PL_STR_ARG(input->name), PL_STR_ARG(input->deprecation.reason));
+                        PL_STR_ARG(type->name), PL_STR_ARG(input->name),
+                        PL_STR_ARG(input->deprecation.reason));
 }
 
 static void check_deprecated_value(gql_walk *w)

@@ -77,9 +77,10 @@ static void check_inline_possible(gql_walk *w)
 {
     const gql_named *parent = w->at.parent_type, *type = gql_composite(w->at.condition);
     if (parent && type && !gql_types_overlap(w->schema, type, parent))
-        gql_walk_report(w, w->at.selection->loc, GQL_NOWHERE,
-                        "Fragment cannot be spread here as objects of type \"%.*s\" can never be of type \"%.*s\".",
-                        PL_STR_ARG(parent->name), PL_STR_ARG(type->name));
+        gql_walk_report(
+            w, w->at.selection->loc, GQL_NOWHERE,
+            "Fragment cannot be spread here as objects of type \"%.*s\" can never be of type \"%.*s\".",
+            PL_STR_ARG(parent->name), PL_STR_ARG(type->name));
 }
 
 static void check_spread_possible(gql_walk *w)
@@ -90,10 +91,10 @@ static void check_spread_possible(gql_walk *w)
         return;
     const gql_named *type = gql_composite(gql_schema_type(w->schema, fragment->type_condition->name));
     if (type && !gql_types_overlap(w->schema, type, parent))
-        gql_walk_report(
-            w, w->at.selection->loc, GQL_NOWHERE,
-            "Fragment \"%.*s\" cannot be spread here as objects of type \"%.*s\" can never be of type \"%.*s\".",
-            PL_STR_ARG(fragment->name.text), PL_STR_ARG(parent->name), PL_STR_ARG(type->name));
+        gql_walk_report(w, w->at.selection->loc, GQL_NOWHERE,
+                        "Fragment \"%.*s\" cannot be spread here as objects of type \"%.*s\" can never be of "
+                        "type \"%.*s\".",
+                        PL_STR_ARG(fragment->name.text), PL_STR_ARG(parent->name), PL_STR_ARG(type->name));
 }
 
 const gql_rule gql_rule_possible_fragment_spreads = {

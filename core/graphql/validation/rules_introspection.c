@@ -11,14 +11,16 @@ static bool is_list_field(pl_str name)
            pl_str_is(name, "inputFields");
 }
 
-/* What is known of a fragment: it was followed from this many lists deep, less one; too deep, from that many, less one.
- * 0: not known. So each one is followed three times at most, however many fields ask. */
+/* What is known of a fragment: it was followed from this many lists deep, less one; too deep, from that many,
+ * less one. 0: not known. So each one is followed three times at most, however many fields ask. */
 typedef struct gql_introspected {
     uint8_t followed, too_deep;
 } gql_introspected;
 
-/* The selections of a spread's fragment, if they are still worth a look; sets *too_deep when none is needed. */
-static const gql_selection_set *open_fragment(gql_walk *w, const gql_selection *node, uint32_t depth, bool *too_deep)
+/* The selections of a spread's fragment, if they are still worth a look; sets *too_deep when none is needed.
+ */
+static const gql_selection_set *open_fragment(gql_walk *w, const gql_selection *node, uint32_t depth,
+                                              bool *too_deep)
 {
     const gql_fragment *fragment = gql_fragment_named(w, node->name.text);
     if (!fragment)

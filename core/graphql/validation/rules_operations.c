@@ -105,7 +105,7 @@ static const gql_selection_set *opened(gql_walk *w, const gql_selection *node, c
     if (!fragment || gql_is_marked(w, fragment))
         return NULL;
     gql_mark(w, fragment);
-    return gql_walk_visit(w, 1) && applies_to(w, fragment->type_condition, root) ? &fragment->selections : NULL;
+    return applies_to(w, fragment->type_condition, root) ? &fragment->selections : NULL;
 }
 
 static void collect_root_fields(gql_walk *w, const gql_named *root, gql_root_fields *out)
@@ -117,31 +117,30 @@ static void collect_root_fields(gql_walk *w, const gql_named *root, gql_root_fie
     if (!gql_trail_push(w, &trail, &w->at.operation->selections, 0, NULL))
         return;
     while (!w->stopped && (node = gql_trail_next(&trail, &tag))) {
-        if (is_forbidden(w, out, node))
+        /* The tag of what is reached through a spread is 1: that is paid for. */
+        if (!gql_walk_visit(w, tag != 0 ? 1 + node->directives.count : 0) || is_forbidden(w, out, node))
             continue;
         if (node->kind != GQL_FIELD) {
             const gql_selection_set *inner = opened(w, node, root);
             if (inner)
-                gql_trail_push(w, &trail, inner, 0, NULL);
-        } else if (gql_walk_visit(w, trail.count > 1) &&
-                   gql_walk_grow(w, &out->fields, out->count, &out->capacity, sizeof(*out->fields))) {
+                gql_trail_push(w, &trail, inner, node->kind == GQL_FRAGMENT_SPREAD ? 1 : tag, NULL);
+        } else if (gql_walk_grow(w, &out->fields, out->count, &out->capacity, sizeof(*out->fields))) {
             out->fields[out->count++] = (gql_root_field){gql_response_name(node), node};
         }
     }
 }
 
 /* "Subscription "S" must…" or "Anonymous Subscription must…". */
-#define REPORT_SUBSCRIPTION(w, loc, what)                                                                    \
-    ((w)->at.operation->name.text.ptr                                                                        \
-         ? gql_walk_report(w, loc, GQL_NOWHERE, "Subscription \"%.*s\" must " what ".",                      \
-                           PL_STR_ARG((w)->at.operation->name.text))                                         \
+#define REPORT_SUBSCRIPTION(w, loc, what)                                               \
+    ((w)->at.operation->name.text.ptr                                                   \
+         ? gql_walk_report(w, loc, GQL_NOWHERE, "Subscription \"%.*s\" must " what ".", \
+                           PL_STR_ARG((w)->at.operation->name.text))                    \
          : gql_walk_report(w, loc, GQL_NOWHERE, "Anonymous Subscription must " what "."))
 
 static void report_forbidden(gql_walk *w, const gql_root_fields *found)
 {
-    gql_diagnostic *d =
-        REPORT_SUBSCRIPTION(w, found->forbidden[0]->loc,
-                            "not use `@skip` or `@include` directives in the top level selection");
+    gql_diagnostic *d = REPORT_SUBSCRIPTION(
+        w, found->forbidden[0]->loc, "not use `@skip` or `@include` directives in the top level selection");
     for (uint32_t i = 1; i < found->forbidden_count; i++)
         gql_diagnose_also(w->list, d, found->forbidden[i]->loc);
 }
@@ -152,7 +151,8 @@ static bool is_first(const gql_same *same, uint32_t i)
 }
 
 /* Calls gql_diagnose_also for all fields of the response name of field i, from the one after it. */
-static void also_same(gql_walk *w, gql_diagnostic *d, const gql_root_fields *found, const gql_same *same, uint32_t i)
+static void also_same(gql_walk *w, gql_diagnostic *d, const gql_root_fields *found, const gql_same *same,
+                      uint32_t i)
 {
     for (uint32_t j = same->next ? same->next[i] : 0; j != 0; j = same->next[j])
         gql_diagnose_also(w->list, d, found->fields[j].node->loc);

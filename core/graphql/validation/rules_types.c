@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "graphql/language/printer.h"
 #include "graphql/schema/suggest.h"
 #include "graphql/validation/walk.h"
 
@@ -37,8 +36,8 @@ static void check_inline_condition(gql_walk *w)
 {
     const gql_type *type = w->at.selection->type_condition;
     if (type && w->at.condition && !gql_is_composite(w->at.condition))
-        gql_walk_report(w, type->loc, GQL_NOWHERE, "Fragment cannot condition on non composite type \"%.*s\".",
-                        PL_STR_ARG(type->name));
+        gql_walk_report(w, type->loc, GQL_NOWHERE,
+                        "Fragment cannot condition on non composite type \"%.*s\".", PL_STR_ARG(type->name));
 }
 
 static void check_fragment_condition(gql_walk *w)
@@ -63,8 +62,8 @@ static void check_variable_type(gql_walk *w)
     const gql_typeref *type = gql_walk_typeref(w, variable->type);
     if (type && !gql_is_input(type->named))
         gql_walk_report(w, variable->type->loc, GQL_NOWHERE,
-                        "Variable \"$%.*s\" cannot be non-input type \"%.*s\".", PL_STR_ARG(variable->name.text),
-                        PL_STR_ARG(type->text));
+                        "Variable \"$%.*s\" cannot be non-input type \"%.*s\".",
+                        PL_STR_ARG(variable->name.text), PL_STR_ARG(type->text));
 }
 
 const gql_rule gql_rule_variables_are_input_types = {

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "graphql/language/printer.h"
 #include "graphql/schema/suggest.h"
 #include "graphql/validation/walk.h"
 
@@ -37,14 +36,16 @@ static void check_builtin(gql_walk *w, const gql_value *value, const gql_named *
         [GQL_SCALAR_FLOAT] = {KIND(INT) | KIND(FLOAT), "Float cannot represent non numeric value: "},
         [GQL_SCALAR_STRING] = {KIND(STRING), "String cannot represent a non string value: "},
         [GQL_SCALAR_BOOLEAN] = {KIND(BOOLEAN), "Boolean cannot represent a non boolean value: "},
-        [GQL_SCALAR_ID] = {KIND(STRING) | KIND(INT), "ID cannot represent a non-string and non-integer value: "},
+        [GQL_SCALAR_ID] = {KIND(STRING) | KIND(INT),
+                           "ID cannot represent a non-string and non-integer value: "},
     };
     if (!(rules[type->scalar].kinds & (1u << value->kind)))
         gql_walk_report(w, value->loc, GQL_NOWHERE, "%s%.*s", rules[type->scalar].complaint,
                         PL_STR_ARG(gql_value_text(w, value)));
     else if (type->scalar == GQL_SCALAR_INT && !fits_int(value->text))
         gql_walk_report(w, value->loc, GQL_NOWHERE,
-                        "Int cannot represent non 32-bit signed integer value: %.*s", PL_STR_ARG(value->text));
+                        "Int cannot represent non 32-bit signed integer value: %.*s",
+                        PL_STR_ARG(value->text));
 }
 
 /* What only the one who validates can tell. */
@@ -108,8 +109,9 @@ static void check_enum(gql_walk *w, const gql_value *value, const gql_named *typ
         gql_walk_report(w, value->loc, GQL_NOWHERE, "Value \"%.*s\" does not exist in \"%.*s\" enum.%.*s",
                         PL_STR_ARG(text), PL_STR_ARG(type->name), PL_STR_ARG(hint));
     else
-        gql_walk_report(w, value->loc, GQL_NOWHERE, "Enum \"%.*s\" cannot represent non-enum value: %.*s.%.*s",
-                        PL_STR_ARG(type->name), PL_STR_ARG(text), PL_STR_ARG(hint));
+        gql_walk_report(w, value->loc, GQL_NOWHERE,
+                        "Enum \"%.*s\" cannot represent non-enum value: %.*s.%.*s", PL_STR_ARG(type->name),
+                        PL_STR_ARG(text), PL_STR_ARG(hint));
 }
 
 /* A value that has to be one whole: where no list is meant, or no input object. */
@@ -141,7 +143,8 @@ static void check_required_fields(gql_walk *w, const gql_value *object, const gq
     }
 }
 
-/* Whether an operation's variable may be null. Outside of operations VariablesInAllowedPosition alone can tell. */
+/* Whether an operation's variable may be null. Outside of operations VariablesInAllowedPosition alone can
+ * tell. */
 static bool is_nullable_variable(gql_walk *w, pl_str name)
 {
     const gql_operation *operation = w->at.operation;
@@ -166,10 +169,9 @@ static void check_one_of(gql_walk *w, const gql_value *object, const gql_named *
         gql_walk_report(w, object->loc, GQL_NOWHERE, "Field \"%.*s.%.*s\" must be non-null.",
                         PL_STR_ARG(type->name), PL_STR_ARG(field->name.text));
     else if (field->value.kind == GQL_VALUE_VARIABLE && is_nullable_variable(w, field->value.text))
-        gql_walk_report(
-            w, object->loc, GQL_NOWHERE,
-            "Variable \"%.*s\" must be non-nullable to be used for OneOf Input Object \"%.*s\".",
-            PL_STR_ARG(field->value.text), PL_STR_ARG(type->name));
+        gql_walk_report(w, object->loc, GQL_NOWHERE,
+                        "Variable \"%.*s\" must be non-nullable to be used for OneOf Input Object \"%.*s\".",
+                        PL_STR_ARG(field->value.text), PL_STR_ARG(type->name));
 }
 
 static void check_object(gql_walk *w, const gql_value *object, const gql_named *type)
@@ -185,8 +187,9 @@ static void check_object(gql_walk *w, const gql_value *object, const gql_named *
             continue;
         }
         pl_str hint = gql_suggest_inputs(w, field->name.text, type->inputs, type->input_count);
-        gql_walk_report(w, field->name.loc, GQL_NOWHERE, "Field \"%.*s\" is not defined by type \"%.*s\".%.*s",
-                        PL_STR_ARG(field->name.text), PL_STR_ARG(type->name), PL_STR_ARG(hint));
+        gql_walk_report(w, field->name.loc, GQL_NOWHERE,
+                        "Field \"%.*s\" is not defined by type \"%.*s\".%.*s", PL_STR_ARG(field->name.text),
+                        PL_STR_ARG(type->name), PL_STR_ARG(hint));
     }
 }
 

@@ -55,8 +55,8 @@ static void check_defined(gql_walk *w, const gql_usage *usage, uint32_t number)
         return;
     if (operation->name.text.ptr)
         gql_walk_report(w, usage->node->loc, operation->loc,
-                        "Variable \"$%.*s\" is not defined by operation \"%.*s\".", PL_STR_ARG(usage->node->text),
-                        PL_STR_ARG(operation->name.text));
+                        "Variable \"$%.*s\" is not defined by operation \"%.*s\".",
+                        PL_STR_ARG(usage->node->text), PL_STR_ARG(operation->name.text));
     else
         gql_walk_report(w, usage->node->loc, operation->loc, "Variable \"$%.*s\" is not defined.",
                         PL_STR_ARG(usage->node->text));
@@ -131,10 +131,10 @@ static void check_position(gql_walk *w, const gql_usage *usage, uint32_t operati
                         PL_STR_ARG(name), PL_STR_ARG(type), PL_STR_ARG(usage->type->text));
     const gql_named *one_of = usage->one_of;
     if (one_of && variable->type->kind != GQL_TYPE_NON_NULL && !w->stopped)
-        gql_walk_report(
-            w, variable->definition->loc, usage->node->loc,
-            "Variable \"$%.*s\" is of type \"%.*s\" but must be non-nullable to be used for OneOf Input Object \"%.*s\".",
-            PL_STR_ARG(name), PL_STR_ARG(type), PL_STR_ARG(one_of->name));
+        gql_walk_report(w, variable->definition->loc, usage->node->loc,
+                        "Variable \"$%.*s\" is of type \"%.*s\" but must be non-nullable to be used for "
+                        "OneOf Input Object \"%.*s\".",
+                        PL_STR_ARG(name), PL_STR_ARG(type), PL_STR_ARG(one_of->name));
 }
 
 static void check_positions(gql_walk *w)

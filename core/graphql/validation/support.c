@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdlib.h>
-
 #include "graphql/language/printer.h"
 #include "graphql/schema/suggest.h"
 #include "graphql/validation/walk.h"
@@ -113,7 +111,8 @@ bool gql_find_same(gql_walk *w, const void *items, uint32_t count, size_t stride
     *out = (gql_same){0};
     if (count <= FEW && all_differ(items, count, stride))
         return true;
-    uint32_t *first = gql_walk_alloc(w, count, sizeof(*first)), *next = gql_walk_alloc(w, count, sizeof(*next));
+    uint32_t *first = gql_walk_alloc(w, count, sizeof(*first)),
+             *next = gql_walk_alloc(w, count, sizeof(*next));
     if (!first || !next)
         return false;
     bool repeated = false;

@@ -49,14 +49,15 @@ static void dispose(gql_walk *w)
     pl_arena_dispose(&w->arena);
 }
 
-pl_code gql_validate(const gql_schema *schema, const gql_document *document, const gql_validate_options *options,
-                     gql_diagnostics *list)
+pl_code gql_validate(const gql_schema *schema, const gql_document *document,
+                     const gql_validate_options *options, gql_diagnostics *list)
 {
     static const gql_validate_options defaults;
-    gql_walk w = {.schema = schema, .document = document, .options = options ? options : &defaults, .list = list};
+    gql_walk w = {
+        .schema = schema, .document = document, .options = options ? options : &defaults, .list = list};
     pl_arena_init(&w.arena, 16 * 1024);
-    w.visits_left = w.options->max_fragment_visits ? w.options->max_fragment_visits 
-                                                              : GQL_DEFAULT_FRAGMENT_VISITS;
+    w.visits_left =
+        w.options->max_fragment_visits ? w.options->max_fragment_visits : GQL_DEFAULT_FRAGMENT_VISITS;
     w.suggest_left = SUGGESTION_WORK;
     bool with_usages = choose_rules(&w);
     gql_facts_collect(&w, with_usages);

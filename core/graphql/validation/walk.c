@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "graphql/validation/walk.h"
 
-/* Every function here saves the position, changes it, and puts it back: so a leave event sees what its enter event saw. */
+/* Every function here saves the position, changes it, and puts it back: so a leave event sees what its enter
+ * event saw. */
 
 static void tell(gql_walk *w, gql_event event)
 {
@@ -212,8 +213,9 @@ static void walk_variable(gql_walk *w, const gql_variable_definition *variable)
 
 static void walk_operation(gql_walk *w, const gql_operation *operation)
 {
-    static const gql_location locations[] = {
-        [GQL_QUERY] = GQL_ON_QUERY, [GQL_MUTATION] = GQL_ON_MUTATION, [GQL_SUBSCRIPTION] = GQL_ON_SUBSCRIPTION};
+    static const gql_location locations[] = {[GQL_QUERY] = GQL_ON_QUERY,
+                                             [GQL_MUTATION] = GQL_ON_MUTATION,
+                                             [GQL_SUBSCRIPTION] = GQL_ON_SUBSCRIPTION};
     w->at = (gql_position){.operation = operation};
     w->collecting = &w->operation_facts[operation - w->document->operations];
     stand_on(w, &operation->directives, locations[operation->kind]);
@@ -246,7 +248,8 @@ void gql_walk_document(gql_walk *w)
     tell(w, ON_DOCUMENT);
     while (!w->stopped && (o < document->operation_count || f < document->fragment_count)) {
         if (f == document->fragment_count ||
-            (o < document->operation_count && document->operations[o].loc.offset < document->fragments[f].loc.offset))
+            (o < document->operation_count &&
+             document->operations[o].loc.offset < document->fragments[f].loc.offset))
             walk_operation(w, &document->operations[o++]);
         else
             walk_fragment(w, &document->fragments[f++]);

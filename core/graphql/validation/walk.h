@@ -6,12 +6,14 @@
 #include "base/map.h"
 #include "graphql/validation/validate.h"
 
-/* How validation works. One typed walk over the document (walk.c) tells rules of what it meets, as *events*, and knows what
- * the schema says of the place where it stands. A rule is a row of functions, one for each event it cares about; the table of
- * rules is in validate.c. What several rules ask about the document as a whole (which fragments an operation reaches, which
- * variables are used there) is found beforehand, in facts.c.
+/* How validation works. One typed walk over the document (walk.c) tells rules of what it meets, as *events*,
+ * and knows what the schema says of the place where it stands. A rule is a row of functions, one for each
+ * event it cares about; the table of rules is in validate.c. What several rules ask about the document as a
+ * whole (which fragments an operation reaches, which variables are used there) is found beforehand, in
+ * facts.c.
  *
- * Nothing here recurses over fragments: only over nested selections and values, whose depth the parser bounds. */
+ * Nothing here recurses over fragments: only over nested selections and values, whose depth the parser
+ * bounds. */
 typedef struct gql_walk gql_walk;
 
 typedef enum gql_event {
@@ -99,7 +101,8 @@ typedef struct gql_known_variable {
     const gql_typeref *type; /* NULL: unknown */
 } gql_known_variable;
 
-/* NoFragmentCycles: whether a fragment was looked at, and its place on the path that is followed; 0: it is not there. */
+/* NoFragmentCycles: whether a fragment was looked at, and its place on the path that is followed; 0: it is
+ * not there. */
 typedef struct gql_cycle_state {
     uint32_t place;
     bool visited;
@@ -130,7 +133,7 @@ struct gql_walk {
     pl_map fragments; /* name -> gql_fragment *, the last of that name */
     gql_facts *operation_facts, *fragment_facts;
     gql_facts *collecting;
-    pl_map variable_names; /* name -> gql_known_variable * */
+    pl_map variable_names;     /* name -> gql_known_variable * */
     const gql_facts **reached; /* the current operation's facts, and those of the fragments that it reaches */
     uint32_t reached_count, reached_capacity;
     uint32_t *reached_by; /* by fragment: number of the operation that last reached it */
@@ -140,8 +143,8 @@ struct gql_walk {
 
     /* Of single rules. */
     pl_map operation_names, fragment_names, labels;
-    pl_map variable_types; /* of the current operation: name -> gql_type */
-    gql_cycle_state *cycle_states; /* by fragment */
+    pl_map variable_types;                 /* of the current operation: name -> gql_type */
+    gql_cycle_state *cycle_states;         /* by fragment */
     struct gql_introspected *introspected; /* by fragment */
     const gql_selection *introspection_field;
     struct gql_overlaps *overlaps;
@@ -157,7 +160,8 @@ static inline const gql_facts *gql_facts_of_fragment(const gql_walk *w, const gq
 {
     return &w->fragment_facts[fragment->index];
 }
-/* Fills `reached`, and the definitions of variables, for the operation where the walk stands. False: stopped. */
+/* Fills `reached`, and the definitions of variables, for the operation where the walk stands. False: stopped.
+ */
 bool gql_reach(gql_walk *w);
 
 /* Marks on fragments, for whoever follows spreads within one event. */
@@ -177,8 +181,9 @@ static inline void gql_mark(gql_walk *w, const gql_fragment *fragment)
 /* support.c: errors */
 #define GQL_NOWHERE ((gql_loc){0, 0, 0})
 /* Reports for the rule that runs; the format's arguments follow. Gives the diagnostic or NULL. */
-#define gql_walk_report(w, first, second, ...)                                                               \
-    gql_walk_reported(w, gql_diagnose((w)->list, (w)->rule->name, (w)->document->source, first, second, __VA_ARGS__))
+#define gql_walk_report(w, first, second, ...) \
+    gql_walk_reported(                         \
+        w, gql_diagnose((w)->list, (w)->rule->name, (w)->document->source, first, second, __VA_ARGS__))
 gql_diagnostic *gql_walk_reported(gql_walk *w, gql_diagnostic *d);
 void gql_walk_no_memory(gql_walk *w);
 /* Ends validation for a bound that was hit; the format's argument is the bound. */
@@ -193,7 +198,8 @@ void *gql_walk_alloc(gql_walk *w, size_t count, size_t size);
 bool gql_walk_grow(gql_walk *w, void *items, uint32_t count, uint32_t *capacity, size_t size);
 bool gql_walk_map_set(gql_walk *w, pl_map *map, pl_str key, const void *value);
 
-/* support.c: which of some names are repeated. items are count structs of `stride` bytes that begin with a pl_str. */
+/* support.c: which of some names are repeated. items are count structs of `stride` bytes that begin with a
+ * pl_str. */
 typedef struct gql_same {
     uint32_t *first; /* for each item, the first one of its name; NULL: all are different */
     uint32_t *next;  /* the next one of its name; 0: none */

@@ -14,9 +14,9 @@ end
 function posts.list(author, published)
   return db:query([[
     SELECT * FROM posts
-     WHERE (:author IS NULL OR authorId = :author)
-       AND (:published IS NULL OR (publishedAt IS NOT NULL) = :published)
-     ORDER BY id DESC]], { author = author, published = published })
+     WHERE (?1 IS NULL OR authorId = ?1)
+       AND (?2 IS NULL OR (publishedAt IS NOT NULL) = ?2)
+     ORDER BY id DESC]], author, published)
 end
 
 function posts.create(input)

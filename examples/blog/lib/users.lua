@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 local db     = require "lib.db"
 local errors = require "perilune.errors"
+local given  = require "lib.given"
 local time   = require "perilune.time"
 
 local users = {}
@@ -23,17 +24,17 @@ end
 
 -- Raises INVALID_ARGUMENT or ALREADY_EXISTS unless the input may be stored for the user with this id (nil: a new one).
 local function check(tx, input, id)
-  local violations = {}
-  if input.name and not input.name:find "%S" then
+  local name, email, violations = given(input.name), given(input.email), {}
+  if name and not name:find "%S" then
     violations["input.name"] = "must not be empty"
   end
-  if input.email and not input.email:find "^[^%s@]+@[^%s@]+%.[^%s@]+$" then
+  if email and not email:find "^[^%s@]+@[^%s@]+%.[^%s@]+$" then
     violations["input.email"] = "must be of the form name@example.com"
   end
   if next(violations) then error(errors.invalid_argument("the user is not valid", violations)) end
 
-  if input.email and tx:value("SELECT 1 FROM users WHERE email = ? AND id IS NOT ?", input.email, id) then
-    error(errors.already_exists("the email address is taken: " .. input.email))
+  if email and tx:value("SELECT 1 FROM users WHERE email = ? AND id IS NOT ?", email, id) then
+    error(errors.already_exists("the email address is taken: " .. email))
   end
 end
 

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/bundle.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+
+#define MAX_BYTES ((size_t)64 << 20)
+#define MAX_FILES 20000
+#define MAX_DEPTH 32
+
+typedef struct reader {
+    pl_bundle *bundle;
+    size_t capacity, bytes;
+    pl_error *err;
+} reader;
+
+static bool ends_with(pl_str s, const char *ending)
+{
+    size_t n = strlen(ending);
+    return s.len >= n && memcmp(s.ptr + s.len - n, ending, n) == 0;
+}
+
+static bool is_wanted(pl_str name)
+{
+    static const char *const endings[] = {".lua", ".graphql", ".graphqls", ".gql", ".proto", ".binpb"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        if (ends_with(name, endings[i]))
+            return true;
+    }
+    return false;
+}
+
+static pl_code add_file(reader *r, pl_str path, pl_str bytes)
+{
+    pl_bundle *b = r->bundle;
+    if (b->file_count == MAX_FILES)
+        return pl_fail(r->err, PL_RESOURCE_EXHAUSTED, "the bundle has more than %d files", MAX_FILES);
+    if (b->file_count == r->capacity) {
+        size_t capacity = r->capacity ? r->capacity * 2 : 64;
+        pl_file *files = pl_realloc(b->files, capacity * sizeof *files);
+        if (!files)
+            return pl_fail_memory(r->err);
+        b->files = files;
+        r->capacity = capacity;
+    }
+    r->bytes += bytes.len;
+    if (r->bytes > MAX_BYTES)
+        return pl_fail(r->err, PL_RESOURCE_EXHAUSTED, "the bundle is larger than %zu MiB", MAX_BYTES >> 20);
+    pl_file *file = &b->files[b->file_count];
+    file->path = pl_arena_str(&b->arena, path);
+    file->bytes = pl_arena_str(&b->arena, bytes);
+    if (!file->path.ptr || !file->bytes.ptr)
+        return pl_fail_memory(r->err);
+    b->file_count++;
+    return PL_OK;
+}
+
+static pl_code read_file(reader *r, int dir, const char *name, const char *path)
+{
+    pl_buf bytes;
+    pl_buf_init(&bytes);
+    bytes.limit = MAX_BYTES;
+    pl_code code = PL_OK;
+    ssize_t n = 0;
+    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        code = errno == ENOENT ? PL_OK : pl_fail_at(r->err, PL_UNAVAILABLE, path, 0, 0, "cannot be read: %s", strerror(errno));
+        goto done; /* gone since it was listed: as if it had never been there */
+    }
+    while (pl_buf_reserve(&bytes, 65536) && (n = read(fd, bytes.data + bytes.len, 65536)) > 0)
+        bytes.len += (size_t)n;
+    if (bytes.failed)
+        code = pl_fail_memory(r->err);
+    else if (n < 0)
+        code = pl_fail_at(r->err, PL_UNAVAILABLE, path, 0, 0, "cannot be read: %s", strerror(errno));
+    else
+        code = add_file(r, pl_str_of(path), bytes.len ? pl_buf_view(&bytes) : PL_STR(""));
+done:
+    if (fd >= 0)
+        close(fd);
+    pl_buf_dispose(&bytes);
+    return code;
+}
+
+static pl_code read_directory(reader *r, int fd, const char *prefix, unsigned depth);
+
+static pl_code read_entry(reader *r, int dir, const char *prefix, const char *name, unsigned depth)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    if (name[0] == '.' || strcmp(name, "node_modules") == 0)
+        return PL_OK;
+    if ((size_t)snprintf(path, sizeof path, "%s%s", prefix, name) >= sizeof path - 1 || fstatat(dir, name, &st, 0) != 0)
+        return PL_OK;
+    if (S_ISREG(st.st_mode) && is_wanted(pl_str_of(name)))
+        return read_file(r, dir, name, path);
+    if (!S_ISDIR(st.st_mode))
+        return PL_OK;
+    struct stat link;
+    if (fstatat(dir, name, &link, AT_SYMLINK_NOFOLLOW) != 0 || S_ISLNK(link.st_mode) || depth == MAX_DEPTH)
+        return PL_OK;
+    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return PL_OK;
+    strcat(path, "/");
+    return read_directory(r, fd, path, depth + 1);
+}
+
+/* Takes over fd. */
+static pl_code read_directory(reader *r, int fd, const char *prefix, unsigned depth)
+{
+    pl_code code = PL_OK;
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        close(fd);
+        return pl_fail_memory(r->err);
+    }
+    for (struct dirent *entry; code == PL_OK && (entry = readdir(dir));)
+        code = read_entry(r, dirfd(dir), prefix, entry->d_name, depth);
+    closedir(dir);
+    return code;
+}
+
+static int compare_files(const void *a, const void *b)
+{
+    return pl_str_cmp(((const pl_file *)a)->path, ((const pl_file *)b)->path);
+}
+
+static pl_code hash_files(pl_bundle *b, pl_error *err)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    bool ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1;
+    for (size_t i = 0; ok && i < b->file_count; i++) {
+        const pl_file *f = &b->files[i];
+        uint64_t lengths[2] = {f->path.len, f->bytes.len};
+        ok = EVP_DigestUpdate(md, lengths, sizeof lengths) == 1 && EVP_DigestUpdate(md, f->path.ptr, f->path.len) == 1 &&
+             EVP_DigestUpdate(md, f->bytes.ptr, f->bytes.len) == 1;
+    }
+    ok = ok && EVP_DigestFinal_ex(md, digest, &n) == 1;
+    EVP_MD_CTX_free(md);
+    if (!ok)
+        return pl_fail(err, PL_INTERNAL, "the bundle could not be hashed");
+    for (unsigned i = 0; i < n && i < 32; i++)
+        snprintf(b->hash + 2 * i, 3, "%02x", digest[i]);
+    return PL_OK;
+}
+
+static pl_bundle *bundle_new(pl_error *err)
+{
+    pl_bundle *b = pl_calloc(1, sizeof *b);
+    if (!b) {
+        pl_fail_memory(err);
+        return NULL;
+    }
+    pl_arena_init(&b->arena, 65536);
+    atomic_init(&b->refs, 1);
+    return b;
+}
+
+static pl_bundle *bundle_finish(pl_bundle *b, pl_code code, pl_error *err)
+{
+    if (code == PL_OK && b->file_count > 0)
+        qsort(b->files, b->file_count, sizeof *b->files, compare_files);
+    if (code == PL_OK)
+        code = hash_files(b, err);
+    if (code == PL_OK)
+        return b;
+    pl_bundle_unref(b);
+    return NULL;
+}
+
+pl_bundle *pl_bundle_read(const char *directory, pl_error *err)
+{
+    char absolute[PATH_MAX];
+    if (!realpath(directory, absolute)) {
+        pl_fail(err, PL_NOT_FOUND, "%s: %s", directory, strerror(errno));
+        return NULL;
+    }
+    int fd = open(absolute, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        pl_fail(err, PL_NOT_FOUND, "%s: %s", directory, strerror(errno));
+        return NULL;
+    }
+    pl_bundle *b = bundle_new(err);
+    if (!b) {
+        close(fd);
+        return NULL;
+    }
+    reader r = {.bundle = b, .err = err};
+    pl_code code = read_directory(&r, fd, "", 0);
+    b->directory = pl_arena_str(&b->arena, pl_str_of(absolute));
+    if (code == PL_OK && b->file_count == 0)
+        code = pl_fail(err, PL_NOT_FOUND, "%s: no bundle here: there is no app.lua, schema/*.graphql or any other bundle file", directory);
+    return bundle_finish(b, code, err);
+}
+
+pl_bundle *pl_bundle_from_memory(const pl_file *files, size_t count, pl_error *err)
+{
+    pl_bundle *b = bundle_new(err);
+    if (!b)
+        return NULL;
+    reader r = {.bundle = b, .err = err};
+    pl_code code = PL_OK;
+    b->directory = PL_STR("");
+    for (size_t i = 0; i < count && code == PL_OK; i++)
+        code = add_file(&r, files[i].path, files[i].bytes);
+    return bundle_finish(b, code, err);
+}
+
+pl_bundle *pl_bundle_ref(pl_bundle *b)
+{
+    atomic_fetch_add(&b->refs, 1);
+    return b;
+}
+
+void pl_bundle_unref(pl_bundle *b)
+{
+    if (!b || atomic_fetch_sub(&b->refs, 1) != 1)
+        return;
+    pl_arena_dispose(&b->arena);
+    pl_free(b->files);
+    pl_free(b);
+}
+
+const pl_file *pl_bundle_find(const pl_bundle *b, pl_str path)
+{
+    size_t low = 0, high = b->file_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int c = pl_str_cmp(path, b->files[middle].path);
+        if (c == 0)
+            return &b->files[middle];
+        if (c < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+bool pl_file_is(const pl_file *file, const char *folder, const char *ending)
+{
+    return pl_str_starts(file->path, pl_str_of(folder)) && ends_with(file->path, ending);
+}

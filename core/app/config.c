@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FILE_NAME "app.lua"
+
+void pl_config_default(pl_config *config)
+{
+    *config = (pl_config){.path = PL_STR("/graphql")};
+    config->http.compress = true;
+}
+
+/* --- a table that says which settings there are, and reads them --- */
+typedef struct context context;
+typedef void (*reader)(context *c, const char *path, pl_slot slot, void *target);
+typedef struct setting {
+    const char *name;
+    reader read;
+    size_t offset; /* of the target in pl_config */
+} setting;
+
+struct context {
+    pl_state *state;
+    const pl_engine *e;
+    pl_arena *arena;
+    pl_config *config;
+    pl_report *report;
+};
+
+static void wrong(context *c, const char *path, const char *expected, pl_slot slot)
+{
+    pl_report_error(c->report, FILE_NAME, 0, 0, "%s must be %s, not %s.", path, expected, pl_kind_phrase(c->e->kind(c->state, slot)));
+}
+
+static void read_bool(context *c, const char *path, pl_slot slot, void *target)
+{
+    if (c->e->kind(c->state, slot) == PL_KIND_BOOL)
+        *(bool *)target = c->e->get_bool(c->state, slot);
+    else
+        wrong(c, path, "true or false", slot);
+}
+
+static void read_not_bool(context *c, const char *path, pl_slot slot, void *target)
+{
+    read_bool(c, path, slot, target);
+    *(bool *)target = !*(bool *)target;
+}
+
+static bool get_count(context *c, const char *path, pl_slot slot, int64_t max, int64_t *out)
+{
+    pl_kind kind = c->e->kind(c->state, slot);
+    double d = kind == PL_KIND_FLOAT ? c->e->get_float(c->state, slot) : 0;
+    int64_t v = kind == PL_KIND_INT ? c->e->get_int(c->state, slot) : (int64_t)d;
+    if ((kind != PL_KIND_INT && (kind != PL_KIND_FLOAT || d != (double)v)) || v < 1 || v > max) {
+        char expected[64];
+        snprintf(expected, sizeof expected, "a whole number from 1 to %lld", (long long)max);
+        wrong(c, path, expected, slot);
+        return false;
+    }
+    *out = v;
+    return true;
+}
+
+static void read_uint32(context *c, const char *path, pl_slot slot, void *target)
+{
+    int64_t v;
+    if (get_count(c, path, slot, UINT32_MAX, &v))
+        *(uint32_t *)target = (uint32_t)v;
+}
+
+static void read_uint64(context *c, const char *path, pl_slot slot, void *target)
+{
+    int64_t v;
+    if (get_count(c, path, slot, INT64_MAX, &v))
+        *(uint64_t *)target = (uint64_t)v;
+}
+
+/* Bytes: a number, or "64MB", "512 kB", "1GiB". */
+static void read_size(context *c, const char *path, pl_slot slot, void *target)
+{
+    int64_t v;
+    if (c->e->kind(c->state, slot) != PL_KIND_STRING) {
+        if (get_count(c, path, slot, INT64_MAX, &v))
+            *(size_t *)target = (size_t)v;
+        return;
+    }
+    char text[32], *end;
+    pl_str s = c->e->get_string(c->state, slot);
+    snprintf(text, sizeof text, "%.*s", PL_STR_ARG(s));
+    double d = strtod(text, &end);
+    while (*end == ' ')
+        end++;
+    static const char units[] = "kMG";
+    const char *unit = *end ? strchr(units, *end == 'K' ? 'k' : *end) : NULL;
+    int shift = unit ? (int)(unit - units + 1) * 10 : 0;
+    end += unit != NULL;
+    if (*end == 'i')
+        end++;
+    if (*end == 'B')
+        end++;
+    if (end == text || *end || !(d >= 1) || d * (double)(1ull << shift) > 1e15)
+        wrong(c, path, "a size such as 1048576 or \"1MB\"", slot);
+    else
+        *(size_t *)target = (size_t)(d * (double)(1ull << shift));
+}
+
+/* Seconds, to milliseconds. */
+static bool get_seconds(context *c, const char *path, pl_slot slot, uint64_t *out)
+{
+    pl_kind kind = c->e->kind(c->state, slot);
+    double d = kind == PL_KIND_INT ? (double)c->e->get_int(c->state, slot) : kind == PL_KIND_FLOAT ? c->e->get_float(c->state, slot) : 0;
+    if (!(d >= 0.001 && d <= 1e9)) {
+        wrong(c, path, "a number of seconds, from 0.001", slot);
+        return false;
+    }
+    *out = (uint64_t)(d * 1000.0);
+    return true;
+}
+
+static void read_seconds(context *c, const char *path, pl_slot slot, void *target)
+{
+    uint64_t ms;
+    if (get_seconds(c, path, slot, &ms))
+        *(unsigned *)target = ms > UINT32_MAX ? UINT32_MAX : (unsigned)ms;
+}
+
+static pl_str copy_string(context *c, pl_slot slot)
+{
+    return pl_arena_str(c->arena, c->e->get_string(c->state, slot));
+}
+
+static void read_string(context *c, const char *path, pl_slot slot, void *target)
+{
+    if (c->e->kind(c->state, slot) == PL_KIND_STRING)
+        *(pl_str *)target = copy_string(c, slot);
+    else
+        wrong(c, path, "a string", slot);
+}
+
+static void read_path(context *c, const char *path, pl_slot slot, void *target)
+{
+    if (c->e->kind(c->state, slot) == PL_KIND_STRING && pl_str_starts(c->e->get_string(c->state, slot), PL_STR("/")))
+        *(pl_str *)target = copy_string(c, slot);
+    else
+        wrong(c, path, "a path that begins with \"/\"", slot);
+}
+
+static void read_origins(context *c, const char *path, pl_slot slot, void *target)
+{
+    pl_cors *cors = &c->config->http.cors;
+    (void)target;
+    size_t n = c->e->length(c->state, slot);
+    pl_kind kind = c->e->kind(c->state, slot);
+    pl_str *origins = pl_arena_array(c->arena, n, sizeof *origins);
+    if ((kind != PL_KIND_LIST && kind != PL_KIND_MAP) || !origins) {
+        wrong(c, path, "a list of origins such as { \"https://shop.example\" }, or { \"*\" }", slot);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        c->e->element(c->state, slot, i);
+        pl_slot item = c->e->top(c->state);
+        if (c->e->kind(c->state, item) == PL_KIND_STRING)
+            origins[i] = copy_string(c, item);
+        else
+            wrong(c, path, "a list of strings", item);
+        c->e->pop_to(c->state, item - 1);
+    }
+    cors->origins = origins;
+    cors->origin_count = n;
+}
+
+static void read_table(context *c, const char *path, pl_slot slot, const setting *settings);
+
+#define AT(field) offsetof(pl_config, field)
+
+static void read_cors(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const setting settings[] = {{"origins", read_origins, 0},
+                                       {"credentials", read_bool, AT(http.cors.credentials)},
+                                       {"max_age", read_uint32, AT(http.cors.max_age_s)},
+                                       {"allow_headers", read_string, AT(http.cors.allow_headers)},
+                                       {"expose_headers", read_string, AT(http.cors.expose_headers)},
+                                       {NULL, NULL, 0}};
+    (void)target;
+    read_table(c, path, slot, settings);
+}
+
+static void read_http(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const setting settings[] = {{"path", read_path, AT(path)},
+                                       {"cors", read_cors, 0},
+                                       {"compress", read_bool, AT(http.compress)},
+                                       {"pretty", read_bool, AT(pretty)},
+                                       {NULL, NULL, 0}};
+    (void)target;
+    read_table(c, path, slot, settings);
+}
+
+static void read_graphql(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const setting settings[] = {{"introspection", read_not_bool, AT(graphql.no_introspection)},
+                                       {"ready_made_scalars", read_not_bool, AT(schema.no_ready_made_scalars)},
+                                       {"timeout", read_seconds, AT(graphql.execute.timeout_ms)},
+                                       {"max_tokens", read_uint32, AT(graphql.parse.max_tokens)},
+                                       {"max_nesting", read_uint32, AT(graphql.parse.max_depth)},
+                                       {"max_fields", read_uint32, AT(graphql.max_fields)},
+                                       {"max_errors", read_uint32, AT(graphql.max_errors)},
+                                       {"max_response", read_size, AT(graphql.max_response)},
+                                       {"cache_size", read_size, AT(graphql.cache_bytes)},
+                                       {"show_internal_errors", read_bool, AT(graphql.execute.show_internal)},
+                                       {NULL, NULL, 0}};
+    (void)target;
+    read_table(c, path, slot, settings);
+}
+
+static void read_limits(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const setting settings[] = {{"memory", read_size, AT(limits.memory)},
+                                       {"call_memory", read_size, AT(limits.call_memory)},
+                                       {"instructions", read_uint64, AT(limits.instructions)},
+                                       {"run_time", read_seconds, AT(limits.run_ms)},
+                                       {"load_time", read_seconds, AT(limits.load_ms)},
+                                       {NULL, NULL, 0}};
+    (void)target;
+    read_table(c, path, slot, settings);
+}
+
+/* --- timers = { name = { every = seconds, run = function } } --- */
+static void read_timer(context *c, const char *path, pl_slot slot, pl_str name)
+{
+    pl_timer_config *timer = &c->config->timers[c->config->timer_count];
+    char at[256];
+    pl_key *every = c->e->key(c->state, PL_STR("every")), *run = c->e->key(c->state, PL_STR("run"));
+    pl_slot top = c->e->top(c->state);
+    if (!every || !run || c->e->kind(c->state, slot) != PL_KIND_MAP) {
+        wrong(c, path, "a table { every = seconds, run = function }", slot);
+        return;
+    }
+    snprintf(at, sizeof at, "%s.every", path);
+    if (c->e->field(c->state, slot, every) && get_seconds(c, at, top + 1, &timer->every_ms)) {
+        c->e->pop_to(c->state, top);
+        snprintf(at, sizeof at, "%s.run", path);
+        if (c->e->field(c->state, slot, run) && c->e->is_function(c->state, top + 1)) {
+            timer->name = pl_arena_str(c->arena, name);
+            c->config->timer_count++;
+        } else {
+            wrong(c, at, "a function", top + 1);
+        }
+    }
+    c->e->pop_to(c->state, top);
+}
+
+static size_t count_entries(context *c, pl_slot slot)
+{
+    size_t n = 0;
+    c->e->push_absent(c->state);
+    pl_slot key = c->e->top(c->state);
+    while (c->e->next(c->state, slot)) {
+        n++;
+        c->e->pop_to(c->state, key);
+    }
+    return n;
+}
+
+static int compare_timers(const void *a, const void *b)
+{
+    return pl_str_cmp(((const pl_timer_config *)a)->name, ((const pl_timer_config *)b)->name);
+}
+
+static void read_timers(context *c, const char *path, pl_slot slot, void *target)
+{
+    (void)target;
+    if (c->e->kind(c->state, slot) != PL_KIND_MAP) {
+        wrong(c, path, "a table { name = { every = seconds, run = function } }", slot);
+        return;
+    }
+    c->config->timers = pl_arena_array(c->arena, count_entries(c, slot), sizeof *c->config->timers);
+    c->config->timer_count = 0;
+    c->e->push_absent(c->state);
+    pl_slot key = c->e->top(c->state);
+    while (c->config->timers && c->e->next(c->state, slot)) {
+        char at[256];
+        if (c->e->kind(c->state, key) == PL_KIND_STRING) {
+            pl_str name = c->e->get_string(c->state, key);
+            snprintf(at, sizeof at, "%s.%.*s", path, PL_STR_ARG(name));
+            read_timer(c, at, key + 1, name);
+        } else {
+            wrong(c, path, "a table with names as keys", slot);
+        }
+        c->e->pop_to(c->state, key);
+    }
+    if (c->config->timer_count > 1)
+        qsort(c->config->timers, c->config->timer_count, sizeof *c->config->timers, compare_timers);
+}
+
+static void read_function(context *c, const char *path, pl_slot slot, void *target)
+{
+    (void)target; /* each state binds its own */
+    if (!c->e->is_function(c->state, slot))
+        wrong(c, path, "a function", slot);
+}
+
+static const setting *find_setting(const setting *settings, pl_str name)
+{
+    for (; settings->name; settings++) {
+        if (pl_str_is(name, settings->name))
+            return settings;
+    }
+    return NULL;
+}
+
+static void read_entry(context *c, const char *path, pl_slot key, const setting *settings)
+{
+    char at[256];
+    if (c->e->kind(c->state, key) != PL_KIND_STRING) {
+        pl_report_error(c->report, FILE_NAME, 0, 0, "%s has an entry that is not named by a string.", path[0] ? path : "the settings");
+        return;
+    }
+    pl_str name = c->e->get_string(c->state, key);
+    snprintf(at, sizeof at, "%s%s%.*s", path, path[0] ? "." : "", PL_STR_ARG(name));
+    const setting *s = find_setting(settings, name);
+    if (s)
+        s->read(c, at, key + 1, (char *)c->config + s->offset);
+    else
+        pl_report_error(c->report, FILE_NAME, 0, 0, "There is no setting \"%s\".", at);
+}
+
+static void read_table(context *c, const char *path, pl_slot slot, const setting *settings)
+{
+    if (!c->e->reserve(c->state, 16) || c->e->kind(c->state, slot) != PL_KIND_MAP) {
+        wrong(c, path[0] ? path : "what app.lua returns", "a table of settings", slot);
+        return;
+    }
+    c->e->push_absent(c->state);
+    pl_slot key = c->e->top(c->state);
+    while (c->e->next(c->state, slot)) {
+        read_entry(c, path, key, settings);
+        c->e->pop_to(c->state, key);
+    }
+}
+
+void pl_config_read(pl_state *state, pl_slot slot, pl_arena *arena, pl_config *config, pl_report *report)
+{
+    static const setting settings[] = {{"name", read_string, AT(name)},
+                                       {"http", read_http, 0},
+                                       {"graphql", read_graphql, 0},
+                                       {"limits", read_limits, 0},
+                                       {"timers", read_timers, 0},
+                                       {"default_resolver", read_function, 0},
+                                       {NULL, NULL, 0}};
+    context c = {state, pl_engine_of(state), arena, config, report};
+    read_table(&c, "", slot, settings);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/generation.h"
+
+#include "base/alloc.h"
+
+static bool is_schema_file(const pl_file *file)
+{
+    return pl_file_is(file, "schema/", ".graphql") || pl_file_is(file, "schema/", ".graphqls") || pl_file_is(file, "schema/", ".gql");
+}
+
+/* The schema of all SDL files together. True without one when there is no file. */
+static bool build_schema(pl_generation *g, pl_report *report)
+{
+    size_t count = 0;
+    gql_source *sources = pl_calloc(g->bundle->file_count + 1, sizeof *sources);
+    if (!sources) {
+        report->errors.out_of_memory = true;
+        return false;
+    }
+    for (size_t i = 0; i < g->bundle->file_count; i++) {
+        const pl_file *file = &g->bundle->files[i];
+        if (is_schema_file(file))
+            sources[count++] = (gql_source){.name = file->path.ptr, .text = file->bytes};
+    }
+    bool ok = count == 0 || gql_schema_build(sources, count, &g->config.schema, &report->errors, &g->schema) == PL_OK;
+    if (!ok && report->errors.count == 0)
+        report->errors.out_of_memory = true;
+    pl_free(sources);
+    return ok;
+}
+
+/* The first instance reads the settings, which the schema and the others are built with. */
+static bool build_instance(pl_generation *g, unsigned worker, const pl_generation_options *options, pl_report *report)
+{
+    pl_instance_source source = {.engine = options->engine,
+                                 .bundle = g->bundle,
+                                 .config = &g->config,
+                                 .config_arena = &g->arena,
+                                 .read_config = worker == 0,
+                                 .log = options->log,
+                                 .shared = options->shared,
+                                 .testing = options->testing,
+                                 .limits = worker == 0 ? (pl_state_limits){0} : g->config.limits};
+    pl_instance *instance = pl_instance_open(&source, report);
+    if (!instance)
+        return false;
+    g->instances[worker] = instance;
+    g->instances_left++;
+    instance->generation = g;
+    if (worker == 0) {
+        if (options->override)
+            options->override(options->override_data, &g->config);
+        if (!build_schema(g, report))
+            return false;
+    }
+    source.schema = g->schema;
+    return pl_instance_bind(instance, &source, report);
+}
+
+pl_generation *pl_generation_build(pl_bundle *bundle, const pl_generation_options *options, pl_report *report)
+{
+    pl_generation *g = pl_calloc(1, sizeof *g);
+    if (!g) {
+        report->errors.out_of_memory = true;
+        return NULL;
+    }
+    pl_arena_init(&g->arena, 0);
+    g->bundle = pl_bundle_ref(bundle);
+    pl_config_default(&g->config);
+    clock_gettime(CLOCK_REALTIME, &g->loaded_at);
+    g->instance_count = options->workers;
+    g->instances = pl_arena_array(&g->arena, options->workers, sizeof(*g->instances));
+    bool ok = g->instances != NULL;
+    for (unsigned i = 0; ok && i < options->workers; i++)
+        ok = build_instance(g, i, options, report);
+    if (ok)
+        return g;
+    if (!pl_report_has_errors(report))
+        report->errors.out_of_memory = true;
+    pl_generation_free(g);
+    return NULL;
+}
+
+void pl_generation_free(pl_generation *g)
+{
+    if (!g)
+        return;
+    for (unsigned i = 0; g->instances && i < g->instance_count; i++)
+        pl_instance_free(g->instances[i]);
+    gql_schema_free(g->schema);
+    pl_bundle_unref(g->bundle);
+    pl_arena_dispose(&g->arena);
+    pl_free(g);
+}

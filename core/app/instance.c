@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/instance.h"
+
+#include "base/alloc.h"
+
+typedef struct builder {
+    pl_instance *instance;
+    const pl_instance_source *source;
+    pl_report *report;
+    bool ok;
+} builder;
+
+static const pl_engine *engine_of(const builder *b)
+{
+    return b->source->engine;
+}
+
+/* --- app.lua --- */
+
+/* Keeps the function at app.timers[name].run. */
+static void keep_timer(builder *b, pl_slot timers, size_t i)
+{
+    const pl_engine *e = engine_of(b);
+    pl_state *state = b->instance->state;
+    pl_key *name = e->key(state, b->source->config->timers[i].name), *run = e->key(state, PL_STR("run"));
+    pl_slot top = e->top(state);
+    if (name && run && e->field(state, timers, name) && e->field(state, top + 1, run))
+        b->instance->timers[i] = e->keep(state, top + 2);
+    e->pop_to(state, top);
+}
+
+static void keep_timers(builder *b, pl_slot app)
+{
+    const pl_engine *e = engine_of(b);
+    pl_state *state = b->instance->state;
+    pl_key *key = e->key(state, PL_STR("timers"));
+    size_t n = b->source->config->timer_count;
+    b->instance->timers = pl_arena_array(&b->instance->arena, n, sizeof *b->instance->timers);
+    if (!b->instance->timers || !key || !e->field(state, app, key))
+        return;
+    for (size_t i = 0; i < n; i++)
+        keep_timer(b, e->top(state), i);
+}
+
+static void open_section(void *data)
+{
+    builder *b = data;
+    const pl_engine *e = engine_of(b);
+    pl_state *state = b->instance->state;
+    pl_slot app;
+    pl_error err = {0};
+    if (!pl_bundle_find(b->source->bundle, PL_STR("app.lua"))) {
+        b->ok = true;
+        return;
+    }
+    if (e->load(state, PL_STR("app.lua"), &app, &err) != PL_OK) {
+        pl_report_add(b->report, &err);
+        return;
+    }
+    if (b->source->read_config)
+        pl_config_read(state, app, b->source->config_arena, b->source->config, b->report);
+    keep_timers(b, app);
+    pl_key *key = e->key(state, PL_STR("default_resolver"));
+    if (key && e->field(state, app, key) && e->is_function(state, e->top(state)))
+        b->instance->default_resolver = e->keep(state, e->top(state));
+    b->ok = !pl_report_has_errors(b->report);
+}
+
+pl_instance *pl_instance_open(const pl_instance_source *source, pl_report *report)
+{
+    pl_error err = {0};
+    pl_instance *instance = pl_calloc(1, sizeof *instance);
+    pl_state_config config = {.files = source->bundle->files,
+                              .file_count = source->bundle->file_count,
+                              .directory = source->bundle->directory,
+                              .limits = source->limits,
+                              .log = source->log,
+                              .shared = source->shared,
+                              .testing = source->testing};
+    if (!instance) {
+        report->errors.out_of_memory = true;
+        return NULL;
+    }
+    pl_arena_init(&instance->arena, 0);
+    instance->default_resolver = PL_REF_NONE;
+    if (source->engine->state_new(source->engine, &config, &instance->state, &err) != PL_OK) {
+        pl_report_add(report, &err);
+        pl_instance_free(instance);
+        return NULL;
+    }
+    builder b = {.instance = instance, .source = source, .report = report};
+    if (!source->engine->protect(instance->state, open_section, &b, &err))
+        pl_report_add(report, &err);
+    if (!b.ok) {
+        pl_instance_free(instance);
+        return NULL;
+    }
+    return instance;
+}
+
+/* --- resolvers --- */
+static void load_resolvers(builder *b, const pl_file *file)
+{
+    const pl_engine *e = engine_of(b);
+    pl_state *state = b->instance->state;
+    pl_slot top = e->top(state), table;
+    pl_error err = {0};
+    if (e->load(state, file->path, &table, &err) != PL_OK)
+        pl_report_add(b->report, &err);
+    else if (b->instance->binding)
+        gql_binding_add(b->instance->binding, table, file->path.ptr, &b->report->errors);
+    else
+        pl_report_error(b->report, file->path.ptr, 0, 0, "There are resolvers, but the bundle has no schema/*.graphql.");
+    e->pop_to(state, top);
+}
+
+static void warn_unresolved(builder *b, const gql_named *root)
+{
+    if (!root || b->instance->default_resolver != PL_REF_NONE)
+        return;
+    for (uint32_t i = 0; i < root->field_count; i++) {
+        const gql_field *f = &root->fields[i];
+        if (b->instance->binding->fields[f->id].resolver == PL_REF_NONE && b->source->read_config)
+            pl_report_warning(b->report, f->source ? f->source->name : NULL, f->loc.line, f->loc.column,
+                              "%.*s.%.*s has no resolver: it is always null.", PL_STR_ARG(root->name), PL_STR_ARG(f->name));
+    }
+}
+
+static void bind_section(void *data)
+{
+    builder *b = data;
+    pl_instance *instance = b->instance;
+    for (size_t i = 0; i < b->source->bundle->file_count; i++) {
+        const pl_file *file = &b->source->bundle->files[i];
+        if (pl_file_is(file, "resolvers/", ".lua"))
+            load_resolvers(b, file);
+    }
+    if (instance->binding && instance->default_resolver != PL_REF_NONE) {
+        pl_slot slot = engine_of(b)->push_ref(instance->state, instance->default_resolver);
+        gql_binding_set_default(instance->binding, slot);
+    }
+    b->ok = !pl_report_has_errors(b->report);
+    if (instance->binding && b->ok) {
+        warn_unresolved(b, b->source->schema->query);
+        warn_unresolved(b, b->source->schema->mutation);
+    }
+}
+
+bool pl_instance_bind(pl_instance *instance, const pl_instance_source *source, pl_report *report)
+{
+    builder b = {.instance = instance, .source = source, .report = report};
+    pl_error err = {0};
+    if (source->schema) {
+        instance->binding = gql_binding_new(source->schema, instance->state);
+        if (!instance->binding) {
+            report->errors.out_of_memory = true;
+            return false;
+        }
+    }
+    if (!source->engine->protect(instance->state, bind_section, &b, &err))
+        pl_report_add(report, &err);
+    if (!b.ok)
+        return false;
+    source->engine->set_limits(instance->state, &source->config->limits);
+    if (instance->binding) {
+        instance->service = gql_service_new(instance->binding, &source->config->graphql);
+        report->errors.out_of_memory |= !instance->service;
+    }
+    return !report->errors.out_of_memory;
+}
+
+void pl_instance_free(pl_instance *instance)
+{
+    if (!instance)
+        return;
+    gql_service_free(instance->service);
+    gql_binding_free(instance->binding);
+    if (instance->state)
+        pl_engine_of(instance->state)->state_free(instance->state);
+    pl_arena_dispose(&instance->arena);
+    pl_free(instance);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_APP_INSTANCE_H
+#define PL_APP_INSTANCE_H
+
+#include "app/bundle.h"
+#include "app/config.h"
+#include "app/report.h"
+#include "graphql/service.h"
+
+/* One worker's part of a generation: an engine state with the bundle's code, bound to the generation's schema. Made on the main thread, then handed to its worker;
+ * freed when the generation is drained there. */
+typedef struct pl_generation pl_generation;
+typedef struct pl_instance pl_instance;
+struct pl_instance {
+    pl_generation *generation; /* NULL in tools that have none */
+    pl_state *state;
+    gql_binding *binding;      /* NULL: the bundle has no schema */
+    gql_service *service;      /* the same */
+    pl_ref default_resolver;   /* of app.lua; PL_REF_NONE */
+    pl_ref *timers;            /* the run function of each timer of the configuration */
+    pl_arena arena;
+
+    /* The worker's, on its thread. */
+    unsigned in_flight;        /* requests and timer calls that began on it */
+    bool retired;              /* a newer one is live; goes when in_flight is 0 */
+    pl_instance *next;
+    struct exchange *waiting;  /* requests that wait (graphql_http.c) */
+    pl_timer drain_deadline;
+    void *worker;
+};
+
+typedef struct pl_instance_source {
+    const pl_engine *engine;
+    pl_bundle *bundle;
+    const gql_schema *schema;  /* NULL: none */
+    pl_config *config;         /* filled from app.lua when read_config is set, read otherwise */
+    pl_arena *config_arena;
+    bool read_config;
+    pl_logger *log;
+    struct pl_shared *shared;
+    bool testing;
+    pl_state_limits limits;
+} pl_instance_source;
+
+/* The state and app.lua alone: step one, so that the settings are known before the schema is built. NULL: see report. */
+pl_instance *pl_instance_open(const pl_instance_source *source, pl_report *report);
+/* Step two: resolvers bound to the schema, the GraphQL service made. */
+bool pl_instance_bind(pl_instance *instance, const pl_instance_source *source, pl_report *report);
+void pl_instance_free(pl_instance *instance); /* NULL is fine */
+
+#endif

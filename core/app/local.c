@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/local.h"
+
+#include "base/alloc.h"
+
+struct pl_local {
+    pl_helpers *helpers;
+    pl_loop *loop;
+    pl_host_ops ops; /* the loop's, with execute added */
+    struct pl_shared *shared;
+    pl_watchdog *watchdog;
+    pl_generation *generation;
+    pl_logger *log;
+    unsigned requests;
+};
+
+/* --- one operation --- */
+typedef struct operation {
+    pl_local *local;
+    pl_arena arena;
+    pl_work work;
+    void (*done)(void *data, pl_str response);
+    void *data;
+} operation;
+
+static void operation_end(void *data, gql_result result, pl_str body)
+{
+    operation *op = data;
+    pl_state *state = op->local->generation->instances[0]->state;
+    (void)result;
+    pl_engine_of(state)->work_end(state, &op->work);
+    op->done(op->data, body);
+    pl_arena_dispose(&op->arena);
+    pl_free(op);
+}
+
+static pl_code operation_start(pl_local *local, pl_str request, void (*done)(void *data, pl_str response), void *data, pl_error *err)
+{
+    pl_instance *instance = local->generation->instances[0];
+    if (!instance->service)
+        return pl_fail(err, PL_FAILED_PRECONDITION, "the bundle has no schema");
+    operation *op = pl_calloc(1, sizeof *op);
+    if (!op)
+        return pl_fail_memory(err);
+    pl_arena_init(&op->arena, 0);
+    op->local = local;
+    op->done = done;
+    op->data = data;
+    pl_value json;
+    gql_request parsed;
+    pl_code code = pl_json_read(&op->arena, request, NULL, &json, err);
+    if (code == PL_OK)
+        code = gql_request_read(&json, &parsed, err);
+    if (code) {
+        pl_arena_dispose(&op->arena);
+        pl_free(op);
+        return code;
+    }
+    op->work = (pl_work){.protocol = "graphql",
+                         .id = pl_arena_printf(&op->arena, "local-%u", ++local->requests),
+                         .arena = &op->arena,
+                         .ctx = PL_REF_NONE,
+                         .log = local->log};
+    gql_service_run(instance->service, &parsed, &op->work, operation_end, op);
+    return PL_OK;
+}
+
+static pl_code host_execute(pl_host *host, pl_state *state, pl_str request, void (*done)(void *data, pl_str response), void *data,
+                            pl_error *err)
+{
+    (void)state;
+    return operation_start(host->owner, request, done, data, err);
+}
+
+typedef struct waiter {
+    pl_local *local;
+    pl_buf *response;
+    bool done;
+} waiter;
+
+static void waiter_done(void *data, pl_str response)
+{
+    waiter *w = data;
+    pl_buf_str(w->response, response);
+    w->done = true;
+    pl_local_wake(w->local);
+}
+
+pl_code pl_local_execute(pl_local *local, pl_str request, pl_buf *response, pl_error *err)
+{
+    waiter w = {local, response, false};
+    pl_code code = operation_start(local, request, waiter_done, &w, err);
+    if (code)
+        return code;
+    pl_local_run_until(local, &w.done);
+    return response->failed ? pl_fail_memory(err) : PL_OK;
+}
+
+/* --- life --- */
+static pl_code open_parts(pl_local *local, pl_error *err)
+{
+    local->helpers = pl_helpers_new(1, 1000);
+    local->shared = pl_shared_new(0);
+    local->watchdog = pl_watchdog_new();
+    if (!local->helpers || !local->shared || !local->watchdog)
+        return pl_fail(err, PL_RESOURCE_EXHAUSTED, "memory or threads are exhausted");
+    local->loop = pl_loop_new(local->helpers, local->log, err);
+    if (!local->loop)
+        return err->code;
+    pl_host *host = pl_loop_host(local->loop);
+    local->ops = *host->ops;
+    local->ops.execute = host_execute;
+    host->ops = &local->ops;
+    host->owner = local;
+    host->shared = local->shared;
+    return PL_OK;
+}
+
+pl_local *pl_local_open(pl_bundle *bundle, const pl_local_options *options, pl_report *report, pl_error *err)
+{
+    pl_local *local = pl_calloc(1, sizeof *local);
+    if (!local) {
+        pl_fail_memory(err);
+        return NULL;
+    }
+    local->log = options->log;
+    if (open_parts(local, err) != PL_OK)
+        goto failed;
+    pl_generation_options generation = {
+        .engine = options->engine, .workers = 1, .log = options->log, .shared = local->shared, .testing = options->testing};
+    local->generation = pl_generation_build(bundle, &generation, report);
+    if (!local->generation)
+        goto failed;
+    pl_state *state = local->generation->instances[0]->state;
+    if (options->limits)
+        options->engine->set_limits(state, options->limits);
+    if (!pl_watchdog_add(local->watchdog, state)) {
+        pl_fail_memory(err);
+        goto failed;
+    }
+    options->engine->state_attach(state, pl_loop_host(local->loop));
+    return local;
+failed:
+    pl_local_close(local);
+    return NULL;
+}
+
+void pl_local_close(pl_local *local)
+{
+    if (!local)
+        return;
+    if (local->generation && local->watchdog)
+        pl_watchdog_remove(local->watchdog, local->generation->instances[0]->state);
+    pl_watchdog_free(local->watchdog);
+    pl_generation_free(local->generation);
+    pl_loop_free(local->loop);
+    pl_helpers_free(local->helpers);
+    pl_shared_free(local->shared);
+    pl_free(local);
+}
+
+pl_instance *pl_local_instance(pl_local *local)
+{
+    return local->generation->instances[0];
+}
+
+void pl_local_run_until(pl_local *local, const bool *done)
+{
+    while (!*done)
+        pl_loop_run(local->loop);
+}
+
+void pl_local_wake(pl_local *local)
+{
+    pl_loop_stop(local->loop);
+}

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/server.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "app/generation.h"
+#include "app/watchdog.h"
+#include "base/alloc.h"
+#include "value/json.h"
+#include "value/shared.h"
+
+#define DEFAULT_DRAIN_MS 30000
+#define HELPER_THREADS 4
+#define HELPER_QUEUE 10000
+
+struct pl_server {
+    pl_server_config config;
+    pl_helpers *helpers;
+    pl_listeners *listeners;
+    struct pl_shared *shared;
+    pl_watchdog *watchdog;
+    pl_worker **workers;
+    unsigned worker_count;
+    pl_generation *live;
+    pl_generation *old;     /* list: those that are drained */
+    pl_bundle *previous;    /* for rollback */
+    uint64_t last_id;
+    uint64_t reloads, refused;
+    struct timespec started_at;
+    int event_fd;
+    pthread_mutex_t lock;   /* of returned */
+    pl_instance *returned;  /* instances that workers have done with */
+};
+
+/* --- instances come back --- */
+static void instance_done(void *owner, pl_instance *instance)
+{
+    pl_server *s = owner;
+    uint64_t one = 1;
+    pthread_mutex_lock(&s->lock);
+    instance->next = s->returned;
+    s->returned = instance;
+    pthread_mutex_unlock(&s->lock);
+    if (write(s->event_fd, &one, sizeof one) < 0)
+        return; /* the counter is full: it is readable all the same */
+}
+
+static void free_generation(pl_server *s, pl_generation *g)
+{
+    for (pl_generation **at = &s->old; *at; at = &(*at)->next) {
+        if (*at == g) {
+            *at = g->next;
+            break;
+        }
+    }
+    pl_log(s->config.log, PL_DEBUG, "generation ended", PL_F_INT("generation", g->id));
+    pl_generation_free(g);
+}
+
+static void take_back(pl_server *s, pl_instance *instance)
+{
+    pl_generation *g = instance->generation;
+    for (unsigned i = 0; i < g->instance_count; i++) {
+        if (g->instances[i] == instance)
+            g->instances[i] = NULL;
+    }
+    g->instances_left--;
+    pl_watchdog_remove(s->watchdog, instance->state);
+    pl_instance_free(instance);
+    if (g->instances_left > 0)
+        return;
+    if (g == s->live)
+        s->live = NULL; /* the end of the server */
+    free_generation(s, g);
+}
+
+void pl_server_work(pl_server *s)
+{
+    uint64_t count;
+    if (read(s->event_fd, &count, sizeof count) < 0)
+        count = 0;
+    pthread_mutex_lock(&s->lock);
+    pl_instance *instance = s->returned;
+    s->returned = NULL;
+    pthread_mutex_unlock(&s->lock);
+    while (instance) {
+        pl_instance *next = instance->next;
+        take_back(s, instance);
+        instance = next;
+    }
+}
+
+int pl_server_fd(const pl_server *s)
+{
+    return s->event_fd;
+}
+
+/* --- generations --- */
+static pl_generation *build(pl_server *s, pl_bundle *bundle, const char *reason, pl_report *report)
+{
+    pl_generation_options options = {.engine = s->config.engine,
+                                     .workers = s->worker_count,
+                                     .log = s->config.log,
+                                     .shared = s->shared,
+                                     .override = s->config.override,
+                                     .override_data = s->config.override_data};
+    pl_generation *g = pl_generation_build(bundle, &options, report);
+    if (!g)
+        return NULL;
+    g->id = ++s->last_id;
+    snprintf(g->reason, sizeof g->reason, "%s", reason);
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        if (!pl_watchdog_add(s->watchdog, g->instances[i]->state)) {
+            report->errors.out_of_memory = true;
+            for (unsigned k = 0; k < i; k++)
+                pl_watchdog_remove(s->watchdog, g->instances[k]->state);
+            pl_generation_free(g);
+            return NULL;
+        }
+    }
+    return g;
+}
+
+static void commit(pl_server *s, pl_generation *g)
+{
+    pl_generation *old = s->live;
+    s->live = g;
+    if (old) {
+        old->next = s->old;
+        s->old = old;
+        pl_bundle_unref(s->previous);
+        s->previous = pl_bundle_ref(old->bundle);
+    }
+    for (unsigned i = 0; i < s->worker_count; i++)
+        pl_worker_adopt_begin(s->workers[i], g->instances[i]);
+    for (unsigned i = 0; i < s->worker_count; i++)
+        pl_worker_adopt_wait(s->workers[i]);
+}
+
+static uint64_t elapsed_us(const struct timespec *since)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)(now.tv_sec - since->tv_sec) * 1000000 + (uint64_t)((now.tv_nsec - since->tv_nsec) / 1000);
+}
+
+static pl_reload_result refuse(pl_server *s, const char *reason, const pl_report *report)
+{
+    s->refused++;
+    pl_report_log(report, s->config.log);
+    pl_log(s->config.log, PL_ERROR, "reload refused: nothing has changed", PL_F_CSTR("reason", reason),
+           PL_F_INT("generation", s->live->id), PL_F_INT("errors", report->errors.count));
+    return PL_RELOAD_REFUSED;
+}
+
+static pl_reload_result change(pl_server *s, pl_bundle *bundle, const char *reason, pl_report *report)
+{
+    struct timespec begin;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    pl_generation *g = build(s, bundle, reason, report);
+    if (!g)
+        return refuse(s, reason, report);
+    commit(s, g);
+    s->reloads++;
+    pl_report_log(report, s->config.log);
+    pl_log(s->config.log, PL_INFO, "reloaded", PL_F_INT("generation", g->id), PL_F_CSTR("reason", reason),
+           PL_F_STR("bundle", ((pl_str){bundle->hash, 12})), PL_F_FLOAT("ms", (double)elapsed_us(&begin) / 1000.0));
+    pl_server_work(s);
+    return PL_RELOADED;
+}
+
+pl_reload_result pl_server_reload(pl_server *s, const char *reason, bool force, pl_report *report)
+{
+    pl_error err = {0};
+    pl_bundle *bundle = pl_bundle_read(s->config.directory, &err);
+    pl_reload_result result = PL_RELOAD_UNCHANGED;
+    if (!bundle) {
+        pl_report_add(report, &err);
+        result = refuse(s, reason, report);
+    } else if (force || strcmp(bundle->hash, s->live->bundle->hash) != 0) {
+        result = change(s, bundle, reason, report);
+    }
+    pl_bundle_unref(bundle);
+    return result;
+}
+
+pl_reload_result pl_server_rollback(pl_server *s, pl_report *report)
+{
+    if (!s->previous) {
+        pl_report_error(report, NULL, 0, 0, "there is no earlier generation to go back to");
+        return PL_RELOAD_REFUSED;
+    }
+    pl_bundle *bundle = pl_bundle_ref(s->previous);
+    pl_reload_result result = change(s, bundle, "rollback", report);
+    pl_bundle_unref(bundle);
+    return result;
+}
+
+/* --- status --- */
+static void write_time(pl_buf *out, const struct timespec *t)
+{
+    struct tm tm;
+    char text[40];
+    gmtime_r(&t->tv_sec, &tm);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+    pl_buf_printf(out, "\"%s.%03ldZ\"", text, t->tv_nsec / 1000000);
+}
+
+static void write_generation(pl_buf *out, const pl_generation *g, bool live, const pl_worker_status *statuses, unsigned count)
+{
+    unsigned in_flight = 0;
+    size_t memory = 0;
+    for (unsigned w = 0; w < count; w++) {
+        for (unsigned i = 0; i < statuses[w].count; i++) {
+            if (statuses[w].instances[i].generation == g->id) {
+                in_flight += statuses[w].instances[i].in_flight;
+                memory += statuses[w].instances[i].memory;
+            }
+        }
+    }
+    pl_buf_printf(out, "{\"id\":%llu,\"state\":\"%s\",\"loaded_at\":", (unsigned long long)g->id, live ? "live" : "draining");
+    write_time(out, &g->loaded_at);
+    pl_buf_printf(out, ",\"reason\":\"%s\",\"bundle\":\"%s\",\"requests\":%u,\"memory\":%zu}", g->reason, g->bundle->hash, in_flight, memory);
+}
+
+static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigned count)
+{
+    PL_BUF_LIT(out, ",\"workers\":[");
+    for (unsigned i = 0; i < count; i++)
+        pl_buf_printf(out, "%s{\"connections\":%u,\"requests\":%u,\"requests_total\":%llu,\"refused_total\":%llu}", i ? "," : "",
+                      statuses[i].edge.connections, statuses[i].edge.requests, (unsigned long long)statuses[i].edge.requests_total,
+                      (unsigned long long)statuses[i].edge.refused_total);
+    pl_buf_char(out, ']');
+}
+
+void pl_server_status(pl_server *s, pl_buf *out)
+{
+    pl_worker_status *statuses = pl_calloc(s->worker_count, sizeof *statuses);
+    if (!statuses) {
+        PL_BUF_LIT(out, "{\"error\":\"out of memory\"}");
+        return;
+    }
+    for (unsigned i = 0; i < s->worker_count; i++)
+        pl_worker_status_get(s->workers[i], &statuses[i]);
+    pl_server_work(s);
+    pl_buf_printf(out, "{\"version\":\"%s\",\"pid\":%d,\"started_at\":", PL_VERSION, (int)getpid());
+    write_time(out, &s->started_at);
+    pl_buf_printf(out, ",\"generation\":%llu,\"reloads\":%llu,\"refused\":%llu,\"can_roll_back\":%s,\"generations\":[",
+                  (unsigned long long)s->live->id, (unsigned long long)s->reloads, (unsigned long long)s->refused,
+                  s->previous ? "true" : "false");
+    write_generation(out, s->live, true, statuses, s->worker_count);
+    for (pl_generation *g = s->old; g; g = g->next) {
+        pl_buf_char(out, ',');
+        write_generation(out, g, false, statuses, s->worker_count);
+    }
+    pl_buf_char(out, ']');
+    write_workers(out, statuses, s->worker_count);
+    pl_buf_char(out, '}');
+    pl_free(statuses);
+}
+
+/* --- life --- */
+static unsigned default_workers(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > 256 ? 256 : (unsigned)n;
+}
+
+static pl_code open_parts(pl_server *s, pl_error *err)
+{
+    s->shared = pl_shared_new(0);
+    s->helpers = pl_helpers_new(HELPER_THREADS, HELPER_QUEUE);
+    s->watchdog = pl_watchdog_new();
+    s->workers = pl_calloc(s->worker_count, sizeof(*s->workers));
+    s->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (!s->shared || !s->helpers || !s->watchdog || !s->workers || s->event_fd < 0)
+        return pl_fail(err, PL_RESOURCE_EXHAUSTED, "memory, threads or descriptors are exhausted");
+    s->listeners = pl_listeners_open(&s->config.edge, s->worker_count, err);
+    return s->listeners ? PL_OK : err->code;
+}
+
+static pl_code start_workers(pl_server *s, pl_error *err)
+{
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        pl_worker_config config = {.index = i,
+                                   .edge = &s->config.edge,
+                                   .listeners = s->listeners,
+                                   .helpers = s->helpers,
+                                   .log = s->config.log,
+                                   .shared = s->shared,
+                                   .drain_ms = s->config.drain_ms,
+                                   .instance_done = instance_done,
+                                   .owner = s};
+        s->workers[i] = pl_worker_new(&config, err);
+        if (!s->workers[i] || pl_worker_start(s->workers[i], s->live->instances[i], err) != PL_OK)
+            return err->code;
+    }
+    return PL_OK;
+}
+
+pl_server *pl_server_start(const pl_server_config *config, pl_report *report, pl_error *err)
+{
+    pl_server *s = pl_calloc(1, sizeof *s);
+    if (!s) {
+        pl_fail_memory(err);
+        return NULL;
+    }
+    s->config = *config;
+    s->worker_count = config->workers ? config->workers : default_workers();
+    if (s->config.drain_ms == 0)
+        s->config.drain_ms = DEFAULT_DRAIN_MS;
+    s->event_fd = -1;
+    pthread_mutex_init(&s->lock, NULL);
+    clock_gettime(CLOCK_REALTIME, &s->started_at);
+    pl_bundle *bundle = pl_bundle_read(config->directory, err);
+    if (!bundle || open_parts(s, err) != PL_OK)
+        goto failed;
+    s->live = build(s, bundle, "start", report);
+    if (!s->live || start_workers(s, err) != PL_OK)
+        goto failed;
+    pl_bundle_unref(bundle);
+    return s;
+failed:
+    pl_bundle_unref(bundle);
+    pl_server_stop(s, 0);
+    pl_server_free(s);
+    return NULL;
+}
+
+void pl_server_stop(pl_server *s, unsigned timeout_ms)
+{
+    for (unsigned i = 0; s->workers && i < s->worker_count; i++) {
+        if (s->workers[i])
+            pl_worker_stop_begin(s->workers[i], timeout_ms);
+    }
+    for (unsigned i = 0; s->workers && i < s->worker_count; i++) {
+        if (s->workers[i])
+            pl_worker_stop_wait(s->workers[i]);
+    }
+    if (s->event_fd >= 0)
+        pl_server_work(s);
+}
+
+void pl_server_free(pl_server *s)
+{
+    if (!s)
+        return;
+    for (unsigned i = 0; s->workers && i < s->worker_count; i++)
+        pl_worker_free(s->workers[i]);
+    pl_watchdog_free(s->watchdog);
+    pl_generation_free(s->live);
+    while (s->old)
+        free_generation(s, s->old);
+    pl_bundle_unref(s->previous);
+    pl_listeners_free(s->listeners);
+    pl_helpers_free(s->helpers);
+    pl_shared_free(s->shared);
+    if (s->event_fd >= 0)
+        close(s->event_fd);
+    pthread_mutex_destroy(&s->lock);
+    pl_free(s->workers);
+    pl_free(s);
+}
+
+const char *pl_server_address(const pl_server *s)
+{
+    return pl_listeners_address(s->listeners);
+}
+
+const char *pl_server_tls_address(const pl_server *s)
+{
+    return pl_listeners_tls_address(s->listeners);
+}
+
+uint64_t pl_server_generation(const pl_server *s)
+{
+    return s->live->id;
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/worker.h"
+
+#include <pthread.h>
+
+#include "app/graphql_http.h"
+#include "app/schedule.h"
+#include "base/alloc.h"
+
+/* --- a message to the worker, and the wait for its end --- */
+typedef struct request {
+    pl_message message;
+    pl_worker *worker;
+    void (*run)(pl_worker *worker, void *arg);
+    void *arg;
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    bool done;
+} request;
+
+struct pl_worker {
+    pl_http_service service; /* first */
+    pl_worker_config config;
+    pl_loop *loop;
+    pl_host *host;
+    pl_edge *edge;
+    pl_schedule *schedule; /* named timers, on worker 0 */
+    pl_instance *first;    /* to begin with */
+    pl_instance *current;
+    pl_instance *retired;
+    request adoption;      /* the main thread's, one at a time */
+    unsigned stop_timeout_ms;
+    pthread_t thread;
+    bool started;
+    pthread_mutex_t start_lock;
+    pthread_cond_t start_ended;
+    bool start_done;
+    pl_error start_error;
+};
+
+static void request_run(pl_message *message)
+{
+    request *r = message->data;
+    r->run(r->worker, r->arg);
+    pthread_mutex_lock(&r->lock);
+    r->done = true;
+    pthread_cond_signal(&r->ended);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void request_send(request *r, pl_worker *worker, void (*run)(pl_worker *worker, void *arg), void *arg)
+{
+    *r = (request){.message = {.run = request_run, .data = r}, .worker = worker, .run = run, .arg = arg};
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->ended, NULL);
+    pl_loop_post(worker->loop, &r->message);
+}
+
+static void request_wait(request *r)
+{
+    pthread_mutex_lock(&r->lock);
+    while (!r->done)
+        pthread_cond_wait(&r->ended, &r->lock);
+    pthread_mutex_unlock(&r->lock);
+    pthread_cond_destroy(&r->ended);
+    pthread_mutex_destroy(&r->lock);
+}
+
+/* --- the HTTP service --- */
+static bool handle(pl_http_service *service, pl_http_request *http)
+{
+    pl_worker *w = (pl_worker *)service;
+    if (!w->current || !w->current->service || !pl_str_eq(http->path, w->current->generation->config.path))
+        return false;
+    pl_graphql_http(w->current, http, w->host, w->config.log);
+    return true;
+}
+
+static const pl_http_settings *settings(pl_http_service *service)
+{
+    pl_worker *w = (pl_worker *)service;
+    static const pl_http_settings none = {0};
+    return w->current ? &w->current->generation->config.http : &none;
+}
+
+/* --- generations --- */
+
+/* After a turn: retired instances that have nothing in hand go back to their owner. Only here, where none of their code is on the stack. */
+static void after_turn(void *data)
+{
+    pl_worker *w = data;
+    for (pl_instance **at = &w->retired; *at;) {
+        pl_instance *instance = *at;
+        if (instance->in_flight > 0) {
+            at = &instance->next;
+            continue;
+        }
+        *at = instance->next;
+        w->host->ops->timer_stop(w->host, &instance->drain_deadline);
+        w->config.instance_done(w->config.owner, instance);
+    }
+}
+
+static void drain_overdue(pl_timer *timer)
+{
+    pl_instance *instance = timer->data;
+    pl_worker *w = instance->worker;
+    pl_log(w->config.log, PL_WARN, "old generation cut off", PL_F_INT("generation", instance->generation->id),
+           PL_F_INT("in_flight", instance->in_flight), PL_F_INT("after_ms", w->config.drain_ms));
+    pl_graphql_http_cancel_all(instance);
+    if (w->schedule)
+        pl_schedule_cancel(w->schedule, instance);
+}
+
+static void retire(pl_worker *w, pl_instance *instance)
+{
+    instance->retired = true;
+    instance->next = w->retired;
+    w->retired = instance;
+    instance->worker = w;
+    instance->drain_deadline.fire = drain_overdue;
+    instance->drain_deadline.data = instance;
+    w->host->ops->timer_start(w->host, &instance->drain_deadline, w->host->ops->now(w->host) + w->config.drain_ms);
+}
+
+static void adopt(pl_worker *w, void *arg)
+{
+    pl_instance *instance = arg, *old = w->current;
+    pl_engine_of(instance->state)->state_attach(instance->state, w->host);
+    w->current = instance;
+    if (w->schedule)
+        pl_schedule_adopt(w->schedule, instance);
+    if (old)
+        retire(w, old);
+}
+
+/* --- life: loop and edge are made, run and freed on the worker's own thread --- */
+pl_worker *pl_worker_new(const pl_worker_config *config, pl_error *err)
+{
+    pl_worker *w = pl_calloc(1, sizeof *w);
+    if (!w) {
+        pl_fail_memory(err);
+        return NULL;
+    }
+    w->config = *config;
+    w->service.handle = handle;
+    w->service.settings = settings;
+    pthread_mutex_init(&w->start_lock, NULL);
+    pthread_cond_init(&w->start_ended, NULL);
+    return w;
+}
+
+static pl_code set_up(pl_worker *w, pl_error *err)
+{
+    const pl_worker_config *config = &w->config;
+    w->loop = pl_loop_new(config->helpers, config->log, err);
+    if (!w->loop)
+        return err->code;
+    w->host = pl_loop_host(w->loop);
+    w->host->log = config->log;
+    w->host->shared = config->shared;
+    pl_loop_on_turn(w->loop, after_turn, w);
+    if (config->index == 0 && !(w->schedule = pl_schedule_new(w->host, config->log)))
+        return pl_fail_memory(err);
+    w->edge = pl_edge_new(w->loop, config->edge, config->listeners, config->index, &w->service, config->log, err);
+    return w->edge ? PL_OK : err->code;
+}
+
+static void tear_down(pl_worker *w)
+{
+    pl_edge_free(w->edge); /* cancels what is still in hand */
+    if (w->schedule)
+        pl_schedule_free(w->schedule);
+    if (w->host)
+        after_turn(w);
+    if (w->current)
+        w->config.instance_done(w->config.owner, w->current);
+    w->current = NULL;
+    pl_loop_free(w->loop);
+}
+
+static void *thread_main(void *arg)
+{
+    pl_worker *w = arg;
+    pl_error err = {0};
+    pl_instance *first = w->first;
+    set_up(w, &err);
+    if (!err.code)
+        adopt(w, first);
+    pthread_mutex_lock(&w->start_lock);
+    w->start_error = err;
+    w->start_done = true;
+    pthread_cond_signal(&w->start_ended);
+    pthread_mutex_unlock(&w->start_lock);
+    if (!err.code) {
+        pl_edge_set_ready(w->edge, true);
+        pl_loop_run(w->loop);
+    }
+    tear_down(w);
+    return NULL;
+}
+
+pl_code pl_worker_start(pl_worker *w, pl_instance *instance, pl_error *err)
+{
+    w->first = instance;
+    if (pthread_create(&w->thread, NULL, thread_main, w) != 0)
+        return pl_fail(err, PL_UNAVAILABLE, "a worker thread could not be started");
+    pthread_mutex_lock(&w->start_lock);
+    while (!w->start_done)
+        pthread_cond_wait(&w->start_ended, &w->start_lock);
+    pthread_mutex_unlock(&w->start_lock);
+    if (!w->start_error.code) {
+        w->started = true;
+        return PL_OK;
+    }
+    pthread_join(w->thread, NULL);
+    *err = w->start_error;
+    return err->code;
+}
+
+void pl_worker_adopt_begin(pl_worker *w, pl_instance *instance)
+{
+    request_send(&w->adoption, w, adopt, instance);
+}
+
+void pl_worker_adopt_wait(pl_worker *w)
+{
+    request_wait(&w->adoption);
+}
+
+static void instance_status(const pl_instance *instance, pl_worker_status *out)
+{
+    if (!instance || out->count == sizeof out->instances / sizeof *out->instances)
+        return;
+    out->instances[out->count].generation = instance->generation->id;
+    out->instances[out->count].in_flight = instance->in_flight;
+    out->instances[out->count].memory = pl_engine_of(instance->state)->memory(instance->state);
+    out->count++;
+}
+
+static void get_status(pl_worker *w, void *arg)
+{
+    pl_worker_status *out = arg;
+    *out = (pl_worker_status){.edge = pl_edge_get_stats(w->edge)};
+    instance_status(w->current, out);
+    for (pl_instance *instance = w->retired; instance; instance = instance->next)
+        instance_status(instance, out);
+}
+
+void pl_worker_status_get(pl_worker *w, pl_worker_status *out)
+{
+    request r;
+    request_send(&r, w, get_status, out);
+    request_wait(&r);
+}
+
+static void drained(void *data)
+{
+    pl_worker *w = data;
+    pl_loop_stop(w->loop);
+}
+
+static void stop(pl_worker *w, void *arg)
+{
+    (void)arg;
+    pl_edge_set_ready(w->edge, false);
+    if (w->schedule)
+        pl_schedule_stop(w->schedule);
+    pl_edge_drain(w->edge, w->stop_timeout_ms, drained, w);
+}
+
+void pl_worker_stop_begin(pl_worker *w, unsigned timeout_ms)
+{
+    if (!w->started)
+        return;
+    w->stop_timeout_ms = timeout_ms;
+    request_send(&w->adoption, w, stop, NULL);
+}
+
+void pl_worker_stop_wait(pl_worker *w)
+{
+    if (!w->started)
+        return;
+    request_wait(&w->adoption);
+    pthread_join(w->thread, NULL);
+    w->started = false;
+}
+
+void pl_worker_free(pl_worker *w)
+{
+    if (!w)
+        return;
+    pthread_cond_destroy(&w->start_ended);
+    pthread_mutex_destroy(&w->start_lock);
+    pl_free(w);
+}

@@ -156,7 +156,11 @@ RUN_PYTEST = PERILUNE=$(abspath $(B)/perilune) PERILUNE_VARIANT=$(VARIANT) build
 integration: build python npm ## tests of the running server
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) tests/integration
 
-conformance: build python ## the conformance suites (CONFORMANCE_DATA names their folder)
+# The program that the suite runs through the C API; it uses the public header alone.
+$(B)/conformance-c-api: tests/conformance/c_api.c $(B)/libperilune.a $(B)/flags
+	$(call show,LINK,$@)$(CC) $(filter-out -Icore -I. -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
+
+conformance: build python $(B)/conformance-c-api ## the conformance suites (CONFORMANCE_DATA names their folder)
 	@if [ -d '$(CONFORMANCE_DATA)' ]; then \
 	  PERILUNE_RESULTS=conformance-$(VARIANT) $(RUN_PYTEST) tests/conformance; \
 	else echo 'conformance: no data in $(CONFORMANCE_DATA) (set CONFORMANCE_DATA): nothing was run'; fi

@@ -168,9 +168,12 @@ static int hex_decode(lua_State *L)
 
 void plua_add_base_n(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"base64_encode", base64_encode},       {"base64_decode", base64_decode},
-                                         {"base64url_encode", base64url_encode}, {"base64url_decode", base64url_decode},
-                                         {"hex_encode", hex_encode},             {"hex_decode", hex_decode},
+    static const luaL_Reg functions[] = {{"base64_encode", base64_encode},
+                                         {"base64_decode", base64_decode},
+                                         {"base64url_encode", base64url_encode},
+                                         {"base64url_decode", base64url_decode},
+                                         {"hex_encode", hex_encode},
+                                         {"hex_decode", hex_decode},
                                          {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -10,7 +10,8 @@
 
 /* Writes 2 * len lower-case digits. */
 void plua_hex_write(char *out, const unsigned char *bytes, size_t len);
-/* Adds base64_encode, base64_decode, base64url_encode, base64url_decode, hex_encode and hex_decode to the table at the top. */
+/* Adds base64_encode, base64_decode, base64url_encode, base64url_decode, hex_encode and hex_decode to the
+ * table at the top. */
 void plua_add_base_n(lua_State *L);
 
 #endif

@@ -22,8 +22,8 @@ static int days_in_month(int64_t year, int month)
     return days[month - 1] + (month == 2 && is_leap(year));
 }
 
-/* Days from 1970-01-01. Years are counted from March, so that the leap day is the last one of its year, and a month begins
- * (153 m + 2) / 5 days after the year does. */
+/* Days from 1970-01-01. Years are counted from March, so that the leap day is the last one of its year, and a
+ * month begins (153 m + 2) / 5 days after the year does. */
 static int64_t days_of(int64_t year, int month, int64_t day)
 {
     year -= month <= 2;
@@ -36,7 +36,8 @@ plua_date plua_date_of(int64_t seconds)
 {
     int64_t days = floor_div(seconds, DAY);
     int rest = (int)(seconds - days * DAY);
-    int64_t shifted = days + 719468, era = floor_div(shifted, DAYS_400_YEARS), day = shifted - era * DAYS_400_YEARS;
+    int64_t shifted = days + 719468, era = floor_div(shifted, DAYS_400_YEARS),
+            day = shifted - era * DAYS_400_YEARS;
     int64_t of_era = (day - day / 1460 + day / 36524 - day / 146096) / 365;
     int64_t of_year = day - (365 * of_era + of_era / 4 - of_era / 100);
     int64_t march = (5 * of_year + 2) / 153;
@@ -60,7 +61,8 @@ int64_t plua_date_seconds(const plua_date *date)
 int plua_rfc3339_write(char out[40], int64_t seconds, uint32_t nanoseconds, int digits)
 {
     plua_date d = plua_date_of(seconds);
-    int n = snprintf(out, 40, "%04d-%02d-%02dT%02d:%02d:%02d", (int)d.year, d.month, d.day, d.hour, d.minute, d.second);
+    int n = snprintf(out, 40, "%04d-%02d-%02dT%02d:%02d:%02d", (int)d.year, d.month, d.day, d.hour, d.minute,
+                     d.second);
     if (digits > 0) {
         char fraction[12];
         snprintf(fraction, sizeof(fraction), "%09u", nanoseconds % 1000000000u);
@@ -100,7 +102,8 @@ static bool skip(reader *r, const char *any)
 static const char *read_date(reader *r, plua_date *d)
 {
     d->year = number(r, 4);
-    if (d->year < 0 || !skip(r, "-") || (d->month = number(r, 2)) < 0 || !skip(r, "-") || (d->day = number(r, 2)) < 0)
+    if (d->year < 0 || !skip(r, "-") || (d->month = number(r, 2)) < 0 || !skip(r, "-") ||
+        (d->day = number(r, 2)) < 0)
         return "the date is not written YYYY-MM-DD";
     if (d->month < 1 || d->month > 12)
         return "there is no such month";
@@ -140,7 +143,8 @@ static const char *read_offset(reader *r, int *minutes)
     return NULL;
 }
 
-/* A leap second is only ever the last one of a month in UTC. utc is the second that it counts as: the one behind it. */
+/* A leap second is only ever the last one of a month in UTC. utc is the second that it counts as: the one
+ * behind it. */
 static bool may_be_leap(int64_t utc)
 {
     plua_date d = plua_date_of(utc);

@@ -22,7 +22,8 @@ int64_t plua_date_seconds(const plua_date *date);
 #define PLUA_LEAST_SECONDS (-62167219200LL) /* 0000-01-01T00:00:00Z */
 #define PLUA_MOST_SECONDS 253402300799LL    /* 9999-12-31T23:59:59Z */
 
-/* Writes "2026-05-09T12:30:00.250Z" (digits 0 to 9 behind the point) to out; the length. seconds within the limits above. */
+/* Writes "2026-05-09T12:30:00.250Z" (digits 0 to 9 behind the point) to out; the length. seconds within the
+ * limits above. */
 int plua_rfc3339_write(char out[40], int64_t seconds, uint32_t nanoseconds, int digits);
 /* NULL, or what is wrong with text. Digits beyond nanoseconds are cut off. */
 const char *plua_rfc3339_read(pl_str text, int64_t *seconds, uint32_t *nanoseconds);

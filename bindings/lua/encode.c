@@ -124,7 +124,8 @@ static bool encode_sparse(encoder *e, int table, lua_Integer n)
     return true;
 }
 
-/* One pass with lua_next, for as long as it gives 1, 2, 3…, as it does for tables that were built as lists. */
+/* One pass with lua_next, for as long as it gives 1, 2, 3…, as it does for tables that were built as lists.
+ */
 static bool encode_list(encoder *e, int table)
 {
     lua_State *L = e->L;

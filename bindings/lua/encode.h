@@ -14,8 +14,8 @@ typedef struct plua_encode_options {
     bool lossy;  /* what has no JSON form becomes a word in a string, and nothing is an error: for logs */
 } plua_encode_options;
 
-/* Appends the value at index. False, with *err filled (INVALID_ARGUMENT, naming the path), when it has no JSON form; memory shows in
- * out->failed. out must be anchored: [jumps] */
+/* Appends the value at index. False, with *err filled (INVALID_ARGUMENT, naming the path), when it has no
+ * JSON form; memory shows in out->failed. out must be anchored: [jumps] */
 bool plua_encode(lua_State *L, int index, const plua_encode_options *options, pl_buf *out, pl_error *err);
 /* Whether the table at index has the mark of plua_mark_list. */
 bool plua_has_list_mark(lua_State *L, int index);

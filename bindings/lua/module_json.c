@@ -2,8 +2,9 @@
 #include "bindings/lua/encode.h"
 #include "value/json.h"
 
-/* perilune.json. One arena and two buffers a state are used again and again: no function here calls back into Lua, so that no
- * second use can begin before the first has ended; what a raised error left in them is cleared by the next use. */
+/* perilune.json. One arena and two buffers a state are used again and again: no function here calls back into
+ * Lua, so that no second use can begin before the first has ended; what a raised error left in them is
+ * cleared by the next use. */
 
 #define KEEP_BYTES 65536
 
@@ -164,8 +165,11 @@ static int json_is_list(lua_State *L)
 
 int plua_open_json(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"decode", json_decode}, {"encode", json_encode}, {"list", json_list}, {"is_list", json_is_list}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"decode", json_decode},
+                                         {"encode", json_encode},
+                                         {"list", json_list},
+                                         {"is_list", json_is_list},
+                                         {NULL, NULL}};
     luaL_newlibtable(L, functions);
     json_state *st = lua_newuserdatauv(L, sizeof(*st), 0);
     pl_arena_init(&st->arena, KEEP_BYTES / 4);

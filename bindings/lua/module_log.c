@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bindings/lua/encode.h"
 
-/* perilune.log. A line must never be the reason that a script fails: what cannot be written as it is, is described. */
+/* perilune.log. A line must never be the reason that a script fails: what cannot be written as it is, is
+ * described. */
 
 #define MOST_FIELDS 32
 

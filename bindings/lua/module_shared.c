@@ -7,15 +7,16 @@
 #include "value/json.h"
 #include "value/shared.h"
 
-/* perilune.shared: dictionaries of all workers. Strings are stored as they are; a table (or null) is stored as a string that begins
- * with a zero byte and "j", followed by its JSON; a string that itself begins with a zero byte gets "\0s" before it. */
+/* perilune.shared: dictionaries of all workers. Strings are stored as they are; a table (or null) is stored
+ * as a string that begins with a zero byte and "j", followed by its JSON; a string that itself begins with a
+ * zero byte gets "\0s" before it. */
 
 #define TYPE "perilune.shared.dict"
 #define MOST_KEY 1024
 
 typedef struct dict {
     pl_shared_dict *shared; /* lives longer than the state */
-    pl_arena arena;         /* of the running function; cleared by the next one, whatever way this one is left */
+    pl_arena arena; /* of the running function; cleared by the next one, whatever way this one is left */
     pl_buf text;
 } dict;
 
@@ -62,7 +63,8 @@ static int raise(lua_State *L, pl_code code)
 {
     switch (code) {
     case PL_RESOURCE_EXHAUSTED:
-        return plua_raise(L, code, "shared: the value is larger than an eighth of the dictionary, or memory is short");
+        return plua_raise(L, code,
+                          "shared: the value is larger than an eighth of the dictionary, or memory is short");
     case PL_FAILED_PRECONDITION:
         return plua_raise(L, code, "shared: the value is not a number");
     case PL_OUT_OF_RANGE:
@@ -320,9 +322,9 @@ static int shared_dict(lua_State *L)
 
 int plua_open_shared(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"get", dict_get},       {"set", dict_set},     {"add", dict_add},
-                                       {"incr", dict_incr},     {"delete", dict_delete}, {"clear", dict_clear},
-                                       {"stats", dict_stats},   {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"get", dict_get},       {"set", dict_set},     {"add", dict_add},     {"incr", dict_incr},
+        {"delete", dict_delete}, {"clear", dict_clear}, {"stats", dict_stats}, {NULL, NULL}};
     if (luaL_newmetatable(L, TYPE)) {
         lua_pushcfunction(L, dict_gc);
         lua_setfield(L, -2, "__gc");

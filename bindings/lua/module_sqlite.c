@@ -5,7 +5,8 @@
 #include "bindings/lua/internal.h"
 #include "bindings/lua/sqlite.h"
 
-/* perilune.sqlite: what scripts see. db and tx have the same methods; those of tx run inside of its transaction. */
+/* perilune.sqlite: what scripts see. db and tx have the same methods; those of tx run inside of its
+ * transaction. */
 
 #define DATABASE_TYPE "perilune.sqlite.database"
 #define TRANSACTION_TYPE "perilune.sqlite.transaction"
@@ -32,7 +33,8 @@ static sq_operation *operation_at(lua_State *L, int index)
 }
 
 /* Pushes a userdata that owns a new operation. */
-static sq_operation *push_operation(lua_State *L, sq_kind kind, sq_connection *c, sq_transaction *t, pl_str sql)
+static sq_operation *push_operation(lua_State *L, sq_kind kind, sq_connection *c, sq_transaction *t,
+                                    pl_str sql)
 {
     sq_operation **box = lua_newuserdatauv(L, sizeof(*box), 0);
     *box = NULL;
@@ -88,7 +90,8 @@ static void check_deadlock(lua_State *L, const sq_operation *op, const char *wha
     const sq_transaction *holder = op->connection->transaction;
     bool inside = op->transaction && op->kind != SQ_BEGIN;
     if (holder && !inside && holder->call == plua_state_of(L)->current)
-        luaL_error(L, "%s would wait for the transaction that it runs in: use tx inside of db:transaction", what);
+        luaL_error(L, "%s would wait for the transaction that it runs in: use tx inside of db:transaction",
+                   what);
 }
 
 /* Runs the operation at index; then k, at once or when it has waited, with index as its context. [jumps] */
@@ -180,7 +183,8 @@ static int method_exec_script(lua_State *L)
 }
 
 /* --- transactions ---
- * stack of method_transaction: 1 db or tx, 2 function, 3 options, 4 tx (to be closed), 5 BEGIN, 6 COMMIT, then the results */
+ * stack of method_transaction: 1 db or tx, 2 function, 3 options, 4 tx (to be closed), 5 BEGIN, 6 COMMIT,
+ * then the results */
 enum { AT_FUNCTION = 2, AT_OPTIONS, AT_TX, AT_BEGIN, AT_COMMIT };
 
 static sq_transaction *transaction_at(lua_State *L, int index)
@@ -269,7 +273,8 @@ static int method_transaction(lua_State *L)
     lua_toclose(L, AT_TX);
     char savepoint[48];
     snprintf(savepoint, sizeof(savepoint), "SAVEPOINT perilune_%d", t->number);
-    push_operation(L, at.transaction ? SQ_SAVEPOINT : SQ_BEGIN, at.writer, t, pl_str_of(at.transaction ? savepoint : begin));
+    push_operation(L, at.transaction ? SQ_SAVEPOINT : SQ_BEGIN, at.writer, t,
+                   pl_str_of(at.transaction ? savepoint : begin));
     lua_pushnil(L);
     return submit(L, AT_BEGIN, "sqlite transaction", begun);
 }
@@ -289,7 +294,8 @@ static int database_gc(lua_State *L)
     return 0;
 }
 
-static lua_Number number_option(lua_State *L, const char *name, lua_Number least, lua_Number most, lua_Number otherwise)
+static lua_Number number_option(lua_State *L, const char *name, lua_Number least, lua_Number most,
+                                lua_Number otherwise)
 {
     lua_Number v = otherwise;
     if (lua_getfield(L, 2, name) != LUA_TNIL) {

@@ -5,9 +5,9 @@
 
 /* perilune.test.core: the C half of perilune.test.
  *
- * An operation is begun and finished from timers of zero delay: it runs resolvers in the same state, which must not happen inside of
- * the call that asks for it. The host may be at work for longer than the call lives; so what it is given has two owners, the
- * call (through a userdata on its stack) and the host. */
+ * An operation is begun and finished from timers of zero delay: it runs resolvers in the same state, which
+ * must not happen inside of the call that asks for it. The host may be at work for longer than the call
+ * lives; so what it is given has two owners, the call (through a userdata on its stack) and the host. */
 
 typedef struct operation {
     plua_wait wait;
@@ -141,7 +141,8 @@ static int test_execute(lua_State *L)
     return plua_wait_yield(L, 0, executed);
 }
 
-/* where(level) → file, line of a caller: level 1 is the function that called the one that calls this. Nothing when it is not known. */
+/* where(level) → file, line of a caller: level 1 is the function that called the one that calls this. Nothing
+ * when it is not known. */
 static int test_where(lua_State *L)
 {
     lua_Debug ar;

@@ -7,14 +7,20 @@ enum { CHECK_EVERY = 4096 };
 
 /* --- byte sets of the classes, in the C locale --- */
 
-#define BITS(from, to) ((~(uint64_t)0 >> (63 - ((to) - (from)))) << ((from) & 63))
+#define BITS(from, to) ((~(uint64_t)0 >> (63 - ((to) - (from)))) << ((from)&63))
 /* '0'-'9' are 48-57 in the first word; the second holds 64-127: 'A'-'Z' 65-90, 'a'-'z' 97-122. */
 #define DIGIT BITS(48, 57)
 #define UPPER BITS(65, 90)
 #define LOWER BITS(97, 122)
 #define PUNCT_0 (BITS(33, 47) | BITS(58, 63))
 #define PUNCT_1 (BITS(64, 64) | BITS(91, 96) | BITS(123, 126))
-#define CLASS(low, high) {{(low), (high), 0, 0}, {~(low), ~(high), ~(uint64_t)0, ~(uint64_t)0}}
+#define CLASS(low, high)                                \
+    {                                                   \
+        {(low), (high), 0, 0},                          \
+        {                                               \
+            ~(low), ~(high), ~(uint64_t)0, ~(uint64_t)0 \
+        }                                               \
+    }
 
 /* [class][negated] */
 enum { ALPHA, CONTROL, DIGITS, GRAPH, LOWERS, PUNCT, SPACE, UPPERS, ALNUM, HEX, ZERO, CLASSES };
@@ -65,8 +71,8 @@ static const char unclosed_set[] = "malformed pattern (missing ']')";
 
 typedef struct compiler {
     const char *p, *end;
-    plua_item *item;       /* the next to be written */
-    plua_byte_set *sets;   /* the next free one */
+    plua_item *item;     /* the next to be written */
+    plua_byte_set *sets; /* the next free one */
 } compiler;
 
 static size_t count_sets(const char *text, size_t len)
@@ -79,10 +85,12 @@ static size_t count_sets(const char *text, size_t len)
 
 size_t plua_pattern_size(const char *text, size_t len)
 {
-    return (len + 1) * (sizeof(plua_item) + sizeof(plua_frame)) + count_sets(text, len) * sizeof(plua_byte_set);
+    return (len + 1) * (sizeof(plua_item) + sizeof(plua_frame)) +
+           count_sets(text, len) * sizeof(plua_byte_set);
 }
 
-/* p is behind '[': the place of the ']' that ends the set, or NULL. A ']' in first place, and one behind '%', is a member. */
+/* p is behind '[': the place of the ']' that ends the set, or NULL. A ']' in first place, and one behind '%',
+ * is a member. */
 static const char *set_end(const char *p, const char *end)
 {
     if (p < end && *p == '^')
@@ -97,7 +105,8 @@ static const char *set_end(const char *p, const char *end)
     return NULL;
 }
 
-/* Reads the set behind '[' at c->p into the next free one and moves behind its ']'; NULL when it is not closed. */
+/* Reads the set behind '[' at c->p into the next free one and moves behind its ']'; NULL when it is not
+ * closed. */
 static const uint64_t *compile_set(compiler *c)
 {
     const char *close = set_end(c->p, c->end);

@@ -9,10 +9,11 @@
 
 /* Lua patterns (reference manual, section 6.4.1), compiled and matched without recursion.
  *
- * A pattern becomes an array of items. A pattern has no groups that repeat, so that a path through it takes every item at
- * most once; as an item leaves at most one frame on the backtracking stack, the stack is no longer than the items are many,
- * and both are sized once. What is malformed becomes an item, too, that raises the error when the match gets there: a part
- * that is never reached is never complained about, as in Lua itself. */
+ * A pattern becomes an array of items. A pattern has no groups that repeat, so that a path through it takes
+ * every item at most once; as an item leaves at most one frame on the backtracking stack, the stack is no
+ * longer than the items are many, and both are sized once. What is malformed becomes an item, too, that
+ * raises the error when the match gets there: a part that is never reached is never complained about, as in
+ * Lua itself. */
 
 #define PLUA_MAX_CAPTURES 32
 
@@ -64,7 +65,8 @@ typedef struct plua_pattern {
 
 /* Bytes that plua_pattern_compile needs for this pattern. */
 size_t plua_pattern_size(const char *text, size_t len);
-/* Fills *pattern from the text (without a leading anchor); memory is plua_pattern_size bytes, 8-aligned, and lives as long. */
+/* Fills *pattern from the text (without a leading anchor); memory is plua_pattern_size bytes, 8-aligned, and
+ * lives as long. */
 void plua_pattern_compile(plua_pattern *pattern, void *memory, const char *text, size_t len);
 
 typedef struct plua_match {

@@ -10,10 +10,11 @@
  *   sqlite_operation.c    runs one operation on a connection, on whatever thread
  *   sqlite_connection.c   opening, settings, prepared statements
  *
- * A database has two connections: the writer, and a reader that is never in a transaction. (One in memory has one for both.) A
- * connection is used by one thread at a time: by the loop for reads that are short, by a helper thread for all else. An
- * *operation* is one statement, script, or step of a transaction. It never refers to Lua's memory, but for its wait, which ends with
- * the call: so it may outlive the call, and even the state. */
+ * A database has two connections: the writer, and a reader that is never in a transaction. (One in memory has
+ * one for both.) A connection is used by one thread at a time: by the loop for reads that are short, by a
+ * helper thread for all else. An *operation* is one statement, script, or step of a transaction. It never
+ * refers to Lua's memory, but for its wait, which ends with the call: so it may outlive the call, and even
+ * the state. */
 
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -29,8 +30,8 @@ typedef struct sq_operation sq_operation;
 typedef struct sq_transaction sq_transaction;
 
 typedef struct sq_options {
-    unsigned busy_ms;  /* how long a lock of others is waited for */
-    size_t max_rows;   /* of one result */
+    unsigned busy_ms; /* how long a lock of others is waited for */
+    size_t max_rows;  /* of one result */
     size_t max_bytes;
 } sq_options;
 
@@ -58,33 +59,37 @@ struct sq_connection {
     sq_statement *newest, *oldest;
     sq_operation *operation; /* that runs now */
     bool on_loop;
-    int budget;           /* on the loop: looks of the progress handler until it is exceeded */
+    int budget; /* on the loop: looks of the progress handler until it is exceeded */
     bool preparing;
     bool saw_pragma;
-    const char *denied;   /* by the authorizer: why */
+    const char *denied; /* by the authorizer: why */
 
     /* The state's thread: */
-    pl_host *host;        /* NULL at load time */
-    sq_list queue;        /* wait for the connection */
-    sq_list inside;       /* wait for their turn inside the transaction that has it */
+    pl_host *host;         /* NULL at load time */
+    sq_list queue;         /* wait for the connection */
+    sq_list inside;        /* wait for their turn inside the transaction that has it */
     sq_operation *running; /* on a helper thread */
-    sq_operation *picked; /* runs next, when the timer fires: a lock is held by others, or the helpers are busy */
+    sq_operation
+        *picked; /* runs next, when the timer fires: a lock is held by others, or the helpers are busy */
     pl_timer timer;
     bool timing;
     sq_transaction *transaction; /* that has the connection, owned; set from its BEGIN on */
-    bool roll_back;       /* it was abandoned */
-    bool closed;          /* the state is gone */
+    bool roll_back;              /* it was abandoned */
+    bool closed;                 /* the state is gone */
 };
 
-/* NULL with *err filled. writer: the writer of the reader to open; NULL to open the writer. patience_ms bounds the waiting for locks. */
-sq_connection *sq_connection_open(const char *path, sq_connection *writer, const sq_options *options, unsigned patience_ms,
-                                  pl_error *err);
+/* NULL with *err filled. writer: the writer of the reader to open; NULL to open the writer. patience_ms
+ * bounds the waiting for locks. */
+sq_connection *sq_connection_open(const char *path, sq_connection *writer, const sq_options *options,
+                                  unsigned patience_ms, pl_error *err);
 sq_connection *sq_connection_hold(sq_connection *c);
 void sq_connection_release(sq_connection *c); /* NULL is fine; the last one closes it */
 /* The prepared statement, from the cache or new; *code is SQLite's, with *err filled unless it is BUSY. */
 sq_statement *sq_prepare(sq_connection *c, pl_str sql, int *code, pl_error *err);
-/* Prepares the first of several statements, not cached; *tail is behind it. A NULL handle: there is no more. */
-int sq_prepare_step(sq_connection *c, const char *sql, sqlite3_stmt **handle, const char **tail, pl_error *err);
+/* Prepares the first of several statements, not cached; *tail is behind it. A NULL handle: there is no more.
+ */
+int sq_prepare_step(sq_connection *c, const char *sql, sqlite3_stmt **handle, const char **tail,
+                    pl_error *err);
 void sq_statement_done(sq_statement *statement); /* after use */
 /* Translates SQLite's result code. sql may be NULL. */
 void sq_describe_error(sq_connection *c, int code, const char *sql, pl_error *err);
@@ -114,7 +119,7 @@ typedef enum sq_outcome {
 typedef struct sq_parameter {
     pl_str name; /* without its sign; ptr NULL: by position */
     pl_value value;
-    bool blob;   /* of a STRING */
+    bool blob; /* of a STRING */
     bool used;
 } sq_parameter;
 
@@ -125,11 +130,11 @@ struct sq_operation {
     pl_job job; /* first */
     int owners; /* the userdata of the function that began it; the queue or the helper */
     sq_kind kind;
-    sq_connection *connection;  /* owned */
+    sq_connection *connection;   /* owned */
     sq_transaction *transaction; /* the root one, owned; NULL: none */
     plua_wait wait;
     sq_operation *next;
-    sq_list *list; /* that it is in */
+    sq_list *list;       /* that it is in */
     uint64_t busy_until; /* host milliseconds; 0: not waited yet */
     unsigned tries;
     atomic_bool stop; /* nobody waits for it any more */
@@ -165,7 +170,8 @@ struct sq_transaction {
     int number, last_number;   /* of the savepoint, 0 is the root; given out by the root */
     bool active;               /* begun, and not ended */
     plua_call *call;           /* that runs it */
-    sq_operation *undo;        /* ready, so that memory cannot be missing when it is needed; NULL once it is queued */
+    sq_operation
+        *undo; /* ready, so that memory cannot be missing when it is needed; NULL once it is queued */
 };
 
 /* NULL: memory. */
@@ -178,7 +184,8 @@ void sq_transaction_keep(sq_transaction *t);
 
 /* Whether nobody uses the connection or waits for it. */
 bool sq_is_idle(const sq_connection *c);
-/* Queues op; its wait is finished when it has ended, unless it is cancelled. Never finishes it before it returns. */
+/* Queues op; its wait is finished when it has ended, unless it is cancelled. Never finishes it before it
+ * returns. */
 void sq_enqueue(sq_operation *op);
 void sq_cancelled(plua_wait *wait);
 /* At load time: runs op here and now. False: somebody else has the connection. */

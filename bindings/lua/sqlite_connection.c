@@ -14,7 +14,8 @@ static pl_code code_of(int code)
 {
     switch (code & 0xFF) {
     case SQLITE_CONSTRAINT:
-        return code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY || code == SQLITE_CONSTRAINT_ROWID
+        return code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY ||
+                       code == SQLITE_CONSTRAINT_ROWID
                    ? PL_ALREADY_EXISTS
                    : PL_FAILED_PRECONDITION;
     case SQLITE_BUSY:
@@ -52,7 +53,8 @@ static int on_progress(void *data)
     return c->operation && atomic_load_explicit(&c->operation->stop, memory_order_relaxed);
 }
 
-/* Waits little here: a helper thread that sleeps could be the one that the holder of the lock needs. The queue tries again. */
+/* Waits little here: a helper thread that sleeps could be the one that the holder of the lock needs. The
+ * queue tries again. */
 static int on_busy(void *data, int count)
 {
     sq_connection *c = data;
@@ -62,9 +64,10 @@ static int on_busy(void *data, int count)
     return 1;
 }
 
-/* What a script's SQL must not do, because connections and transactions are the module's. Not asked for the SQL that SQLite runs by
- * itself (VACUUM, full-text search). */
-static int authorize(void *data, int action, const char *a, const char *b, const char *database, const char *trigger)
+/* What a script's SQL must not do, because connections and transactions are the module's. Not asked for the
+ * SQL that SQLite runs by itself (VACUUM, full-text search). */
+static int authorize(void *data, int action, const char *a, const char *b, const char *database,
+                     const char *trigger)
 {
     sq_connection *c = data;
     if (!c->preparing)
@@ -72,7 +75,8 @@ static int authorize(void *data, int action, const char *a, const char *b, const
     switch (action) {
     case SQLITE_TRANSACTION:
     case SQLITE_SAVEPOINT:
-        c->denied = "BEGIN, COMMIT, ROLLBACK and SAVEPOINT cannot be run as statements: use db:transaction(function(tx) … end)";
+        c->denied = "BEGIN, COMMIT, ROLLBACK and SAVEPOINT cannot be run as statements: use "
+                    "db:transaction(function(tx) … end)";
         return SQLITE_DENY;
     case SQLITE_ATTACH:
     case SQLITE_DETACH:
@@ -102,7 +106,8 @@ static int set_up(sqlite3 *db, const char *sql, unsigned patience_ms)
 
 static int configure(sq_connection *c, unsigned patience_ms)
 {
-    static const char writer[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;";
+    static const char writer[] =
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;";
     static const char reader[] = "PRAGMA query_only=ON;";
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -114,8 +119,8 @@ static int configure(sq_connection *c, unsigned patience_ms)
     return sqlite3_set_authorizer(c->db, authorize, c);
 }
 
-sq_connection *sq_connection_open(const char *path, sq_connection *writer, const sq_options *options, unsigned patience_ms,
-                                  pl_error *err)
+sq_connection *sq_connection_open(const char *path, sq_connection *writer, const sq_options *options,
+                                  unsigned patience_ms, pl_error *err)
 {
     sq_connection *c = pl_calloc(1, sizeof(*c));
     if (!c) {
@@ -203,7 +208,8 @@ static const char *skip_blank(const char *p)
     }
 }
 
-static int prepare(sq_connection *c, const char *sql, unsigned flags, sqlite3_stmt **handle, const char **tail)
+static int prepare(sq_connection *c, const char *sql, unsigned flags, sqlite3_stmt **handle,
+                   const char **tail)
 {
     c->denied = NULL;
     c->saw_pragma = false;
@@ -213,7 +219,8 @@ static int prepare(sq_connection *c, const char *sql, unsigned flags, sqlite3_st
     return code;
 }
 
-int sq_prepare_step(sq_connection *c, const char *sql, sqlite3_stmt **handle, const char **tail, pl_error *err)
+int sq_prepare_step(sq_connection *c, const char *sql, sqlite3_stmt **handle, const char **tail,
+                    pl_error *err)
 {
     *handle = NULL;
     sql = skip_blank(sql);

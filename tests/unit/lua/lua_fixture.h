@@ -13,10 +13,10 @@
 typedef struct fixture fixture;
 
 typedef struct fixture_options {
-    const char *directory;   /* of the bundle; NULL is none */
-    size_t memory;           /* of the state */
-    pl_shared *shared;       /* NULL: none */
-    const pl_file *files;    /* further ones, sorted, with paths before "main.lua" */
+    const char *directory; /* of the bundle; NULL is none */
+    size_t memory;         /* of the state */
+    pl_shared *shared;     /* NULL: none */
+    const pl_file *files;  /* further ones, sorted, with paths before "main.lua" */
     size_t file_count;
     /* For pl_host_ops.execute: the response to a request; NULL is none. */
     const char *(*execute)(pl_str request);
@@ -27,8 +27,8 @@ void fixture_free(fixture *f);
 
 /* Runs code as top-level code of a bundle file. NULL, or the error (until the next one). */
 const char *fixture_load(fixture *f, const char *code);
-/* Runs code as a call, to its end: NULL, or the error as "CODE: message" (until the next one). The code's result, when it is a string
- * or a number, is in fixture_result. */
+/* Runs code as a call, to its end: NULL, or the error as "CODE: message" (until the next one). The code's
+ * result, when it is a string or a number, is in fixture_result. */
 const char *fixture_call(fixture *f, const char *code);
 const char *fixture_result(fixture *f);
 /* The same, while the n-th allocation of this thread since the beginning of the call fails. */

@@ -16,8 +16,8 @@
 #include "lua/lua_fixture.h"
 #include "perilune/engines.h"
 
-/* Our string.find, match, gmatch and gsub beside those of the Lua library: for random patterns and subjects, both give the same
- * results or the same error. */
+/* Our string.find, match, gmatch and gsub beside those of the Lua library: for random patterns and subjects,
+ * both give the same results or the same error. */
 
 #define ROUNDS 40000
 
@@ -33,11 +33,14 @@ static unsigned pick(unsigned n)
 
 /* Pieces that patterns are made of, so that most are well-formed; a few bytes at random break some. */
 static const char *const pieces[] = {
-    "a", "b", "x", "1", " ", "\n", "-", "]", ".", "%a", "%d", "%s", "%w", "%p", "%u", "%l", "%x", "%c", "%g", "%A", "%D", "%S",
-    "%W", "%%", "%.", "%]", "[ab]", "[^a]", "[a-c]", "[%w_]", "[^%s]", "[]]", "[^]]", "[a-]", "[%a-z]", "[+-x]", "(", ")", "(",
-    ")", "()", "(a)", "(.)", "(.-)", "(%w+)", "%1", "%2", "%0", "%bxy", "%b()", "%baa", "%f[%w]", "%f[^a]", "%f[%z]", "$", "^", "*",
-    "+", "-", "?", "[", "%", "%b", "%f", "[a", "[%", "[^", "%ba", "[]", "[^]", "z", "%z", "%Z", "\xe9", "[\x80-\xff]", "[a-%%]",
-    "[%]]", "[z-a]"};
+    "a",     "b",      "x",      "1",      " ",           "\n",     "-",    "]",    ".",     "%a",
+    "%d",    "%s",     "%w",     "%p",     "%u",          "%l",     "%x",   "%c",   "%g",    "%A",
+    "%D",    "%S",     "%W",     "%%",     "%.",          "%]",     "[ab]", "[^a]", "[a-c]", "[%w_]",
+    "[^%s]", "[]]",    "[^]]",   "[a-]",   "[%a-z]",      "[+-x]",  "(",    ")",    "(",     ")",
+    "()",    "(a)",    "(.)",    "(.-)",   "(%w+)",       "%1",     "%2",   "%0",   "%bxy",  "%b()",
+    "%baa",  "%f[%w]", "%f[^a]", "%f[%z]", "$",           "^",      "*",    "+",    "-",     "?",
+    "[",     "%",      "%b",     "%f",     "[a",          "[%",     "[^",   "%ba",  "[]",    "[^]",
+    "z",     "%z",     "%Z",     "\xe9",   "[\x80-\xff]", "[a-%%]", "[%]]", "[z-a]"};
 
 static size_t random_pattern(char *out)
 {
@@ -69,8 +72,8 @@ static size_t random_subject(char *out)
 }
 
 /* stack: library; the rest is the arguments. Leaves the results above the library, as one string. */
-static void call_and_show(lua_State *L, int library, const char *name, const char *text, size_t len, const char *pattern,
-                          size_t pattern_len, int variant)
+static void call_and_show(lua_State *L, int library, const char *name, const char *text, size_t len,
+                          const char *pattern, size_t pattern_len, int variant)
 {
     int top = lua_gettop(L);
     lua_getfield(L, library, name);
@@ -183,11 +186,13 @@ static void pathological(void **state)
     watch_args args = {.state = fixture_state(f)};
     pthread_t thread;
     pthread_create(&thread, NULL, watch, &args);
-    fixture_fails(f, "return (('a'):rep(40)):match('" /* exponential for any backtracking matcher */
-                     "a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?"
-                     "(.-)(.-)(.-)(.-)(.-)(.-)(.-)b')",
+    fixture_fails(f,
+                  "return (('a'):rep(40)):match('" /* exponential for any backtracking matcher */
+                  "a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?"
+                  "(.-)(.-)(.-)(.-)(.-)(.-)(.-)b')",
                   "DEADLINE_EXCEEDED");
-    fixture_fails(f, "local s = ('x'):rep(300000); return pcall(string.find, s, '.-.-.-b')", "DEADLINE_EXCEEDED");
+    fixture_fails(f, "local s = ('x'):rep(300000); return pcall(string.find, s, '.-.-.-b')",
+                  "DEADLINE_EXCEEDED");
     fixture_fails(f, "local s = ('x'):rep(30000); return s:gsub('.*.*b', '')", "DEADLINE_EXCEEDED");
     atomic_store(&args.stop, true);
     pthread_join(thread, NULL);
@@ -196,32 +201,44 @@ static void pathological(void **state)
 /* Patterns that do not fit on the C stack, and subjects that need no stack at all. */
 static void large(void **state)
 {
-    fixture_ok(f, "local p = ('a?'):rep(3000) .. ('[%w_]'):rep(500); assert(('b'):rep(500):match(p) == ('b'):rep(500))");
+    fixture_ok(f, "local p = ('a?'):rep(3000) .. ('[%w_]'):rep(500); assert(('b'):rep(500):match(p) == "
+                  "('b'):rep(500))");
     fixture_ok(f, "assert(#('x'):rep(1000000):match('^(.-)$') == 1000000)");
     fixture_ok(f, "assert(('x'):rep(100000):find(('x'):rep(50000) .. 'y', 1, true) == nil)");
-    fixture_ok(f, "local n = 0; for w in ('ab '):rep(1000):gmatch('(' .. ('%a'):rep(2) .. ')') do n = n + 1 end; assert(n == 1000)");
-    fixture_ok(f, "local s, n = ('ab'):rep(5000):gsub('a' .. ('x?'):rep(100), '%0%0'); assert(n == 5000 and #s == 15000)");
+    fixture_ok(f, "local n = 0; for w in ('ab '):rep(1000):gmatch('(' .. ('%a'):rep(2) .. ')') do n = n + 1 "
+                  "end; assert(n == 1000)");
+    fixture_ok(f, "local s, n = ('ab'):rep(5000):gsub('a' .. ('x?'):rep(100), '%0%0'); assert(n == 5000 and "
+                  "#s == 15000)");
     fixture_fails(f, "return ('x'):match(('('):rep(33))", "too many captures");
 }
 
 static void callbacks(void **state)
 {
     fixture_ok(f, "assert(('hello world'):gsub('%w+', {hello = 'bye', world = false}) == 'bye world')");
-    fixture_ok(f, "assert(('abc'):gsub('%w', function(c) if c == 'b' then return nil end return c:upper() end) == 'AbC')");
+    fixture_ok(f, "assert(('abc'):gsub('%w', function(c) if c == 'b' then return nil end return c:upper() "
+                  "end) == 'AbC')");
     fixture_ok(f, "assert(('abc'):gsub('()', function(p) return p end) == '1a2b3c4')");
-    fixture_ok(f, "assert(('x'):gsub('x', setmetatable({}, {__index = function(_, k) return k .. k end})) == 'xx')");
-    fixture_ok(f, "local big = ('y'):rep(100000); assert(#('x x x'):gsub('x', function() return big end) == 300002)");
-    fixture_ok(f, "local s = ('a'):rep(3000); assert(s:gsub('a', function(c) return (c:gsub('a', 'bb')) end) == ('b'):rep(6000))");
-    fixture_fails(f, "return ('x'):gsub('x', function() return {} end)", "invalid replacement value (a table)");
+    fixture_ok(
+        f, "assert(('x'):gsub('x', setmetatable({}, {__index = function(_, k) return k .. k end})) == 'xx')");
+    fixture_ok(
+        f,
+        "local big = ('y'):rep(100000); assert(#('x x x'):gsub('x', function() return big end) == 300002)");
+    fixture_ok(f, "local s = ('a'):rep(3000); assert(s:gsub('a', function(c) return (c:gsub('a', 'bb')) end) "
+                  "== ('b'):rep(6000))");
+    fixture_fails(f, "return ('x'):gsub('x', function() return {} end)",
+                  "invalid replacement value (a table)");
     fixture_fails(f, "return ('x'):gsub('x', function() error 'inner' end)", "inner");
     fixture_fails(f, "return ('x'):gsub('x', true)", "string/function/table expected, got boolean");
-    fixture_fails(f, "local time = require 'perilune.time'; return ('x'):gsub('x', function() time.sleep(0) end)", "cannot wait");
+    fixture_fails(
+        f, "local time = require 'perilune.time'; return ('x'):gsub('x', function() time.sleep(0) end)",
+        "cannot wait");
 }
 
 static int set_up(void **state)
 {
     f = fixture_new(NULL);
-    fixture_ok(f, "return 1"); /* from here on the engine knows what is a run, and that the comparison is none */
+    fixture_ok(f,
+               "return 1"); /* from here on the engine knows what is a run, and that the comparison is none */
     *state = fixture_lua(f);
     return 0;
 }
@@ -234,7 +251,7 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_as_stock), cmocka_unit_test(pathological), cmocka_unit_test(large),
-                                       cmocka_unit_test(callbacks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_as_stock), cmocka_unit_test(pathological),
+                                       cmocka_unit_test(large), cmocka_unit_test(callbacks)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -14,7 +14,9 @@
 
 #define DB "local sqlite = require 'perilune.sqlite' local db = sqlite.open('t.db', {busy_timeout = 0.3}) "
 #define MEMORY "local sqlite = require 'perilune.sqlite' local db = sqlite.open ':memory:' "
-#define SLOW "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT count(*), max(i) FROM n"
+#define SLOW                                                                                             \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT count(*), " \
+    "max(i) FROM n"
 #define ENDLESS "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
 static fixture *f;
@@ -25,15 +27,18 @@ static int set_up(void **state)
     strcpy(directory, "/tmp/perilune-sqlite-XXXXXX");
     assert_non_null(mkdtemp(directory));
     f = fixture_new(&(fixture_options){.directory = directory});
-    assert_null(fixture_load(f, DB "db:exec_script [[CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL, email TEXT UNIQUE, "
-                                   "score REAL CHECK (score >= 0), data BLOB); "
-                                   "CREATE TABLE pets (id INTEGER PRIMARY KEY, owner INTEGER NOT NULL REFERENCES users (id))]]"));
+    assert_null(fixture_load(
+        f, DB
+        "db:exec_script [[CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL, email TEXT UNIQUE, "
+        "score REAL CHECK (score >= 0), data BLOB); "
+        "CREATE TABLE pets (id INTEGER PRIMARY KEY, owner INTEGER NOT NULL REFERENCES users (id))]]"));
     return 0;
 }
 
 static void remove_files(void)
 {
-    static const char *const names[] = {"t.db", "t.db-wal", "t.db-shm", "other.db", "other.db-wal", "other.db-shm"};
+    static const char *const names[] = {"t.db",     "t.db-wal",     "t.db-shm",
+                                        "other.db", "other.db-wal", "other.db-shm"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char path[128];
         snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
@@ -51,36 +56,49 @@ static int tear_down(void **state)
 
 static void statements(void **state)
 {
-    fixture_ok(f, DB "local r = db:exec('INSERT INTO users (name, score) VALUES (?, ?)', 'Ada', 1.5) assert(r.changes == 1 and r.last_id == 1)"
-                     "r = db:exec('INSERT INTO users (name) VALUES (?), (?)', 'Bob', 'Cyd') assert(r.changes == 2 and r.last_id == 3)"
+    fixture_ok(f, DB "local r = db:exec('INSERT INTO users (name, score) VALUES (?, ?)', 'Ada', 1.5) "
+                     "assert(r.changes == 1 and r.last_id == 1)"
+                     "r = db:exec('INSERT INTO users (name) VALUES (?), (?)', 'Bob', 'Cyd') assert(r.changes "
+                     "== 2 and r.last_id == 3)"
                      "local rows = db:query 'SELECT id, name, score FROM users ORDER BY id' "
-                     "assert(#rows == 3 and rows[1].name == 'Ada' and rows[1].score == 1.5 and rows[2].score == nil and rows[3].id == 3)"
+                     "assert(#rows == 3 and rows[1].name == 'Ada' and rows[1].score == 1.5 and rows[2].score "
+                     "== nil and rows[3].id == 3)"
                      "assert(db:first('SELECT * FROM users WHERE id = ?', 2).name == 'Bob')"
                      "assert(db:first('SELECT * FROM users WHERE id = ?', 9) == nil)"
-                     "assert(db:value 'SELECT count(*) FROM users' == 3 and db:value 'SELECT name FROM users WHERE 0' == nil)"
+                     "assert(db:value 'SELECT count(*) FROM users' == 3 and db:value 'SELECT name FROM users "
+                     "WHERE 0' == nil)"
                      "assert(db:exec('UPDATE users SET score = 2').changes == 3)"
                      "assert(db:exec('DELETE FROM users WHERE id > 1').changes == 2)");
-    fixture_ok(f, DB "local empty = db:query 'SELECT * FROM users WHERE 0' assert(#empty == 0 and require 'perilune.json'.encode(empty) == '[]')");
-    fixture_ok(f, DB "local r = db:query('INSERT INTO users (name) VALUES (?), (?) RETURNING id, name', 'x', 'y') assert(#r == 2 and r[2].name == 'y')"
-                     "assert(db:value('INSERT INTO users (name) VALUES (?), (?) RETURNING name', 'p', 'q') == 'p')"
-                     "assert(db:value \"SELECT count(*) FROM users WHERE name IN ('p', 'q')\" == 2)");
+    fixture_ok(f, DB "local empty = db:query 'SELECT * FROM users WHERE 0' assert(#empty == 0 and require "
+                     "'perilune.json'.encode(empty) == '[]')");
+    fixture_ok(f, DB
+               "local r = db:query('INSERT INTO users (name) VALUES (?), (?) RETURNING id, name', 'x', 'y') "
+               "assert(#r == 2 and r[2].name == 'y')"
+               "assert(db:value('INSERT INTO users (name) VALUES (?), (?) RETURNING name', 'p', 'q') == 'p')"
+               "assert(db:value \"SELECT count(*) FROM users WHERE name IN ('p', 'q')\" == 2)");
 }
 
 static void values(void **state)
 {
     fixture_ok(f, DB "local function echo(v) return db:value('SELECT ?', v) end "
-                     "assert(echo(math.maxinteger) == math.maxinteger and echo(math.mininteger) == math.mininteger and math.type(echo(5)) == 'integer')"
-                     "assert(echo(0.1) == 0.1 and math.type(echo(2.0)) == 'float' and echo(true) == 1 and echo(false) == 0)"
+                     "assert(echo(math.maxinteger) == math.maxinteger and echo(math.mininteger) == "
+                     "math.mininteger and math.type(echo(5)) == 'integer')"
+                     "assert(echo(0.1) == 0.1 and math.type(echo(2.0)) == 'float' and echo(true) == 1 and "
+                     "echo(false) == 0)"
                      "assert(echo 'a\\0b' == 'a\\0b' and echo '' == '' and echo '€' == '€')"
                      "assert(echo(nil) == nil and echo(require 'perilune'.null) == nil)"
                      "assert(echo(sqlite.blob '\\xff\\0') == '\\xff\\0' and echo(sqlite.blob '') == '')"
-                     "assert(db:value('SELECT typeof(?)', sqlite.blob 'x') == 'blob' and db:value('SELECT typeof(?)', 'x') == 'text')"
-                     "assert(db:value('SELECT typeof(?)', 1.0) == 'real' and db:value('SELECT typeof(?)', true) == 'integer')");
-    fixture_ok(f, DB "assert(db:value('SELECT :a || @b || $c', {a = 'x', b = 'y', c = 'z'}) == 'xyz')"
-                     "assert(db:value('SELECT coalesce(:a, 5)', {a = nil}) == 5)"
-                     "assert(db:value('SELECT ?2 || ?1', {'x', 'y'}) == 'yx' and db:value('SELECT ?1 + ?1', 4) == 8)"
-                     "assert(db:value('SELECT ? IS NULL', nil) == 1)");
-    fixture_ok(f, DB "local r = db:first('SELECT 1 AS a, 2 AS a, NULL AS b, x.* FROM (SELECT 3 AS c) x') assert(r.a == 2 and r.b == nil and r.c == 3)");
+                     "assert(db:value('SELECT typeof(?)', sqlite.blob 'x') == 'blob' and db:value('SELECT "
+                     "typeof(?)', 'x') == 'text')"
+                     "assert(db:value('SELECT typeof(?)', 1.0) == 'real' and db:value('SELECT typeof(?)', "
+                     "true) == 'integer')");
+    fixture_ok(
+        f, DB "assert(db:value('SELECT :a || @b || $c', {a = 'x', b = 'y', c = 'z'}) == 'xyz')"
+              "assert(db:value('SELECT coalesce(:a, 5)', {a = nil}) == 5)"
+              "assert(db:value('SELECT ?2 || ?1', {'x', 'y'}) == 'yx' and db:value('SELECT ?1 + ?1', 4) == 8)"
+              "assert(db:value('SELECT ? IS NULL', nil) == 1)");
+    fixture_ok(f, DB "local r = db:first('SELECT 1 AS a, 2 AS a, NULL AS b, x.* FROM (SELECT 3 AS c) x') "
+                     "assert(r.a == 2 and r.b == nil and r.c == 3)");
     fixture_fails(f, DB "db:value('SELECT ?', {1, x = 2})", "has names and positions");
     fixture_fails(f, DB "db:value('SELECT ?', {{}})", "parameter 1 is a table");
     fixture_fails(f, DB "db:value('SELECT ?', print)", "parameter 1 is a function");
@@ -94,12 +112,16 @@ static void values(void **state)
 static void failures(void **state)
 {
     fixture_ok(f, DB "db:exec \"INSERT INTO users (id, name, email) VALUES (1, 'Ada', 'a@x')\"");
-    fixture_fails(f, DB "db:exec \"INSERT INTO users (name, email) VALUES ('B', 'a@x')\"", "ALREADY_EXISTS: UNIQUE constraint failed: users.email");
+    fixture_fails(f, DB "db:exec \"INSERT INTO users (name, email) VALUES ('B', 'a@x')\"",
+                  "ALREADY_EXISTS: UNIQUE constraint failed: users.email");
     fixture_fails(f, DB "db:exec \"INSERT INTO users (id, name) VALUES (1, 'B')\"", "ALREADY_EXISTS");
-    fixture_fails(f, DB "db:exec 'INSERT INTO users (name) VALUES (NULL)'", "FAILED_PRECONDITION: NOT NULL constraint failed: users.name");
-    fixture_fails(f, DB "db:exec \"INSERT INTO users (name, score) VALUES ('x', -1)\"", "FAILED_PRECONDITION: CHECK constraint");
+    fixture_fails(f, DB "db:exec 'INSERT INTO users (name) VALUES (NULL)'",
+                  "FAILED_PRECONDITION: NOT NULL constraint failed: users.name");
+    fixture_fails(f, DB "db:exec \"INSERT INTO users (name, score) VALUES ('x', -1)\"",
+                  "FAILED_PRECONDITION: CHECK constraint");
     fixture_fails(f, DB "db:exec 'INSERT INTO pets (owner) VALUES (77)'", "FAILED_PRECONDITION: FOREIGN KEY");
-    fixture_fails(f, DB "db:query 'SELEC 1'", "INTERNAL: main.lua:1: sqlite: near \"SELEC\": syntax error, in: SELEC 1");
+    fixture_fails(f, DB "db:query 'SELEC 1'",
+                  "INTERNAL: main.lua:1: sqlite: near \"SELEC\": syntax error, in: SELEC 1");
     fixture_fails(f, DB "db:query 'SELECT * FROM nowhere'", "no such table: nowhere");
     fixture_fails(f, DB "db:query 'SELECT 1; SELECT 2'", "more than one statement");
     fixture_ok(f, DB "assert(db:value 'SELECT 1; -- and that is all\\n /* really */ ;' == 1)");
@@ -120,23 +142,32 @@ static void failures(void **state)
 static void opening(void **state)
 {
     fixture_ok(f, DB "assert(sqlite.open 't.db' == db and sqlite.open 'other.db' ~= db)");
-    fixture_ok(f, DB "assert(db:value 'PRAGMA journal_mode' == 'wal' and db:value 'PRAGMA foreign_keys' == 1)");
-    fixture_ok(f, MEMORY "db:exec 'CREATE TABLE IF NOT EXISTS m (x)' db:exec('INSERT INTO m VALUES (?)', 5) assert(db:value 'SELECT x FROM m' == 5)");
+    fixture_ok(f,
+               DB "assert(db:value 'PRAGMA journal_mode' == 'wal' and db:value 'PRAGMA foreign_keys' == 1)");
+    fixture_ok(f, MEMORY "db:exec 'CREATE TABLE IF NOT EXISTS m (x)' db:exec('INSERT INTO m VALUES (?)', 5) "
+                         "assert(db:value 'SELECT x FROM m' == 5)");
     fixture_ok(f, MEMORY "assert(#db:query 'SELECT x FROM m' == 1)");
     /* all of it works at load time, too */
-    assert_null(fixture_load(f, DB "db:exec(\"INSERT INTO users (id, name) VALUES (50, 'L')\") assert(db:value('SELECT name FROM users WHERE id = 50') == 'L')"
-                                   "local a, b = db:transaction(function(tx) tx:exec 'DELETE FROM users WHERE id = 50' return 1, 'two' end) "
-                                   "assert(a == 1 and b == 'two' and db:value 'SELECT count(*) FROM users' == 0)"
-                                   "assert(not pcall(db.transaction, db, function(tx) tx:exec \"INSERT INTO users (name) VALUES ('x')\" error 'no' end))"
-                                   "assert(db:value 'SELECT count(*) FROM users' == 0)"
-                                   "assert(db:value [[" SLOW "]] == 300000)"));
+    assert_null(fixture_load(f,
+                             DB "db:exec(\"INSERT INTO users (id, name) VALUES (50, 'L')\") "
+                                "assert(db:value('SELECT name FROM users WHERE id = 50') == 'L')"
+                                "local a, b = db:transaction(function(tx) tx:exec 'DELETE FROM users WHERE "
+                                "id = 50' return 1, 'two' end) "
+                                "assert(a == 1 and b == 'two' and db:value 'SELECT count(*) FROM users' == 0)"
+                                "assert(not pcall(db.transaction, db, function(tx) tx:exec \"INSERT INTO "
+                                "users (name) VALUES ('x')\" error 'no' end))"
+                                "assert(db:value 'SELECT count(*) FROM users' == 0)"
+                                "assert(db:value [[" SLOW "]] == 300000)"));
 }
 
 static void cache(void **state)
 {
-    fixture_ok(f, DB "for round = 1, 2 do for i = 1, 300 do assert(db:value('SELECT ' .. i) == i) assert(db:value 'SELECT 0' == 0) end end");
-    fixture_ok(f, DB "db:exec 'CREATE TABLE s (a)' db:exec 'INSERT INTO s VALUES (1)' local function all() return db:first 'SELECT * FROM s' end "
-                     "assert(all().b == nil) db:exec 'ALTER TABLE s ADD COLUMN b DEFAULT 2' assert(all().b == 2)");
+    fixture_ok(f, DB "for round = 1, 2 do for i = 1, 300 do assert(db:value('SELECT ' .. i) == i) "
+                     "assert(db:value 'SELECT 0' == 0) end end");
+    fixture_ok(f, DB
+               "db:exec 'CREATE TABLE s (a)' db:exec 'INSERT INTO s VALUES (1)' local function all() return "
+               "db:first 'SELECT * FROM s' end "
+               "assert(all().b == nil) db:exec 'ALTER TABLE s ADD COLUMN b DEFAULT 2' assert(all().b == 2)");
 }
 
 /* --- the loop is not held up --- */
@@ -148,8 +179,10 @@ static void short_reads_do_not_wait(void **state)
     assert_string_equal(fixture_result(f), "42");
     assert_true(fixture_start(f, 1, DB "db:exec \"INSERT INTO users (name) VALUES ('w')\""));
     assert_false(fixture_start(f, 0, DB "return db:value 'SELECT count(*) FROM users'"));
-    fixture_ok(f, DB "local ok = pcall(table.sort, {2, 1, 3}, function(a, b) return db:value('SELECT ? < ?', a, b) == 1 end) assert(ok)");
-    fixture_fails(f, DB "table.sort({2, 1, 3}, function(a, b) db:exec 'DELETE FROM users' return a < b end)", "cannot wait here");
+    fixture_ok(f, DB "local ok = pcall(table.sort, {2, 1, 3}, function(a, b) return db:value('SELECT ? < ?', "
+                     "a, b) == 1 end) assert(ok)");
+    fixture_fails(f, DB "table.sort({2, 1, 3}, function(a, b) db:exec 'DELETE FROM users' return a < b end)",
+                  "cannot wait here");
     fixture_pause_helpers(f, false);
     assert_null(fixture_finish(f, 1));
 }
@@ -161,24 +194,31 @@ static void long_reads_wait(void **state)
     assert_null(fixture_finish(f, 0));
     assert_string_equal(fixture_result(f), "300000");
     assert_null(fixture_finish(f, 1));
-    fixture_ok(f, DB "db:transaction(function(tx) for i = 1, 3000 do tx:exec('INSERT INTO users (id, name) VALUES (?, ?)', i, ('n'):rep(200)) end end)");
-    assert_true(fixture_start(f, 0, DB "local r = db:query 'SELECT * FROM users ORDER BY id' assert(#r == 3000 and r[3000].id == 3000) return #r[1].name"));
+    fixture_ok(f, DB "db:transaction(function(tx) for i = 1, 3000 do tx:exec('INSERT INTO users (id, name) "
+                     "VALUES (?, ?)', i, ('n'):rep(200)) end end)");
+    assert_true(fixture_start(f, 0,
+                              DB "local r = db:query 'SELECT * FROM users ORDER BY id' assert(#r == 3000 and "
+                                 "r[3000].id == 3000) return #r[1].name"));
     assert_null(fixture_finish(f, 0));
     assert_string_equal(fixture_result(f), "200");
     /* a write that looks like a read finds its way while the reader is in use */
     assert_true(fixture_start(f, 0, DB "return db:value [[" SLOW "]]"));
-    assert_true(fixture_start(f, 1, DB "assert(db:value \"INSERT INTO users (name) VALUES ('r') RETURNING name\" == 'r')"));
+    assert_true(fixture_start(
+        f, 1, DB "assert(db:value \"INSERT INTO users (name) VALUES ('r') RETURNING name\" == 'r')"));
     assert_null(fixture_finish(f, 1));
     assert_null(fixture_finish(f, 0));
 }
 
 static void limits(void **state)
 {
-    fixture_fails(f, "local db = require 'perilune.sqlite'.open('other.db', {max_rows = 5}) "
-                     "db:query 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 6) SELECT * FROM n'",
-                  "RESOURCE_EXHAUSTED");
+    fixture_fails(
+        f,
+        "local db = require 'perilune.sqlite'.open('other.db', {max_rows = 5}) "
+        "db:query 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 6) SELECT * FROM n'",
+        "RESOURCE_EXHAUSTED");
     fixture_ok(f, "local db = require 'perilune.sqlite'.open 'other.db' "
-                  "assert(#db:query 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 5) SELECT * FROM n' == 5)");
+                  "assert(#db:query 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 5) "
+                  "SELECT * FROM n' == 5)");
     fixture_fails(f, DB "db:value 'SELECT zeroblob(70000000)'", "RESOURCE_EXHAUSTED");
 }
 
@@ -186,50 +226,76 @@ static void limits(void **state)
 
 static void transactions(void **state)
 {
-    fixture_ok(f, DB "local a, b, c = db:transaction(function(tx) tx:exec \"INSERT INTO users (id, name) VALUES (1, 'a')\" "
-                     "assert(tx:value 'SELECT count(*) FROM users' == 1 and db:value 'SELECT count(*) FROM users' == 0) return 1, nil, 3 end) "
+    fixture_ok(f, DB "local a, b, c = db:transaction(function(tx) tx:exec \"INSERT INTO users (id, name) "
+                     "VALUES (1, 'a')\" "
+                     "assert(tx:value 'SELECT count(*) FROM users' == 1 and db:value 'SELECT count(*) FROM "
+                     "users' == 0) return 1, nil, 3 end) "
                      "assert(a == 1 and b == nil and c == 3 and db:value 'SELECT count(*) FROM users' == 1)");
     fixture_fails(f, DB "db:transaction(function(tx) tx:exec 'DELETE FROM users' error 'stop' end)", "stop");
     fixture_ok(f, DB "assert(db:value 'SELECT count(*) FROM users' == 1)");
-    fixture_fails(f, DB "db:transaction(function(tx) error(require 'perilune.errors'.not_found 'n') end)", "NOT_FOUND: n");
-    fixture_fails(f, DB "local kept db:transaction(function(tx) kept = tx end) kept:query 'SELECT 1'", "the transaction is over");
-    fixture_fails(f, DB "db:transaction(function(tx) db:exec 'DELETE FROM users' end)", "use tx inside of db:transaction");
-    fixture_fails(f, DB "db:transaction(function(tx) db:transaction(function() end) end)", "use tx inside of db:transaction");
-    fixture_fails(f, DB "db:transaction(function(tx) coroutine.wrap(function() db:exec 'DELETE FROM users' end)() end)", "use tx inside");
-    fixture_ok(f, DB "db:transaction(function(tx) pcall(tx.exec, tx, \"INSERT INTO users (id, name) VALUES (1, 'twice')\") "
-                     "tx:exec \"INSERT INTO users (id, name) VALUES (2, 'b')\" end) assert(db:value 'SELECT count(*) FROM users' == 2)");
-    fixture_ok(f, DB "db:transaction(function(tx) require 'perilune.time'.sleep(0.001) tx:exec_script 'DELETE FROM users; DELETE FROM pets' end, {mode = 'exclusive'})"
+    fixture_fails(f, DB "db:transaction(function(tx) error(require 'perilune.errors'.not_found 'n') end)",
+                  "NOT_FOUND: n");
+    fixture_fails(f, DB "local kept db:transaction(function(tx) kept = tx end) kept:query 'SELECT 1'",
+                  "the transaction is over");
+    fixture_fails(f, DB "db:transaction(function(tx) db:exec 'DELETE FROM users' end)",
+                  "use tx inside of db:transaction");
+    fixture_fails(f, DB "db:transaction(function(tx) db:transaction(function() end) end)",
+                  "use tx inside of db:transaction");
+    fixture_fails(
+        f, DB "db:transaction(function(tx) coroutine.wrap(function() db:exec 'DELETE FROM users' end)() end)",
+        "use tx inside");
+    fixture_ok(f, DB "db:transaction(function(tx) pcall(tx.exec, tx, \"INSERT INTO users (id, name) VALUES "
+                     "(1, 'twice')\") "
+                     "tx:exec \"INSERT INTO users (id, name) VALUES (2, 'b')\" end) assert(db:value 'SELECT "
+                     "count(*) FROM users' == 2)");
+    fixture_ok(f, DB "db:transaction(function(tx) require 'perilune.time'.sleep(0.001) tx:exec_script "
+                     "'DELETE FROM users; DELETE FROM pets' end, {mode = 'exclusive'})"
                      "assert(db:value 'SELECT count(*) FROM users' == 0)");
     fixture_fails(f, DB "db:transaction(function() end, {mode = 'quick'})", "invalid option 'quick'");
-    fixture_ok(f, DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (name) VALUES ('z')\" end)"); /* all is free again */
+    fixture_ok(
+        f, DB
+        "db:transaction(function(tx) tx:exec \"INSERT INTO users (name) VALUES ('z')\" end)"); /* all is free
+                                                                                                  again */
 }
 
 static void nested(void **state)
 {
     fixture_ok(f, DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (id, name) VALUES (1, 'a')\" "
-                     "local ok, e = pcall(tx.transaction, tx, function(inner) inner:exec \"INSERT INTO users (id, name) VALUES (2, 'b')\" "
-                     "assert(tx:value 'SELECT count(*) FROM users' == 2) error 'undo' end) assert(not ok and tostring(e):find 'undo') "
+                     "local ok, e = pcall(tx.transaction, tx, function(inner) inner:exec \"INSERT INTO users "
+                     "(id, name) VALUES (2, 'b')\" "
+                     "assert(tx:value 'SELECT count(*) FROM users' == 2) error 'undo' end) assert(not ok and "
+                     "tostring(e):find 'undo') "
                      "assert(tx:value 'SELECT count(*) FROM users' == 1) "
-                     "local r = tx:transaction(function(inner) inner:transaction(function(most) most:exec \"INSERT INTO users (id, name) VALUES (3, 'c')\" end) return 'kept' end) "
+                     "local r = tx:transaction(function(inner) inner:transaction(function(most) most:exec "
+                     "\"INSERT INTO users (id, name) VALUES (3, 'c')\" end) return 'kept' end) "
                      "assert(r == 'kept') end) "
                      "assert(db:value 'SELECT group_concat(id) FROM users' == '1,3')");
-    fixture_fails(f, DB "db:transaction(function(tx) local inner tx:transaction(function(i) inner = i end) inner:exec 'DELETE FROM users' end)", "the transaction is over");
+    fixture_fails(f,
+                  DB "db:transaction(function(tx) local inner tx:transaction(function(i) inner = i end) "
+                     "inner:exec 'DELETE FROM users' end)",
+                  "the transaction is over");
     fixture_ok(f, DB "assert(db:value 'SELECT group_concat(id) FROM users' == '1,3')");
 }
 
 /* Others wait for their turn, and see all of a transaction or nothing. */
 static void isolation(void **state)
 {
-    assert_true(fixture_start(f, 0, DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (id, name) VALUES (1, 'a')\" "
-                                       "require 'perilune.time'.sleep(0.05) error 'undo' end)"));
+    assert_true(fixture_start(
+        f, 0,
+        DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (id, name) VALUES (1, 'a')\" "
+           "require 'perilune.time'.sleep(0.05) error 'undo' end)"));
     assert_true(fixture_start(f, 1, DB "db:exec \"INSERT INTO users (id, name) VALUES (2, 'b')\""));
-    assert_true(fixture_start(f, 2, DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (id, name) VALUES (3, 'c')\" end)"));
+    assert_true(fixture_start(
+        f, 2,
+        DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (id, name) VALUES (3, 'c')\" end)"));
     assert_non_null(fixture_finish(f, 0));
     assert_null(fixture_finish(f, 1));
     assert_null(fixture_finish(f, 2));
     fixture_ok(f, DB "assert(db:value 'SELECT group_concat(id) FROM users' == '2,3')");
     fixture_ok(f, MEMORY "db:exec 'CREATE TABLE m (x)'");
-    assert_true(fixture_start(f, 0, MEMORY "db:transaction(function(tx) tx:exec 'INSERT INTO m VALUES (1)' require 'perilune.time'.sleep(0.02) error 'undo' end)"));
+    assert_true(fixture_start(f, 0,
+                              MEMORY "db:transaction(function(tx) tx:exec 'INSERT INTO m VALUES (1)' require "
+                                     "'perilune.time'.sleep(0.02) error 'undo' end)"));
     assert_true(fixture_start(f, 1, MEMORY "assert(db:value 'SELECT count(*) FROM m' == 0)"));
     assert_non_null(fixture_finish(f, 0));
     assert_null(fixture_finish(f, 1));
@@ -253,14 +319,18 @@ static void cancelled_calls(void **state)
     assert_null(fixture_finish(f, 2));
     fixture_ok(f, DB "assert(db:value 'SELECT group_concat(name) FROM users' == 'now')");
     /* in the middle of a transaction: in Lua, and in a statement */
-    assert_true(fixture_start(f, 0, DB "db:transaction(function(tx) tx:exec 'DELETE FROM users' require 'perilune.time'.sleep(100) end)"));
+    assert_true(fixture_start(
+        f, 0,
+        DB
+        "db:transaction(function(tx) tx:exec 'DELETE FROM users' require 'perilune.time'.sleep(100) end)"));
     fixture_pause_helpers(f, true);
     fixture_pause_helpers(f, false);
     assert_true(fixture_start(f, 1, DB "db:exec \"INSERT INTO users (name) VALUES ('then')\""));
     assert_true(fixture_waits(f, 0));
     fixture_cancel(f, 0);
     assert_null(fixture_finish(f, 1));
-    assert_true(fixture_start(f, 0, DB "db:transaction(function(tx) tx:exec 'DELETE FROM users' tx:value [[" ENDLESS "]] end)"));
+    assert_true(fixture_start(
+        f, 0, DB "db:transaction(function(tx) tx:exec 'DELETE FROM users' tx:value [[" ENDLESS "]] end)"));
     assert_true(fixture_start(f, 1, DB "db:exec \"INSERT INTO users (name) VALUES ('last')\""));
     assert_true(fixture_start(f, 2, "require 'perilune.time'.sleep(0.03)"));
     assert_null(fixture_finish(f, 2)); /* it is well under way */
@@ -273,15 +343,18 @@ static void cancelled_calls(void **state)
 static void cancelled_transactions(void **state)
 {
     for (int turns = 0; turns < 12; turns++) {
-        assert_true(fixture_start(f, 0, DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (name) VALUES ('x')\" "
-                                           "tx:transaction(function(t) t:exec 'DELETE FROM pets' end) end)"));
+        assert_true(
+            fixture_start(f, 0,
+                          DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (name) VALUES ('x')\" "
+                             "tx:transaction(function(t) t:exec 'DELETE FROM pets' end) end)"));
         for (int i = 0; i < turns && fixture_waits(f, 0); i++) {
             assert_true(fixture_start(f, 2, "require 'perilune.time'.sleep(0)"));
             assert_null(fixture_finish(f, 2));
         }
         if (fixture_waits(f, 0))
             fixture_cancel(f, 0);
-        fixture_ok(f, DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (name) VALUES ('y')\" end)");
+        fixture_ok(f,
+                   DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (name) VALUES ('y')\" end)");
     }
     fixture_ok(f, DB "assert(db:value \"SELECT count(*) FROM users WHERE name = 'y'\" == 12)");
 }
@@ -289,17 +362,22 @@ static void cancelled_transactions(void **state)
 /* A coroutine that is left in the middle of a transaction, and forgotten. */
 static void forgotten_transactions(void **state)
 {
-    fixture_ok(f, DB "local co = coroutine.wrap(function() db:transaction(function(tx) tx:exec \"INSERT INTO users (name) VALUES ('x')\" coroutine.yield() end) end) co()");
+    fixture_ok(f, DB "local co = coroutine.wrap(function() db:transaction(function(tx) tx:exec \"INSERT INTO "
+                     "users (name) VALUES ('x')\" coroutine.yield() end) end) co()");
     lua_gc(fixture_lua(f), LUA_GCCOLLECT, 0);
     lua_gc(fixture_lua(f), LUA_GCCOLLECT, 0);
-    fixture_ok(f, DB "db:exec \"INSERT INTO users (name) VALUES ('y')\" assert(db:value 'SELECT group_concat(name) FROM users' == 'y')");
+    fixture_ok(f, DB "db:exec \"INSERT INTO users (name) VALUES ('y')\" assert(db:value 'SELECT "
+                     "group_concat(name) FROM users' == 'y')");
 }
 
 static void state_closed_at_work(void **state)
 {
     assert_true(fixture_start(f, 0, DB "db:value [[" ENDLESS "]]"));
     assert_true(fixture_start(f, 1, DB "db:value 'SELECT 1'"));
-    assert_true(fixture_start(f, 2, DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (name) VALUES ('x')\" tx:value [[" ENDLESS "]] end)"));
+    assert_true(fixture_start(
+        f, 2,
+        DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (name) VALUES ('x')\" tx:value [[" ENDLESS
+           "]] end)"));
     assert_true(fixture_start(f, 3, DB "db:exec 'DELETE FROM users'"));
     assert_true(fixture_start(f, 4, "require 'perilune.time'.sleep(0.03)"));
     assert_null(fixture_finish(f, 4));
@@ -311,14 +389,20 @@ static void state_closed_at_work(void **state)
 static void locked_by_others(void **state)
 {
     fixture *other = fixture_new(&(fixture_options){.directory = directory});
-    assert_true(fixture_start(other, 0, DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (name) VALUES ('o')\" require 'perilune.time'.sleep(1000) end)"));
+    assert_true(fixture_start(other, 0,
+                              DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (name) VALUES "
+                                 "('o')\" require 'perilune.time'.sleep(1000) end)"));
     assert_true(fixture_start(other, 1, "require 'perilune.time'.sleep(0.03)"));
     assert_null(fixture_finish(other, 1));
     fixture_ok(f, DB "assert(db:value 'SELECT count(*) FROM users' == 0)"); /* readers do not mind */
     fixture_fails(f, DB "db:exec 'DELETE FROM users'", "UNAVAILABLE: the database is locked");
     fixture_fails(f, DB "db:transaction(function() end)", "UNAVAILABLE");
-    assert_true(fixture_start(f, 1, DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (name) VALUES ('mine')\" end)"));
-    assert_true(fixture_start(f, 2, DB "db:exec_script \"INSERT INTO users (name) VALUES ('s1'); INSERT INTO users (name) VALUES ('s2')\""));
+    assert_true(fixture_start(
+        f, 1, DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (name) VALUES ('mine')\" end)"));
+    assert_true(fixture_start(
+        f, 2,
+        DB
+        "db:exec_script \"INSERT INTO users (name) VALUES ('s1'); INSERT INTO users (name) VALUES ('s2')\""));
     assert_true(fixture_start(f, 3, DB "db:exec 'DELETE FROM users'"));
     assert_true(fixture_start(f, 4, "require 'perilune.time'.sleep(0.02)"));
     assert_null(fixture_finish(f, 4));

@@ -203,7 +203,7 @@ static inline void on_loop(server *s, void (*fn)(server *s))
     wait_for(&s->done);
 }
 
-static void answer_oldest(server *s)
+static inline void answer_oldest(server *s)
 {
     pl_http_request *r = s->waiting[0];
     memmove(&s->waiting[0], &s->waiting[1], sizeof(s->waiting[0]) * --s->waiting_count);

@@ -55,7 +55,8 @@ static pl_code get(pl_str key, uint64_t now, pl_value *out)
 
 static void stores_scalars(void **state)
 {
-    pl_value yes = {.kind = PL_KIND_BOOL, .boolean = true}, i = integer(INT64_MIN), d = number(0.5), s = string("text"), v;
+    pl_value yes = {.kind = PL_KIND_BOOL, .boolean = true}, i = integer(INT64_MIN), d = number(0.5),
+             s = string("text"), v;
     assert_int_equal(pl_shared_set(f.dict, PL_STR("b"), &yes, 1, 0), PL_OK);
     assert_int_equal(pl_shared_set(f.dict, PL_STR("i"), &i, 1, 0), PL_OK);
     assert_int_equal(pl_shared_set(f.dict, PL_STR("d"), &d, 1, 0), PL_OK);
@@ -115,7 +116,8 @@ static void expires(void **state)
 
 static void increments(void **state)
 {
-    pl_value one = integer(1), big = integer(INT64_MAX), half = number(0.5), ten = integer(10), text = string("t"), v;
+    pl_value one = integer(1), big = integer(INT64_MAX), half = number(0.5), ten = integer(10),
+             text = string("t"), v;
     assert_int_equal(pl_shared_incr(f.dict, PL_STR("n"), &one, NULL, 1, 0, &v), PL_OK);
     assert_true(v.kind == PL_KIND_INT && v.integer == 1);
     assert_int_equal(pl_shared_incr(f.dict, PL_STR("n"), &big, NULL, 1, 0, &v), PL_OUT_OF_RANGE);
@@ -125,7 +127,8 @@ static void increments(void **state)
     assert_int_equal(v.integer, 11);
     assert_int_equal(pl_shared_incr(f.dict, PL_STR("m"), &one, &ten, 110, 20, &v), PL_OK);
     assert_int_equal(v.integer, 12);
-    assert_int_equal(pl_shared_incr(f.dict, PL_STR("m"), &one, &ten, 120, 20, &v), PL_OK); /* expired: from the beginning */
+    assert_int_equal(pl_shared_incr(f.dict, PL_STR("m"), &one, &ten, 120, 20, &v),
+                     PL_OK); /* expired: from the beginning */
     assert_int_equal(v.integer, 11);
     pl_shared_set(f.dict, PL_STR("t"), &text, 1, 0);
     assert_int_equal(pl_shared_incr(f.dict, PL_STR("t"), &one, NULL, 1, 0, &v), PL_FAILED_PRECONDITION);
@@ -275,8 +278,9 @@ static void threads(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(stores_scalars),  TEST(replaces_and_deletes), TEST(expires),
-                                       TEST(increments),      TEST(keeps_the_bound),      TEST(evicts_in_order),
-                                       TEST(dictionaries),    TEST(out_of_memory),        TEST(threads)};
+    const struct CMUnitTest tests[] = {
+        TEST(stores_scalars), TEST(replaces_and_deletes), TEST(expires),
+        TEST(increments),     TEST(keeps_the_bound),      TEST(evicts_in_order),
+        TEST(dictionaries),   TEST(out_of_memory),        TEST(threads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: MIT */
+#include "support/graphql_fixture.h"
+
+/* Queries that nothing waits for. */
+
+static const char sdl[] = "interface Named { name: String }\n"
+                          "type Person implements Named { name: String age: Int friend: Person pets: [Pet] self: Person }\n"
+                          "type Dog implements Named { name: String barks: Boolean }\n"
+                          "type Cat implements Named { name: String lives: Int }\n"
+                          "union Pet = Dog | Cat\n"
+                          "enum Colour { RED GREEN BLUE }\n"
+                          "type Query {\n"
+                          "  a: Int b: Int c: String me: Person named: Named pet: Pet pets: [Pet!] list: [Int] matrix: [[Int]]\n"
+                          "  required: [Int!] colour: Colour any: JSON people: [Person] echo(x: Int, y: String): String\n"
+                          "}\n"
+                          "scalar JSON\n";
+
+static int setup(void **state)
+{
+    static gf f;
+    gf_open(&f, sdl);
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    gf_close(*state);
+    return 0;
+}
+
+#define INTERNAL(path, line, column)                                                                              \
+    "{\"message\":\"Internal server error\",\"locations\":[{\"line\":" #line ",\"column\":" #column "}],\"path\":[" path \
+    "],\"extensions\":{\"code\":\"INTERNAL\",\"id\":\"r1\"}}"
+
+static void test_fields_in_order(void **state)
+{
+    gf *f = *state;
+    gf_give(f, "Query", "a", te_int(1));
+    gf_give(f, "Query", "b", te_int(2));
+    gf_give(f, "Query", "c", te_string(f->t, "x \"y\"\n"));
+    gf_expect(f, "{ b a c }", NULL, "{\"data\":{\"b\":2,\"a\":1,\"c\":\"x \\\"y\\\"\\n\"}}");
+    gf_expect(f, "{ z: a a y: b __typename }", NULL, "{\"data\":{\"z\":1,\"a\":1,\"y\":2,\"__typename\":\"Query\"}}");
+    gf_expect(f, "query Q { a ... { b } ...F } fragment F on Query { c a }", NULL,
+              "{\"data\":{\"a\":1,\"b\":2,\"c\":\"x \\\"y\\\"\\n\"}}");
+}
+
+static void test_no_resolver_is_null(void **state)
+{
+    gf_expect(*state, "{ a me { name } list }", NULL, "{\"data\":{\"a\":null,\"me\":null,\"list\":null}}");
+}
+
+static te_value person(gf *f, const char *name, int age)
+{
+    return te_map(f->t, "name", te_string(f->t, name), "age", te_int(age), NULL);
+}
+
+static void test_properties(void **state)
+{
+    gf *f = *state;
+    te_value ann = person(f, "Ann", 30);
+    te_set(f->t, ann, "friend", person(f, "Bob", 31));
+    gf_give(f, "Query", "me", ann);
+    gf_expect(f, "{ me { name age friend { name friend { name } } } }", NULL,
+              "{\"data\":{\"me\":{\"name\":\"Ann\",\"age\":30,\"friend\":{\"name\":\"Bob\",\"friend\":null}}}}");
+}
+
+/* A value whose fields only the index function reads. */
+static void test_object_values(void **state)
+{
+    gf *f = *state;
+    gf_give(f, "Query", "me", te_object(f->t, person(f, "Ann", 30)));
+    gf_expect(f, "{ me { name age friend { name } } }", NULL, "{\"data\":{\"me\":{\"name\":\"Ann\",\"age\":30,\"friend\":null}}}");
+}
+
+static te_outcome show(te_invocation *in, void *data)
+{
+    const pl_engine *e = te_engine();
+    pl_state *s = te_state(in->t);
+    pl_buf *out = data;
+    pl_error err;
+    for (int i = 0; i < in->count; i++) {
+        assert_true(e->reserve(s, 1));
+        pl_slot slot = te_push(in->t, in->args[i]);
+        pl_buf_printf(out, "%s", i ? " | " : "");
+        assert_int_equal(pl_write_json(s, slot, 32, out, &err), PL_OK);
+        e->pop_to(s, slot - 1);
+    }
+    return TE_RETURN;
+}
+
+static void test_resolver_arguments(void **state)
+{
+    gf *f = *state;
+    pl_buf seen;
+    pl_buf_init(&seen);
+    gf_resolve(f, "Query", "echo", show, &seen);
+    gf_expect(f, "query Q($v: String) { z: echo(y: $v, x: 3) }", "{\"v\":\"w\"}", "{\"data\":{\"z\":null}}");
+    pl_buf_char(&seen, '\0');
+    assert_string_equal(seen.data,
+                        "null | {\"x\":3,\"y\":\"w\"} | {\"request_id\":\"r1\"} | "
+                        "{\"field_name\":\"echo\",\"parent_type\":\"Query\",\"return_type\":{\"kind\":\"SCALAR\",\"name\":\"String\"},"
+                        "\"path\":[\"z\"],\"operation\":{\"kind\":\"query\",\"name\":\"Q\"},\"selected\":{}}");
+    pl_buf_dispose(&seen);
+}
+
+static void test_info_below_lists(void **state)
+{
+    gf *f = *state;
+    pl_buf seen;
+    pl_buf_init(&seen);
+    gf_give(f, "Query", "people", te_list(f->t, 2, te_null(), person(f, "Ann", 1)));
+    gf_resolve(f, "Person", "pets", show, &seen);
+    gf_expect(f, "{ people { pets { ... on Dog { barks } ...on Cat { lives name } } } }", NULL,
+              "{\"data\":{\"people\":[null,{\"pets\":null}]}}");
+    pl_buf_char(&seen, '\0');
+    assert_string_equal(seen.data, "{\"name\":\"Ann\",\"age\":1} | {} | {\"request_id\":\"r1\"} | "
+                                   "{\"field_name\":\"pets\",\"parent_type\":\"Person\",\"return_type\":{\"kind\":\"LIST\",\"of_type\":"
+                                   "{\"kind\":\"UNION\",\"name\":\"Pet\"}},\"path\":[\"people\",1,\"pets\"],\"operation\":{\"kind\":"
+                                   "\"query\"},\"selected\":{\"barks\":true,\"lives\":true,\"name\":true}}");
+    pl_buf_dispose(&seen);
+}
+
+static void test_lists(void **state)
+{
+    gf *f = *state;
+    te *t = f->t;
+    gf_give(f, "Query", "list", te_list(t, 3, te_int(1), te_null(), te_int(3)));
+    gf_give(f, "Query", "matrix", te_list(t, 3, te_list(t, 0), te_null(), te_list(t, 2, te_int(1), (te_value){0})));
+    gf_give(f, "Query", "required", te_map(t, NULL)); /* an empty table is an empty list, too */
+    gf_expect(f, "{ list matrix required }", NULL,
+              "{\"data\":{\"list\":[1,null,3],\"matrix\":[[],null,[1,null]],\"required\":[]}}");
+}
+
+static void test_wrong_types(void **state)
+{
+    gf *f = *state;
+    te *t = f->t;
+    f->options.execute.show_internal = true;
+    gf_give(f, "Query", "list", te_map(t, "a", te_int(1), NULL));
+    gf_give(f, "Query", "me", te_int(7));
+    gf_give(f, "Query", "a", te_list(t, 0));
+    gf_give(f, "Query", "colour", te_string(t, "PINK"));
+    gf_expect(f, "{ list me { name } a colour }", NULL,
+              "{\"data\":{\"list\":null,\"me\":null,\"a\":null,\"colour\":null},\"errors\":["
+              "{\"message\":\"Expected a list for field \\\"Query.list\\\", but the resolver returned a map.\",\"locations\":[{\"line\":1,"
+              "\"column\":3}],\"path\":[\"list\"],\"extensions\":{\"code\":\"INTERNAL\",\"id\":\"r1\"}},"
+              "{\"message\":\"Expected an object of type \\\"Person\\\" for field \\\"Query.me\\\", but the resolver returned an integer.\","
+              "\"locations\":[{\"line\":1,\"column\":8}],\"path\":[\"me\"],\"extensions\":{\"code\":\"INTERNAL\",\"id\":\"r1\"}},"
+              "{\"message\":\"Int cannot represent non-integer value: a list\",\"locations\":[{\"line\":1,\"column\":20}],\"path\":[\"a\"],"
+              "\"extensions\":{\"code\":\"INTERNAL\",\"id\":\"r1\"}},"
+              "{\"message\":\"Enum \\\"Colour\\\" cannot represent value: \\\"PINK\\\"\",\"locations\":[{\"line\":1,\"column\":22}],\"path\":"
+              "[\"colour\"],\"extensions\":{\"code\":\"INTERNAL\",\"id\":\"r1\"}}]}");
+}
+
+static te_outcome crash(te_invocation *in, void *data)
+{
+    return te_crash(in, "secret detail");
+}
+
+static void test_internal_errors_are_hidden(void **state)
+{
+    gf *f = *state;
+    gf_resolve(f, "Query", "a", crash, NULL);
+    gf_expect(f, "{\n  b: a }", NULL, "{\"data\":{\"b\":null},\"errors\":[" INTERNAL("\"b\"", 2, 3) "]}");
+    pl_buf_char(&f->logged, '\0');
+    assert_non_null(strstr(f->logged.data, "secret detail"));
+    assert_non_null(strstr(f->logged.data, "test.c:1"));
+}
+
+static te_outcome limit(te_invocation *in, void *data)
+{
+    in->failure = (pl_failure){.code = *(pl_code *)data, .message = PL_STR("internals")};
+    return TE_FAIL;
+}
+
+static void test_errors_of_limits(void **state)
+{
+    gf *f = *state;
+    pl_code codes[] = {PL_RESOURCE_EXHAUSTED, PL_DEADLINE_EXCEEDED};
+    gf_resolve(f, "Query", "a", limit, &codes[0]);
+    gf_resolve(f, "Query", "b", limit, &codes[1]);
+    gf_expect(f, "{ a b }", NULL,
+              "{\"data\":{\"a\":null,\"b\":null},\"errors\":[{\"message\":\"The resolver used more than it may of memory or "
+              "instructions.\",\"locations\":[{\"line\":1,\"column\":3}],\"path\":[\"a\"],\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\","
+              "\"id\":\"r1\"}},{\"message\":\"The resolver took too long.\",\"locations\":[{\"line\":1,\"column\":5}],\"path\":[\"b\"],"
+              "\"extensions\":{\"code\":\"DEADLINE_EXCEEDED\",\"id\":\"r1\"}}]}");
+}
+
+static te_outcome violate(te_invocation *in, void *data)
+{
+    static const pl_member violations[] = {{PL_STR("email"), {.kind = PL_KIND_STRING, .string = PL_STR("must contain @")}}};
+    static const pl_member extensions[] = {{PL_STR("code"), {.kind = PL_KIND_INT, .integer = 1}},
+                                           {PL_STR("hint"), {.kind = PL_KIND_BOOL, .boolean = true}}};
+    te_fail(in, PL_INVALID_ARGUMENT, "wrong");
+    in->failure.details = (pl_value){.kind = PL_KIND_MAP, .map = {violations, 1}};
+    in->failure.extensions = (pl_value){.kind = PL_KIND_MAP, .map = {extensions, 2}};
+    return TE_FAIL;
+}
+
+static void test_error_extensions(void **state)
+{
+    gf *f = *state;
+    gf_resolve(f, "Query", "a", violate, NULL);
+    gf_fail(f, "Query", "b", "no b");
+    gf_expect(f, "{ a b }", NULL,
+              "{\"data\":{\"a\":null,\"b\":null},\"errors\":[{\"message\":\"wrong\",\"locations\":[{\"line\":1,\"column\":3}],"
+              "\"path\":[\"a\"],\"extensions\":{\"code\":\"INVALID_ARGUMENT\",\"violations\":{\"email\":\"must contain @\"},\"hint\":true}},"
+              "{\"message\":\"no b\",\"locations\":[{\"line\":1,\"column\":5}],\"path\":[\"b\"],\"extensions\":{\"code\":\"NOT_FOUND\"}}]}");
+}
+
+static void test_locations_of_all_nodes(void **state)
+{
+    gf *f = *state;
+    gf_fail(f, "Query", "b", "no b");
+    gf_expect(f, "{ b ...F }\nfragment F on Query { b }", NULL,
+              "{\"data\":{\"b\":null},\"errors\":[{\"message\":\"no b\",\"locations\":[{\"line\":1,\"column\":3},{\"line\":2,"
+              "\"column\":23}],\"path\":[\"b\"],\"extensions\":{\"code\":\"NOT_FOUND\"}}]}");
+}
+
+/* --- abstract types --- */
+static te_value typed(gf *f, const char *type, const char *name)
+{
+    return te_map(f->t, "__typename", te_string(f->t, type), "name", te_string(f->t, name), NULL);
+}
+
+static void test_typename_property(void **state)
+{
+    gf *f = *state;
+    gf_give(f, "Query", "named", te_object(f->t, typed(f, "Dog", "Rex")));
+    gf_give(f, "Query", "pets", te_list(f->t, 2, typed(f, "Dog", "Rex"), typed(f, "Cat", "Tom")));
+    gf_expect(f, "{ named { name __typename ... on Dog { barks } ... on Cat { lives } } pets { __typename ... on Named { name } } }",
+              NULL,
+              "{\"data\":{\"named\":{\"name\":\"Rex\",\"__typename\":\"Dog\",\"barks\":null},\"pets\":[{\"__typename\":\"Dog\",\"name\":"
+              "\"Rex\"},{\"__typename\":\"Cat\",\"name\":\"Tom\"}]}}");
+}
+
+static te_outcome kind_of(te_invocation *in, void *data)
+{
+    assert_int_equal(in->count, 2);
+    in->result = te_get(in->args[0], "kind");
+    return TE_RETURN;
+}
+
+static void test_resolve_type(void **state)
+{
+    gf *f = *state;
+    te *t = f->t;
+    gf_bind(f, "Pet", "__resolve_type", te_function(t, kind_of, NULL, 2));
+    gf_give(f, "Query", "pet", te_map(t, "kind", te_string(t, "Cat"), "lives", te_int(9), NULL));
+    gf_expect(f, "{ pet { ... on Cat { lives } ... on Dog { barks } } }", NULL, "{\"data\":{\"pet\":{\"lives\":9}}}");
+}
+
+static te_outcome pend(te_invocation *in, void *data)
+{
+    return TE_PEND;
+}
+
+static void test_resolve_type_errors(void **state)
+{
+    gf *f = *state;
+    te *t = f->t;
+    f->options.execute.show_internal = true;
+    gf_bind(f, "Pet", "__resolve_type", te_function(t, kind_of, NULL, 2));
+    gf_bind(f, "Named", "__resolve_type", te_function(t, pend, NULL, 2));
+    gf_give(f, "Query", "named", te_map(t, NULL));
+    gf_give(f, "Query", "pets", te_list(t, 1, te_map(t, "kind", te_string(t, "Person"), NULL)));
+    gf_give(f, "Query", "pet", te_map(t, NULL));
+    gf_expect(f, "{ named { name } pets { __typename } pet { __typename } }", NULL,
+              "{\"data\":{\"named\":null,\"pets\":null,\"pet\":null},\"errors\":[{\"message\":\"__resolve_type cannot wait\",\"locations\":"
+              "[{\"line\":1,\"column\":3}],\"path\":[\"named\"],\"extensions\":{\"code\":\"INTERNAL\",\"id\":\"r1\"}},{\"message\":"
+              "\"Runtime Object type \\\"Person\\\" is not a possible type for \\\"Pet\\\".\",\"locations\":[{\"line\":1,\"column\":18}],"
+              "\"path\":[\"pets\",0],\"extensions\":{\"code\":\"INTERNAL\",\"id\":\"r1\"}},{\"message\":\"Abstract type \\\"Pet\\\" must "
+              "resolve to an Object type at runtime for field \\\"Query.pet\\\": give the value a __typename, or the type a "
+              "__resolve_type function.\",\"locations\":[{\"line\":1,\"column\":38}],\"path\":[\"pet\"],\"extensions\":{\"code\":"
+              "\"INTERNAL\",\"id\":\"r1\"}}]}");
+    assert_int_equal(te_count(t).cancelled, 1);
+}
+
+/* --- the default resolver, and limits --- */
+static te_outcome by_name(te_invocation *in, void *data)
+{
+    pl_str name = te_text(te_get(in->args[3], "field_name"));
+    in->result = pl_str_is(name, "me") ? te_map(in->t, NULL) : te_bytes(in->t, name);
+    return TE_RETURN;
+}
+
+static void set_default(void *data)
+{
+    gf *f = data;
+    assert_true(te_engine()->reserve(te_state(f->t), 1));
+    gql_binding_set_default(f->binding, te_push(f->t, te_function(f->t, by_name, NULL, 4)));
+}
+
+static void test_default_resolver(void **state)
+{
+    gf *f = *state;
+    pl_error err;
+    assert_true(te_engine()->protect(te_state(f->t), set_default, f, &err));
+    gf_give(f, "Query", "a", te_int(4));
+    gf_expect(f, "{ a c me { name me: self { name } } }", NULL,
+              "{\"data\":{\"a\":4,\"c\":\"c\",\"me\":{\"name\":\"name\",\"me\":null}},\"errors\":[" INTERNAL("\"me\",\"me\"", 1, 17) "]}");
+}
+
+static void test_max_errors(void **state)
+{
+    gf *f = *state;
+    f->options.execute.max_errors = 2;
+    gf_fail(f, "Person", "name", "no name");
+    gf_give(f, "Query", "people", te_list(f->t, 4, te_map(f->t, NULL), te_map(f->t, NULL), te_map(f->t, NULL), te_map(f->t, NULL)));
+    gf_expect(f, "{ people { name } }", NULL,
+              "{\"data\":{\"people\":[{\"name\":null},{\"name\":null},{\"name\":null},{\"name\":null}]},\"errors\":[{\"message\":\"no name\","
+              "\"locations\":[{\"line\":1,\"column\":12}],\"path\":[\"people\",0,\"name\"],\"extensions\":{\"code\":\"NOT_FOUND\"}},"
+              "{\"message\":\"no name\",\"locations\":[{\"line\":1,\"column\":12}],\"path\":[\"people\",1,\"name\"],\"extensions\":{\"code\":"
+              "\"NOT_FOUND\"}},{\"message\":\"2 more errors are left out\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}]}");
+}
+
+static te_outcome count(te_invocation *in, void *data)
+{
+    ++*(int *)data;
+    in->result = te_int(1234567);
+    return TE_RETURN;
+}
+
+static void test_response_limit(void **state)
+{
+    gf *f = *state;
+    int calls = 0;
+    te_value list = te_list(f->t, 0);
+    for (int i = 0; i < 1000; i++)
+        te_append(f->t, list, te_map(f->t, NULL));
+    gf_give(f, "Query", "people", list);
+    gf_give(f, "Query", "b", te_int(1));
+    gf_resolve(f, "Person", "age", count, &calls);
+    f->options.max_response = 400;
+    static const char too_large[] = "{\"data\":null,\"errors\":[{\"message\":\"The response is larger than 400 bytes.\",\"extensions\":{"
+                                    "\"code\":\"RESOURCE_EXHAUSTED\",\"id\":\"r1\"}}]}";
+    gf_expect(f, "{ b }", NULL, "{\"data\":{\"b\":1}}");
+    gf_expect(f, "{ people { age } }", NULL, too_large);
+    assert_in_range(calls, 10, 40); /* the rest need not run */
+    f->options.max_response = 0; /* a buffer that has grown does not undo the limit of a later service */
+    gf_restart(f);
+    calls = 0;
+    gf_request r;
+    gf_start(&r, f, "{ people { age } }", NULL);
+    assert_int_equal(r.result, GQL_RESULT_DATA);
+    assert_int_equal(calls, 1000);
+    gf_end(&r);
+}
+
+/* What the buffer keeps between two requests must not widen the bound. */
+static void test_response_limit_after_a_large_response(void **state)
+{
+    gf *f = *state;
+    char text[300];
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\0';
+    gf_give(f, "Query", "c", te_string(f->t, text));
+    f->options.max_response = 300;
+    for (int i = 0; i < 3; i++) {
+        gf_expect(f, "{ c }", NULL,
+                  "{\"data\":null,\"errors\":[{\"message\":\"The response is larger than 300 bytes.\",\"extensions\":{\"code\":"
+                  "\"RESOURCE_EXHAUSTED\",\"id\":\"r1\"}}]}");
+    }
+}
+
+/* Errors count, too. */
+static void test_response_limit_by_errors(void **state)
+{
+    gf *f = *state;
+    gf_fail(f, "Query", "b", "no b");
+    f->options.max_response = 80;
+    gf_expect(f, "{ b }", NULL,
+              "{\"data\":null,\"errors\":[{\"message\":\"The response is larger than 80 bytes.\",\"extensions\":{\"code\":"
+              "\"RESOURCE_EXHAUSTED\",\"id\":\"r1\"}}]}");
+}
+
+/* As deep as a plan may get: the walk must not exhaust the C stack, and deeper is an error. */
+static void test_depth(void **state)
+{
+    gf *f = *state;
+    te_value me = te_map(f->t, "age", te_int(1), NULL);
+    te_set(f->t, me, "self", me);
+    gf_give(f, "Query", "me", me);
+    f->options.parse.max_depth = 1000;
+    pl_buf query, expected;
+    for (int depth = 490; depth <= 510; depth += 20) {
+        pl_buf_init(&query);
+        pl_buf_init(&expected);
+        PL_BUF_LIT(&query, "{ me");
+        PL_BUF_LIT(&expected, "{\"data\":{\"me\":");
+        for (int i = 0; i < depth; i++) {
+            PL_BUF_LIT(&query, "{self");
+            PL_BUF_LIT(&expected, "{\"self\":");
+        }
+        PL_BUF_LIT(&query, "{age}");
+        PL_BUF_LIT(&expected, "{\"age\":1}");
+        for (int i = 0; i <= depth; i++) {
+            pl_buf_char(&query, '}');
+            pl_buf_char(&expected, '}');
+        }
+        pl_buf_char(&query, '\0');
+        PL_BUF_LIT(&expected, "}\0");
+        gf_request r;
+        gf_start(&r, f, query.data, NULL);
+        if (depth < 500)
+            assert_string_equal(r.body, expected.data);
+        else
+            assert_non_null(strstr(r.body, "The operation is nested more than 500 levels deep."));
+        gf_end(&r);
+        pl_buf_dispose(&query);
+        pl_buf_dispose(&expected);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_fields_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_resolver_is_null, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_properties, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_object_values, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resolver_arguments, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_info_below_lists, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_wrong_types, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_internal_errors_are_hidden, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_errors_of_limits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_error_extensions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_locations_of_all_nodes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_typename_property, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resolve_type, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resolve_type_errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_default_resolver, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_max_errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_response_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_response_limit_after_a_large_response, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_response_limit_by_errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_depth, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

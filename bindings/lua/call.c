@@ -33,10 +33,15 @@ static plua_call *call_take(plua_state *st)
     return call;
 }
 
+/* An error that left the hook leaves hooks off in its coroutine, which the watchdog could not stop again: it is let go of. */
 static void call_release(plua_call *call)
 {
     lua_settop(call->co, 0);
     call->work = NULL;
+    if (call->interrupted) {
+        luaL_unref(call->state->L, LUA_REGISTRYINDEX, call->self);
+        return;
+    }
     call->next = call->state->pool;
     call->state->pool = call;
 }

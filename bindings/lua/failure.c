@@ -55,13 +55,31 @@ static void describe_expected(plua_state *st, pl_arena *arena, pl_failure *failu
     read_field(st, "extensions", arena, &failure->extensions);
 }
 
+/* A failed assertion of perilune.test has a message for people. stack: table */
+static bool describe_assertion(plua_state *st, pl_arena *arena, pl_failure *failure)
+{
+    lua_State *L = st->L;
+    int top = lua_gettop(L);
+    bool is = luaL_getmetafield(L, -1, "__name") == LUA_TSTRING && strcmp(lua_tostring(L, -1), "perilune.test.failure") == 0;
+    lua_settop(L, top);
+    if (is) {
+        lua_pushliteral(L, "message");
+        lua_rawget(L, top);
+        failure->message = copy(arena, L, -1);
+        lua_settop(L, top);
+    }
+    return is;
+}
+
 /* A table that is no perilune error: its JSON form says most. stack: table */
 static void describe_table(plua_state *st, pl_arena *arena, pl_failure *failure)
 {
     lua_State *L = st->L;
     pl_buf text;
-    pl_buf_init(&text);
     pl_error err;
+    if (describe_assertion(st, arena, failure))
+        return;
+    pl_buf_init(&text);
     PL_BUF_LIT(&text, "the script threw a table: ");
     if (pl_write_json((pl_state *)st, lua_gettop(L), MAX_DETAIL_DEPTH, &text, &err) == PL_OK && !text.failed)
         failure->message = pl_arena_str(arena, pl_buf_view(&text));

@@ -7,6 +7,8 @@
 void plua_rethrow_fatal(lua_State *L, int status)
 {
     plua_state *st = plua_state_of(L);
+    if (status == LUA_ERRMEM && st->current && !st->current->interrupted)
+        st->current->interrupted = PL_RESOURCE_EXHAUSTED; /* raised again it is an error like any other: mark the call */
     if (status == LUA_ERRMEM || (st->current && st->current->interrupted) || (st->loading && st->refused))
         lua_error(L);
 }

@@ -159,7 +159,7 @@ void plua_check_interrupt(lua_State *L)
 {
     plua_state *st = plua_state_of(L);
     unsigned seq = atomic_load_explicit(&st->run_seq, memory_order_relaxed);
-    if (atomic_load_explicit(&st->armed_seq, memory_order_relaxed) == seq)
+    if ((seq & 1) != 0 && atomic_load_explicit(&st->armed_seq, memory_order_relaxed) == seq)
         hook(L, NULL);
 }
 

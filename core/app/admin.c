@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -40,9 +41,10 @@ static pl_code make_address(const char *path, struct sockaddr_un *out, pl_error 
     return PL_OK;
 }
 
+/* EAGAIN: somebody listens there, but has too many to answer already. */
 static int connect_to(const struct sockaddr_un *address)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0)
         return fd;
     int saved = errno;
@@ -54,19 +56,19 @@ static int connect_to(const struct sockaddr_un *address)
 
 static pl_code listen_at(pl_admin *a, pl_error *err)
 {
+    struct stat st;
     int other = connect_to(&a->address);
-    if (other >= 0) {
-        close(other);
+    if (other >= 0 || errno == EAGAIN) {
+        if (other >= 0)
+            close(other);
         return pl_fail(err, PL_ALREADY_EXISTS, "%s: another server listens on this admin socket; give --admin PATH", a->address.sun_path);
     }
-    if (errno == ECONNREFUSED)
+    if (errno == ECONNREFUSED && lstat(a->address.sun_path, &st) == 0 && S_ISSOCK(st.st_mode))
         unlink(a->address.sun_path); /* left over from a server that was killed */
     a->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    mode_t mask = umask(0177);
-    int bound = a->fd < 0 ? -1 : bind(a->fd, (struct sockaddr *)&a->address, sizeof a->address);
-    int saved = errno;
-    umask(mask);
-    errno = saved;
+    /* The mode of the descriptor becomes that of the file: so nobody else can connect, not even for a moment, and the umask, which all threads
+     * share, is left alone. */
+    int bound = a->fd < 0 || fchmod(a->fd, 0600) < 0 ? -1 : bind(a->fd, (struct sockaddr *)&a->address, sizeof a->address);
     if (bound < 0 || listen(a->fd, 16) < 0) {
         pl_fail(err, PL_UNAVAILABLE, "%s: %s", a->address.sun_path, strerror(errno));
         if (bound < 0)
@@ -239,6 +241,13 @@ void pl_admin_work(pl_admin *a)
 }
 
 /* --- for clients --- */
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 pl_code pl_admin_default_path(const char *directory, char *out, size_t size, pl_error *err)
 {
     char absolute[PATH_MAX], folder[128];
@@ -269,12 +278,17 @@ pl_code pl_admin_call(const char *path, const char *command, unsigned timeout_ms
     if (fd < 0)
         return pl_fail(err, PL_UNAVAILABLE, "no server answers at %s (%s); is it running, and with this bundle? --admin PATH names another socket",
                        path, strerror(errno));
-    char request[128];
-    int n = snprintf(request, sizeof request, "{\"command\":\"%s\"}\n", command);
-    send_all(fd, request, (size_t)n);
+    pl_buf request;
+    pl_buf_init(&request);
+    PL_BUF_LIT(&request, "{\"command\":");
+    pl_json_string(&request, pl_str_of(command));
+    PL_BUF_LIT(&request, "}\n");
+    send_all(fd, request.data, request.len);
+    pl_buf_dispose(&request);
     struct pollfd p = {.fd = fd, .events = POLLIN};
+    uint64_t until = now_ms() + timeout_ms;
     ssize_t got = 1;
-    while (got > 0 && poll(&p, 1, (int)timeout_ms) > 0 && pl_buf_reserve(answer, 4096)) {
+    for (uint64_t now; got > 0 && (now = now_ms()) <= until && poll(&p, 1, (int)(until - now)) > 0 && pl_buf_reserve(answer, 4096);) {
         got = read(fd, answer->data + answer->len, 4096);
         if (got > 0)
             answer->len += (size_t)got;

@@ -20,6 +20,7 @@
 
 typedef struct reader {
     pl_bundle *bundle;
+    const char *root; /* absolute; NULL in memory */
     size_t capacity, bytes;
     pl_error *err;
 } reader;
@@ -65,21 +66,29 @@ static pl_code add_file(reader *r, pl_str path, pl_str bytes)
     return PL_OK;
 }
 
+/* What has gone since it was listed is as if it had never been there. Of anything else nothing may be missing. */
+static pl_code cannot_read(reader *r, const char *path)
+{
+    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
+        return PL_OK;
+    return pl_fail_at(r->err, errno == ENOMEM ? PL_RESOURCE_EXHAUSTED : PL_UNAVAILABLE, path, 0, 0, "cannot be read: %s", strerror(errno));
+}
+
 static pl_code read_file(reader *r, int dir, const char *name, const char *path)
 {
     pl_buf bytes;
     pl_buf_init(&bytes);
-    bytes.limit = MAX_BYTES;
+    bytes.limit = MAX_BYTES + 65536; /* so that add_file sees one that is too large */
     pl_code code = PL_OK;
     ssize_t n = 0;
     int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        code = errno == ENOENT ? PL_OK : pl_fail_at(r->err, PL_UNAVAILABLE, path, 0, 0, "cannot be read: %s", strerror(errno));
-        goto done; /* gone since it was listed: as if it had never been there */
+        code = cannot_read(r, path);
+        goto done;
     }
     while (pl_buf_reserve(&bytes, 65536) && (n = read(fd, bytes.data + bytes.len, 65536)) > 0)
         bytes.len += (size_t)n;
-    if (bytes.failed)
+    if (bytes.failed && bytes.len <= MAX_BYTES)
         code = pl_fail_memory(r->err);
     else if (n < 0)
         code = pl_fail_at(r->err, PL_UNAVAILABLE, path, 0, 0, "cannot be read: %s", strerror(errno));
@@ -92,6 +101,16 @@ done:
     return code;
 }
 
+/* Whether the link at path leads to a place in the bundle's own directory. */
+static bool stays_inside(const reader *r, const char *path)
+{
+    char link[PATH_MAX], target[PATH_MAX];
+    size_t n = strlen(r->root);
+    if ((size_t)snprintf(link, sizeof link, "%s/%s", r->root, path) >= sizeof link || !realpath(link, target))
+        return false;
+    return strncmp(target, r->root, n) == 0 && (n == 1 || target[n] == '/'); /* the root may be "/" itself */
+}
+
 static pl_code read_directory(reader *r, int fd, const char *prefix, unsigned depth);
 
 static pl_code read_entry(reader *r, int dir, const char *prefix, const char *name, unsigned depth)
@@ -100,18 +119,24 @@ static pl_code read_entry(reader *r, int dir, const char *prefix, const char *na
     struct stat st;
     if (name[0] == '.' || strcmp(name, "node_modules") == 0)
         return PL_OK;
-    if ((size_t)snprintf(path, sizeof path, "%s%s", prefix, name) >= sizeof path - 1 || fstatat(dir, name, &st, 0) != 0)
+    if ((size_t)snprintf(path, sizeof path, "%s%s", prefix, name) >= sizeof path - 1)
         return PL_OK;
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return cannot_read(r, path);
+    if (S_ISLNK(st.st_mode) && is_wanted(pl_str_of(name))) {
+        if (!stays_inside(r, path))
+            return PL_OK;
+        if (fstatat(dir, name, &st, 0) != 0)
+            return cannot_read(r, path);
+        return S_ISREG(st.st_mode) ? read_file(r, dir, name, path) : PL_OK;
+    }
     if (S_ISREG(st.st_mode) && is_wanted(pl_str_of(name)))
         return read_file(r, dir, name, path);
-    if (!S_ISDIR(st.st_mode))
+    if (!S_ISDIR(st.st_mode) || depth == MAX_DEPTH)
         return PL_OK;
-    struct stat link;
-    if (fstatat(dir, name, &link, AT_SYMLINK_NOFOLLOW) != 0 || S_ISLNK(link.st_mode) || depth == MAX_DEPTH)
-        return PL_OK;
-    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return PL_OK;
+        return cannot_read(r, path);
     strcat(path, "/");
     return read_directory(r, fd, path, depth + 1);
 }
@@ -173,6 +198,10 @@ static pl_bundle *bundle_finish(pl_bundle *b, pl_code code, pl_error *err)
 {
     if (code == PL_OK && b->file_count > 0)
         qsort(b->files, b->file_count, sizeof *b->files, compare_files);
+    for (size_t i = 1; code == PL_OK && i < b->file_count; i++) {
+        if (pl_str_eq(b->files[i - 1].path, b->files[i].path))
+            code = pl_fail_at(err, PL_INVALID_ARGUMENT, b->files[i].path.ptr, 0, 0, "there are two files of this name");
+    }
     if (code == PL_OK)
         code = hash_files(b, err);
     if (code == PL_OK)
@@ -198,9 +227,11 @@ pl_bundle *pl_bundle_read(const char *directory, pl_error *err)
         close(fd);
         return NULL;
     }
-    reader r = {.bundle = b, .err = err};
+    reader r = {.bundle = b, .root = absolute, .err = err};
     pl_code code = read_directory(&r, fd, "", 0);
     b->directory = pl_arena_str(&b->arena, pl_str_of(absolute));
+    if (code == PL_OK && !b->directory.ptr)
+        code = pl_fail_memory(err);
     if (code == PL_OK && b->file_count == 0)
         code = pl_fail(err, PL_NOT_FOUND, "%s: no bundle here: there is no app.lua, schema/*.graphql or any other bundle file", directory);
     return bundle_finish(b, code, err);

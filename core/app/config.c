@@ -18,7 +18,7 @@ typedef void (*reader)(context *c, const char *path, pl_slot slot, void *target)
 typedef struct setting {
     const char *name;
     reader read;
-    size_t offset; /* of the target in pl_config */
+    size_t offset; /* of the target in what the table fills, pl_config as a rule */
 } setting;
 
 struct context {
@@ -52,8 +52,8 @@ static bool get_count(context *c, const char *path, pl_slot slot, int64_t max, i
 {
     pl_kind kind = c->e->kind(c->state, slot);
     double d = kind == PL_KIND_FLOAT ? c->e->get_float(c->state, slot) : 0;
-    int64_t v = kind == PL_KIND_INT ? c->e->get_int(c->state, slot) : (int64_t)d;
-    if ((kind != PL_KIND_INT && (kind != PL_KIND_FLOAT || d != (double)v)) || v < 1 || v > max) {
+    int64_t v = kind == PL_KIND_INT ? c->e->get_int(c->state, slot) : d >= 1 && d < 0x1p63 ? (int64_t)d : 0;
+    if (v < 1 || v > max || (kind == PL_KIND_FLOAT && d != (double)v)) {
         char expected[64];
         snprintf(expected, sizeof expected, "a whole number from 1 to %lld", (long long)max);
         wrong(c, path, expected, slot);
@@ -88,22 +88,25 @@ static void read_size(context *c, const char *path, pl_slot slot, void *target)
     }
     char text[32], *end;
     pl_str s = c->e->get_string(c->state, slot);
-    snprintf(text, sizeof text, "%.*s", PL_STR_ARG(s));
+    size_t len = s.len < sizeof text ? s.len : 0;
+    memcpy(text, s.ptr, len);
+    text[len] = '\0';
     double d = strtod(text, &end);
     while (*end == ' ')
         end++;
     static const char units[] = "kMG";
     const char *unit = *end ? strchr(units, *end == 'K' ? 'k' : *end) : NULL;
     int shift = unit ? (int)(unit - units + 1) * 10 : 0;
+    d *= (double)(1ull << shift);
     end += unit != NULL;
-    if (*end == 'i')
+    if (*end == 'i' && unit)
         end++;
     if (*end == 'B')
         end++;
-    if (end == text || *end || !(d >= 1) || d * (double)(1ull << shift) > 1e15)
+    if (len == 0 || end != text + len || !(d >= 1 && d <= 1e15))
         wrong(c, path, "a size such as 1048576 or \"1MB\"", slot);
     else
-        *(size_t *)target = (size_t)(d * (double)(1ull << shift));
+        *(size_t *)target = (size_t)d;
 }
 
 /* Seconds, to milliseconds. */
@@ -115,7 +118,7 @@ static bool get_seconds(context *c, const char *path, pl_slot slot, uint64_t *ou
         wrong(c, path, "a number of seconds, from 0.001", slot);
         return false;
     }
-    *out = (uint64_t)(d * 1000.0);
+    *out = (uint64_t)(d * 1000.0 + 0.5);
     return true;
 }
 
@@ -126,9 +129,17 @@ static void read_seconds(context *c, const char *path, pl_slot slot, void *targe
         *(unsigned *)target = ms > UINT32_MAX ? UINT32_MAX : (unsigned)ms;
 }
 
+static pl_str copy(context *c, pl_str s)
+{
+    pl_str kept = pl_arena_str(c->arena, s);
+    if (!kept.ptr)
+        c->report->errors.out_of_memory = true;
+    return kept;
+}
+
 static pl_str copy_string(context *c, pl_slot slot)
 {
-    return pl_arena_str(c->arena, c->e->get_string(c->state, slot));
+    return copy(c, c->e->get_string(c->state, slot));
 }
 
 static void read_string(context *c, const char *path, pl_slot slot, void *target)
@@ -147,15 +158,31 @@ static void read_path(context *c, const char *path, pl_slot slot, void *target)
         wrong(c, path, "a path that begins with \"/\"", slot);
 }
 
+static size_t count_entries(context *c, pl_slot slot)
+{
+    size_t n = 0;
+    c->e->push_absent(c->state);
+    pl_slot key = c->e->top(c->state);
+    while (c->e->next(c->state, slot)) {
+        n++;
+        c->e->pop_to(c->state, key);
+    }
+    return n;
+}
+
 static void read_origins(context *c, const char *path, pl_slot slot, void *target)
 {
     pl_cors *cors = &c->config->http.cors;
     (void)target;
     size_t n = c->e->length(c->state, slot);
     pl_kind kind = c->e->kind(c->state, slot);
-    pl_str *origins = pl_arena_array(c->arena, n, sizeof *origins);
-    if ((kind != PL_KIND_LIST && kind != PL_KIND_MAP) || !origins) {
+    if (kind != PL_KIND_LIST && (kind != PL_KIND_MAP || count_entries(c, slot) > 0)) {
         wrong(c, path, "a list of origins such as { \"https://shop.example\" }, or { \"*\" }", slot);
+        return;
+    }
+    pl_str *origins = pl_arena_array(c->arena, n, sizeof *origins);
+    if (!origins) {
+        c->report->errors.out_of_memory = true;
         return;
     }
     for (size_t i = 0; i < n; i++) {
@@ -171,7 +198,7 @@ static void read_origins(context *c, const char *path, pl_slot slot, void *targe
     cors->origin_count = n;
 }
 
-static void read_table(context *c, const char *path, pl_slot slot, const setting *settings);
+static void read_table(context *c, const char *path, pl_slot slot, const setting *settings, void *base);
 
 #define AT(field) offsetof(pl_config, field)
 
@@ -184,7 +211,7 @@ static void read_cors(context *c, const char *path, pl_slot slot, void *target)
                                        {"expose_headers", read_string, AT(http.cors.expose_headers)},
                                        {NULL, NULL, 0}};
     (void)target;
-    read_table(c, path, slot, settings);
+    read_table(c, path, slot, settings, c->config);
 }
 
 static void read_http(context *c, const char *path, pl_slot slot, void *target)
@@ -195,7 +222,7 @@ static void read_http(context *c, const char *path, pl_slot slot, void *target)
                                        {"pretty", read_bool, AT(pretty)},
                                        {NULL, NULL, 0}};
     (void)target;
-    read_table(c, path, slot, settings);
+    read_table(c, path, slot, settings, c->config);
 }
 
 static void read_graphql(context *c, const char *path, pl_slot slot, void *target)
@@ -212,7 +239,7 @@ static void read_graphql(context *c, const char *path, pl_slot slot, void *targe
                                        {"show_internal_errors", read_bool, AT(graphql.execute.show_internal)},
                                        {NULL, NULL, 0}};
     (void)target;
-    read_table(c, path, slot, settings);
+    read_table(c, path, slot, settings, c->config);
 }
 
 static void read_limits(context *c, const char *path, pl_slot slot, void *target)
@@ -224,44 +251,48 @@ static void read_limits(context *c, const char *path, pl_slot slot, void *target
                                        {"load_time", read_seconds, AT(limits.load_ms)},
                                        {NULL, NULL, 0}};
     (void)target;
-    read_table(c, path, slot, settings);
+    read_table(c, path, slot, settings, c->config);
+}
+
+static void read_function(context *c, const char *path, pl_slot slot, void *target)
+{
+    (void)target; /* each state binds its own */
+    if (!c->e->is_function(c->state, slot))
+        wrong(c, path, "a function", slot);
 }
 
 /* --- timers = { name = { every = seconds, run = function } } --- */
+typedef struct timer_entry {
+    uint64_t every_ms;
+    bool has_every, has_run;
+} timer_entry;
+
+static void read_every(context *c, const char *path, pl_slot slot, void *target)
+{
+    timer_entry *t = target;
+    t->has_every = true;
+    get_seconds(c, path, slot, &t->every_ms);
+}
+
+static void read_run(context *c, const char *path, pl_slot slot, void *target)
+{
+    timer_entry *t = target;
+    t->has_run = true;
+    read_function(c, path, slot, NULL);
+}
+
 static void read_timer(context *c, const char *path, pl_slot slot, pl_str name)
 {
-    pl_timer_config *timer = &c->config->timers[c->config->timer_count];
-    char at[256];
-    pl_key *every = c->e->key(c->state, PL_STR("every")), *run = c->e->key(c->state, PL_STR("run"));
-    pl_slot top = c->e->top(c->state);
-    if (!every || !run || c->e->kind(c->state, slot) != PL_KIND_MAP) {
+    static const setting settings[] = {{"every", read_every, 0}, {"run", read_run, 0}, {NULL, NULL, 0}};
+    timer_entry entry = {0};
+    if (c->e->kind(c->state, slot) != PL_KIND_MAP) {
         wrong(c, path, "a table { every = seconds, run = function }", slot);
         return;
     }
-    snprintf(at, sizeof at, "%s.every", path);
-    if (c->e->field(c->state, slot, every) && get_seconds(c, at, top + 1, &timer->every_ms)) {
-        c->e->pop_to(c->state, top);
-        snprintf(at, sizeof at, "%s.run", path);
-        if (c->e->field(c->state, slot, run) && c->e->is_function(c->state, top + 1)) {
-            timer->name = pl_arena_str(c->arena, name);
-            c->config->timer_count++;
-        } else {
-            wrong(c, at, "a function", top + 1);
-        }
-    }
-    c->e->pop_to(c->state, top);
-}
-
-static size_t count_entries(context *c, pl_slot slot)
-{
-    size_t n = 0;
-    c->e->push_absent(c->state);
-    pl_slot key = c->e->top(c->state);
-    while (c->e->next(c->state, slot)) {
-        n++;
-        c->e->pop_to(c->state, key);
-    }
-    return n;
+    read_table(c, path, slot, settings, &entry);
+    if (!entry.has_every || !entry.has_run)
+        pl_report_error(c->report, FILE_NAME, 0, 0, "%s has no \"%s\".", path, entry.has_every ? "run" : "every");
+    c->config->timers[c->config->timer_count++] = (pl_timer_config){copy(c, name), entry.every_ms};
 }
 
 static int compare_timers(const void *a, const void *b)
@@ -278,28 +309,25 @@ static void read_timers(context *c, const char *path, pl_slot slot, void *target
     }
     c->config->timers = pl_arena_array(c->arena, count_entries(c, slot), sizeof *c->config->timers);
     c->config->timer_count = 0;
+    if (!c->config->timers) {
+        c->report->errors.out_of_memory = true;
+        return;
+    }
     c->e->push_absent(c->state);
     pl_slot key = c->e->top(c->state);
-    while (c->config->timers && c->e->next(c->state, slot)) {
+    while (c->e->next(c->state, slot)) {
         char at[256];
         if (c->e->kind(c->state, key) == PL_KIND_STRING) {
             pl_str name = c->e->get_string(c->state, key);
             snprintf(at, sizeof at, "%s.%.*s", path, PL_STR_ARG(name));
             read_timer(c, at, key + 1, name);
         } else {
-            wrong(c, path, "a table with names as keys", slot);
+            pl_report_error(c->report, FILE_NAME, 0, 0, "%s has an entry that is not named by a string.", path);
         }
         c->e->pop_to(c->state, key);
     }
     if (c->config->timer_count > 1)
         qsort(c->config->timers, c->config->timer_count, sizeof *c->config->timers, compare_timers);
-}
-
-static void read_function(context *c, const char *path, pl_slot slot, void *target)
-{
-    (void)target; /* each state binds its own */
-    if (!c->e->is_function(c->state, slot))
-        wrong(c, path, "a function", slot);
 }
 
 static const setting *find_setting(const setting *settings, pl_str name)
@@ -311,7 +339,7 @@ static const setting *find_setting(const setting *settings, pl_str name)
     return NULL;
 }
 
-static void read_entry(context *c, const char *path, pl_slot key, const setting *settings)
+static void read_entry(context *c, const char *path, pl_slot key, const setting *settings, void *base)
 {
     char at[256];
     if (c->e->kind(c->state, key) != PL_KIND_STRING) {
@@ -322,21 +350,25 @@ static void read_entry(context *c, const char *path, pl_slot key, const setting 
     snprintf(at, sizeof at, "%s%s%.*s", path, path[0] ? "." : "", PL_STR_ARG(name));
     const setting *s = find_setting(settings, name);
     if (s)
-        s->read(c, at, key + 1, (char *)c->config + s->offset);
+        s->read(c, at, key + 1, (char *)base + s->offset);
     else
         pl_report_error(c->report, FILE_NAME, 0, 0, "There is no setting \"%s\".", at);
 }
 
-static void read_table(context *c, const char *path, pl_slot slot, const setting *settings)
+static void read_table(context *c, const char *path, pl_slot slot, const setting *settings, void *base)
 {
-    if (!c->e->reserve(c->state, 16) || c->e->kind(c->state, slot) != PL_KIND_MAP) {
+    if (!c->e->reserve(c->state, 16)) {
+        c->report->errors.out_of_memory = true;
+        return;
+    }
+    if (c->e->kind(c->state, slot) != PL_KIND_MAP) {
         wrong(c, path[0] ? path : "what app.lua returns", "a table of settings", slot);
         return;
     }
     c->e->push_absent(c->state);
     pl_slot key = c->e->top(c->state);
     while (c->e->next(c->state, slot)) {
-        read_entry(c, path, key, settings);
+        read_entry(c, path, key, settings, base);
         c->e->pop_to(c->state, key);
     }
 }
@@ -351,5 +383,5 @@ void pl_config_read(pl_state *state, pl_slot slot, pl_arena *arena, pl_config *c
                                        {"default_resolver", read_function, 0},
                                        {NULL, NULL, 0}};
     context c = {state, pl_engine_of(state), arena, config, report};
-    read_table(&c, "", slot, settings);
+    read_table(&c, "", slot, settings, config);
 }

@@ -39,8 +39,7 @@ static bool build_instance(pl_generation *g, unsigned worker, const pl_generatio
                                  .read_config = worker == 0,
                                  .log = options->log,
                                  .shared = options->shared,
-                                 .testing = options->testing,
-                                 .limits = worker == 0 ? (pl_state_limits){0} : g->config.limits};
+                                 .testing = options->testing};
     pl_instance *instance = pl_instance_open(&source, report);
     if (!instance)
         return false;
@@ -73,6 +72,7 @@ pl_generation *pl_generation_build(pl_bundle *bundle, const pl_generation_option
     bool ok = g->instances != NULL;
     for (unsigned i = 0; ok && i < options->workers; i++)
         ok = build_instance(g, i, options, report);
+    pl_report_keep(report);
     if (ok)
         return g;
     if (!pl_report_has_errors(report))

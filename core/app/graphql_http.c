@@ -164,8 +164,12 @@ static bool read_parameters(exchange *x, gql_request *request)
         answer_error(x, 400, PL_INVALID_ARGUMENT, "The request must have a \"query\" parameter.");
         return false;
     }
-    if (!variables.ptr || variables.len == 0 || !json)
+    if (!variables.ptr || variables.len == 0)
         return true;
+    if (!json) {
+        answer_error(x, 503, PL_RESOURCE_EXHAUSTED, "out of memory");
+        return false;
+    }
     if (pl_json_read(x->http->arena, variables, NULL, json, &err) != PL_OK) {
         char message[1100];
         snprintf(message, sizeof message, "The \"variables\" parameter: %s", err.message);

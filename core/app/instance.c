@@ -17,29 +17,34 @@ static const pl_engine *engine_of(const builder *b)
 
 /* --- app.lua --- */
 
-/* Keeps the function at app.timers[name].run. */
-static void keep_timer(builder *b, pl_slot timers, size_t i)
+/* Pushes the member of the map in the top slot; false when there is none, or no memory. */
+static bool push_member(builder *b, pl_str name)
 {
     const pl_engine *e = engine_of(b);
     pl_state *state = b->instance->state;
-    pl_key *name = e->key(state, b->source->config->timers[i].name), *run = e->key(state, PL_STR("run"));
-    pl_slot top = e->top(state);
-    if (name && run && e->field(state, timers, name) && e->field(state, top + 1, run))
-        b->instance->timers[i] = e->keep(state, top + 2);
-    e->pop_to(state, top);
+    pl_key *key = e->key(state, name);
+    b->report->errors.out_of_memory |= !key;
+    return key && e->field(state, e->top(state), key);
 }
 
+/* Keeps the functions at app.timers[name].run. The names are the first state's: app.lua may have made something else here. */
 static void keep_timers(builder *b, pl_slot app)
 {
     const pl_engine *e = engine_of(b);
     pl_state *state = b->instance->state;
-    pl_key *key = e->key(state, PL_STR("timers"));
     size_t n = b->source->config->timer_count;
     b->instance->timers = pl_arena_array(&b->instance->arena, n, sizeof *b->instance->timers);
-    if (!b->instance->timers || !key || !e->field(state, app, key))
-        return;
-    for (size_t i = 0; i < n; i++)
-        keep_timer(b, e->top(state), i);
+    b->report->errors.out_of_memory |= !b->instance->timers;
+    for (size_t i = 0; b->instance->timers && i < n; i++) {
+        pl_str name = b->source->config->timers[i].name;
+        b->instance->timers[i] = PL_REF_NONE;
+        if (push_member(b, PL_STR("timers")) && push_member(b, name) && push_member(b, PL_STR("run")) &&
+            e->is_function(state, e->top(state)))
+            b->instance->timers[i] = e->keep(state, e->top(state));
+        else if (!pl_report_has_errors(b->report))
+            pl_report_error(b->report, "app.lua", 0, 0, "The timer \"%.*s\" is not there every time that the file runs.", PL_STR_ARG(name));
+        e->pop_to(state, app);
+    }
 }
 
 static void open_section(void *data)
@@ -59,9 +64,9 @@ static void open_section(void *data)
     }
     if (b->source->read_config)
         pl_config_read(state, app, b->source->config_arena, b->source->config, b->report);
-    keep_timers(b, app);
-    pl_key *key = e->key(state, PL_STR("default_resolver"));
-    if (key && e->field(state, app, key) && e->is_function(state, e->top(state)))
+    if (!pl_report_has_errors(b->report))
+        keep_timers(b, app);
+    if (push_member(b, PL_STR("default_resolver")) && e->is_function(state, e->top(state)))
         b->instance->default_resolver = e->keep(state, e->top(state));
     b->ok = !pl_report_has_errors(b->report);
 }
@@ -157,11 +162,11 @@ bool pl_instance_bind(pl_instance *instance, const pl_instance_source *source, p
             return false;
         }
     }
+    source->engine->set_limits(instance->state, &source->config->limits);
     if (!source->engine->protect(instance->state, bind_section, &b, &err))
         pl_report_add(report, &err);
     if (!b.ok)
         return false;
-    source->engine->set_limits(instance->state, &source->config->limits);
     if (instance->binding) {
         instance->service = gql_service_new(instance->binding, &source->config->graphql);
         report->errors.out_of_memory |= !instance->service;

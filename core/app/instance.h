@@ -21,7 +21,8 @@ struct pl_instance {
     pl_arena arena;
 
     /* The worker's, on its thread. */
-    unsigned in_flight;        /* requests and timer calls that began on it */
+    pl_host host, *loop;       /* instance_host.h */
+    unsigned in_flight;        /* requests, timer calls and helper jobs that began on it */
     bool retired;              /* a newer one is live; goes when in_flight is 0 */
     pl_instance *next;
     struct exchange *waiting;  /* requests that wait (graphql_http.c) */

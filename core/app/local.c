@@ -12,22 +12,44 @@ struct pl_local {
     pl_generation *generation;
     pl_logger *log;
     unsigned requests;
+    struct operation *waiting; /* list */
 };
 
 /* --- one operation --- */
-typedef struct operation {
+typedef struct operation operation;
+struct operation {
+    operation *next, *prev; /* of those that wait */
+    gql_run *run;           /* NULL until it is among them */
     pl_local *local;
     pl_arena arena;
     pl_work work;
     void (*done)(void *data, pl_str response);
     void *data;
-} operation;
+};
+
+static void waiting_add(operation *op)
+{
+    op->next = op->local->waiting;
+    if (op->next)
+        op->next->prev = op;
+    op->local->waiting = op;
+}
+
+static void waiting_remove(operation *op)
+{
+    if (!op->run)
+        return;
+    *(op->prev ? &op->prev->next : &op->local->waiting) = op->next;
+    if (op->next)
+        op->next->prev = op->prev;
+}
 
 static void operation_end(void *data, gql_result result, pl_str body)
 {
     operation *op = data;
     pl_state *state = op->local->generation->instances[0]->state;
     (void)result;
+    waiting_remove(op);
     pl_engine_of(state)->work_end(state, &op->work);
     op->done(op->data, body);
     pl_arena_dispose(&op->arena);
@@ -61,7 +83,11 @@ static pl_code operation_start(pl_local *local, pl_str request, void (*done)(voi
                          .arena = &op->arena,
                          .ctx = PL_REF_NONE,
                          .log = local->log};
-    gql_service_run(instance->service, &parsed, &op->work, operation_end, op);
+    gql_run *run = gql_service_run(instance->service, &parsed, &op->work, operation_end, op);
+    if (run) { /* else op is gone */
+        op->run = run;
+        waiting_add(op);
+    }
     return PL_OK;
 }
 
@@ -149,6 +175,10 @@ void pl_local_close(pl_local *local)
 {
     if (!local)
         return;
+    while (local->waiting) {
+        gql_run_cancel(local->waiting->run);
+        operation_end(local->waiting, GQL_RESULT_REFUSED, PL_STR("{\"errors\":[{\"message\":\"The bundle has been closed.\"}]}"));
+    }
     if (local->generation && local->watchdog)
         pl_watchdog_remove(local->watchdog, local->generation->instances[0]->state);
     pl_watchdog_free(local->watchdog);

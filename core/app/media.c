@@ -36,11 +36,12 @@ static int quality(pl_str parameter)
 {
     if (parameter.len < 3 || strncasecmp(parameter.ptr, "q=", 2) != 0)
         return 1000;
-    int value = parameter.ptr[2] == '1' ? 1000 : 0, unit = 100;
-    for (size_t i = 4; i < parameter.len && unit > 0; i++, unit /= 10) {
-        if (parameter.ptr[i] >= '0' && parameter.ptr[i] <= '9')
-            value += (parameter.ptr[i] - '0') * unit;
-    }
+    size_t i = 2;
+    int value = 0, unit = 100;
+    if (parameter.ptr[i] != '.') /* ".2", which Java's client sends, is not right, but clear */
+        value = parameter.ptr[i++] == '0' ? 0 : 1000;
+    for (i++; i < parameter.len && unit > 0 && parameter.ptr[i] >= '0' && parameter.ptr[i] <= '9'; i++, unit /= 10)
+        value += (parameter.ptr[i] - '0') * unit;
     return value > 1000 ? 1000 : value;
 }
 

@@ -6,6 +6,8 @@
 #include "value/json.h"
 
 #define MAX_PROBLEMS 100
+#define TEXT_OF(number) #number
+#define TEXT(macro) TEXT_OF(macro)
 
 void pl_report_init(pl_report *report)
 {
@@ -48,17 +50,44 @@ void pl_report_add(pl_report *report, const pl_error *err)
     pl_report_error(report, err->file[0] ? err->file : NULL, err->line, err->column, "%s", err->message);
 }
 
+static void keep_names(pl_report *report, gql_diagnostics *list)
+{
+    const char *given = NULL, *kept = NULL;
+    for (gql_diagnostic *d = list->first; d; d = d->next) {
+        if (d->file != given) {
+            given = d->file;
+            kept = given ? pl_arena_str(&report->arena, pl_str_of(given)).ptr : NULL;
+            list->out_of_memory |= given && !kept;
+        }
+        d->file = kept;
+    }
+}
+
+void pl_report_keep(pl_report *report)
+{
+    keep_names(report, &report->errors);
+    keep_names(report, &report->warnings);
+}
+
 static void print_place(const gql_diagnostic *d, pl_buf *out)
 {
-    if (d->file)
-        pl_buf_str(out, pl_str_of(d->file));
+    if (!d->file)
+        return;
+    pl_buf_str(out, pl_str_of(d->file));
     if (d->location_count > 0) {
         pl_buf_printf(out, ":%u", d->locations[0].line);
         if (d->locations[0].column > 0)
             pl_buf_printf(out, ":%u", d->locations[0].column);
     }
-    if (d->file)
-        PL_BUF_LIT(out, ": ");
+    PL_BUF_LIT(out, ": ");
+}
+
+/* What is to be said about the list itself: the first of two lines, the second, NULL. */
+static const char *remark(const gql_diagnostics *list, int i)
+{
+    static const char full[] = "There are more than " TEXT(MAX_PROBLEMS) " problems; the rest is not shown.";
+    const char *first = list->full ? full : NULL, *second = list->out_of_memory ? "out of memory" : NULL;
+    return i == 0 ? (first ? first : second) : i == 1 && first ? second : NULL;
 }
 
 static void print_list(const gql_diagnostics *list, const char *mark, pl_buf *out)
@@ -67,10 +96,8 @@ static void print_list(const gql_diagnostics *list, const char *mark, pl_buf *ou
         print_place(d, out);
         pl_buf_printf(out, "%s%.*s\n", mark, PL_STR_ARG(d->message));
     }
-    if (list->full)
-        pl_buf_printf(out, "%smore than %d problems; the rest is not shown\n", mark, MAX_PROBLEMS);
-    if (list->out_of_memory)
-        PL_BUF_LIT(out, "out of memory\n");
+    for (int i = 0; remark(list, i); i++)
+        pl_buf_printf(out, "%s%s\n", mark, remark(list, i));
 }
 
 void pl_report_text(const pl_report *report, pl_buf *out)
@@ -79,11 +106,23 @@ void pl_report_text(const pl_report *report, pl_buf *out)
     print_list(&report->warnings, "warning: ", out);
 }
 
+static void json_message(pl_str message, const char *severity, pl_buf *out)
+{
+    PL_BUF_LIT(out, "\"message\":");
+    pl_json_string(out, message);
+    pl_buf_printf(out, ",\"severity\":\"%s\"}", severity);
+}
+
+static void json_begin(pl_buf *out, bool *first)
+{
+    pl_buf_str(out, *first ? PL_STR("{") : PL_STR(",{"));
+    *first = false;
+}
+
 static void json_list(const gql_diagnostics *list, const char *severity, pl_buf *out, bool *first)
 {
     for (const gql_diagnostic *d = list->first; d; d = d->next) {
-        pl_buf_str(out, *first ? PL_STR("{") : PL_STR(",{"));
-        *first = false;
+        json_begin(out, first);
         if (d->file) {
             PL_BUF_LIT(out, "\"file\":");
             pl_json_string(out, pl_str_of(d->file));
@@ -91,9 +130,11 @@ static void json_list(const gql_diagnostics *list, const char *severity, pl_buf 
         }
         if (d->location_count > 0)
             pl_buf_printf(out, "\"line\":%u,\"column\":%u,", d->locations[0].line, d->locations[0].column);
-        PL_BUF_LIT(out, "\"message\":");
-        pl_json_string(out, d->message);
-        pl_buf_printf(out, ",\"severity\":\"%s\"}", severity);
+        json_message(d->message, severity, out);
+    }
+    for (int i = 0; remark(list, i); i++) {
+        json_begin(out, first);
+        json_message(pl_str_of(remark(list, i)), severity, out);
     }
 }
 
@@ -117,6 +158,8 @@ static void log_list(const gql_diagnostics *list, pl_level level, const char *me
         pl_log(log, level, message, PL_F_STR("at", pl_buf_view(&place)), PL_F_STR("problem", d->message));
         pl_buf_dispose(&place);
     }
+    for (int i = 0; remark(list, i); i++)
+        pl_log(log, level, message, PL_F_CSTR("problem", remark(list, i)));
 }
 
 void pl_report_log(const pl_report *report, pl_logger *log)

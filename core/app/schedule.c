@@ -112,7 +112,9 @@ static void run_start(scheduled *t)
 
 static void arm(scheduled *t)
 {
-    t->schedule->host->ops->timer_start(t->schedule->host, &t->timer, t->schedule->host->ops->now(t->schedule->host) + t->every_ms);
+    pl_host *host = t->schedule->host;
+    if (host->ops->timer_start(host, &t->timer, host->ops->now(host) + t->every_ms) != 0)
+        pl_log(t->schedule->log, PL_ERROR, "timer not started: out of memory", PL_F_STR("timer", t->name));
 }
 
 static void fire(pl_timer *timer)

@@ -223,7 +223,9 @@ static void write_generation(pl_buf *out, const pl_generation *g, bool live, con
     }
     pl_buf_printf(out, "{\"id\":%llu,\"state\":\"%s\",\"loaded_at\":", (unsigned long long)g->id, live ? "live" : "draining");
     write_time(out, &g->loaded_at);
-    pl_buf_printf(out, ",\"reason\":\"%s\",\"bundle\":\"%s\",\"requests\":%u,\"memory\":%zu}", g->reason, g->bundle->hash, in_flight, memory);
+    PL_BUF_LIT(out, ",\"reason\":");
+    pl_json_string(out, pl_str_of(g->reason));
+    pl_buf_printf(out, ",\"bundle\":\"%s\",\"requests\":%u,\"memory\":%zu}", g->bundle->hash, in_flight, memory);
 }
 
 static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigned count)

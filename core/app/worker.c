@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "app/graphql_http.h"
+#include "app/instance_host.h"
 #include "app/schedule.h"
 #include "base/alloc.h"
 
@@ -126,7 +127,8 @@ static void retire(pl_worker *w, pl_instance *instance)
 static void adopt(pl_worker *w, void *arg)
 {
     pl_instance *instance = arg, *old = w->current;
-    pl_engine_of(instance->state)->state_attach(instance->state, w->host);
+    pl_instance_host_init(instance, w->host);
+    pl_engine_of(instance->state)->state_attach(instance->state, &instance->host);
     w->current = instance;
     if (w->schedule)
         pl_schedule_adopt(w->schedule, instance);
@@ -166,17 +168,23 @@ static pl_code set_up(pl_worker *w, pl_error *err)
     return w->edge ? PL_OK : err->code;
 }
 
+/* Jobs of helper threads end in pl_loop_free; only then are the instances let go of. */
 static void tear_down(pl_worker *w)
 {
     pl_edge_free(w->edge); /* cancels what is still in hand */
     if (w->schedule)
         pl_schedule_free(w->schedule);
-    if (w->host)
-        after_turn(w);
+    for (pl_instance *instance = w->retired; instance; instance = instance->next)
+        w->host->ops->timer_stop(w->host, &instance->drain_deadline);
+    pl_loop_free(w->loop);
+    while (w->retired) {
+        pl_instance *instance = w->retired;
+        w->retired = instance->next;
+        w->config.instance_done(w->config.owner, instance);
+    }
     if (w->current)
         w->config.instance_done(w->config.owner, w->current);
     w->current = NULL;
-    pl_loop_free(w->loop);
 }
 
 static void *thread_main(void *arg)

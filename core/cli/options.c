@@ -46,7 +46,7 @@ static bool set_value(const pl_option *o, const char *value)
     case PL_OPTION_COUNT:
         errno = 0;
         n = strtoul(value, &end, 10);
-        if (errno || end == value || *end || value[0] == '-' || n > 1000000000)
+        if (errno || value[0] < '0' || value[0] > '9' || *end || n > 1000000000)
             return false;
         *(unsigned *)o->target = (unsigned)n;
         return true;

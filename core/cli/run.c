@@ -20,6 +20,8 @@
 
 /* `perilune run`: the main thread. It owns the server and waits for signals, files, the admin socket and what workers give back. */
 
+#define MAX_DRAIN_S 4000000 /* milliseconds of it must fit in an unsigned */
+
 typedef struct options {
     const char *directory, *http, *https, *certificate, *key, *admin, *log_level, *log_format;
     unsigned workers, drain;
@@ -67,7 +69,10 @@ static int read_options(options *o, int argc, char **argv)
         "with the addresses is printed to stdout; logs go to stderr. SIGHUP reloads, SIGTERM and SIGINT end after the\n"
         "requests in hand, a second one at once.",
         table};
-    return pl_options_read(&usage, argc, argv, &o->directory, 1);
+    int status = pl_options_read(&usage, argc, argv, &o->directory, 1);
+    if (o->drain > MAX_DRAIN_S)
+        o->drain = MAX_DRAIN_S;
+    return status;
 }
 
 static pl_logger *make_logger(const options *o)

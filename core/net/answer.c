@@ -3,8 +3,12 @@
 
 #include "net/compress.h"
 
-/* h2o takes the names of headers by pointers: to its own tokens, or to others that live as long as the request. */
-#define NAME(literal) {.buf = {(char *)"" literal, sizeof(literal) - 1}}
+/* h2o takes the names of headers by pointers: to its own tokens, or to others that live as long as the
+ * request. */
+#define NAME(literal)                                     \
+    {                                                     \
+        .buf = {(char *)"" literal, sizeof(literal) - 1 } \
+    }
 static const h2o_token_t x_request_id = NAME("x-request-id");
 static const h2o_token_t allow_credentials = NAME("access-control-allow-credentials");
 static const h2o_token_t expose_headers = NAME("access-control-expose-headers");
@@ -15,14 +19,35 @@ static const char *reason_of(int status)
         int status;
         const char *reason;
     } reasons[] = {
-        {200, "OK"},           {201, "Created"},          {202, "Accepted"},          {204, "No Content"},
-        {301, "Moved Permanently"}, {302, "Found"},       {303, "See Other"},         {304, "Not Modified"},
-        {307, "Temporary Redirect"}, {308, "Permanent Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"},
-        {403, "Forbidden"},    {404, "Not Found"},        {405, "Method Not Allowed"}, {406, "Not Acceptable"},
-        {408, "Request Timeout"}, {409, "Conflict"},      {413, "Content Too Large"}, {415, "Unsupported Media Type"},
-        {417, "Expectation Failed"}, {422, "Unprocessable Content"}, {429, "Too Many Requests"},
-        {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"}, {501, "Not Implemented"},
-        {502, "Bad Gateway"},  {503, "Service Unavailable"}, {504, "Gateway Timeout"},
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {413, "Content Too Large"},
+        {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
+        {422, "Unprocessable Content"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
     };
     if (status == 200)
         return "OK";
@@ -95,7 +120,8 @@ static int judge_name(pl_str name)
         unsigned char c = (unsigned char)name.ptr[i];
         if (c >= 'A' && c <= 'Z')
             kind = 2;
-        else if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) && (c == 0 || !strchr("!#$%&'*+-.^_`|~", c)))
+        else if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) &&
+                 (c == 0 || !strchr("!#$%&'*+-.^_`|~", c)))
             return 0;
     }
     return name.len != 0 ? kind : 0;
@@ -104,13 +130,14 @@ static int judge_name(pl_str name)
 /* Headers that h2o writes from what it knows, or that belong to the connection. */
 static bool is_ours(const h2o_token_t *token)
 {
-    return token == H2O_TOKEN_CONTENT_LENGTH || token == H2O_TOKEN_TRANSFER_ENCODING || token == H2O_TOKEN_CONNECTION ||
-           token == H2O_TOKEN_KEEP_ALIVE || token == H2O_TOKEN_UPGRADE || token == H2O_TOKEN_DATE ||
-           token == H2O_TOKEN_SERVER;
+    return token == H2O_TOKEN_CONTENT_LENGTH || token == H2O_TOKEN_TRANSFER_ENCODING ||
+           token == H2O_TOKEN_CONNECTION || token == H2O_TOKEN_KEEP_ALIVE || token == H2O_TOKEN_UPGRADE ||
+           token == H2O_TOKEN_DATE || token == H2O_TOKEN_SERVER;
 }
 
-/* Over HTTP/2 an id that the client does not know yet is shown with errors only: h2o's encoder would put each one into its table
- * of headers, in the place of those that repeat, and take half as long again for a small answer. */
+/* Over HTTP/2 an id that the client does not know yet is shown with errors only: h2o's encoder would put each
+ * one into its table of headers, in the place of those that repeat, and take half as long again for a small
+ * answer. */
 static bool shows_id(const edge_request *r)
 {
     return r->public.id.ptr != r->id || r->public.http_version < 0x200 || r->req->res.status >= 400;
@@ -138,7 +165,8 @@ static void add_checked(edge_request *r, pl_str name, pl_str value)
     if (token)
         add(req, token, value);
     else
-        h2o_add_header_by_str(&req->pool, &req->res.headers, name.ptr, name.len, 0, NULL, value.ptr, value.len);
+        h2o_add_header_by_str(&req->pool, &req->res.headers, name.ptr, name.len, 0, NULL, value.ptr,
+                              value.len);
 }
 
 static const h2o_token_t *cors_token(pl_str name)
@@ -175,8 +203,8 @@ static bool has_header(const pl_http_response *response, const char *name)
 /* Compresses the body where that is asked for and of use, and adds the headers that go with it. */
 static void compress_body(edge_request *r, const pl_http_response *response, pl_str *body, bool *kept)
 {
-    if (body->len < PL_COMPRESS_LEAST || body->len > PL_COMPRESS_MOST || !pl_coding_suits(response->content_type) ||
-        has_header(response, "content-encoding"))
+    if (body->len < PL_COMPRESS_LEAST || body->len > PL_COMPRESS_MOST ||
+        !pl_coding_suits(response->content_type) || has_header(response, "content-encoding"))
         return;
     add(r->req, H2O_TOKEN_VARY, PL_STR("accept-encoding"));
     pl_coding coding = pl_coding_choose(r->accept_encoding);
@@ -231,13 +259,52 @@ static void begin(edge_request *r, int status)
         add(req, &x_request_id, r->public.id);
 }
 
+/* A copy of the answer in the arena; NULL: memory. */
+static pl_http_response *copy_response(pl_arena *arena, const pl_http_response *response)
+{
+    pl_http_response *copy = pl_arena_alloc(arena, sizeof(*copy));
+    pl_header *headers = pl_arena_array(arena, response->header_count, sizeof(*headers));
+    if (!copy || !headers)
+        return NULL;
+    *copy = *response;
+    copy->headers = headers;
+    copy->content_type = pl_arena_str(arena, response->content_type);
+    bool ok = copy->content_type.ptr != NULL;
+    for (size_t i = 0; ok && i < response->header_count; i++) {
+        headers[i] = (pl_header){pl_arena_str(arena, response->headers[i].name),
+                                 pl_arena_str(arena, response->headers[i].value)};
+        ok = headers[i].name.ptr && headers[i].value.ptr;
+    }
+    if (ok && !copy->body_in_arena) {
+        copy->body = pl_arena_str(arena, response->body);
+        copy->body_in_arena = true;
+        ok = copy->body.ptr != NULL;
+    }
+    return ok ? copy : NULL;
+}
+
+/* h2o cannot take answers now: they are kept until the end of the turn. */
+static void postpone(edge_request *r, const pl_http_response *response)
+{
+    pl_edge *edge = r->edge;
+    r->postponed = copy_response(&r->arena, response);
+    r->state = EDGE_POSTPONED;
+    if (r->conn->waiting == r)
+        r->conn->waiting = NULL;
+    EDGE_ADD(edge->request_count, -1u);
+    edge_link_append(&edge->postponed, &r->link);
+    edge_soon(edge);
+}
+
 void pl_http_respond(pl_http_request *request, const pl_http_response *response)
 {
     edge_request *r = EDGE_OF(edge_request, public, request);
-    if (r->state == EDGE_GONE)
-        edge_request_free(r); /* it will not be told any more: it has just let go of the request */
     if (r->state != EDGE_AT_WORK)
         return;
+    if (r->edge->disposing != 0) {
+        postpone(r, response);
+        return;
+    }
     h2o_req_t *req = r->req;
     const pl_http_settings *settings = r->edge->service->settings(r->edge->service);
     pl_str body = response->body;
@@ -282,7 +349,8 @@ typedef struct error_stream {
     pl_str body;
 } error_stream;
 
-static void send_error_body(h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bufs, size_t count, h2o_send_state_t state)
+static void send_error_body(h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bufs, size_t count,
+                            h2o_send_state_t state)
 {
     pl_str body = ((error_stream *)self)->body;
     h2o_iovec_t bytes = h2o_iovec_init(body.ptr, body.len);

@@ -118,8 +118,9 @@ static bool ends_with(pl_str s, const char *end)
 
 bool pl_coding_suits(pl_str content_type)
 {
-    static const char *const types[] = {"application/json", "application/javascript", "application/xml",
-                                        "application/graphql", "application/wasm", "application/x-ndjson"};
+    static const char *const types[] = {"application/json", "application/javascript",
+                                        "application/xml",  "application/graphql",
+                                        "application/wasm", "application/x-ndjson"};
     pl_str type = cut(&content_type, ';');
     if (type.len >= 5 && strncasecmp(type.ptr, "text/", 5) == 0)
         return !is_word(type, "text/event-stream");
@@ -158,8 +159,8 @@ static size_t gzip_into(pl_str body, char *out, size_t room)
     return written;
 }
 
-/* Debian's brotli ends the process when its allocator gives NULL; so the allocator does not return then, but jumps out of brotli, and
- * what brotli had is freed by this list. */
+/* Debian's brotli ends the process when its allocator gives NULL; so the allocator does not return then, but
+ * jumps out of brotli, and what brotli had is freed by this list. */
 typedef struct block block;
 struct block {
     block *prev, *next;
@@ -212,8 +213,9 @@ static size_t brotli_run(blocks *all, pl_str body, char *out, size_t room)
     size_t in_left = body.len, out_left = room;
     const uint8_t *in = (const uint8_t *)body.ptr;
     uint8_t *end = (uint8_t *)out;
-    bool done = BrotliEncoderCompressStream(state, BROTLI_OPERATION_FINISH, &in_left, &in, &out_left, &end, NULL) &&
-                BrotliEncoderIsFinished(state);
+    bool done =
+        BrotliEncoderCompressStream(state, BROTLI_OPERATION_FINISH, &in_left, &in, &out_left, &end, NULL) &&
+        BrotliEncoderIsFinished(state);
     BrotliEncoderDestroyInstance(state);
     return done ? room - out_left : 0;
 }

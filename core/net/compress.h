@@ -12,14 +12,14 @@ typedef enum pl_coding { PL_CODING_IDENTITY, PL_CODING_GZIP, PL_CODING_BROTLI } 
 #define PL_COMPRESS_LEAST ((size_t)1024)
 #define PL_COMPRESS_MOST ((size_t)8 << 20)
 
-/* The coding that an Accept-Encoding header (RFC 9110, 12.5.3) likes best; brotli where it likes both the same. Absent or broken
- * fields are identity. */
+/* The coding that an Accept-Encoding header (RFC 9110, 12.5.3) likes best; brotli where it likes both the
+ * same. Absent or broken fields are identity. */
 pl_coding pl_coding_choose(pl_str accept_encoding);
 pl_str pl_coding_name(pl_coding coding); /* "gzip", "br"; "" for identity */
 /* Whether bodies of this media type shrink: text, JSON, XML, JavaScript and the like. */
 bool pl_coding_suits(pl_str content_type);
-/* Appends the compressed body to out. False when it did not get smaller, or memory is short: out is then as it was, or to be
- * thrown away when out->failed. */
+/* Appends the compressed body to out. False when it did not get smaller, or memory is short: out is then as
+ * it was, or to be thrown away when out->failed. */
 bool pl_compress(pl_coding coding, pl_str body, pl_buf *out);
 
 #endif

@@ -10,7 +10,8 @@
 #include "base/alloc.h"
 #include "net/edge_internal.h"
 
-/* How long a socket may be without an HTTP connection: during the TLS handshake, and while TLS says goodbye. */
+/* How long a socket may be without an HTTP connection: during the TLS handshake, and while TLS says goodbye.
+ */
 #define UNSEEN_TIMEOUT_MS(edge) ((uint64_t)(edge)->request_timeout + 5000)
 
 static void on_close(void *data)
@@ -103,9 +104,10 @@ static void end_input(edge_conn *conn)
     shutdown(conn->fd, SHUT_RD);
 }
 
-/* --- Clients that leave. h2o does not read an HTTP/1.1 connection while its request is in hand, so its descriptor is watched for
- * a hang-up by an epoll instance of the edge's own, that h2o's loop polls as one more descriptor. A connection is armed when a
- * request has to wait, and stays so when that is answered: mostly one system call for a connection, none for a request. --- */
+/* --- Clients that leave. h2o does not read an HTTP/1.1 connection while its request is in hand, so its
+ * descriptor is watched for a hang-up by an epoll instance of the edge's own, that h2o's loop polls as one
+ * more descriptor. A connection is armed when a request has to wait, and stays so when that is answered:
+ * mostly one system call for a connection, none for a request. --- */
 
 static uint32_t watch_events(const edge_conn *conn)
 {
@@ -154,7 +156,8 @@ bool edge_watch_open(pl_edge *edge, pl_error *err)
         pl_fail(err, PL_RESOURCE_EXHAUSTED, "cannot open a descriptor: %s", strerror(errno));
         return false;
     }
-    edge->watch = h2o_evloop_socket_create(pl_loop_h2o(edge->loop), edge->watch_fd, H2O_SOCKET_FLAG_DONT_READ);
+    edge->watch =
+        h2o_evloop_socket_create(pl_loop_h2o(edge->loop), edge->watch_fd, H2O_SOCKET_FLAG_DONT_READ);
     edge->watch->data = edge;
     h2o_socket_read_start(edge->watch, on_watch);
     return true;
@@ -167,8 +170,8 @@ void edge_watch_close(pl_edge *edge)
     edge->watch = NULL;
 }
 
-/* --- Timeouts. h2o's own know only the whole time between two HTTP/1.1 requests, and for HTTP/2 only connections on which nothing
- * at all arrives. --- */
+/* --- Timeouts. h2o's own know only the whole time between two HTTP/1.1 requests, and for HTTP/2 only
+ * connections on which nothing at all arrives. --- */
 
 static bool is_late(uint64_t since, uint64_t timeout, uint64_t now)
 {
@@ -206,18 +209,21 @@ static int look_at_stream(h2o_req_t *req, void *data)
     conn->seen_at = *(uint64_t *)data;
     struct timeval begin = req->timestamps.request_begin_at;
     /* A stream that was only given a priority has not begun. */
-    if (!req->pathconf && begin.tv_sec != 0 && (!conn->sweep_partial || timercmp(&begin, &conn->sweep_begin, <))) {
+    if (!req->pathconf && begin.tv_sec != 0 &&
+        (!conn->sweep_partial || timercmp(&begin, &conn->sweep_begin, <))) {
         conn->sweep_partial = true;
         conn->sweep_begin = begin;
     }
     return 0;
 }
 
-/* Finds, by the time when it began, an HTTP/2 stream that is the oldest incomplete one for too long. Looks at the list only
- * now and then: so it measures from when it first saw that stream, by a clock that does not jump. */
+/* Finds, by the time when it began, an HTTP/2 stream that is the oldest incomplete one for too long. Looks at
+ * the list only now and then: so it measures from when it first saw that stream, by a clock that does not
+ * jump. */
 static void judge_streams(edge_conn *conn, uint64_t now)
 {
-    if (conn->sweep_partial && conn->partial_since != 0 && !timercmp(&conn->sweep_begin, &conn->partial_begin, !=)) {
+    if (conn->sweep_partial && conn->partial_since != 0 &&
+        !timercmp(&conn->sweep_begin, &conn->partial_begin, !=)) {
         if (is_late(conn->partial_since, conn->edge->request_timeout, now))
             edge_conn_cut(conn);
         return;

@@ -69,7 +69,8 @@ void pl_cors_preflight(const pl_cors *cors, pl_str origin, pl_str headers, pl_co
 {
     out->count = 0;
     if (allow(cors, origin, out)) {
-        add(out, PL_STR("access-control-allow-methods"), PL_STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        add(out, PL_STR("access-control-allow-methods"),
+            PL_STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         if (cors->allow_headers.len != 0)
             add(out, PL_STR("access-control-allow-headers"), cors->allow_headers);
         else if (is_header_list(headers))

@@ -11,11 +11,11 @@
 #include "net/listeners.h"
 
 #define ACCEPT_AT_ONCE 32
-#define ACCEPT_PAUSE_MS 100  /* when there are no descriptors left */
-#define LOG_PAUSE_MS 10000   /* between two lines about the same trouble */
+#define ACCEPT_PAUSE_MS 100 /* when there are no descriptors left */
+#define LOG_PAUSE_MS 10000  /* between two lines about the same trouble */
 #define DRAIN_TICK_MS 50
-#define GRACE_MS 1000        /* after connections were cut, for h2o to find that out */
-#define STREAMS_OF_H2O 100   /* what h2o announces, and cannot be told otherwise */
+#define GRACE_MS 1000      /* after connections were cut, for h2o to find that out */
+#define STREAMS_OF_H2O 100 /* what h2o announces, and cannot be told otherwise */
 
 static uint64_t now_of(pl_edge *edge)
 {
@@ -53,7 +53,8 @@ static void accept_again(pl_timer *timer)
     }
 }
 
-/* The listener stays readable while there is no descriptor for the connection: without a pause the loop would spin. */
+/* The listener stays readable while there is no descriptor for the connection: without a pause the loop would
+ * spin. */
 static void pause_accepting(pl_edge *edge, int failure)
 {
     if (edge->host->ops->timer_start(edge->host, &edge->accept_again, now_of(edge) + ACCEPT_PAUSE_MS) != 0)
@@ -191,15 +192,15 @@ static void configure(pl_edge *edge, const pl_edge_config *config)
     h2o_config_init(&edge->globals);
     h2o_globalconf_t *globals = &edge->globals;
     globals->server_name = h2o_iovec_init(H2O_STRLIT("perilune"));
-    /* A body that is too large by less than its bound again is read and then answered with 413 by the edge: over HTTP/2, h2o
-     * would reset the stream and invite the client to try again. */
+    /* A body that is too large by less than its bound again is read and then answered with 413 by the edge:
+     * over HTTP/2, h2o would reset the stream and invite the client to try again. */
     globals->max_request_entity_size = edge->max_body < SIZE_MAX / 2 ? edge->max_body * 2 : SIZE_MAX;
     globals->handshake_timeout = edge->request_timeout;
     /* The sweep tells idle from slow; this is for what it does not see. */
     globals->http1.req_timeout = (uint64_t)edge->idle_timeout + edge->request_timeout + 1000;
     globals->http2.idle_timeout = edge->idle_timeout;
-    /* h2o's own queue of requests over this limit runs them even while it destroys their connection, and comes to grief; so the
-     * edge has its own queue, and h2o's limit is out of reach. */
+    /* h2o's own queue of requests over this limit runs them even while it destroys their connection, and
+     * comes to grief; so the edge has its own queue, and h2o's limit is out of reach. */
     globals->http2.max_concurrent_requests_per_connection = STREAMS_OF_H2O * 10;
     edge_requests_register(edge);
 }
@@ -225,7 +226,7 @@ static void init(pl_edge *edge, pl_loop *loop, pl_http_service *service, pl_logg
     edge_link_init(&edge->conns);
     edge_link_init(&edge->free_conns);
     edge_link_init(&edge->sending);
-    edge_link_init(&edge->gone);
+    edge_link_init(&edge->postponed);
     edge_link_init(&edge->free_requests);
     /* Ids need not be secret, only different from those of other servers. */
     uint32_t prefix;
@@ -253,7 +254,8 @@ pl_edge *pl_edge_new(pl_loop *loop, const pl_edge_config *config, pl_listeners *
     configure(edge, config);
     h2o_context_init(&edge->context, pl_loop_h2o(loop), &edge->globals);
     listen_on(edge, &edge->listeners[0], pl_listeners_take(listeners, worker), NULL);
-    listen_on(edge, &edge->listeners[1], pl_listeners_take_tls(listeners, worker), pl_listeners_tls(listeners));
+    listen_on(edge, &edge->listeners[1], pl_listeners_take_tls(listeners, worker),
+              pl_listeners_tls(listeners));
     return edge;
 }
 

@@ -2,8 +2,9 @@
 #ifndef PL_NET_EDGE_INTERNAL_H
 #define PL_NET_EDGE_INTERNAL_H
 
-/* What the files of the edge share: edge.c (life of an edge, accepting, draining), connection.c (the list of connections,
- * their timeouts, clients that leave) and request.c (from h2o's request to the service and back). */
+/* What the files of the edge share: edge.c (life of an edge, accepting, draining), connection.c (the list of
+ * connections, their timeouts, clients that leave) and request.c (from h2o's request to the service and
+ * back). */
 
 #include <h2o.h>
 
@@ -20,44 +21,46 @@ typedef struct edge_link {
     struct edge_link *prev, *next;
 } edge_link;
 
-/* A connection, from accept until its socket is closed. h2o closes sockets itself, so to end a connection is to shut its
- * descriptor down and let h2o find that out. Records are used again and freed with the edge only: an event of the hang-up
- * watch may come late, and must then find a record. */
+/* A connection, from accept until its socket is closed. h2o closes sockets itself, so to end a connection is
+ * to shut its descriptor down and let h2o find that out. Records are used again and freed with the edge only:
+ * an event of the hang-up watch may come late, and must then find a record. */
 struct edge_conn {
     edge_link link; /* in pl_edge.conns, or .free_conns */
     pl_edge *edge;
     h2o_socket_t *socket; /* NULL: a free record */
     int fd;
-    unsigned in_hand;         /* requests that are at work, HTTP/2 */
-    edge_request *waiting;    /* HTTP/1.1: the request that the service has not answered */
-    edge_link queue;          /* HTTP/2: requests over the limit of streams, oldest first */
-    uint64_t idle_since;      /* HTTP/1.1: accepted, or the last answer sent */
-    uint64_t seen_at;         /* when an HTTP connection was last found on this socket */
-    uint64_t partial_since;   /* since when the same request is incomplete; 0: none */
-    struct timeval partial_begin, sweep_begin; /* HTTP/2: when the oldest incomplete request began; as the sweep finds it */
+    unsigned in_hand;       /* requests that are at work, HTTP/2 */
+    edge_request *waiting;  /* HTTP/1.1: the request that the service has not answered */
+    edge_link queue;        /* HTTP/2: requests over the limit of streams, oldest first */
+    uint64_t idle_since;    /* HTTP/1.1: accepted, or the last answer sent */
+    uint64_t seen_at;       /* when an HTTP connection was last found on this socket */
+    uint64_t partial_since; /* since when the same request is incomplete; 0: none */
+    struct timeval partial_begin,
+        sweep_begin;           /* HTTP/2: when the oldest incomplete request began; as the sweep finds it */
     bool http1, sweep_partial; /* set by the sweep: speaks HTTP/1.1; has an incomplete request, HTTP/2 */
     bool watch_added, watched; /* in the hang-up watch, and armed there */
-    bool input_ended;         /* by us, so that its end is no hang-up */
+    bool input_ended;          /* by us, so that its end is no hang-up */
     bool cut;
     pl_str peer;
     char peer_room[64];
 };
 
 typedef enum edge_state {
-    EDGE_QUEUED,   /* the service does not know it yet */
+    EDGE_QUEUED, /* the service does not know it yet */
     EDGE_AT_WORK,
-    EDGE_ANSWERED, /* the answer is on its way */
-    EDGE_GONE,     /* h2o has disposed of it; the service is told at the end of the turn */
-    EDGE_ENDED,    /* the service is being told */
+    EDGE_POSTPONED, /* answered while h2o could not take it */
+    EDGE_ANSWERED,  /* the answer is on its way */
+    EDGE_ENDED,     /* the service is being told that it is over */
 } edge_state;
 
 /* A request, with its arena. Records are used again. */
 struct edge_request {
     pl_http_request public;
-    edge_link link; /* by state: conn->queue, edge->sending, edge->gone, edge->free_requests */
+    edge_link link; /* by state: conn->queue, edge->postponed, edge->sending, edge->free_requests */
     pl_edge *edge;
-    edge_conn *conn; /* NULL when GONE */
-    h2o_req_t *req;  /* NULL when GONE */
+    edge_conn *conn;
+    h2o_req_t *req;
+    const pl_http_response *postponed; /* in the arena; NULL: there was no memory for it */
     edge_state state;
     uint64_t answered_at;
     size_t header_size;
@@ -83,16 +86,18 @@ struct pl_edge {
         h2o_accept_ctx_t accept;
     } listeners[2]; /* cleartext, TLS */
     edge_link conns, free_conns;
-    edge_link sending;       /* requests that are answered but not sent, oldest first */
-    edge_link gone;          /* of whose end the service must be told */
+    edge_link sending;   /* requests that are answered but not sent, oldest first */
+    edge_link postponed; /* requests whose answers wait for the end of the turn */
+    unsigned
+        disposing; /* h2o is in the middle of ending a connection or stream, and must not be written to */
     edge_link free_requests;
     unsigned free_request_count;
-    bool queued;             /* some connection may have a request in its queue that can go on */
-    int watch_fd;            /* an epoll instance: hang-ups */
+    bool queued;  /* some connection may have a request in its queue that can go on */
+    int watch_fd; /* an epoll instance: hang-ups */
     h2o_socket_t *watch;
-    pl_timer housekeeping;   /* armed as long as the edge lives */
-    pl_timer soon;           /* end of this turn */
-    pl_timer accept_again;   /* after accept failed */
+    pl_timer housekeeping; /* armed as long as the edge lives */
+    pl_timer soon;         /* end of this turn */
+    pl_timer accept_again; /* after accept failed */
     uint64_t refusal_logged_at, accept_failure_logged_at;
     char last_id[PL_EDGE_ID_SIZE];
     bool draining, cutting;
@@ -133,7 +138,7 @@ static inline void edge_link_push(edge_link *list, edge_link *link)
 {
     edge_link_append(list->next, link);
 }
-#define EDGE_OF(type, member, ptr) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define EDGE_OF(type, member, ptr) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 /* connection.c */
 /* Takes the socket over; false: memory (the socket is closed). */
@@ -157,8 +162,8 @@ void edge_requests_register(pl_edge *edge);
 void edge_request_free(edge_request *r);
 /* A waiting HTTP/1.1 request: the service is told, and its connection is ended. */
 void edge_request_abandon(edge_request *r);
-/* What must not be done while h2o is at work on a connection: tells the service of requests that are gone, and hands it those
- * that were queued. */
+/* What must not be done while h2o ends a connection or stream: sends postponed answers, and hands requests
+ * that were queued to the service. */
 void edge_requests_catch_up(pl_edge *edge);
 void edge_requests_free(pl_edge *edge);
 

@@ -6,8 +6,8 @@
 #include "base/alloc.h"
 #include "net/loop_internal.h"
 
-/* The queue holds what can run now: jobs without a lane, and the first job of each lane. The other jobs of a lane wait
- * behind its first one, and the next of them enters the queue when that has been run. */
+/* The queue holds what can run now: jobs without a lane, and the first job of each lane. The other jobs of a
+ * lane wait behind its first one, and the next of them enters the queue when that has been run. */
 
 #define BUCKETS 64
 
@@ -72,8 +72,8 @@ static void deliver(pl_message *message)
     job->done(job);
 }
 
-/* The job has been run. Its message is posted under the lock: so the next job of the lane cannot overtake it, and a loop that
- * waits for its last job is not freed while this still uses it. */
+/* The job has been run. Its message is posted under the lock: so the next job of the lane cannot overtake it,
+ * and a loop that waits for its last job is not freed while this still uses it. */
 static void finish(pl_helpers *helpers, task *t)
 {
     pl_loop *loop = t->loop;
@@ -159,7 +159,8 @@ void pl_helpers_free(pl_helpers *helpers)
     helpers->stopping = true;
     pthread_cond_broadcast(&helpers->work);
     pthread_mutex_unlock(&helpers->lock);
-    /* A thread that sees an empty queue ends; the others of a lane are then run by the one that runs its first. */
+    /* A thread that sees an empty queue ends; the others of a lane are then run by the one that runs its
+     * first. */
     for (unsigned i = 0; i < helpers->thread_count; i++)
         pthread_join(helpers->threads[i], NULL);
     pl_helpers_drop(helpers);

@@ -31,7 +31,9 @@ struct pl_listeners {
 
 static pl_code fail_errno(pl_error *err, const char *address)
 {
-    pl_code code = errno == EADDRINUSE ? PL_ALREADY_EXISTS : errno == EACCES ? PL_PERMISSION_DENIED : PL_UNAVAILABLE;
+    pl_code code = errno == EADDRINUSE ? PL_ALREADY_EXISTS
+                   : errno == EACCES   ? PL_PERMISSION_DENIED
+                                       : PL_UNAVAILABLE;
     return pl_fail(err, code, "cannot listen on %s: %s", address, strerror(errno));
 }
 
@@ -87,8 +89,8 @@ static pl_code describe_tcp(int fd, listener *l, pl_error *err)
 
 static pl_code open_at(struct addrinfo *at, const char *address, unsigned workers, listener *l, pl_error *err)
 {
-    /* A socket that does not share its port finds out whether another process has it: with SO_REUSEPORT alone a second server
-     * of the same user would quietly take half of the connections. */
+    /* A socket that does not share its port finds out whether another process has it: with SO_REUSEPORT alone
+     * a second server of the same user would quietly take half of the connections. */
     int probe = *port_of(at->ai_addr) != 0 ? bind_tcp(at, false) : -1;
     if (probe < 0 && *port_of(at->ai_addr) != 0)
         return fail_errno(err, address);
@@ -114,8 +116,8 @@ static pl_code open_at(struct addrinfo *at, const char *address, unsigned worker
 static bool split(const char *address, char *host, size_t room, const char **port)
 {
     const char *colon = strrchr(address, ':');
-    if (!colon || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1) || strlen(colon + 1) > 5 ||
-        strtoul(colon + 1, NULL, 10) > 65535)
+    if (!colon || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
+        strlen(colon + 1) > 5 || strtoul(colon + 1, NULL, 10) > 65535)
         return false;
     *port = colon + 1;
     size_t len = (size_t)(colon - address);
@@ -139,8 +141,8 @@ static pl_code open_tcp(const char *address, unsigned workers, listener *l, pl_e
     char host[256];
     const char *port;
     if (!split(address, host, sizeof(host), &port))
-        return pl_fail(err, PL_INVALID_ARGUMENT, "\"%s\" is no address; HOST:PORT, *:PORT or unix:PATH is expected",
-                       address);
+        return pl_fail(err, PL_INVALID_ARGUMENT,
+                       "\"%s\" is no address; HOST:PORT, *:PORT or unix:PATH is expected", address);
     struct addrinfo hints = {.ai_family = host[0] ? AF_UNSPEC : AF_INET6,
                              .ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
@@ -229,7 +231,8 @@ pl_listeners *pl_listeners_open(const pl_edge_config *config, unsigned workers, 
     bool ok = true;
     if (config->tls_address) {
         listeners->tls_context = pl_tls_context(&config->tls, err);
-        ok = listeners->tls_context && open_listener(config->tls_address, workers, &listeners->tls, err) == PL_OK;
+        ok = listeners->tls_context &&
+             open_listener(config->tls_address, workers, &listeners->tls, err) == PL_OK;
     }
     if (ok && config->address)
         ok = open_listener(config->address, workers, &listeners->plain, err) == PL_OK;

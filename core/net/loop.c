@@ -86,7 +86,8 @@ void pl_loop_post(pl_loop *loop, pl_message *message)
     else
         *next_of(loop->last) = message;
     loop->last = message;
-    /* Under the lock, so that a loop that has taken the message is not freed while this still uses its descriptor. */
+    /* Under the lock, so that a loop that has taken the message is not freed while this still uses its
+     * descriptor. */
     if (wake) {
         uint64_t one = 1;
         while (write(loop->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
@@ -95,7 +96,8 @@ void pl_loop_post(pl_loop *loop, pl_message *message)
     pthread_mutex_unlock(&loop->lock);
 }
 
-/* Runs what has arrived so far; what those messages post waits for the next call. Returns whether there was any. */
+/* Runs what has arrived so far; what those messages post waits for the next call. Returns whether there was
+ * any. */
 static bool run_messages(pl_loop *loop)
 {
     uint64_t count;
@@ -197,8 +199,8 @@ h2o_loop_t *pl_loop_h2o(pl_loop *loop)
 
 static int32_t how_long_to_wait(pl_loop *loop)
 {
-    /* Timers and the turn function run between h2o's turns: callbacks that their writes made due must not wait for the next
-     * event. */
+    /* Timers and the turn function run between h2o's turns: callbacks that their writes made due must not
+     * wait for the next event. */
     if (loop->evloop->_pending_as_client || loop->evloop->_pending_as_server)
         return 0;
     uint64_t next = pl_timers_next(&loop->timers);

@@ -6,12 +6,12 @@
 #include "base/log.h"
 #include "value/engine.h"
 
-/* A worker's event loop: an h2o loop with a timer heap and a message queue, behind the pl_host interface. One thread runs
- * it; of these functions only pl_loop_post may be called from others. It is best made on the thread that runs it; a thread
- * that makes it for another must outlive it.
+/* A worker's event loop: an h2o loop with a timer heap and a message queue, behind the pl_host interface. One
+ * thread runs it; of these functions only pl_loop_post may be called from others. It is best made on the
+ * thread that runs it; a thread that makes it for another must outlive it.
  *
- * Each turn waits for sockets, messages and the next timer, runs what they call for, then the timers that are due, then the
- * turn function. The time that pl_host.now gives is read once a turn, after the wait. */
+ * Each turn waits for sockets, messages and the next timer, runs what they call for, then the timers that are
+ * due, then the turn function. The time that pl_host.now gives is read once a turn, after the wait. */
 typedef struct pl_loop pl_loop;
 
 /* A message: run(message) is called once on the loop's thread. The sender owns the memory until then. */
@@ -24,10 +24,10 @@ struct pl_message {
 
 /* helpers: threads that run pl_host.offload jobs, shared by several loops. All signals are blocked in them.
  *
- * Each job that offload took is run once and done once, whatever ends first: `done` comes by message in a turn of the job's
- * loop, or, for what is left when the loop has stopped, from pl_loop_free on the thread that calls it. So a job's memory is
- * always released in `done`; a job whose owner is gone by then learns that from its own data. The `done`s of one lane come
- * in the order of its jobs.
+ * Each job that offload took is run once and done once, whatever ends first: `done` comes by message in a
+ * turn of the job's loop, or, for what is left when the loop has stopped, from pl_loop_free on the thread
+ * that calls it. So a job's memory is always released in `done`; a job whose owner is gone by then learns
+ * that from its own data. The `done`s of one lane come in the order of its jobs.
  *
  * Loops and helpers may be freed in any order. After pl_helpers_free offload gives -1. */
 typedef struct pl_helpers pl_helpers;
@@ -37,8 +37,8 @@ void pl_helpers_free(pl_helpers *helpers); /* runs what is queued, then joins; N
 
 /* helpers NULL: offload always gives -1. Errors: RESOURCE_EXHAUSTED (memory, descriptors). */
 pl_loop *pl_loop_new(pl_helpers *helpers, pl_logger *log, pl_error *err);
-/* After pl_loop_run has returned. Waits for the jobs of this loop that helpers still have, and runs the messages that are
- * left, so that what they own is released. NULL is fine. */
+/* After pl_loop_run has returned. Waits for the jobs of this loop that helpers still have, and runs the
+ * messages that are left, so that what they own is released. NULL is fine. */
 void pl_loop_free(pl_loop *loop);
 pl_host *pl_loop_host(pl_loop *loop); /* ->shared and ->log are for the owner to set */
 /* Runs on the calling thread until pl_loop_stop. */

@@ -191,7 +191,8 @@ static void answer_error(edge_request *r, int status)
 static void answer_preflight(edge_request *r, const pl_cors *cors)
 {
     pl_cors_answer answer;
-    pl_cors_preflight(cors, r->origin, pl_http_header(&r->public, PL_STR("access-control-request-headers")), &answer);
+    pl_cors_preflight(cors, r->origin, pl_http_header(&r->public, PL_STR("access-control-request-headers")),
+                      &answer);
     edge_answer_preflight(r, &answer);
 }
 
@@ -285,8 +286,19 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
     return 0;
 }
 
-/* h2o disposes of the request: its answer has been sent, or its stream or connection has ended. This is called from the middle
- * of what h2o does with the connection, so the service is told later. */
+/* The service is told that it will not be able to answer. */
+static void tell(edge_request *r)
+{
+    pl_edge *edge = r->edge;
+    EDGE_ADD(edge->request_count, -1u);
+    r->state = EDGE_ENDED;
+    if (r->public.cancelled)
+        r->public.cancelled(&r->public);
+}
+
+/* h2o disposes of the request: its answer has been sent, or its stream or connection has ended. This is
+ * called from the middle of what h2o does with the connection: what the service answers to other requests is
+ * postponed. */
 static void on_dispose(h2o_logger_t *self, h2o_req_t *req)
 {
     if (!req->prefilters || req->prefilters->on_setup_ostream != pass_on)
@@ -304,20 +316,14 @@ static void on_dispose(h2o_logger_t *self, h2o_req_t *req)
         edge->queued = true;
         edge_soon(edge);
     }
-    if (r->state == EDGE_AT_WORK) {
-        EDGE_ADD(edge->request_count, -1u);
-        r->state = EDGE_GONE;
-        r->conn = NULL;
-        r->req = NULL;
-        void *data = r->public.data;
-        void (*cancelled)(pl_http_request *) = r->public.cancelled;
-        r->public = (pl_http_request){.id = PL_STR(""), .arena = &r->arena, .data = data, .cancelled = cancelled};
-        edge_link_append(&edge->gone, &r->link);
-        edge_soon(edge);
-        return;
-    }
     if (req->version < 0x200)
         conn->idle_since = edge->host->ops->now(edge->host);
+    if (r->state == EDGE_AT_WORK) {
+        r->public.body = PL_STR_NONE; /* over HTTP/2, it has been freed before the rest */
+        edge->disposing++;
+        tell(r);
+        edge->disposing--;
+    }
     edge_request_free(r);
 }
 
@@ -327,10 +333,7 @@ void edge_request_abandon(edge_request *r)
     r->conn->waiting = NULL;
     r->conn->in_hand--;
     ((tie *)req->prefilters)->r = NULL;
-    EDGE_ADD(r->edge->request_count, -1u);
-    r->state = EDGE_ENDED;
-    if (r->public.cancelled)
-        r->public.cancelled(&r->public);
+    tell(r);
     /* h2o closes the connection when it cannot write this: the descriptor has been shut down. */
     req->http1_is_persistent = 0;
     edge_send_nothing(req);
@@ -339,13 +342,15 @@ void edge_request_abandon(edge_request *r)
 
 void edge_requests_catch_up(pl_edge *edge)
 {
-    while (!edge_link_empty(&edge->gone)) {
-        edge_request *r = EDGE_OF(edge_request, link, edge->gone.next);
+    while (!edge_link_empty(&edge->postponed)) {
+        edge_request *r = EDGE_OF(edge_request, link, edge->postponed.next);
         edge_link_remove(&r->link);
-        r->state = EDGE_ENDED;
-        if (r->public.cancelled)
-            r->public.cancelled(&r->public);
-        edge_request_free(r);
+        r->state = EDGE_AT_WORK;
+        EDGE_ADD(edge->request_count, 1);
+        if (r->postponed)
+            pl_http_respond(&r->public, r->postponed);
+        else
+            answer_error(r, 503);
     }
     if (!edge->queued)
         return;
@@ -368,12 +373,14 @@ static void on_error_setup(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **s
 
 void edge_requests_register(pl_edge *edge)
 {
-    h2o_hostconf_t *host = h2o_config_register_host(&edge->globals, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    h2o_hostconf_t *host =
+        h2o_config_register_host(&edge->globals, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
     handler *h = (handler *)h2o_create_handler(path, sizeof(*h));
     h->super.on_req = on_request;
     h->edge = edge;
-    /* Of all that h2o offers, only a logger is called for each request that ends, however it ends, and costs no memory. */
+    /* Of all that h2o offers, only a logger is called for each request that ends, however it ends, and costs
+     * no memory. */
     h2o_logger_t *logger = h2o_create_logger(path, sizeof(*logger));
     logger->log_access = on_dispose;
     /* The errors that h2o sends before a path is chosen. */

@@ -5,15 +5,16 @@
 #include <openssl/err.h>
 #include <stdio.h>
 
-#define CIPHERS_12                                                                                                     \
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"                         \
+#define CIPHERS_12                                                                             \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:" \
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 
 /* Takes all errors off OpenSSL's queue of this thread; the first one is the reason. */
 static pl_code tls_fail(pl_error *err, const char *file, const char *what)
 {
     unsigned long first = ERR_get_error();
-    const char *reason = ERR_SYSTEM_ERROR(first) ? strerror((int)ERR_GET_REASON(first)) : ERR_reason_error_string(first);
+    const char *reason =
+        ERR_SYSTEM_ERROR(first) ? strerror((int)ERR_GET_REASON(first)) : ERR_reason_error_string(first);
     pl_fail_at(err, PL_INVALID_ARGUMENT, file, 0, 0, "%s: %s", what, reason ? reason : "unknown error");
     ERR_clear_error();
     return PL_INVALID_ARGUMENT;

@@ -10,6 +10,7 @@ from suite import bundle_of, cases
 
 SUITE = cases("graphql-execution")
 
+
 @pytest.fixture(scope="module")
 def server(start_shared):
     return start_shared({"app.lua": "return {}", "schema/schema.graphql": "type Query { hello: String }"})

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from suite import bundle_of, cases
 
-PROGRAM = Path(os.environ.get("PERILUNE", Path(__file__).resolve().parents[2] / "build" / "perilune")).parent / "conformance-c-api"
+PROGRAM = (
+    Path(os.environ.get("PERILUNE", Path(__file__).resolve().parents[2] / "build" / "perilune")).parent / "conformance-c-api"
+)
 
 
 def test_execution_suite_through_the_c_api():
@@ -22,6 +24,9 @@ def test_execution_suite_through_the_c_api():
     done = subprocess.run([PROGRAM], input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=300, check=True)
     responses = done.stdout.splitlines()
     assert len(responses) == len(work)
-    wrong = [(number, case["query"], response) for (number, case), response in zip(work, responses, strict=True)
-             if json.dumps(json.loads(response)) != json.dumps(case["expected"])]
+    wrong = [
+        (number, case["query"], response)
+        for (number, case), response in zip(work, responses, strict=True)
+        if json.dumps(json.loads(response)) != json.dumps(case["expected"])
+    ]
     assert not wrong, f"{len(wrong)} of {len(work)} cases; the first: {wrong[0]}"

@@ -93,7 +93,8 @@ class Server:
     def __init__(self, bundle, log, *flags, workers=1, env=None, http="127.0.0.1:0"):
         self.bundle = Path(bundle)
         self.log_path = Path(log)
-        self.command = [PERILUNE, "run", str(bundle), "--http", http, "--workers", str(workers)]
+        # setpriv: the server must not outlive tests that are killed.
+        self.command = ["setpriv", "--pdeathsig", "KILL", PERILUNE, "run", str(bundle), "--http", http, "--workers", str(workers)]
         if "--watch" not in flags:
             self.command.append("--no-watch")
         self.command += [str(flag) for flag in flags]

@@ -377,11 +377,11 @@ static pl_code write_text(gql_scalar_kind scalar, pl_state *state, pl_slot slot,
     const pl_engine *e = pl_engine_of(state);
     if (e->kind(state, slot) == PL_KIND_STRING && text_is_sound(scalar, e->get_string(state, slot)))
         return write_string(state, slot, out, err);
-    pl_value shown = {.kind = PL_KIND_STRING, .string = PL_STR("(not a string)")};
-    if (e->kind(state, slot) == PL_KIND_STRING)
-        shown.string = e->get_string(state, slot);
-    refuse(err, text_complaint(scalar), &shown);
-    err->code = PL_INTERNAL;
+    pl_buf shown;
+    pl_buf_init(&shown);
+    gql_show_slot(&shown, state, slot);
+    pl_fail(err, PL_INTERNAL, text_complaint(scalar), (int)shown.len, shown.data ? shown.data : "");
+    pl_buf_dispose(&shown);
     return PL_INTERNAL;
 }
 

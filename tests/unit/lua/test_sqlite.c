@@ -12,7 +12,7 @@
 
 /* perilune.sqlite, with real files, the real engine, and helper threads. */
 
-#define DB "local sqlite = require 'perilune.sqlite' local db = sqlite.open('t.db', {busy_timeout = 0.3}) "
+#define DB "local sqlite = require 'perilune.sqlite' local db = sqlite.open('t.db', {busy_timeout = 0.5}) "
 #define MEMORY "local sqlite = require 'perilune.sqlite' local db = sqlite.open ':memory:' "
 #define SLOW                                                                                             \
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000) SELECT count(*), " \
@@ -258,6 +258,20 @@ static void transactions(void **state)
                                                                                                   again */
 }
 
+/* What SQLite has rolled back by itself is not gone on with outside of a transaction. */
+static void lost(void **state)
+{
+    fixture_fails(
+        f,
+        DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (id, name) VALUES (1, 'a')\" "
+           "assert(not pcall(tx.exec, tx, \"INSERT OR ROLLBACK INTO users (id, name) VALUES (1, 'b')\")) "
+           "pcall(tx.exec, tx, \"INSERT INTO users (id, name) VALUES (2, 'c')\") end)",
+        "ABORTED: the transaction was rolled back by an earlier error");
+    fixture_ok(f, DB "assert(db:value 'SELECT count(*) FROM users' == 0)");
+    fixture_ok(f, DB
+               "db:transaction(function(tx) tx:exec \"INSERT INTO users (id, name) VALUES (1, 'a')\" end)");
+}
+
 static void nested(void **state)
 {
     fixture_ok(f, DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (id, name) VALUES (1, 'a')\" "
@@ -386,14 +400,27 @@ static void state_closed_at_work(void **state)
 
 /* --- locks of others --- */
 
+/* Turns the loop until a script has logged text. */
+static void wait_for_log(fixture *which, const char *text)
+{
+    for (int i = 0; i < 2000; i++) {
+        const pl_buf *log = fixture_log(which);
+        if (log->len > 0 && memmem(log->data, log->len, text, strlen(text)))
+            return;
+        assert_true(fixture_start(which, 7, "require 'perilune.time'.sleep(0.001)"));
+        assert_null(fixture_finish(which, 7));
+    }
+    fail_msg("nothing has logged %s", text);
+}
+
 static void locked_by_others(void **state)
 {
     fixture *other = fixture_new(&(fixture_options){.directory = directory});
-    assert_true(fixture_start(other, 0,
-                              DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (name) VALUES "
-                                 "('o')\" require 'perilune.time'.sleep(1000) end)"));
-    assert_true(fixture_start(other, 1, "require 'perilune.time'.sleep(0.03)"));
-    assert_null(fixture_finish(other, 1));
+    assert_true(fixture_start(
+        other, 0,
+        DB "db:transaction(function(tx) tx:exec \"INSERT INTO users (name) VALUES "
+           "('o')\" require 'perilune.log'.info 'has the lock' require 'perilune.time'.sleep(1000) end)"));
+    wait_for_log(other, "has the lock");
     fixture_ok(f, DB "assert(db:value 'SELECT count(*) FROM users' == 0)"); /* readers do not mind */
     fixture_fails(f, DB "db:exec 'DELETE FROM users'", "UNAVAILABLE: the database is locked");
     fixture_fails(f, DB "db:transaction(function() end)", "UNAVAILABLE");
@@ -462,6 +489,7 @@ int main(void)
                                        TEST(long_reads_wait),
                                        TEST(limits),
                                        TEST(transactions),
+                                       TEST(lost),
                                        TEST(nested),
                                        TEST(isolation),
                                        TEST(cancelled_calls),

@@ -2,8 +2,8 @@
 #ifndef TEST_NET_EDGE_HARNESS_H
 #define TEST_NET_EDGE_HARNESS_H
 
-/* An edge on a thread of its own, with a service made for tests, and a blocking client. Included by one file of each test
- * program, after cmocka. */
+/* An edge on a thread of its own, with a service made for tests, and a blocking client. Included by one file
+ * of each test program, after cmocka. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -35,6 +35,7 @@ typedef struct server {
     unsigned waiting_count;
     sem_t arrived, cancelled, done;
     bool drained;
+    bool answers_others; /* told that a request has gone, answers all others */
 } server;
 
 /* AddressSanitizer's leak check: h2o keeps buffers in thread-local lists that it never frees. */
@@ -53,9 +54,13 @@ static inline void respond(pl_http_request *request, int status, pl_str body)
 static void on_cancelled(pl_http_request *request)
 {
     server *s = request->data;
+    if (!pl_str_is(request->path, "/wait") || request->id.len == 0) /* it is still there */
+        abort();
     for (unsigned i = 0; i < s->waiting_count; i++) {
         if (s->waiting[i] == request) {
             s->waiting[i] = s->waiting[--s->waiting_count];
+            while (s->answers_others && s->waiting_count != 0)
+                respond(s->waiting[--s->waiting_count], 200, PL_STR("{}"));
             sem_post(&s->cancelled);
             return;
         }
@@ -69,8 +74,8 @@ static void respond_with_request(pl_http_request *r)
     pl_buf text;
     pl_buf_init(&text);
     pl_buf_printf(&text, "method=%.*s path=%.*s query=%.*s body=%.*s secure=%d version=%x peer=%.*s\n",
-                  PL_STR_ARG(r->method), PL_STR_ARG(r->path), PL_STR_ARG(r->query), PL_STR_ARG(r->body), r->secure,
-                  r->http_version, PL_STR_ARG(r->peer));
+                  PL_STR_ARG(r->method), PL_STR_ARG(r->path), PL_STR_ARG(r->query), PL_STR_ARG(r->body),
+                  r->secure, r->http_version, PL_STR_ARG(r->peer));
     for (size_t i = 0; i < r->header_count; i++)
         pl_buf_printf(&text, "%.*s: %.*s\n", PL_STR_ARG(r->headers[i].name), PL_STR_ARG(r->headers[i].value));
     pl_http_respond(r, &(pl_http_response){

@@ -37,9 +37,14 @@ static void origins_match_exactly(void **state)
     pl_cors cors = {.origins = two, .origin_count = 2};
     assert_true(pl_cors_allows(&cors, PL_STR("https://a.example")));
     assert_true(pl_cors_allows(&cors, PL_STR("https://b.example:8443")));
-    const char *const others[] = {"https://a.example.evil", "https://A.example", "http://a.example",
-                                  "https://b.example",      "https://a.exampl",  "null",
-                                  "",                       "*"};
+    const char *const others[] = {"https://a.example.evil",
+                                  "https://A.example",
+                                  "http://a.example",
+                                  "https://b.example",
+                                  "https://a.exampl",
+                                  "null",
+                                  "",
+                                  "*"};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         assert_false(pl_cors_allows(&cors, pl_str_of(others[i])));
     assert_false(pl_cors_allows(&cors, PL_STR_NONE));
@@ -47,7 +52,8 @@ static void origins_match_exactly(void **state)
 
 static void allowed_origin_is_named(void **state)
 {
-    pl_cors cors = {.origins = two, .origin_count = 2, .credentials = true, .expose_headers = PL_STR("x-total")};
+    pl_cors cors = {
+        .origins = two, .origin_count = 2, .credentials = true, .expose_headers = PL_STR("x-total")};
     pl_cors_answer answer;
     pl_cors_actual(&cors, PL_STR("https://b.example:8443"), &answer);
     assert_header(&answer, "access-control-allow-origin", "https://b.example:8443");
@@ -58,7 +64,8 @@ static void allowed_origin_is_named(void **state)
 
 static void other_origins_get_only_vary(void **state)
 {
-    pl_cors cors = {.origins = two, .origin_count = 2, .credentials = true, .expose_headers = PL_STR("x-total")};
+    pl_cors cors = {
+        .origins = two, .origin_count = 2, .credentials = true, .expose_headers = PL_STR("x-total")};
     pl_cors_answer answer;
     pl_cors_actual(&cors, PL_STR("https://evil.example"), &answer);
     assert_int_equal(answer.count, 1);
@@ -120,8 +127,8 @@ static void unsound_header_lists_are_not_echoed(void **state)
     pl_cors_answer answer;
     static char longest[1025];
     memset(longest, 'a', sizeof(longest));
-    const pl_str lists[] = {PL_STR("x\r\nset-cookie: a"), PL_STR("x\0y"), PL_STR("x;y"), PL_STR(""),
-                            {longest, sizeof(longest)}};
+    const pl_str lists[] = {
+        PL_STR("x\r\nset-cookie: a"), PL_STR("x\0y"), PL_STR("x;y"), PL_STR(""), {longest, sizeof(longest)}};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         pl_cors_preflight(&cors, PL_STR("https://a.example"), lists[i], &answer);
         assert_no_header(&answer, "access-control-allow-headers");

@@ -61,7 +61,8 @@ static void odd_paths_are_harmless(void **state)
     server s = {0};
     server_start(&s, &(pl_edge_config){0});
     int fd = client(&s);
-    const char *const paths[] = {"/%00hello", "/hello%00", "/%ff%fe", "/%zz", "//hello", "/..%2f..%2fetc", "*"};
+    const char *const paths[] = {"/%00hello", "/hello%00",      "/%ff%fe", "/%zz",
+                                 "//hello",   "/..%2f..%2fetc", "*"};
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         get(fd, paths[i]);
         expect_answer(fd, 404, "{\"errors\":[{\"message\":\"not found\"}]}");
@@ -228,7 +229,8 @@ static void cross_origin_requests(void **state)
     send_text(fd, "OPTIONS /hello HTTP/1.1\r\nHost: x\r\nOrigin: https://a.example\r\n\r\n");
     expect_answer(fd, 200, "{\"hello\":1}");
     /* h2o's own error: the script may read it, too. */
-    send_text(fd, "POST /hello HTTP/1.1\r\nHost: x\r\nOrigin: https://a.example\r\nContent-Length: 100000\r\n\r\n");
+    send_text(
+        fd, "POST /hello HTTP/1.1\r\nHost: x\r\nOrigin: https://a.example\r\nContent-Length: 100000\r\n\r\n");
     read_answer(fd, &a, false);
     assert_int_equal(a.status, 413);
     assert_has(&a, "\r\naccess-control-allow-origin: https://a.example\r\n");
@@ -281,6 +283,10 @@ static void health_and_readiness(void **state)
 
 /* --- Clients that leave --- */
 
+static void do_nothing(server *s)
+{
+}
+
 static void a_client_that_leaves_is_noticed(void **state)
 {
     server s = {0};
@@ -317,6 +323,37 @@ static void a_second_wait_on_a_connection_is_watched(void **state)
     wait_for(&s.arrived);
     close(fd);
     wait_for(&s.cancelled);
+    server_stop(&s);
+}
+
+/* It leaves while an answer is on its way, and nobody waits; the next request, read already, does wait. */
+static void a_hang_up_is_noticed_by_the_next_wait(void **state)
+{
+    server s = {0};
+    server_start(&s, &(pl_edge_config){0});
+    int fd = client(&s);
+    get(fd, "/wait");
+    wait_for(&s.arrived);
+    on_loop(&s, answer_oldest);
+    expect_answer(fd, 200, "{\"late\":1}");
+    send_text(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\nGET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+    while (pl_edge_get_stats(s.edge).requests_total < 2)
+        sched_yield();
+    shutdown(fd, SHUT_WR);
+    for (int i = 0; i < 3; i++) /* turns of the loop, in which it sees that */
+        on_loop(&s, do_nothing);
+    answer a;
+    read_answer(fd, &a, true);
+    static char room[65536];
+    for (size_t left = BIG; left != 0;) {
+        ssize_t n = read(fd, room, left < sizeof(room) ? left : sizeof(room));
+        assert_true(n > 0);
+        left -= (size_t)n;
+    }
+    wait_for(&s.arrived);
+    wait_for(&s.cancelled);
+    expect_end(fd);
+    close(fd);
     server_stop(&s);
 }
 
@@ -549,6 +586,7 @@ int main(void)
         cmocka_unit_test(health_and_readiness),
         cmocka_unit_test(a_client_that_leaves_is_noticed),
         cmocka_unit_test(a_second_wait_on_a_connection_is_watched),
+        cmocka_unit_test(a_hang_up_is_noticed_by_the_next_wait),
         cmocka_unit_test(a_half_closed_client_gets_its_answer),
         cmocka_unit_test(a_half_closed_client_that_waits_has_gone),
         cmocka_unit_test(freeing_the_edge_cancels_what_waits),

@@ -60,8 +60,9 @@ static void addresses(void **state)
             fail_msg("%s", err.message);
         pl_listeners_free(l);
     }
-    const char *const bad[] = {"",          "8080",     "127.0.0.1",     "127.0.0.1:",      "127.0.0.1:x", "127.0.0.1:65536",
-                               "1:2:3:4:5", "unix:",    "127.0.0.1:-1",  "127.0.0.1:99999", "[::1:80",     "no.such.host.invalid:80"};
+    const char *const bad[] = {
+        "",          "8080",  "127.0.0.1",    "127.0.0.1:",      "127.0.0.1:x", "127.0.0.1:65536",
+        "1:2:3:4:5", "unix:", "127.0.0.1:-1", "127.0.0.1:99999", "[::1:80",     "no.such.host.invalid:80"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_null(open_at(bad[i], 1, &err));
         assert_int_equal(err.code, PL_INVALID_ARGUMENT);
@@ -164,8 +165,8 @@ static void make_certificate(char *certificate, char *key, char *other_key, size
     X509_gmtime_adj(X509_getm_notBefore(x), 0);
     X509_gmtime_adj(X509_getm_notAfter(x), 3600);
     X509_set_pubkey(x, pair);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1,
-                               0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
+                               (const unsigned char *)"localhost", -1, -1, 0);
     X509_set_issuer_name(x, X509_get_subject_name(x));
     X509_sign(x, pair, EVP_sha256());
     FILE *file = fopen(certificate, "w");
@@ -191,9 +192,8 @@ static void tls_answers(void **state)
     char certificate[128], key[128], other[128];
     make_certificate(certificate, key, other, sizeof(certificate));
     server s = {0};
-    server_start(&s, &(pl_edge_config){.address = "127.0.0.1:0",
-                                       .tls_address = "127.0.0.1:0",
-                                       .tls = {certificate, key}});
+    server_start(&s, &(pl_edge_config){
+                         .address = "127.0.0.1:0", .tls_address = "127.0.0.1:0", .tls = {certificate, key}});
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
         SSL_CTX_set_min_proto_version(context, version);
@@ -206,7 +206,8 @@ static void tls_answers(void **state)
         unsigned chosen_len;
         SSL_get0_alpn_selected(ssl, &chosen, &chosen_len);
         assert_int_equal(chosen_len, 8);
-        const char *request = "GET /request HTTP/1.1\r\nHost: localhost\r\n\r\nGET /wait HTTP/1.1\r\nHost: x\r\n\r\n";
+        const char *request =
+            "GET /request HTTP/1.1\r\nHost: localhost\r\n\r\nGET /wait HTTP/1.1\r\nHost: x\r\n\r\n";
         assert_int_equal(SSL_write(ssl, request, (int)strlen(request)), strlen(request));
         char text[2000];
         int n = 0;

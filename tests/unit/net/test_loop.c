@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -167,9 +168,9 @@ static void messages_that_are_left_run_at_the_end(void **state)
 typedef struct jobs_case {
     pl_loop *loop;
     pthread_mutex_t lock;
-    int running[3];               /* jobs of each lane at work now */
+    int running[3]; /* jobs of each lane at work now */
     unsigned overlaps;
-    unsigned began[3], ended[3];  /* the next that must run, be done */
+    unsigned began[3], ended[3]; /* the next that must run, be done */
     unsigned out_of_order, done;
     bool signals_blocked;
 } jobs_case;
@@ -248,6 +249,44 @@ static void done_gate(pl_job *job)
     gate_job *j = (gate_job *)job;
     j->done++;
     j->done_on = pthread_self();
+}
+
+/* With two helpers, one of them held by the first job of a lane: had the second job of the lane begun, it
+ * would hold the other one, and the third job could not run. */
+static void a_lane_does_not_hold_up_other_jobs(void **state)
+{
+    sem_t open, always_open, begun;
+    sem_init(&open, 0, 0);
+    sem_init(&always_open, 0, 1);
+    sem_init(&begun, 0, 0);
+    pl_helpers *helpers = pl_helpers_new(2, 8);
+    pl_loop *loop = pl_loop_new(helpers, NULL, NULL);
+    pl_host *host = pl_loop_host(loop);
+    gate_job jobs[3];
+    for (int i = 0; i < 3; i++) {
+        jobs[i] = (gate_job){.job = {.run = run_gate, .done = done_gate}, .open = &open, .begun = &begun};
+        if (i == 2)
+            jobs[i].open = &always_open;
+        assert_int_equal(host->ops->offload(host, &jobs[i].job, i < 2 ? &jobs : NULL), 0);
+    }
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 20;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(sem_timedwait(&begun, &until), 0);
+    while (sem_trywait(&always_open) == 0) { /* the third is about to take it */
+        sem_post(&always_open);
+        assert_true(time(NULL) < until.tv_sec);
+        sched_yield();
+    }
+    assert_int_not_equal(sem_trywait(&begun), 0);
+    sem_post(&open);
+    sem_post(&open);
+    pl_loop_free(loop);
+    pl_helpers_free(helpers);
+    sem_destroy(&open);
+    sem_destroy(&always_open);
+    sem_destroy(&begun);
 }
 
 static void a_full_queue_refuses(void **state)
@@ -372,6 +411,7 @@ int main(void)
         cmocka_unit_test(messages_keep_the_order_of_their_sender),
         cmocka_unit_test(messages_that_are_left_run_at_the_end),
         cmocka_unit_test(lanes_run_one_at_a_time_in_order),
+        cmocka_unit_test(a_lane_does_not_hold_up_other_jobs),
         cmocka_unit_test(a_full_queue_refuses),
         cmocka_unit_test(helpers_may_go_first),
         cmocka_unit_test(no_helpers_no_offload),

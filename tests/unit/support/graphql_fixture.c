@@ -90,8 +90,20 @@ static void add_section(void *data)
     gql_binding_add(step->f->binding, te_push(step->f->t, step->table), "test.c", &step->list);
 }
 
+/* A field that has a resolver gets another one; plans that are in the cache keep the old one. */
+static void unbind_field(gf *f, const char *type, const char *name)
+{
+    gql_named *named = gql_schema_type(f->schema, pl_str_of(type));
+    gql_field *field = named && named->kind == GQL_OBJECT ? pl_map_get(&named->field_map, pl_str_of(name)) : NULL;
+    if (field && f->binding->fields[field->id].resolver != PL_REF_NONE) {
+        te_engine()->drop(te_state(f->t), f->binding->fields[field->id].resolver);
+        f->binding->fields[field->id].resolver = PL_REF_NONE;
+    }
+}
+
 void gf_bind(gf *f, const char *type, const char *name, te_value v)
 {
+    unbind_field(f, type, name);
     pl_error err;
     binding_step step = {.f = f, .table = te_map(f->t, type, te_map(f->t, name, v, NULL), NULL)};
     gql_diagnostics_init(&step.list, &f->arena, 0);
@@ -178,9 +190,11 @@ void gf_start_full(gf_request *r, gf *f, const char *query, const char *operatio
     r->f = f;
     pl_arena_init(&r->arena, 1024);
     r->work = (pl_work){.protocol = "graphql", .id = PL_STR("r1"), .arena = &r->arena, .ctx = PL_REF_NONE, .log = f->log};
+    r->work.deadline = f->deadline;
     gql_request request = {.query = pl_str_of(query), .operation_name = pl_str_of(operation), .query_only = query_only};
     request.variables = read_variables(r, variables);
     assert_true(!variables || request.variables);
+    r->arena.limit = f->arena_limit;
     pl_alloc_fail_at(f->fail_at, f->fail_on);
     r->run = gql_service_run(f->service, &request, &r->work, on_done, r);
     assert_int_equal(r->done, r->run ? 0 : 1);

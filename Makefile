@@ -64,7 +64,7 @@ LUA_SRC := $(shell find lua/perilune -name '*.lua' 2>/dev/null | sort)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/lua_library.o
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
 
-TEST_SRC := $(shell find tests/unit -name 'test_*.c' 2>/dev/null | sort)
+TEST_SRC := $(shell find tests/unit -name 'test_*.c' -not -path 'tests/unit/support/*' 2>/dev/null | sort)
 # Shared by several unit tests: every other C file there.
 TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(shell find tests/unit -name '*.c' 2>/dev/null | sort))
 TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
@@ -182,9 +182,11 @@ test: ## everything above: unit tests, a core of all under ASan, integration, co
 	@scripts/test
 
 # ---------------------------------------------------------------- fuzzing, benchmarks, style
-$(B)/tests/fuzz/%: tests/fuzz/%.c $(B)/libperilune.a $(B)/flags
+# An engine without a script language.
+FUZZ_HELP_OBJ := $(B)/obj/tests/unit/support/test_engine.o $(B)/obj/tests/unit/support/test_engine_values.o
+$(B)/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_HELP_OBJ) $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
-	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -MT $@ -fsanitize=fuzzer $< $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
+	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -Itests/unit -MF $@.d -MT $@ -fsanitize=fuzzer $< $(FUZZ_HELP_OBJ) $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
 fuzz-bin: $(FUZZ_BIN)
 fuzz: ## build the fuzz targets with clang and run each for FUZZ_SECONDS
 	@scripts/deps build fuzz

@@ -93,7 +93,9 @@ static void bind_function(binder *x, pl_slot slot, pl_ref *ref, const char *take
 
 static const char *file_copy(binder *x)
 {
-    return pl_arena_str(&x->b->arena, pl_str_of(x->file)).ptr;
+    const char *copy = pl_arena_str(&x->b->arena, pl_str_of(x->file)).ptr;
+    x->list->out_of_memory |= !copy;
+    return copy;
 }
 
 /* A Subscription field: { subscribe = function, resolve = function }. */
@@ -102,12 +104,14 @@ static bool bind_subscription(binder *x, const gql_field *field, pl_slot slot)
     if (field->parent != x->b->schema->subscription || x->e->kind(x->state, slot) != PL_KIND_MAP)
         return false;
     pl_key *resolve = x->e->key(x->state, PL_STR("resolve"));
+    x->list->out_of_memory |= !resolve;
     if (resolve && x->e->field(x->state, slot, resolve)) {
         pl_slot fn = x->e->top(x->state);
         if (x->e->is_function(x->state, fn)) {
             gql_field_binding *fb = &x->b->fields[field->id];
             bind_function(x, fn, &fb->resolver, fb->file, "resolve", field->parent->name, field->name);
             fb->arity = x->e->arity(x->state, fn);
+            fb->file = file_copy(x);
         }
     }
     return true;
@@ -157,14 +161,17 @@ static void bind_enum(binder *x, const gql_named *type, pl_str name, pl_slot slo
     }
     pl_error err;
     pl_kind kind = x->e->kind(x->state, slot);
-    if (!tb->internal)
+    if (!tb->internal) {
+        x->list->out_of_memory = true;
         return;
+    }
     if (kind < PL_KIND_BOOL || kind > PL_KIND_STRING) {
         COMPLAIN(x, 0, "%.*s.%.*s: the value of an enum inside scripts must be a string, number or boolean, not %s.",
                  PL_STR_ARG(type->name), PL_STR_ARG(name), pl_kind_phrase(kind));
         return;
     }
-    pl_read_value(x->state, slot, 1, &x->b->arena, &tb->internal[value->index], &err);
+    if (pl_read_value(x->state, slot, 1, &x->b->arena, &tb->internal[value->index], &err) != PL_OK)
+        x->list->out_of_memory = true;
 }
 
 static void bind_abstract(binder *x, const gql_named *type, pl_str name, pl_slot slot)

@@ -193,8 +193,6 @@ static bool directive_definition(gql_parser *p, gql_type_system *out)
 {
     if (!gql_parser_expect(p, GQL_TOKEN_AT) || !gql_parser_name(p, &out->name))
         return false;
-    if (out->extension)
-        return gql_parser_const_directives(p, &out->directives);
     if (!argument_definitions(p, &out->inputs, &out->input_count) ||
         !gql_parser_const_directives(p, &out->directives))
         return false;
@@ -262,7 +260,7 @@ bool gql_parser_extension(gql_parser *p, const gql_definition_head *head, gql_ty
     gql_system_kind kind;
     if (!gql_parser_advance(p))
         return false;
-    if (!gql_parser_at_system(p, &kind))
+    if (!gql_parser_at_system(p, &kind) || kind == GQL_DEF_DIRECTIVE)
         return gql_parser_unexpected(p, &p->token);
     *out = (gql_type_system){.kind = kind, .extension = true, .loc = head->start.loc, .source = p->source};
     if (!gql_parser_advance(p) || !body(p, out))

@@ -132,8 +132,6 @@ static const char system_document[] =
     "\"for everything\"\n"
     "directive @tag(name: String = \"none\") repeatable on SCHEMA | SCALAR | OBJECT | ENUM_VALUE\n"
     "\n"
-    "directive @old @tag on VARIABLE_DEFINITION\n"
-    "\n"
-    "extend directive @old @tag";
+    "directive @old @tag on VARIABLE_DEFINITION";
 
 #endif

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
 #include "support/graphql_fixture.h"
 
 /* Queries that nothing waits for. */
@@ -218,6 +220,38 @@ static void test_locations_of_all_nodes(void **state)
               "\"column\":23}],\"path\":[\"b\"],\"extensions\":{\"code\":\"NOT_FOUND\"}}]}");
 }
 
+static void test_enums(void **state)
+{
+    gf *f = *state;
+    te *t = f->t;
+    gf_give(f, "Query", "colour", te_string(t, "GREEN"));
+    gf_expect(f, "{ colour }", NULL, "{\"data\":{\"colour\":\"GREEN\"}}");
+    gf_bind(f, "Colour", "RED", te_int(1));
+    gf_bind(f, "Colour", "GREEN", te_float(0.5));
+    gf_bind(f, "Colour", "BLUE", te_bool(true));
+    te_value values[] = {te_int(1), te_float(0.5), te_bool(true)};
+    static const char *const names[] = {"RED", "GREEN", "BLUE"};
+    for (int i = 0; i < 3; i++) {
+        char expected[64];
+        gf_give(f, "Query", "colour", values[i]);
+        gf_restart(f);
+        snprintf(expected, sizeof expected, "{\"data\":{\"colour\":\"%s\"}}", names[i]);
+        gf_expect(f, "{ colour }", NULL, expected);
+    }
+    gf_give(f, "Query", "colour", te_string(t, "RED")); /* that is its name, not its value */
+    gf_restart(f);
+    gf_expect(f, "{ colour }", NULL, "{\"data\":{\"colour\":null},\"errors\":[" INTERNAL("\"colour\"", 1, 3) "]}");
+}
+
+/* A string that cannot be JSON leaves nothing of it behind. */
+static void test_strings_that_are_not_utf8(void **state)
+{
+    gf *f = *state;
+    gf_give(f, "Query", "c", te_bytes(f->t, PL_STR("a\xff")));
+    gf_give(f, "Query", "a", te_int(1));
+    gf_expect(f, "{ c a }", NULL, "{\"data\":{\"c\":null,\"a\":1},\"errors\":[" INTERNAL("\"c\"", 1, 3) "]}");
+}
+
 /* --- abstract types --- */
 static te_value typed(gf *f, const char *type, const char *name)
 {
@@ -254,6 +288,21 @@ static void test_resolve_type(void **state)
 static te_outcome pend(te_invocation *in, void *data)
 {
     return TE_PEND;
+}
+
+static te_outcome no_kind(te_invocation *in, void *data)
+{
+    return te_fail(in, PL_DATA_LOSS, "no kind");
+}
+
+static void test_resolve_type_fails(void **state)
+{
+    gf *f = *state;
+    gf_bind(f, "Pet", "__resolve_type", te_function(f->t, no_kind, NULL, 2));
+    gf_give(f, "Query", "pet", te_map(f->t, NULL));
+    gf_expect(f, "{ pet { __typename } }", NULL,
+              "{\"data\":{\"pet\":null},\"errors\":[{\"message\":\"no kind\",\"locations\":[{\"line\":1,\"column\":3}],\"path\":[\"pet\"],"
+              "\"extensions\":{\"code\":\"DATA_LOSS\"}}]}");
 }
 
 static void test_resolve_type_errors(void **state)
@@ -428,6 +477,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_errors_of_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_error_extensions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_locations_of_all_nodes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_enums, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_strings_that_are_not_utf8, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resolve_type_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_typename_property, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resolve_type, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resolve_type_errors, setup, teardown),

@@ -353,6 +353,28 @@ static void test_no_memory(void **state)
     }
 }
 
+/* The same for what is taken from the request's arena. */
+static void test_arena_is_full(void **state)
+{
+    static const char query[] = "query($s: Shape, $l: [Even], $i: Int) { show(shape: $s, evens: $l, any: { a: [$i, 2.5] }, ints: [$i], "
+                                "big: 9223372036854775808) }";
+    for (size_t limit = 4096, done = 0; done < 3; limit += 16) {
+        gf *f;
+        gf_request r;
+        setup((void **)&f);
+        f->arena_limit = limit;
+        gf_start(&r, f, query, "{\"s\":{\"name\":\"n\",\"points\":[{\"x\":1}],\"even\":4},\"l\":[8,6],\"i\":1}");
+        assert_int_equal(r.done, 1);
+        if (strstr(r.body, "Argument \\\"big\\\" has invalid value 9223372036854775808."))
+            done++;
+        else
+            assert_non_null(strstr(r.body, "\"code\":\"RESOURCE_EXHAUSTED\""));
+        assert_in_range(limit, 0, 100000);
+        gf_end(&r);
+        teardown((void **)&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_argument_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_variables, setup, teardown),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_arena_is_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,6 +149,19 @@ static void test_timeout(void **state)
     gf_end(&r);
 }
 
+static void test_timeout_before_a_non_null_field(void **state)
+{
+    order *o = *state;
+    gf_request r;
+    gf_give(o->f, "Mutation", "must", te_int(1));
+    gf_start(&r, o->f, "mutation { two { id } must three }", NULL);
+    te_advance(o->f->t, 30000);
+    gf_check(&r, "{\"data\":null,\"errors\":[{\"message\":\"The operation took too long.\",\"locations\":[{\"line\":1,\"column\":12}],"
+                 "\"path\":[\"two\"],\"extensions\":{\"code\":\"DEADLINE_EXCEEDED\"}},{\"message\":\"The operation took too long.\","
+                 "\"locations\":[{\"line\":1,\"column\":23}],\"path\":[\"must\"],\"extensions\":{\"code\":\"DEADLINE_EXCEEDED\"}}]}");
+    gf_end(&r);
+}
+
 static void test_cancel_between(void **state)
 {
     order *o = *state;
@@ -186,6 +199,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_null_data_after_a_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_null_data_cancels, setup, teardown),
         cmocka_unit_test_setup_teardown(test_timeout, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_timeout_before_a_non_null_field, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel_between, setup, teardown),
         cmocka_unit_test_setup_teardown(test_merged_root_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(test_all_skipped, setup, teardown),

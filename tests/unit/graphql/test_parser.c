@@ -326,10 +326,10 @@ static void test_extensions(void **state)
         parse(*state,
               "extend schema @a extend schema { mutation: M } extend scalar S @a extend type T implements I "
               "extend type T @a extend type T { f: X } extend interface I implements J extend union U = A "
-              "extend enum E { V } extend input N { a: B } extend directive @d @a extend union U @a");
+              "extend enum E { V } extend input N { a: B } extend union U @a");
     static const gql_system_kind kinds[] = {GQL_DEF_SCHEMA, GQL_DEF_SCHEMA, GQL_DEF_SCALAR,    GQL_DEF_OBJECT,
                                             GQL_DEF_OBJECT, GQL_DEF_OBJECT, GQL_DEF_INTERFACE, GQL_DEF_UNION,
-                                            GQL_DEF_ENUM,   GQL_DEF_INPUT,  GQL_DEF_DIRECTIVE, GQL_DEF_UNION};
+                                            GQL_DEF_ENUM,   GQL_DEF_INPUT,  GQL_DEF_UNION};
     assert_int_equal(doc->definition_count, COUNT(kinds));
     for (size_t i = 0; i < COUNT(kinds); i++) {
         assert_int_equal(doc->definitions[i].kind, kinds[i]);
@@ -344,7 +344,7 @@ static void test_whole_grammar(void **state)
     assert_int_equal(doc->operation_count, 4);
     assert_int_equal(doc->fragment_count, 1);
     doc = parse(*state, system_document);
-    assert_int_equal(doc->definition_count, 22);
+    assert_int_equal(doc->definition_count, 21);
 }
 
 /* --- errors --- */
@@ -436,7 +436,7 @@ static const struct {
     {"extend union U", 1, 15, "Unexpected <EOF>."},
     {"extend enum E", 1, 14, "Unexpected <EOF>."},
     {"extend input I", 1, 15, "Unexpected <EOF>."},
-    {"extend directive @d", 1, 20, "Unexpected <EOF>."},
+    {"extend directive @d @e", 1, 8, "Unexpected Name \"directive\"."},
     {"{ a ? }", 1, 5, "Unexpected character: \"?\"."},
     {"{ \xC3\xA9 }", 1, 3, "Unexpected character: U+00E9."},
     {"{ a(b: \"\xC3\xA9\", c: \"\n) }", 1, 17, "Unterminated string."},

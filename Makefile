@@ -32,7 +32,7 @@ CC := gcc
 endif
 AR := gcc-ar
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings -Wundef \
-        -Wno-unused-parameter -Wno-format-truncation -Werror
+        -Wno-unused-parameter $(if $(filter fuzz,$(VARIANT)),,-Wno-format-truncation) -Werror
 # Cutting a text at the end of its buffer is what snprintf is used for.
 ifneq ($(VARIANT),fuzz)
 WARN += -Wno-format-truncation

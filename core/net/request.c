@@ -20,11 +20,6 @@ static void pass_on(h2o_req_prefilter_t *self, h2o_req_t *req, h2o_ostream_t **s
     h2o_setup_next_prefilter(self, req, slot);
 }
 
-static inline edge_request *request_of(pl_http_request *public)
-{
-    return EDGE_OF(edge_request, public, public);
-}
-
 /* --- Records --- */
 
 static edge_request *new_request(pl_edge *edge)

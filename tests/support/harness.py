@@ -61,6 +61,7 @@ def wait_until(condition, seconds=10.0, what="the condition"):
 def environment(extra=None):
     env = {key: value for key, value in os.environ.items() if not key.startswith("PERILUNE_")}
     env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:allocator_may_return_null=1")
+    env.setdefault("LSAN_OPTIONS", f"suppressions={ROOT / 'tests' / 'lsan.supp'}:print_suppressions=0")
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
     env.setdefault("TSAN_OPTIONS", f"suppressions={ROOT / 'tests' / 'tsan.supp'}:history_size=4")
     return env | (extra or {})

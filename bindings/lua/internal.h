@@ -19,7 +19,6 @@ struct plua_call {
     plua_wait *wait;      /* what it waits for; NULL while it runs */
     plua_call *next, *prev; /* in the list of waiting calls, or (next only) in the pool */
     uint64_t instructions; /* counted while the hook is armed */
-    pl_code interrupted;  /* set by the watchdog's hook: no pcall may swallow the error */
     bool closing;         /* its to-be-closed variables run: nothing can wait */
 };
 
@@ -28,15 +27,21 @@ struct plua_state {
     lua_State *L;       /* the main thread: the value stack */
     pl_state_config config;
 
-    size_t used;    /* bytes that Lua holds */
-    size_t run_cap; /* most bytes while a script runs; SIZE_MAX outside */
-    bool refused;   /* an allocation was refused in this run */
+    size_t used;        /* bytes that Lua holds */
+    size_t run_cap;     /* most bytes while a script runs; SIZE_MAX outside */
+    size_t run_reserve; /* what must be free of it after a full collection */
+    bool refused;       /* the last allocation was refused: what comes now is Lua's second try, after a full collection */
 
     plua_call *current; /* NULL while no call runs */
     plua_call *waiting; /* list */
     plua_call *pool;
     int unyieldable; /* coroutine.resume frames on the C stack that cannot pass a wait on */
     bool loading;    /* top-level code runs */
+
+    pl_code interrupted;    /* the current run must end: no pcall may swallow that */
+    char interruption[256]; /* why */
+    bool hook_threw;        /* the error on its way was thrown inside the hook, see watch.c */
+    uint64_t close_by;      /* when state_free wants all closed; 0: not under way */
 
     /* Shared with the watchdog thread and its signal, see watch.c. */
     _Atomic(lua_State *) running;
@@ -47,9 +52,11 @@ struct plua_state {
     uint64_t watched_since;
     atomic_uint armed_seq;  /* the run for which the hook was armed; 0 is none */
     uint64_t run_deadline;  /* of the armed run, clock milliseconds; 0: not known yet */
+    uint64_t load_began, load_spent; /* of all top-level code so far */
 
     pl_map keys;    /* name -> pl_key * */
     int ctx_meta;   /* refs */
+    int works;      /* ctx -> pl_work *, while the work goes on */
     int list_meta;
     int error_meta; /* the metatable of perilune.errors */
     int loaded;     /* what require has loaded */
@@ -73,7 +80,7 @@ static inline plua_state *plua_cast(pl_state *state)
 
 /* sandbox.c */
 void plua_open_globals(lua_State *L); /* [jumps] */
-/* Raises again what no script may catch: memory and interruption. status is lua_pcall's. */
+/* After a pcall that failed with status: raises again what no script may catch, memory errors and interruption. */
 void plua_rethrow_fatal(lua_State *L, int status);
 
 /* coroutine.c */
@@ -93,6 +100,10 @@ void plua_ctx_end(plua_state *st, pl_work *work);
 /* watch.c */
 void plua_run_begin(plua_state *st, lua_State *co);
 void plua_run_end(plua_state *st);
+void plua_close_begin(plua_state *st, lua_State *co); /* as run_begin, for to-be-closed variables; armed at once */
+/* Ends the interrupted run from a C function: yields to the engine, or raises what pcall does not catch. */
+int plua_interrupt(lua_State *L);
+int plua_throw(lua_State *L); /* only the latter */
 void plua_load_begin(plua_state *st); /* arms the hook for top-level code, at once */
 void plua_load_end(plua_state *st);
 /* The running script goes over to another coroutine and back. */
@@ -101,7 +112,7 @@ void plua_watch(pl_state *state, uint64_t now);
 void plua_watch_prepare(void); /* installs the signal handler once a process */
 void plua_watch_unblock(void); /* lets the signal through on this thread */
 
-/* failure.c: the error value at the top of from is popped and described in *failure, bytes in arena */
+/* failure.c: describes the error value at the top of from (which stays), or st->interrupted; bytes in arena. */
 void plua_describe(plua_state *st, plua_call *call, lua_State *from, int status, pl_arena *arena, pl_failure *failure);
 
 /* call.c */

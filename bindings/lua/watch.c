@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <signal.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "bindings/lua/internal.h"
@@ -10,10 +11,16 @@
  * made odd and even. The watchdog thread looks in about every 10 ms (plua_watch); when it finds the same odd number twice, the
  * run has taken at least that long, and the watchdog sends a signal to the state's thread. The handler arms Lua's count hook
  * (lua_sethook may be called from a signal handler; lua.c does the same for SIGINT), and from then on the hook, on the
- * script's own thread, counts instructions and reads the clock. When a limit is passed it raises an error, again and again
- * until the call has ended: no pcall in a script can swallow it (sandbox.c). */
+ * script's own thread, counts instructions and reads the clock.
+ *
+ * When a limit is passed, the hook yields: the coroutine stops where it is, no pcall and no error handler hears of it, and
+ * the coroutines around it pass that on to the engine (coroutine.c), which closes them all as for a cancelled call. Below a
+ * C function that cannot yield (table.sort, a string.gsub replacement) it raises an error instead: Lua's own memory error,
+ * as that calls no message handler; pcall raises it again (sandbox.c). An error thrown by a hook leaves hooks off in its
+ * coroutine until a pcall inside of it has caught it; a coroutine that ended so would run its to-be-closed variables
+ * without any limit, and so is not closed but left to the collector (hook_threw). */
 
-#define HOOK_COUNT 1000   /* instructions between two looks */
+#define HOOK_COUNT 200    /* instructions between two looks */
 #define ARM_AFTER_MS 8    /* a run that is younger is left alone */
 
 /* The state whose script runs on this thread, for the signal handler. */
@@ -36,40 +43,76 @@ static void hook_clear(lua_State *L)
     lua_sethook(L, NULL, 0, 0);
 }
 
-static void hook_raise(lua_State *L, plua_state *st, pl_code code, const char *fmt, unsigned long long limit)
+int plua_throw(lua_State *L)
 {
-    if (st->current)
-        st->current->interrupted = code;
-    lua_pushfstring(L, fmt, (LUAI_UACINT)limit);
-    luaL_where(L, 0);
-    lua_insert(L, -2);
-    lua_concat(L, 2);
-    lua_error(L);
+    lua_pushliteral(L, "not enough memory"); /* Lua's memory error, known by its text */
+    return lua_error(L);
+}
+
+int plua_interrupt(lua_State *L)
+{
+    if (lua_isyieldable(L) && plua_state_of(L)->unyieldable == 0)
+        return lua_yield(L, 0);
+    return plua_throw(L);
+}
+
+static void describe(lua_State *L, plua_state *st, const char *fmt, unsigned long long limit)
+{
+    lua_Debug ar = {.currentline = 0};
+    for (int level = 0; level < 3 && ar.currentline <= 0 && lua_getstack(L, level, &ar); level++)
+        lua_getinfo(L, "Sl", &ar);
+    int n = ar.currentline > 0 ? snprintf(st->interruption, sizeof st->interruption, "%s:%d: ", ar.short_src, ar.currentline) : 0;
+    snprintf(st->interruption + n, sizeof st->interruption - (size_t)n, fmt, limit);
+}
+
+/* in_hook: called by Lua as the hook, where yielding means something else than in a C function. */
+static void interrupt(lua_State *L, plua_state *st, pl_code code, const char *fmt, unsigned long long limit, bool in_hook)
+{
+    if (!st->interrupted)
+        describe(L, st, fmt, limit);
+    st->interrupted = code;
+    if (in_hook && lua_isyieldable(L)) {
+        lua_yield(L, 0);
+        return;
+    }
+    st->hook_threw = in_hook;
+    plua_throw(L);
+}
+
+static void look(lua_State *L, bool in_hook)
+{
+    plua_state *st = plua_state_of(L);
+    unsigned limit_ms = st->loading ? st->config.limits.load_ms : st->config.limits.run_ms;
+    uint64_t now = clock_ms();
+    if (st->run_deadline == 0)
+        st->run_deadline = now + limit_ms - (limit_ms > ARM_AFTER_MS ? ARM_AFTER_MS : 0);
+    if (st->current) {
+        st->current->instructions += HOOK_COUNT;
+        if (st->current->instructions > st->config.limits.instructions) {
+            interrupt(L, st, PL_RESOURCE_EXHAUSTED, "the script used more than %llu instructions in one call",
+                      st->config.limits.instructions, in_hook);
+            return;
+        }
+    }
+    if (now >= st->run_deadline)
+        interrupt(L, st, PL_DEADLINE_EXCEEDED,
+                  st->loading ? "the bundle's top-level code ran longer than %llu ms"
+                              : "the script ran longer than %llu ms without waiting",
+                  limit_ms, in_hook);
+}
+
+static bool is_armed(const plua_state *st)
+{
+    return atomic_load_explicit(&st->armed_seq, memory_order_relaxed) ==
+           atomic_load_explicit(&st->run_seq, memory_order_relaxed);
 }
 
 static void hook(lua_State *L, lua_Debug *ar)
 {
-    plua_state *st = plua_state_of(L);
-    unsigned seq = atomic_load_explicit(&st->run_seq, memory_order_relaxed);
-    if (atomic_load_explicit(&st->armed_seq, memory_order_relaxed) != seq) { /* left over from an earlier run */
-        hook_clear(L);
-        return;
-    }
-    unsigned limit_ms = st->loading ? st->config.limits.load_ms : st->config.limits.run_ms;
-    uint64_t now = clock_ms();
-    if (st->run_deadline == 0)
-        st->run_deadline = now + limit_ms - (limit_ms > ARM_AFTER_MS && !st->loading ? ARM_AFTER_MS : 0);
-    if (st->current) {
-        st->current->instructions += HOOK_COUNT;
-        if (st->current->instructions > st->config.limits.instructions)
-            hook_raise(L, st, PL_RESOURCE_EXHAUSTED, "the script used more than %I instructions in one call",
-                       st->config.limits.instructions);
-    }
-    if (now >= st->run_deadline)
-        hook_raise(L, st, PL_DEADLINE_EXCEEDED,
-                   st->loading ? "the bundle's top-level code ran longer than %I ms"
-                               : "the script ran longer than %I ms without waiting",
-                   limit_ms);
+    if (is_armed(plua_state_of(L)))
+        look(L, true);
+    else
+        hook_clear(L); /* left over from an earlier run */
 }
 
 static void on_signal(int signo)
@@ -109,10 +152,13 @@ void plua_watch_unblock(void)
 
 void plua_run_begin(plua_state *st, lua_State *co)
 {
-    st->run_cap = st->used + st->config.limits.call_memory;
-    if (st->run_cap > st->config.limits.memory)
-        st->run_cap = st->config.limits.memory;
+    const pl_state_limits *limits = &st->config.limits;
+    bool bounded = limits->call_memory < limits->memory && st->used < limits->memory - limits->call_memory;
+    st->run_cap = bounded ? st->used + limits->call_memory : limits->memory;
+    st->run_reserve = (limits->call_memory < limits->memory ? limits->call_memory : limits->memory) / 16;
     st->refused = false;
+    st->interrupted = PL_OK;
+    st->hook_threw = false;
     running_state = st;
     atomic_store_explicit(&st->running, co, memory_order_relaxed);
     atomic_store_explicit(&st->run_seq, atomic_load_explicit(&st->run_seq, memory_order_relaxed) + 1, memory_order_relaxed);
@@ -128,39 +174,51 @@ void plua_run_end(plua_state *st)
     if (atomic_load_explicit(&st->armed_seq, memory_order_relaxed) == seq)
         hook_clear(co);
     st->run_cap = SIZE_MAX;
+    st->run_reserve = 0;
+}
+
+static void arm(plua_state *st, lua_State *L, uint64_t deadline)
+{
+    st->run_deadline = deadline;
+    atomic_store_explicit(&st->armed_seq, atomic_load_explicit(&st->run_seq, memory_order_relaxed), memory_order_relaxed);
+    lua_sethook(L, hook, LUA_MASKCOUNT, HOOK_COUNT);
+}
+
+void plua_close_begin(plua_state *st, lua_State *co)
+{
+    plua_run_begin(st, co);
+    arm(st, co, st->close_by ? st->close_by : clock_ms() + st->config.limits.run_ms);
 }
 
 void plua_load_begin(plua_state *st)
 {
+    uint64_t limit = st->config.limits.load_ms;
     st->loading = true;
     plua_run_begin(st, st->L);
     st->run_cap = st->config.limits.memory;
-    st->run_deadline = 0;
-    atomic_store(&st->armed_seq, atomic_load(&st->run_seq));
-    lua_sethook(st->L, hook, LUA_MASKCOUNT, HOOK_COUNT);
+    st->load_began = clock_ms();
+    arm(st, st->L, st->load_began + (limit > st->load_spent ? limit - st->load_spent : 0));
 }
 
 void plua_load_end(plua_state *st)
 {
     plua_run_end(st);
-    hook_clear(st->L);
+    st->load_spent += clock_ms() - st->load_began;
     st->loading = false;
 }
 
 void plua_run_switch(plua_state *st, lua_State *co)
 {
     atomic_store_explicit(&st->running, co, memory_order_relaxed);
-    unsigned seq = atomic_load_explicit(&st->run_seq, memory_order_relaxed);
-    if (atomic_load_explicit(&st->armed_seq, memory_order_relaxed) == seq)
+    /* Not again, as that would begin the count anew: coroutines that switch often would never get to its end. */
+    if (is_armed(st) && lua_gethook(co) != hook)
         lua_sethook(co, hook, LUA_MASKCOUNT, HOOK_COUNT);
 }
 
 void plua_check_interrupt(lua_State *L)
 {
-    plua_state *st = plua_state_of(L);
-    unsigned seq = atomic_load_explicit(&st->run_seq, memory_order_relaxed);
-    if ((seq & 1) != 0 && atomic_load_explicit(&st->armed_seq, memory_order_relaxed) == seq)
-        hook(L, NULL);
+    if (is_armed(plua_state_of(L)))
+        look(L, false);
 }
 
 void plua_watch(pl_state *state, uint64_t now)

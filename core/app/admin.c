@@ -213,7 +213,9 @@ static void client_read(pl_admin *a, client *c)
 
 static void accept_client(pl_admin *a)
 {
-    int fd = accept4(a->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct sockaddr_un peer;
+    socklen_t size = sizeof peer;
+    int fd = accept4(a->fd, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)
         return;
     for (int i = 0; i < MAX_CLIENTS; i++) {

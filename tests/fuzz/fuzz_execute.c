@@ -6,24 +6,28 @@
 #include "graphql/service.h"
 #include "support/test_engine.h"
 
-/* Executes a document on a schema that has something of everything. The input is the document and, after a NUL, bytes that decide what resolvers
- * do (return, return something wrong, fail, wait), in what order what waits ends, and whether the operation is cancelled, runs out of time or of
- * memory. */
+/* Executes a document on a schema that has something of everything. The input is the document and, after a
+ * NUL, bytes that decide what resolvers do (return, return something wrong, fail, wait), in what order what
+ * waits ends, and whether the operation is cancelled, runs out of time or of memory. */
 
 static const char sdl[] =
     "interface Node { id: ID! name: String next: Node }\n"
     "interface Named { name: String }\n"
-    "type User implements Node & Named { id: ID! name: String next: Node posts(first: Int = 2, filter: Filter): [Post!]! friend: User best: User! "
+    "type User implements Node & Named { id: ID! name: String next: Node posts(first: Int = 2, filter: "
+    "Filter): [Post!]! friend: User best: User! "
     "role: Role! born: Date scores: [[Float]!] any: JSON }\n"
-    "type Post implements Node & Named { id: ID! name: String next: Node author: User! tags: [String!] kin: [Thing] size: Int! at: DateTime }\n"
+    "type Post implements Node & Named { id: ID! name: String next: Node author: User! tags: [String!] kin: "
+    "[Thing] size: Int! at: DateTime }\n"
     "type Note { text: String! thing: Thing on: Odd }\n"
     "union Thing = User | Post | Note\n"
     "enum Role { ADMIN USER GUEST }\n"
     "scalar Odd scalar Date scalar DateTime scalar JSON scalar BigInt\n"
     "input Filter { role: Role = USER tags: [String!] min: Int! = 0 not: Filter odd: Odd pick: Pick }\n"
     "input Pick @oneOf { id: ID name: String filter: Filter }\n"
-    "type Query { node(id: ID): Node nodes(ids: [ID!]): [Node] user: User users(filter: Filter, first: Int): [User!] must: User! thing: Thing "
-    "things: [Thing!]! note: Note a: Int b: Int! f: Float s: String t: Boolean role(role: Role): Role odd(odd: Odd): Odd big(v: BigInt): BigInt }\n"
+    "type Query { node(id: ID): Node nodes(ids: [ID!]): [Node] user: User users(filter: Filter, first: Int): "
+    "[User!] must: User! thing: Thing "
+    "things: [Thing!]! note: Note a: Int b: Int! f: Float s: String t: Boolean role(role: Role): Role "
+    "odd(odd: Odd): Odd big(v: BigInt): BigInt }\n"
     "type Mutation { add(filter: Filter): User! set(a: Int): Int drop: Thing note: Note! }\n";
 
 typedef struct decisions {
@@ -79,11 +83,13 @@ static te_value leaf_value(const gql_named *type)
     }
 }
 
-/* An object of the type: with the name of its type, and with some fields as functions that only the index function calls. */
+/* An object of the type: with the name of its type, and with some fields as functions that only the index
+ * function calls. */
 static te_value object_value(const gql_named *type)
 {
     const gql_named *object = type->possible[decide(type->possible_count)];
-    te_value map = te_map(engine, "__typename", te_bytes(engine, object->name), "id", te_string(engine, "1"), "name", te_null(), NULL);
+    te_value map = te_map(engine, "__typename", te_bytes(engine, object->name), "id", te_string(engine, "1"),
+                          "name", te_null(), NULL);
     if (decide(4) != 0)
         return map;
     gql_field *name = pl_map_get(&object->field_map, PL_STR("name"));
@@ -166,9 +172,11 @@ static void bind_all(void *data)
         if (type->kind == GQL_OBJECT && !type->builtin)
             te_set_key(engine, table, te_bytes(engine, type->name), entries);
     }
-    te_value odd = te_map(engine, "parse", te_function(engine, convert, NULL, 1), "serialize", te_function(engine, convert, NULL, 1), NULL);
+    te_value odd = te_map(engine, "parse", te_function(engine, convert, NULL, 1), "serialize",
+                          te_function(engine, convert, NULL, 1), NULL);
     te_set(engine, table, "Odd", odd);
-    te_set(engine, table, "Thing", te_map(engine, "__resolve_type", te_function(engine, type_name, NULL, 2), NULL));
+    te_set(engine, table, "Thing",
+           te_map(engine, "__resolve_type", te_function(engine, type_name, NULL, 2), NULL));
     te_set(engine, table, "Role", te_map(engine, "GUEST", te_string(engine, "GUEST"), NULL));
     CHECK(te_engine()->reserve(te_state(engine), 1));
     gql_binding_add(binding, te_push(engine, table), "fuzz.c", list);
@@ -222,8 +230,10 @@ static void on_done(void *data, gql_result result, pl_str body)
 
 static const char *const variable_sets[] = {
     "{}",
-    "{\"a\":1,\"b\":true,\"c\":\"x\",\"id\":5,\"role\":\"ADMIN\",\"f\":{\"role\":\"GUEST\",\"tags\":\"one\",\"not\":{\"min\":3,\"odd\":1}}}",
-    "{\"a\":null,\"b\":false,\"c\":[\"x\"],\"id\":\"i\",\"role\":\"NONE\",\"f\":{\"pick\":{\"filter\":{\"odd\":{}}},\"odd\":[1]}}",
+    "{\"a\":1,\"b\":true,\"c\":\"x\",\"id\":5,\"role\":\"ADMIN\",\"f\":{\"role\":\"GUEST\",\"tags\":\"one\","
+    "\"not\":{\"min\":3,\"odd\":1}}}",
+    "{\"a\":null,\"b\":false,\"c\":[\"x\"],\"id\":\"i\",\"role\":\"NONE\",\"f\":{\"pick\":{\"filter\":{"
+    "\"odd\":{}}},\"odd\":[1]}}",
     "{\"a\":\"1\",\"b\":1,\"c\":{},\"f\":{\"min\":null,\"unknown\":1},\"id\":1.5}",
 };
 
@@ -234,7 +244,8 @@ static void start(request *r, gql_service *service, pl_str document)
     memset(r, 0, sizeof *r);
     pl_arena_init(&r->arena, 0);
     r->work = (pl_work){.protocol = "graphql", .id = PL_STR("r"), .arena = &r->arena, .ctx = PL_REF_NONE};
-    CHECK(pl_json_read(&r->arena, pl_str_of(variable_sets[decide(4)]), &(pl_json_limits){0}, &r->variables, &err) == PL_OK);
+    CHECK(pl_json_read(&r->arena, pl_str_of(variable_sets[decide(4)]), &(pl_json_limits){0}, &r->variables,
+                       &err) == PL_OK);
     gql_request request = {.query = document, .variables = &r->variables};
     if (decide(8) == 7)
         request.operation_name = PL_STR("Q");
@@ -256,7 +267,8 @@ static void end_one(request *requests, size_t count)
         requests[what % count].run = NULL;
         requests[what % count].cancelled = true;
     } else if (what >= 26) {
-        static const pl_failure failure = {.code = PL_ABORTED, .expected = true, .message = PL_STR("aborted")};
+        static const pl_failure failure = {
+            .code = PL_ABORTED, .expected = true, .message = PL_STR("aborted")};
         te_fail_call(engine, te_waiting_at(engine, decide((unsigned)te_waiting(engine))), &failure);
     } else {
         te_resume(engine, te_waiting_at(engine, decide((unsigned)te_waiting(engine))));

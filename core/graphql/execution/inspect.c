@@ -21,7 +21,8 @@ static void inspect_list(pl_buf *out, const pl_value *v, unsigned depth, size_t 
         inspect(out, &v->list.items[i], depth + 1, end);
     }
     if (v->list.count > MAX_ITEMS)
-        pl_buf_printf(out, ", ... %zu more item%s", v->list.count - MAX_ITEMS, v->list.count > MAX_ITEMS + 1 ? "s" : "");
+        pl_buf_printf(out, ", ... %zu more item%s", v->list.count - MAX_ITEMS,
+                      v->list.count > MAX_ITEMS + 1 ? "s" : "");
     pl_buf_char(out, ']');
 }
 

@@ -78,10 +78,14 @@ static void test_bound(void **state)
     check(f, "b.lua", entry(f, "Odd", "serialize", function(f)), "");
     check(f, "b.lua", entry(f, "Any", "__resolve_type", function(f)), "");
     check(f, "c.lua", entry(f, "Shade", "LIGHT", te_int(4)), "");
-    check(f, "c.lua", entry(f, "Subscription", "tick", te_map(f->t, "resolve", function(f), "subscribe", function(f), NULL)), "");
+    check(f, "c.lua",
+          entry(f, "Subscription", "tick",
+                te_map(f->t, "resolve", function(f), "subscribe", function(f), NULL)),
+          "");
     check(f, "c.lua", te_map(f->t, NULL), "");
     const gql_schema *s = f->schema;
-    const gql_field *a = gql_schema_field(s, s->query, PL_STR("a")), *tick = gql_schema_field(s, s->subscription, PL_STR("tick"));
+    const gql_field *a = gql_schema_field(s, s->query, PL_STR("a")),
+                    *tick = gql_schema_field(s, s->subscription, PL_STR("tick"));
     assert_int_not_equal(f->binding->fields[a->id].resolver, PL_REF_NONE);
     assert_int_equal(f->binding->fields[a->id].arity, 2);
     assert_string_equal(f->binding->fields[a->id].file, "a.lua");
@@ -102,24 +106,33 @@ static void test_refused(void **state)
     te_set_key(t, v, te_int(1), te_null());
     check(f, "x.lua", v, "The returned table has an entry that is not named by a type.");
     check(f, "x.lua", te_map(t, "Query", v, NULL), "\"Query\" has an entry that is not named by a string.");
-    check(f, "x.lua", te_map(t, "Query", te_int(1), NULL), "\"Query\" must be a table of resolvers, not an integer.");
-    check(f, "x.lua", te_map(t, "Odd", te_int(1), NULL), "\"Odd\" must be a table of functions or values, not an integer.");
-    check(f, "x.lua", entry(f, "Nope", "a", function(f)), "There are resolvers for type \"Nope\", which the schema does not define.");
-    check(f, "x.lua", entry(f, "__Type", "name", function(f)), "There are resolvers for type \"__Type\", which the schema does not define.");
+    check(f, "x.lua", te_map(t, "Query", te_int(1), NULL),
+          "\"Query\" must be a table of resolvers, not an integer.");
+    check(f, "x.lua", te_map(t, "Odd", te_int(1), NULL),
+          "\"Odd\" must be a table of functions or values, not an integer.");
+    check(f, "x.lua", entry(f, "Nope", "a", function(f)),
+          "There are resolvers for type \"Nope\", which the schema does not define.");
+    check(f, "x.lua", entry(f, "__Type", "name", function(f)),
+          "There are resolvers for type \"__Type\", which the schema does not define.");
     check(f, "x.lua", entry(f, "Query", "c", function(f)),
           "There is a resolver for \"Query.c\", but type \"Query\" has no field \"c\".");
-    check(f, "x.lua", entry(f, "Query", "a", te_int(1)), "Query.a: a resolver must be a function, not an integer.");
-    check(f, "x.lua", entry(f, "Odd", "read", function(f)), "Scalar \"Odd\" has \"read\"; what a scalar can have is serialize and parse.");
-    check(f, "x.lua", entry(f, "Odd", "parse", te_bool(true)), "Odd.parse: parse must be a function, not a boolean.");
+    check(f, "x.lua", entry(f, "Query", "a", te_int(1)),
+          "Query.a: a resolver must be a function, not an integer.");
+    check(f, "x.lua", entry(f, "Odd", "read", function(f)),
+          "Scalar \"Odd\" has \"read\"; what a scalar can have is serialize and parse.");
+    check(f, "x.lua", entry(f, "Odd", "parse", te_bool(true)),
+          "Odd.parse: parse must be a function, not a boolean.");
     check(f, "x.lua", entry(f, "Shade", "RED", te_int(1)), "Enum \"Shade\" has no value \"RED\".");
     check(f, "x.lua", entry(f, "Shade", "DARK", te_list(t, 0)),
           "Shade.DARK: the value of an enum inside scripts must be a string, number or boolean, not a list.");
     check(f, "x.lua", entry(f, "Any", "name", function(f)),
           "\"Any.name\": a resolver belongs to an object type; union \"Any\" can have __resolve_type only.");
     check(f, "x.lua", entry(f, "Named", "name", function(f)),
-          "\"Named.name\": a resolver belongs to an object type; interface \"Named\" can have __resolve_type only.");
+          "\"Named.name\": a resolver belongs to an object type; interface \"Named\" can have __resolve_type "
+          "only.");
     check(f, "x.lua", entry(f, "In", "a", function(f)), "Input type \"In\" cannot have resolvers.");
-    check(f, "x.lua", entry(f, "Subscription", "tick", te_int(1)), "Subscription.tick: a resolver must be a function, not an integer.");
+    check(f, "x.lua", entry(f, "Subscription", "tick", te_int(1)),
+          "Subscription.tick: a resolver must be a function, not an integer.");
 }
 
 static void test_clash(void **state)
@@ -128,7 +141,8 @@ static void test_clash(void **state)
     check(f, "a.lua", entry(f, "Query", "a", function(f)), "");
     check(f, "b.lua", entry(f, "Query", "a", function(f)), "Query.a is defined twice: here and in a.lua.");
     check(f, "a.lua", entry(f, "Any", "__resolve_type", function(f)), "");
-    check(f, "b.lua", entry(f, "Any", "__resolve_type", function(f)), "Any.__resolve_type is defined twice: here and in a.lua.");
+    check(f, "b.lua", entry(f, "Any", "__resolve_type", function(f)),
+          "Any.__resolve_type is defined twice: here and in a.lua.");
     check(f, "a.lua", entry(f, "Subscription", "tick", te_map(f->t, "resolve", function(f), NULL)), "");
     check(f, "b.lua", entry(f, "Subscription", "tick", te_map(f->t, "resolve", function(f), NULL)),
           "Subscription.tick is defined twice: here and in a.lua.");
@@ -139,8 +153,9 @@ static void test_no_memory(void **state)
     gf *f = *state;
     te *t = f->t;
     te_value shades = te_map(t, "DARK", te_string(t, "a long text for a shade that is dark"), NULL);
-    te_value table = te_map(t, "Query", te_map(t, "a", function(f), "b", function(f), NULL), "Shade", shades, "Subscription",
-                            te_map(t, "tick", te_map(t, "resolve", function(f), NULL), NULL), NULL);
+    te_value table =
+        te_map(t, "Query", te_map(t, "a", function(f), "b", function(f), NULL), "Shade", shades,
+               "Subscription", te_map(t, "tick", te_map(t, "resolve", function(f), NULL), NULL), NULL);
     for (size_t n = 1, made = n; made >= n; n++) {
         pl_error err;
         step s = {.f = f, .table = table, .file = "a.lua"};

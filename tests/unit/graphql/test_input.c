@@ -4,18 +4,22 @@
 
 /* Arguments and variables: what a resolver gets, and what is refused. */
 
-static const char sdl[] = "enum Colour { RED GREEN BLUE }\n"
-                          "scalar Even\n"
-                          "input Point { x: Int! y: Int = 5 label: String }\n"
-                          "input Shape { name: String! points: [Point!] = [{ x: 1 }] colour: Colour = GREEN inner: Shape even: Even }\n"
-                          "input Pick @oneOf { id: ID name: String point: Point }\n"
-                          "type Query {\n"
-                          "  show(int: Int, float: Float, string: String, bool: Boolean, id: ID, colour: Colour, ints: [Int],\n"
-                          "    must: [Int!], matrix: [[Int]], shape: Shape, pick: Pick, even: Even, evens: [Even], any: JSON, big: BigInt): String\n"
-                          "  defaults(a: Int = 3, b: Int! = 4, colour: Colour = BLUE, point: Point = { x: 2 }, list: [Int] = [1, 2]): String\n"
-                          "  need(a: Int!): String\n"
-                          "}\n"
-                          "scalar JSON scalar BigInt\n";
+static const char sdl[] =
+    "enum Colour { RED GREEN BLUE }\n"
+    "scalar Even\n"
+    "input Point { x: Int! y: Int = 5 label: String }\n"
+    "input Shape { name: String! points: [Point!] = [{ x: 1 }] colour: Colour = GREEN inner: Shape even: "
+    "Even }\n"
+    "input Pick @oneOf { id: ID name: String point: Point }\n"
+    "type Query {\n"
+    "  show(int: Int, float: Float, string: String, bool: Boolean, id: ID, colour: Colour, ints: [Int],\n"
+    "    must: [Int!], matrix: [[Int]], shape: Shape, pick: Pick, even: Even, evens: [Even], any: JSON, big: "
+    "BigInt): String\n"
+    "  defaults(a: Int = 3, b: Int! = 4, colour: Colour = BLUE, point: Point = { x: 2 }, list: [Int] = [1, "
+    "2]): String\n"
+    "  need(a: Int!): String\n"
+    "}\n"
+    "scalar JSON scalar BigInt\n";
 
 static pl_buf out; /* not on a frame that a jump leaves */
 
@@ -98,7 +102,8 @@ static void test_literals(void **state)
 {
     static const input_case cases[] = {
         {"", "{}"},
-        {"(int: 3, float: 4, string: \"s\", bool: true, id: 7)", "{'int':3,'float':4,'string':'s','bool':true,'id':'7'}"},
+        {"(int: 3, float: 4, string: \"s\", bool: true, id: 7)",
+         "{'int':3,'float':4,'string':'s','bool':true,'id':'7'}"},
         {"(float: 1.5e3, id: \"x\", int: null)", "{'int':null,'float':1500,'id':'x'}"},
         {"(id: 123456789012345678901234567890)", "{'id':'123456789012345678901234567890'}"},
         {"(id: -0)", "{'id':'-0'}"},
@@ -117,8 +122,10 @@ static void test_literals(void **state)
         {"(pick: { point: { x: 1 } })", "{'pick':{'point':{'x':1,'y':5}}}"},
         {"(even: 8)", "{'even':{'half':4}}"},
         {"(even: 2, evens: [4, null])", "{'even':1,'evens':[{'half':2},null]}"},
-        {"(shape: { name: \"s\", even: 6, points: [] })", "{'shape':{'name':'s','points':[],'colour':'GREEN','even':{'half':3}}}"},
-        {"(any: { a: [1, 2.5, \"x\", ENUM, null, true], b: {} })", "{'any':{'a':[1,2.5,'x','ENUM',null,true],'b':{}}}"},
+        {"(shape: { name: \"s\", even: 6, points: [] })",
+         "{'shape':{'name':'s','points':[],'colour':'GREEN','even':{'half':3}}}"},
+        {"(any: { a: [1, 2.5, \"x\", ENUM, null, true], b: {} })",
+         "{'any':{'a':[1,2.5,'x','ENUM',null,true],'b':{}}}"},
         {"(big: 9223372036854775807)", "{'big':9223372036854775807}"},
     };
     CHECK_LITERALS(*state, "show", cases);
@@ -128,7 +135,8 @@ static void test_defaults(void **state)
 {
     static const input_case cases[] = {
         {"", "{'a':3,'b':4,'colour':'BLUE','point':{'x':2,'y':5},'list':[1,2]}"},
-        {"(a: null, b: 1, colour: RED, point: null, list: [])", "{'a':null,'b':1,'colour':'RED','point':null,'list':[]}"},
+        {"(a: null, b: 1, colour: RED, point: null, list: [])",
+         "{'a':null,'b':1,'colour':'RED','point':null,'list':[]}"},
     };
     CHECK_LITERALS(*state, "defaults", cases);
 }
@@ -143,31 +151,40 @@ static void test_internal_enum_values(void **state)
                                        {"(colour: GREEN)", "{'colour':'GREEN'}"},
                                        {"(shape: { name: \"n\", points: null, colour: RED })",
                                         "{'shape':{'name':'n','points':null,'colour':10}}"}};
-    static const input_case defaults[] = {{"(point: null, list: null)", "{'a':3,'b':4,'colour':true,'point':null,'list':null}"}};
+    static const input_case defaults[] = {
+        {"(point: null, list: null)", "{'a':3,'b':4,'colour':true,'point':null,'list':null}"}};
     CHECK_LITERALS(f, "show", cases);
     CHECK_LITERALS(f, "defaults", defaults);
-    gf_expect(f, "query($c: Colour = BLUE) { show(colour: $c) }", NULL, "{\"data\":{\"show\":\"{'colour':true}\"}}");
-    gf_expect(f, "query($c: Colour) { show(colour: $c) }", "{\"c\":\"RED\"}", "{\"data\":{\"show\":\"{'colour':10}\"}}");
+    gf_expect(f, "query($c: Colour = BLUE) { show(colour: $c) }", NULL,
+              "{\"data\":{\"show\":\"{'colour':true}\"}}");
+    gf_expect(f, "query($c: Colour) { show(colour: $c) }", "{\"c\":\"RED\"}",
+              "{\"data\":{\"show\":\"{'colour':10}\"}}");
 }
 
 /* --- variables --- */
 static void test_variables(void **state)
 {
     gf *f = *state;
-    gf_expect(f, "query($i: Int, $s: Shape, $l: [Int], $p: Pick) { show(int: $i, shape: $s, ints: $l, pick: $p) }",
-              "{\"i\":3,\"s\":{\"name\":\"x\",\"even\":4,\"points\":{\"x\":1}},\"l\":7,\"p\":{\"name\":\"n\"},\"unknown\":1}",
-              "{\"data\":{\"show\":\"{'int':3,'ints':[7],'shape':{'name':'x','points':[{'x':1,'y':5}],'colour':'GREEN','even':{'half':2}},"
-              "'pick':{'name':'n'}}\"}}");
-    gf_expect(f, "query($i: Int, $f: Float, $id: ID) { show(int: $i, float: $f, id: $id) }", "{\"i\":3.0,\"f\":4,\"id\":5}",
-              "{\"data\":{\"show\":\"{'int':3,'float':4,'id':'5'}\"}}");
+    gf_expect(
+        f, "query($i: Int, $s: Shape, $l: [Int], $p: Pick) { show(int: $i, shape: $s, ints: $l, pick: $p) }",
+        "{\"i\":3,\"s\":{\"name\":\"x\",\"even\":4,\"points\":{\"x\":1}},\"l\":7,\"p\":{\"name\":\"n\"},"
+        "\"unknown\":1}",
+        "{\"data\":{\"show\":\"{'int':3,'ints':[7],'shape':{'name':'x','points':[{'x':1,'y':5}],'colour':'"
+        "GREEN','even':{'half':2}},"
+        "'pick':{'name':'n'}}\"}}");
+    gf_expect(f, "query($i: Int, $f: Float, $id: ID) { show(int: $i, float: $f, id: $id) }",
+              "{\"i\":3.0,\"f\":4,\"id\":5}", "{\"data\":{\"show\":\"{'int':3,'float':4,'id':'5'}\"}}");
 }
 
 static void test_variables_not_given(void **state)
 {
     gf *f = *state;
-    gf_expect(f, "query($i: Int, $n: Int) { show(int: $i, ints: [1, $i, $n]) defaults(a: $i, colour: null, point: null, list: [$n]) }",
+    gf_expect(f,
+              "query($i: Int, $n: Int) { show(int: $i, ints: [1, $i, $n]) defaults(a: $i, colour: null, "
+              "point: null, list: [$n]) }",
               "{\"n\":null}",
-              "{\"data\":{\"show\":\"{'ints':[1,null,null]}\",\"defaults\":\"{'a':3,'b':4,'colour':null,'point':null,'list':[null]}\"}}");
+              "{\"data\":{\"show\":\"{'ints':[1,null,null]}\",\"defaults\":\"{'a':3,'b':4,'colour':null,'"
+              "point':null,'list':[null]}\"}}");
     gf_expect(f, "query($i: Int = 6, $n: Int = 7) { show(int: $i, ints: [$n]) }", "{\"n\":null}",
               "{\"data\":{\"show\":\"{'int':6,'ints':[null]}\"}}");
     gf_expect(f, "query($l: String) { show(shape: { name: \"n\", points: { x: 1, label: $l } }) }", NULL,
@@ -176,9 +193,12 @@ static void test_variables_not_given(void **state)
 
 static void test_nested_variables(void **state)
 {
-    gf_expect(*state, "query($x: Int!, $c: Colour, $j: String) { show(shape: { name: \"n\", points: [{ x: $x }], colour: $c }, any: { k: [$j] }) }",
+    gf_expect(*state,
+              "query($x: Int!, $c: Colour, $j: String) { show(shape: { name: \"n\", points: [{ x: $x }], "
+              "colour: $c }, any: { k: [$j] }) }",
               "{\"x\":2,\"c\":\"RED\",\"j\":\"v\"}",
-              "{\"data\":{\"show\":\"{'shape':{'name':'n','points':[{'x':2,'y':5}],'colour':'RED'},'any':{'k':['v']}}\"}}");
+              "{\"data\":{\"show\":\"{'shape':{'name':'n','points':[{'x':2,'y':5}],'colour':'RED'},'any':{'k'"
+              ":['v']}}\"}}");
 }
 
 /* --- what is wrong with variables: messages of graphql-js --- */
@@ -191,32 +211,43 @@ static void test_refused_variables(void **state)
     static const refused_case cases[] = {
         {"Int", "\"x\"", "got invalid value \"x\"; Int cannot represent non-integer value: \"x\""},
         {"Int", "1.5", "got invalid value 1.5; Int cannot represent non-integer value: 1.5"},
-        {"Int", "2147483648", "got invalid value 2147483648; Int cannot represent non 32-bit signed integer value: 2147483648"},
+        {"Int", "2147483648",
+         "got invalid value 2147483648; Int cannot represent non 32-bit signed integer value: 2147483648"},
         {"Int", "[1]", "got invalid value [1]; Int cannot represent non-integer value: [1]"},
         {"Float", "true", "got invalid value true; Float cannot represent non numeric value: true"},
-        {"String", "{\"a\":1}", "got invalid value { a: 1 }; String cannot represent a non string value: { a: 1 }"},
+        {"String", "{\"a\":1}",
+         "got invalid value { a: 1 }; String cannot represent a non string value: { a: 1 }"},
         {"Boolean", "0", "got invalid value 0; Boolean cannot represent a non boolean value: 0"},
         {"ID", "1.5", "got invalid value 1.5; ID cannot represent value: 1.5"},
         {"Int!", "null", "of non-null type \"Int!\" must not be null."},
-        {"[Int!]", "[1,null]", "got invalid value null at \"v[1]\"; Expected non-nullable type \"Int!\" not to be null."},
-        {"[[Int]]", "[[1],[2,\"x\"]]", "got invalid value \"x\" at \"v[1][1]\"; Int cannot represent non-integer value: \"x\""},
-        {"Colour", "\"PINK\"", "got invalid value \"PINK\"; Value \"PINK\" does not exist in \"Colour\" enum."},
+        {"[Int!]", "[1,null]",
+         "got invalid value null at \"v[1]\"; Expected non-nullable type \"Int!\" not to be null."},
+        {"[[Int]]", "[[1],[2,\"x\"]]",
+         "got invalid value \"x\" at \"v[1][1]\"; Int cannot represent non-integer value: \"x\""},
+        {"Colour", "\"PINK\"",
+         "got invalid value \"PINK\"; Value \"PINK\" does not exist in \"Colour\" enum."},
         {"Colour", "\"REDD\"",
-         "got invalid value \"REDD\"; Value \"REDD\" does not exist in \"Colour\" enum. Did you mean the enum value \"RED\"?"},
+         "got invalid value \"REDD\"; Value \"REDD\" does not exist in \"Colour\" enum. Did you mean the "
+         "enum value \"RED\"?"},
         {"Colour", "5", "got invalid value 5; Enum \"Colour\" cannot represent non-string value: 5."},
         {"Shape", "3", "got invalid value 3; Expected type \"Shape\" to be an object."},
-        {"Shape", "{}", "got invalid value {}; Field \"name\" of required type \"String!\" was not provided."},
+        {"Shape", "{}",
+         "got invalid value {}; Field \"name\" of required type \"String!\" was not provided."},
         {"Shape", "{\"name\":\"n\",\"points\":[{\"x\":1},{\"x\":\"q\"}]}",
          "got invalid value \"q\" at \"v.points[1].x\"; Int cannot represent non-integer value: \"q\""},
         {"Shape", "{\"name\":\"n\",\"inner\":{\"name\":null}}",
-         "got invalid value null at \"v.inner.name\"; Expected non-nullable type \"String!\" not to be null."},
+         "got invalid value null at \"v.inner.name\"; Expected non-nullable type \"String!\" not to be "
+         "null."},
         {"Shape", "{\"name\":\"n\",\"point\":1}",
-         "got invalid value { name: \"n\", point: 1 }; Field \"point\" is not defined by type \"Shape\". Did you mean \"points\"?"},
+         "got invalid value { name: \"n\", point: 1 }; Field \"point\" is not defined by type \"Shape\". Did "
+         "you mean \"points\"?"},
         {"Shape", "{\"name\":\"n\",\"points\":{\"y\":1}}",
-         "got invalid value { y: 1 } at \"v.points\"; Field \"x\" of required type \"Int!\" was not provided."},
+         "got invalid value { y: 1 } at \"v.points\"; Field \"x\" of required type \"Int!\" was not "
+         "provided."},
         {"Pick", "{}", "got invalid value {}; Exactly one key must be specified for OneOf type \"Pick\"."},
         {"Pick", "{\"id\":\"1\",\"name\":\"x\"}",
-         "got invalid value { id: \"1\", name: \"x\" }; Exactly one key must be specified for OneOf type \"Pick\"."},
+         "got invalid value { id: \"1\", name: \"x\" }; Exactly one key must be specified for OneOf type "
+         "\"Pick\"."},
         {"Pick", "{\"id\":null}", "got invalid value null at \"v.id\"; Field \"id\" must be non-null."},
         {"Even", "3", "got invalid value 3; not even"},
         {"Even", "0", "got invalid value 0; the value is not valid"},
@@ -224,13 +255,14 @@ static void test_refused_variables(void **state)
         {"Even", "100", "got invalid value 100; the parse function of scalar \"Even\" cannot wait"},
         {"[Even]", "[2,[3]]", "got invalid value [3] at \"v[1]\"; not even"},
         {"[Int]", "[\"abcdefghijklmnopqrstuvwxyz\"]",
-         "got invalid value \"abcdefghijklmnopqrstuvwxyz\" at \"v[0]\"; Int cannot represent non-integer value: "
+         "got invalid value \"abcdefghijklmnopqrstuvwxyz\" at \"v[0]\"; Int cannot represent non-integer "
+         "value: "
          "\"abcdefghijklmnopqrstuvwxyz\""},
     };
-    static const char *const fields[][2] = {{"Int", "int"},       {"Float", "float"},   {"String", "string"}, {"Boolean", "bool"},
-                                            {"ID", "id"},         {"Int!", "int"},      {"[Int!]", "must"},   {"[[Int]]", "matrix"},
-                                            {"Colour", "colour"}, {"Shape", "shape"},   {"Pick", "pick"},     {"Even", "even"},
-                                            {"[Even]", "evens"},  {"[Int]", "ints"}};
+    static const char *const fields[][2] = {
+        {"Int", "int"},   {"Float", "float"}, {"String", "string"},  {"Boolean", "bool"},  {"ID", "id"},
+        {"Int!", "int"},  {"[Int!]", "must"}, {"[[Int]]", "matrix"}, {"Colour", "colour"}, {"Shape", "shape"},
+        {"Pick", "pick"}, {"Even", "even"},   {"[Even]", "evens"},   {"[Int]", "ints"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *field = NULL;
         for (size_t k = 0; k < sizeof fields / sizeof fields[0]; k++)
@@ -245,7 +277,9 @@ static void test_refused_variables(void **state)
         pl_buf_printf(&message, "Variable \"$v\" %s", cases[i].message);
         PL_BUF_LIT(&response, "{\"errors\":[{\"message\":");
         pl_json_string(&response, pl_buf_view(&message));
-        PL_BUF_LIT(&response, ",\"locations\":[{\"line\":1,\"column\":7}],\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}}]}\0");
+        PL_BUF_LIT(
+            &response,
+            ",\"locations\":[{\"line\":1,\"column\":7}],\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}}]}\0");
         gf_expect(*state, query.data, variables.data, response.data);
         pl_buf_dispose(&query);
         pl_buf_dispose(&variables);
@@ -259,16 +293,23 @@ static void test_refused_variables(void **state)
 
 static void test_required_variables(void **state)
 {
-    gf_expect(*state, "query($a: Int!,\n $b: Shape!, $c: Int) { need(a: $a) show(shape: $b, int: $c) }", "{\"c\":\"z\"}",
-              "{\"errors\":[{\"message\":\"Variable \\\"$a\\\" of required type \\\"Int!\\\" was not provided.\",\"locations\":[{\"line\":1,"
-              "\"column\":7}],\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}},{\"message\":\"Variable \\\"$b\\\" of required type "
-              "\\\"Shape!\\\" was not provided.\",\"locations\":[{\"line\":2,\"column\":2}],\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}},"
-              "{\"message\":\"Variable \\\"$c\\\" got invalid value \\\"z\\\"; Int cannot represent non-integer value: \\\"z\\\"\","
+    gf_expect(*state, "query($a: Int!,\n $b: Shape!, $c: Int) { need(a: $a) show(shape: $b, int: $c) }",
+              "{\"c\":\"z\"}",
+              "{\"errors\":[{\"message\":\"Variable \\\"$a\\\" of required type \\\"Int!\\\" was not "
+              "provided.\",\"locations\":[{\"line\":1,"
+              "\"column\":7}],\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}},{\"message\":\"Variable "
+              "\\\"$b\\\" of required type "
+              "\\\"Shape!\\\" was not "
+              "provided.\",\"locations\":[{\"line\":2,\"column\":2}],\"extensions\":{\"code\":\"INVALID_"
+              "ARGUMENT\"}},"
+              "{\"message\":\"Variable \\\"$c\\\" got invalid value \\\"z\\\"; Int cannot represent "
+              "non-integer value: \\\"z\\\"\","
               "\"locations\":[{\"line\":2,\"column\":14}],\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}}]}");
 }
 
 /* --- what is wrong with arguments only shows when they are used: a field error --- */
-static void expect_argument_error(gf *f, const char *query, const char *variables, const char *field, const char *message)
+static void expect_argument_error(gf *f, const char *query, const char *variables, const char *field,
+                                  const char *message)
 {
     gf_request r;
     pl_buf expected;
@@ -278,7 +319,8 @@ static void expect_argument_error(gf *f, const char *query, const char *variable
     pl_buf_char(&expected, '\0');
     gf_start(&r, f, query, variables);
     assert_int_equal(r.result, GQL_RESULT_DATA);
-    if (!strstr(r.body, expected.data) || !strstr(r.body, "\"code\":\"INVALID_ARGUMENT\"") || strncmp(r.body, field, strlen(field)) != 0)
+    if (!strstr(r.body, expected.data) || !strstr(r.body, "\"code\":\"INVALID_ARGUMENT\"") ||
+        strncmp(r.body, field, strlen(field)) != 0)
         fail_msg("%s, not %s", r.body, message);
     pl_buf_dispose(&expected);
     gf_end(&r);
@@ -287,17 +329,21 @@ static void expect_argument_error(gf *f, const char *query, const char *variable
 static void test_argument_errors(void **state)
 {
     gf *f = *state;
-    expect_argument_error(f, "query($v: Int = 1) { need(a: $v) }", "{\"v\":null}", "{\"data\":{\"need\":null}",
+    expect_argument_error(f, "query($v: Int = 1) { need(a: $v) }", "{\"v\":null}",
+                          "{\"data\":{\"need\":null}",
                           "Argument \"a\" of non-null type \"Int!\" must not be null.");
-    expect_argument_error(f, "query($v: Int = 1) { defaults(b: $v) }", "{\"v\":null}", "{\"data\":{\"defaults\":null}",
+    expect_argument_error(f, "query($v: Int = 1) { defaults(b: $v) }", "{\"v\":null}",
+                          "{\"data\":{\"defaults\":null}",
                           "Argument \"b\" of non-null type \"Int!\" must not be null.");
-    expect_argument_error(f, "{ show(even: 3) }", NULL, "{\"data\":{\"show\":null}", "Argument \"even\" has invalid value 3; not even");
+    expect_argument_error(f, "{ show(even: 3) }", NULL, "{\"data\":{\"show\":null}",
+                          "Argument \"even\" has invalid value 3; not even");
     expect_argument_error(f, "{ show(even: \"x\") }", NULL, "{\"data\":{\"show\":null}",
                           "Argument \"even\" has invalid value \"x\"; Expected a value of type \"Even\".");
-    expect_argument_error(f, "query($v: Int = 1) { show(must: [2, $v]) }", "{\"v\":null}", "{\"data\":{\"show\":null}",
-                          "Argument \"must\" has invalid value [2, $v].");
-    expect_argument_error(f, "query($v: Int = 1) { show(shape: { name: \"n\", points: { x: $v } }) }", "{\"v\":null}",
-                          "{\"data\":{\"show\":null}", "Argument \"shape\" has invalid value { name: \"n\", points: { x: $v } }.");
+    expect_argument_error(f, "query($v: Int = 1) { show(must: [2, $v]) }", "{\"v\":null}",
+                          "{\"data\":{\"show\":null}", "Argument \"must\" has invalid value [2, $v].");
+    expect_argument_error(f, "query($v: Int = 1) { show(shape: { name: \"n\", points: { x: $v } }) }",
+                          "{\"v\":null}", "{\"data\":{\"show\":null}",
+                          "Argument \"shape\" has invalid value { name: \"n\", points: { x: $v } }.");
 }
 
 /* Many variables are found by name without a look at each of them. */
@@ -331,9 +377,9 @@ static void test_many_variables(void **state)
 /* Without memory while variables are coerced, with a script's value kept on the way. */
 static void test_no_memory(void **state)
 {
-    static const char expected[] =
-        "{\"data\":{\"show\":\"{'shape':{'name':'n','points':[{'x':1,'y':5}],'colour':'GREEN','even':{'half':2}},'evens':[{'half':4},"
-        "{'half':3}]}\"}}";
+    static const char expected[] = "{\"data\":{\"show\":\"{'shape':{'name':'n','points':[{'x':1,'y':5}],'"
+                                   "colour':'GREEN','even':{'half':2}},'evens':[{'half':4},"
+                                   "{'half':3}]}\"}}";
     for (size_t n = 1, made = n; made >= n; n++) {
         gf *f;
         gf_request r;
@@ -356,14 +402,16 @@ static void test_no_memory(void **state)
 /* The same for what is taken from the request's arena. */
 static void test_arena_is_full(void **state)
 {
-    static const char query[] = "query($s: Shape, $l: [Even], $i: Int) { show(shape: $s, evens: $l, any: { a: [$i, 2.5] }, ints: [$i], "
+    static const char query[] = "query($s: Shape, $l: [Even], $i: Int) { show(shape: $s, evens: $l, any: { "
+                                "a: [$i, 2.5] }, ints: [$i], "
                                 "big: 9223372036854775808) }";
     for (size_t limit = 4096, done = 0; done < 3; limit += 16) {
         gf *f;
         gf_request r;
         setup((void **)&f);
         f->arena_limit = limit;
-        gf_start(&r, f, query, "{\"s\":{\"name\":\"n\",\"points\":[{\"x\":1}],\"even\":4},\"l\":[8,6],\"i\":1}");
+        gf_start(&r, f, query,
+                 "{\"s\":{\"name\":\"n\",\"points\":[{\"x\":1}],\"even\":4},\"l\":[8,6],\"i\":1}");
         assert_int_equal(r.done, 1);
         if (strstr(r.body, "Argument \\\"big\\\" has invalid value 9223372036854775808."))
             done++;

@@ -3,9 +3,10 @@
 
 /* Root fields of a mutation run one after the other, each with all that it waits for. */
 
-static const char sdl[] = "type Query { a: Int }\n"
-                          "type Node { id: Int slow: Int sure: Int! next: Node }\n"
-                          "type Mutation { one: Node two: Node three(x: Int): Int must: Int! mustNode: Node! }\n";
+static const char sdl[] =
+    "type Query { a: Int }\n"
+    "type Node { id: Int slow: Int sure: Int! next: Node }\n"
+    "type Mutation { one: Node two: Node three(x: Int): Int must: Int! mustNode: Node! }\n";
 
 typedef struct order {
     gf *f;
@@ -92,13 +93,15 @@ static void test_failure_goes_on(void **state)
     pl_failure failure = {.code = PL_ABORTED, .expected = true, .message = PL_STR("no two")};
     gf_start(&r, o->f, "mutation { two { id } three }", NULL);
     te_fail_call(o->f->t, te_waiting_at(o->f->t, 0), &failure);
-    gf_check(&r, "{\"data\":{\"two\":null,\"three\":3},\"errors\":[{\"message\":\"no two\",\"locations\":[{\"line\":1,\"column\":12}],"
+    gf_check(&r, "{\"data\":{\"two\":null,\"three\":3},\"errors\":[{\"message\":\"no "
+                 "two\",\"locations\":[{\"line\":1,\"column\":12}],"
                  "\"path\":[\"two\"],\"extensions\":{\"code\":\"ABORTED\"}}]}");
     gf_end(&r);
 }
 
-#define MUST_ERROR                                                                                                        \
-    "{\"message\":\"Cannot return null for non-nullable field Mutation.must.\",\"locations\":[{\"line\":1,\"column\":12}]," \
+#define MUST_ERROR                                                 \
+    "{\"message\":\"Cannot return null for non-nullable field "    \
+    "Mutation.must.\",\"locations\":[{\"line\":1,\"column\":12}]," \
     "\"path\":[\"must\"],\"extensions\":{\"code\":\"INTERNAL\"}}"
 
 /* Null that reaches data ends the operation: what comes after does not run. */
@@ -124,7 +127,8 @@ static void test_null_data_cancels(void **state)
     order *o = *state;
     gf_give(o->f, "Mutation", "mustNode", te_map(o->f->t, NULL));
     gf_expect(o->f, "mutation { mustNode { slow sure } three }", NULL,
-              "{\"data\":null,\"errors\":[{\"message\":\"Cannot return null for non-nullable field Node.sure.\",\"locations\":[{\"line\":1,"
+              "{\"data\":null,\"errors\":[{\"message\":\"Cannot return null for non-nullable field "
+              "Node.sure.\",\"locations\":[{\"line\":1,"
               "\"column\":28}],\"path\":[\"mustNode\",\"sure\"],\"extensions\":{\"code\":\"INTERNAL\"}}]}");
     assert_int_equal(te_count(o->f->t).cancelled, 1);
     check_order(o, "slow ");
@@ -139,11 +143,14 @@ static void test_timeout(void **state)
     gf_start(&r, o->f, "mutation { one { id slow } two { id } three }", NULL);
     te_advance(o->f->t, 50);
     gf_check(&r, "{\"data\":{\"one\":{\"id\":1,\"slow\":null},\"two\":null,\"three\":null},\"errors\":["
-                 "{\"message\":\"The operation took too long.\",\"locations\":[{\"line\":1,\"column\":21}],\"path\":[\"one\",\"slow\"],"
+                 "{\"message\":\"The operation took too "
+                 "long.\",\"locations\":[{\"line\":1,\"column\":21}],\"path\":[\"one\",\"slow\"],"
                  "\"extensions\":{\"code\":\"DEADLINE_EXCEEDED\"}},"
-                 "{\"message\":\"The operation took too long.\",\"locations\":[{\"line\":1,\"column\":28}],\"path\":[\"two\"],"
+                 "{\"message\":\"The operation took too "
+                 "long.\",\"locations\":[{\"line\":1,\"column\":28}],\"path\":[\"two\"],"
                  "\"extensions\":{\"code\":\"DEADLINE_EXCEEDED\"}},"
-                 "{\"message\":\"The operation took too long.\",\"locations\":[{\"line\":1,\"column\":39}],\"path\":[\"three\"],"
+                 "{\"message\":\"The operation took too "
+                 "long.\",\"locations\":[{\"line\":1,\"column\":39}],\"path\":[\"three\"],"
                  "\"extensions\":{\"code\":\"DEADLINE_EXCEEDED\"}}]}");
     check_order(o, "one slow ");
     gf_end(&r);
@@ -156,9 +163,12 @@ static void test_timeout_before_a_non_null_field(void **state)
     gf_give(o->f, "Mutation", "must", te_int(1));
     gf_start(&r, o->f, "mutation { two { id } must three }", NULL);
     te_advance(o->f->t, 30000);
-    gf_check(&r, "{\"data\":null,\"errors\":[{\"message\":\"The operation took too long.\",\"locations\":[{\"line\":1,\"column\":12}],"
-                 "\"path\":[\"two\"],\"extensions\":{\"code\":\"DEADLINE_EXCEEDED\"}},{\"message\":\"The operation took too long.\","
-                 "\"locations\":[{\"line\":1,\"column\":23}],\"path\":[\"must\"],\"extensions\":{\"code\":\"DEADLINE_EXCEEDED\"}}]}");
+    gf_check(&r, "{\"data\":null,\"errors\":[{\"message\":\"The operation took too "
+                 "long.\",\"locations\":[{\"line\":1,\"column\":12}],"
+                 "\"path\":[\"two\"],\"extensions\":{\"code\":\"DEADLINE_EXCEEDED\"}},{\"message\":\"The "
+                 "operation took too long.\","
+                 "\"locations\":[{\"line\":1,\"column\":23}],\"path\":[\"must\"],\"extensions\":{\"code\":"
+                 "\"DEADLINE_EXCEEDED\"}}]}");
     gf_end(&r);
 }
 
@@ -178,7 +188,8 @@ static void test_cancel_between(void **state)
 static void test_merged_root_fields(void **state)
 {
     order *o = *state;
-    gf_expect(o->f, "mutation { one { id } three one { next { id } } }", NULL, "{\"data\":{\"one\":{\"id\":1,\"next\":null},\"three\":3}}");
+    gf_expect(o->f, "mutation { one { id } three one { next { id } } }", NULL,
+              "{\"data\":{\"one\":{\"id\":1,\"next\":null},\"three\":3}}");
     check_order(o, "one three ");
 }
 

@@ -3,9 +3,11 @@
 
 /* Where null goes when a non-null position has none to give, at once and after waits. */
 
-static const char sdl[] = "type Node { id: Int sure: Int! must: Int! slow: Int node: Node sureNode: Node! list: [Int!] sureList: [Int!]!\n"
-                          "  nodes: [Node] sureNodes: [Node!] }\n"
-                          "type Query { node: Node sureNode: Node! nodes: [Node] sureNodes: [Node!]! a: Int }\n";
+static const char sdl[] =
+    "type Node { id: Int sure: Int! must: Int! slow: Int node: Node sureNode: Node! list: [Int!] sureList: "
+    "[Int!]!\n"
+    "  nodes: [Node] sureNodes: [Node!] }\n"
+    "type Query { node: Node sureNode: Node! nodes: [Node] sureNodes: [Node!]! a: Int }\n";
 
 static int setup(void **state)
 {
@@ -32,15 +34,16 @@ static int teardown(void **state)
     return 0;
 }
 
-#define CANNOT(field, line, column, path)                                                                      \
-    "{\"message\":\"Cannot return null for non-nullable field " field ".\",\"locations\":[{\"line\":" #line ",\"column\":" #column \
-    "}],\"path\":[" path "],\"extensions\":{\"code\":\"INTERNAL\"}}"
+#define CANNOT(field, line, column, path)                                                                   \
+    "{\"message\":\"Cannot return null for non-nullable field " field ".\",\"locations\":[{\"line\":" #line \
+    ",\"column\":" #column "}],\"path\":[" path "],\"extensions\":{\"code\":\"INTERNAL\"}}"
 
 static void test_to_the_nearest_nullable(void **state)
 {
     gf *f = *state;
     gf_expect(f, "{ node { id sure } a }", NULL,
-              "{\"data\":{\"node\":null,\"a\":5},\"errors\":[" CANNOT("Node.sure", 1, 13, "\"node\",\"sure\"") "]}");
+              "{\"data\":{\"node\":null,\"a\":5},\"errors\":[" CANNOT("Node.sure", 1, 13,
+                                                                      "\"node\",\"sure\"") "]}");
     gf_expect(f, "{ node { id node { sureNode { sure } } } a }", NULL,
               "{\"data\":{\"node\":{\"id\":1,\"node\":null},\"a\":5},\"errors\":[" CANNOT(
                   "Node.sure", 1, 31, "\"node\",\"node\",\"sureNode\",\"sure\"") "]}");
@@ -60,11 +63,14 @@ static void test_list_items(void **state)
     gf *f = *state;
     gf_give(f, "Node", "list", te_list(f->t, 3, te_int(1), te_null(), te_int(2)));
     gf_expect(f, "{ node { list id } }", NULL,
-              "{\"data\":{\"node\":{\"list\":null,\"id\":1}},\"errors\":[" CANNOT("Node.list", 1, 10, "\"node\",\"list\",1") "]}");
+              "{\"data\":{\"node\":{\"list\":null,\"id\":1}},\"errors\":[" CANNOT(
+                  "Node.list", 1, 10, "\"node\",\"list\",1") "]}");
     gf_give(f, "Node", "sureList", te_list(f->t, 1, te_null()));
     gf_expect(f, "{ nodes { sureList } }", NULL,
-              "{\"data\":{\"nodes\":[null,null]},\"errors\":[" CANNOT("Node.sureList", 1, 11, "\"nodes\",0,\"sureList\",0") "," CANNOT(
-                  "Node.sureList", 1, 11, "\"nodes\",1,\"sureList\",0") "]}");
+              "{\"data\":{\"nodes\":[null,null]},\"errors\":[" CANNOT(
+                  "Node.sureList", 1, 11,
+                  "\"nodes\",0,\"sureList\",0") "," CANNOT("Node.sureList", 1, 11,
+                                                           "\"nodes\",1,\"sureList\",0") "]}");
 }
 
 /* An error where null may be stays there. */
@@ -73,8 +79,10 @@ static void test_errors_of_non_null_fields(void **state)
     gf *f = *state;
     gf_fail(f, "Node", "sure", "no");
     gf_expect(f, "{ nodes { sure } }", NULL,
-              "{\"data\":{\"nodes\":[null,null]},\"errors\":[{\"message\":\"no\",\"locations\":[{\"line\":1,\"column\":11}],\"path\":["
-              "\"nodes\",0,\"sure\"],\"extensions\":{\"code\":\"NOT_FOUND\"}},{\"message\":\"no\",\"locations\":[{\"line\":1,\"column\":11}],"
+              "{\"data\":{\"nodes\":[null,null]},\"errors\":[{\"message\":\"no\",\"locations\":[{\"line\":1,"
+              "\"column\":11}],\"path\":["
+              "\"nodes\",0,\"sure\"],\"extensions\":{\"code\":\"NOT_FOUND\"}},{\"message\":\"no\","
+              "\"locations\":[{\"line\":1,\"column\":11}],"
               "\"path\":[\"nodes\",1,\"sure\"],\"extensions\":{\"code\":\"NOT_FOUND\"}}]}");
 }
 
@@ -83,7 +91,8 @@ static void test_waiting_sibling_is_cancelled_by_the_walk(void **state)
 {
     gf *f = *state;
     gf_expect(f, "{ node { slow sure } a }", NULL,
-              "{\"data\":{\"node\":null,\"a\":5},\"errors\":[" CANNOT("Node.sure", 1, 15, "\"node\",\"sure\"") "]}");
+              "{\"data\":{\"node\":null,\"a\":5},\"errors\":[" CANNOT("Node.sure", 1, 15,
+                                                                      "\"node\",\"sure\"") "]}");
     assert_int_equal(te_count(f->t).cancelled, 1);
     assert_int_equal(te_timers(f->t), 0);
 }
@@ -100,8 +109,8 @@ static void test_waiting_siblings_are_cancelled_by_a_call(void **state)
     assert_int_equal(te_count(f->t).cancelled, 2);
     assert_int_equal(r.done, 0);
     te_resume(f->t, te_waiting_at(f->t, 0));
-    gf_check(&r, "{\"data\":{\"node\":null,\"a\":5,\"other\":{\"slow\":9}},\"errors\":[" CANNOT("Node.sure", 1, 27,
-                                                                                               "\"node\",\"sure\"") "]}");
+    gf_check(&r, "{\"data\":{\"node\":null,\"a\":5,\"other\":{\"slow\":9}},\"errors\":[" CANNOT(
+                     "Node.sure", 1, 27, "\"node\",\"sure\"") "]}");
     gf_end(&r);
 }
 
@@ -115,8 +124,10 @@ static void test_failed_call_goes_up_through_non_null(void **state)
     te_fail_call(f->t, te_waiting_for(f->t, "sure"), &failure);
     assert_int_equal(te_count(f->t).cancelled, 1);
     te_resume(f->t, te_waiting_at(f->t, 0));
-    gf_check(&r, "{\"data\":{\"a\":5,\"sureNode\":{\"node\":null,\"slow\":9}},\"errors\":[{\"message\":\"down\",\"locations\":[{\"line\":1,"
-                 "\"column\":48}],\"path\":[\"sureNode\",\"node\",\"sureNode\",\"sureNode\",\"sure\"],\"extensions\":{\"code\":"
+    gf_check(&r, "{\"data\":{\"a\":5,\"sureNode\":{\"node\":null,\"slow\":9}},\"errors\":[{\"message\":"
+                 "\"down\",\"locations\":[{\"line\":1,"
+                 "\"column\":48}],\"path\":[\"sureNode\",\"node\",\"sureNode\",\"sureNode\",\"sure\"],"
+                 "\"extensions\":{\"code\":"
                  "\"UNAVAILABLE\"}}]}");
     gf_end(&r);
 }
@@ -144,8 +155,8 @@ static void test_waiting_list_items(void **state)
     assert_int_equal(te_waiting(f->t), 2);
     te_resume(f->t, te_waiting_at(f->t, 1));
     te_resume(f->t, te_waiting_at(f->t, 0));
-    gf_check(&r, "{\"data\":{\"nodes\":[{\"sure\":1,\"slow\":9},null],\"a\":5},\"errors\":[" CANNOT("Node.sure", 1, 11,
-                                                                                                 "\"nodes\",1,\"sure\"") "]}");
+    gf_check(&r, "{\"data\":{\"nodes\":[{\"sure\":1,\"slow\":9},null],\"a\":5},\"errors\":[" CANNOT(
+                     "Node.sure", 1, 11, "\"nodes\",1,\"sure\"") "]}");
     gf_end(&r);
 
     gf_start(&r, f, "{ node { sureNodes { sure slow } id } a }", NULL);
@@ -169,7 +180,8 @@ static void test_null_in_what_a_call_brought(void **state)
     te_resume(f->t, te_waiting_for(f->t, "sureNode"));
     assert_int_equal(te_waiting(f->t), 2);
     te_resume(f->t, te_waiting_for(f->t, "sure"));
-    gf_check(&r, "{\"data\":{\"node\":null,\"a\":5},\"errors\":[" CANNOT("Node.sure", 1, 29, "\"node\",\"sureNode\",\"sure\"") "]}");
+    gf_check(&r, "{\"data\":{\"node\":null,\"a\":5},\"errors\":[" CANNOT(
+                     "Node.sure", 1, 29, "\"node\",\"sureNode\",\"sure\"") "]}");
     assert_int_equal(te_count(f->t).cancelled, 1);
     gf_end(&r);
 }

@@ -6,12 +6,13 @@
 
 /* Calls that wait: in what order they end, what ends them, and what is left when memory runs out. */
 
-static const char sdl[] = "type Node { id: Int slow: Int node: Node nodes: [Node] late(x: Int): String sure: Int! }\n"
-                          "type Query { a: Int b: Int c: Int node: Node nodes: [Node!] kinds: [Kind] }\n"
-                          "interface Kind { id: Int }\n"
-                          "type One implements Kind { id: Int slow: Int }\n"
-                          "type Two implements Kind { id: Int slow: Int }\n"
-                          "type Mutation { first: Node second: Node }\n";
+static const char sdl[] =
+    "type Node { id: Int slow: Int node: Node nodes: [Node] late(x: Int): String sure: Int! }\n"
+    "type Query { a: Int b: Int c: Int node: Node nodes: [Node!] kinds: [Kind] }\n"
+    "interface Kind { id: Int }\n"
+    "type One implements Kind { id: Int slow: Int }\n"
+    "type Two implements Kind { id: Int slow: Int }\n"
+    "type Mutation { first: Node second: Node }\n";
 
 static int setup(void **state)
 {
@@ -57,7 +58,8 @@ static void test_out_of_order(void **state)
 static void test_every_order(void **state)
 {
     gf *f = *state;
-    static const char expected[] = "{\"data\":{\"a\":1,\"node\":{\"slow\":9,\"id\":1,\"nodes\":[{\"slow\":9},{\"slow\":9}]},\"b\":2}}";
+    static const char expected[] =
+        "{\"data\":{\"a\":1,\"node\":{\"slow\":9,\"id\":1,\"nodes\":[{\"slow\":9},{\"slow\":9}]},\"b\":2}}";
     for (unsigned seed = 0; seed < 300; seed++) {
         unsigned random = seed;
         gf_request r;
@@ -81,7 +83,8 @@ static void test_list_of_waiting_items(void **state)
     assert_int_equal(te_waiting(f->t), 4);
     for (int i = 3; i >= 0; i--)
         te_complete(f->t, te_waiting_at(f->t, (size_t)i), te_int(i));
-    gf_check(&r, "{\"data\":{\"nodes\":[{\"id\":1,\"slow\":0,\"node\":{\"slow\":1}},{\"id\":1,\"slow\":2,\"node\":{\"slow\":3}}]}}");
+    gf_check(&r, "{\"data\":{\"nodes\":[{\"id\":1,\"slow\":0,\"node\":{\"slow\":1}},{\"id\":1,\"slow\":2,"
+                 "\"node\":{\"slow\":3}}]}}");
     gf_end(&r);
 }
 
@@ -90,7 +93,8 @@ static void test_abstract_result_of_a_wait(void **state)
     gf *f = *state;
     te *t = f->t;
     gf_request r;
-    te_value one = te_map(t, "__typename", te_string(t, "One"), NULL), two = te_map(t, "__typename", te_string(t, "Two"), NULL);
+    te_value one = te_map(t, "__typename", te_string(t, "One"), NULL),
+             two = te_map(t, "__typename", te_string(t, "Two"), NULL);
     gf_wait(f, "Query", "kinds", te_list(t, 3, two, one, te_null()));
     gf_wait(f, "One", "slow", te_int(1));
     gf_wait(f, "Two", "slow", te_int(2));
@@ -98,7 +102,9 @@ static void test_abstract_result_of_a_wait(void **state)
     te_resume(t, te_waiting_at(t, 0));
     te_resume(t, te_waiting_at(t, 1));
     te_resume(t, te_waiting_at(t, 0));
-    gf_check(&r, "{\"data\":{\"kinds\":[{\"__typename\":\"Two\",\"s\":2},{\"__typename\":\"One\",\"slow\":1},null]}}");
+    gf_check(
+        &r,
+        "{\"data\":{\"kinds\":[{\"__typename\":\"Two\",\"s\":2},{\"__typename\":\"One\",\"slow\":1},null]}}");
     gf_end(&r);
 }
 
@@ -109,17 +115,20 @@ static void test_wrong_result_of_a_wait(void **state)
     gf_start(&r, f, "{ a node { id } }", NULL);
     te_complete(f->t, te_waiting_for(f->t, "a"), te_string(f->t, "x"));
     te_complete(f->t, te_waiting_for(f->t, "node"), te_bool(true));
-    gf_check(&r, "{\"data\":{\"a\":null,\"node\":null},\"errors\":[{\"message\":\"Internal server error\",\"locations\":[{\"line\":1,"
-                 "\"column\":3}],\"path\":[\"a\"],\"extensions\":{\"code\":\"INTERNAL\",\"id\":\"r1\"}},{\"message\":\"Internal server "
-                 "error\",\"locations\":[{\"line\":1,\"column\":5}],\"path\":[\"node\"],\"extensions\":{\"code\":\"INTERNAL\",\"id\":"
+    gf_check(&r, "{\"data\":{\"a\":null,\"node\":null},\"errors\":[{\"message\":\"Internal server "
+                 "error\",\"locations\":[{\"line\":1,"
+                 "\"column\":3}],\"path\":[\"a\"],\"extensions\":{\"code\":\"INTERNAL\",\"id\":\"r1\"}},{"
+                 "\"message\":\"Internal server "
+                 "error\",\"locations\":[{\"line\":1,\"column\":5}],\"path\":[\"node\"],\"extensions\":{"
+                 "\"code\":\"INTERNAL\",\"id\":"
                  "\"r1\"}}]}");
     gf_end(&r);
 }
 
 /* --- the deadline --- */
-#define TOO_LONG(column, path)                                                                                       \
-    "{\"message\":\"The operation took too long.\",\"locations\":[{\"line\":1,\"column\":" #column "}],\"path\":[" path \
-    "],\"extensions\":{\"code\":\"DEADLINE_EXCEEDED\"}}"
+#define TOO_LONG(column, path)                                                                     \
+    "{\"message\":\"The operation took too long.\",\"locations\":[{\"line\":1,\"column\":" #column \
+    "}],\"path\":[" path "],\"extensions\":{\"code\":\"DEADLINE_EXCEEDED\"}}"
 
 static void test_timeout(void **state)
 {
@@ -134,8 +143,10 @@ static void test_timeout(void **state)
     te_advance(f->t, 39);
     assert_int_equal(r.done, 0);
     te_advance(f->t, 1);
-    gf_check(&r, "{\"data\":{\"a\":1,\"node\":{\"slow\":null,\"id\":1,\"nodes\":[{\"late\":\"text\"},{\"late\":null}]},\"c\":3},"
-                 "\"errors\":[" TOO_LONG(12, "\"node\",\"slow\"") "," TOO_LONG(28, "\"node\",\"nodes\",1,\"late\"") "]}");
+    gf_check(&r, "{\"data\":{\"a\":1,\"node\":{\"slow\":null,\"id\":1,\"nodes\":[{\"late\":\"text\"},{"
+                 "\"late\":null}]},\"c\":3},"
+                 "\"errors\":[" TOO_LONG(12, "\"node\",\"slow\"") "," TOO_LONG(
+                     28, "\"node\",\"nodes\",1,\"late\"") "]}");
     assert_int_equal(te_waiting(f->t), 0);
     assert_int_equal(te_count(f->t).cancelled, 2);
     gf_end(&r);
@@ -149,7 +160,8 @@ static void test_timeout_of_non_null(void **state)
     gf_start(&r, f, "{ node { sure slow } a }", NULL);
     te_resume(f->t, te_waiting_for(f->t, "node"));
     te_advance(f->t, 30000);
-    gf_check(&r, "{\"data\":{\"node\":null,\"a\":null},\"errors\":[" TOO_LONG(22, "\"a\"") "," TOO_LONG(10, "\"node\",\"sure\"") "]}");
+    gf_check(&r, "{\"data\":{\"node\":null,\"a\":null},\"errors\":[" TOO_LONG(22, "\"a\"") "," TOO_LONG(
+                     10, "\"node\",\"sure\"") "]}");
     gf_end(&r);
 }
 
@@ -198,7 +210,8 @@ static void test_side_by_side(void **state)
         if (i == 3)
             assert_int_equal(r[i].done, 0);
         else
-            gf_check(&r[i], i % 2 ? "{\"data\":{\"a\":1,\"b\":2}}" : "{\"data\":{\"b\":2,\"node\":{\"id\":1}}}");
+            gf_check(&r[i],
+                     i % 2 ? "{\"data\":{\"a\":1,\"b\":2}}" : "{\"data\":{\"b\":2,\"node\":{\"id\":1}}}");
         gf_end(&r[i]);
     }
 }
@@ -210,9 +223,11 @@ static void test_response_limit_with_waits(void **state)
     f->options.max_response = 60;
     gf_start(&r, f, "{ a node { late } }", NULL);
     te_resume(f->t, te_waiting_for(f->t, "node"));
-    te_complete(f->t, te_waiting_for(f->t, "late"), te_string(f->t, "a text that is too long to be in the response"));
+    te_complete(f->t, te_waiting_for(f->t, "late"),
+                te_string(f->t, "a text that is too long to be in the response"));
     te_resume(f->t, te_waiting_for(f->t, "a"));
-    gf_check(&r, "{\"data\":null,\"errors\":[{\"message\":\"The response is larger than 60 bytes.\",\"extensions\":{\"code\":"
+    gf_check(&r, "{\"data\":null,\"errors\":[{\"message\":\"The response is larger than 60 "
+                 "bytes.\",\"extensions\":{\"code\":"
                  "\"RESOURCE_EXHAUSTED\",\"id\":\"r1\"}}]}");
     gf_end(&r);
 }
@@ -223,7 +238,8 @@ static void test_no_timer(void **state)
     gf *f = *state;
     te_refuse_timers(f->t);
     gf_expect(f, "{ a c }", NULL,
-              "{\"data\":null,\"errors\":[{\"message\":\"out of memory\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\",\"id\":\"r1\"}}]}");
+              "{\"data\":null,\"errors\":[{\"message\":\"out of "
+              "memory\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\",\"id\":\"r1\"}}]}");
     assert_int_equal(te_count(f->t).cancelled, 1);
 }
 
@@ -266,8 +282,9 @@ static void fail_every_allocation(const char *query, const char *whole, int stic
 }
 
 static const char query_everything[] = "query { a node { slow id nodes { late(x: 3) node { slow } } } c b }";
-static const char query_response[] = "{\"data\":{\"a\":1,\"node\":{\"slow\":9,\"id\":1,\"nodes\":[{\"late\":\"text\",\"node\":{\"slow\":9}},"
-                                     "{\"late\":\"text\",\"node\":{\"slow\":9}}]},\"c\":3,\"b\":2}}";
+static const char query_response[] =
+    "{\"data\":{\"a\":1,\"node\":{\"slow\":9,\"id\":1,\"nodes\":[{\"late\":\"text\",\"node\":{\"slow\":9}},"
+    "{\"late\":\"text\",\"node\":{\"slow\":9}}]},\"c\":3,\"b\":2}}";
 
 static void test_no_memory(void **state)
 {
@@ -287,7 +304,8 @@ static void test_no_memory_and_cancel(void **state)
 static void test_no_memory_in_a_mutation(void **state)
 {
     static const char query[] = "mutation { first { slow id } second { node { late } } }";
-    static const char response[] = "{\"data\":{\"first\":{\"slow\":9,\"id\":1},\"second\":{\"node\":{\"late\":\"text\"}}}}";
+    static const char response[] =
+        "{\"data\":{\"first\":{\"slow\":9,\"id\":1},\"second\":{\"node\":{\"late\":\"text\"}}}}";
     fail_every_allocation(query, response, 0, false);
     fail_every_allocation(query, response, 1, false);
 }

@@ -6,7 +6,8 @@
 
 static const char sdl[] = "interface Named { name: String }\n"
                           "interface Aged implements Named { name: String age: Int }\n"
-                          "type Dog implements Named & Aged { name: String age: Int barks(loud: Int = 3, of: In): Boolean owner: Dog }\n"
+                          "type Dog implements Named & Aged { name: String age: Int barks(loud: Int = 3, of: "
+                          "In): Boolean owner: Dog }\n"
                           "type Cat implements Named { name: String lives: Int owner: Cat }\n"
                           "union Pet = Dog | Cat\n"
                           "input In { a: Int = 1 odd: Odd in: In }\n"
@@ -71,7 +72,8 @@ static void check_fields(planned *p, gf *f, gql_plan_set *set, const char *type,
     pl_buf_init(&text);
     for (uint32_t i = 0; i < object->count; i++) {
         const gql_plan_field *x = &object->fields[i];
-        pl_buf_printf(&text, "%s%.*s:%.*s*%u", i ? " " : "", PL_STR_ARG(x->response_key), PL_STR_ARG(x->def->name), x->node_count);
+        pl_buf_printf(&text, "%s%.*s:%.*s*%u", i ? " " : "", PL_STR_ARG(x->response_key),
+                      PL_STR_ARG(x->def->name), x->node_count);
     }
     pl_buf_char(&text, '\0');
     assert_string_equal(text.data, expected);
@@ -94,12 +96,14 @@ static void test_merging(void **state)
     gf *f = *state;
     planned p;
     plan_open(&p, f,
-              "{ a x: b dog { name } ...F a ... { a cat { name } } } fragment F on Query { b dog { age name owner { name } } ...G }"
+              "{ a x: b dog { name } ...F a ... { a cat { name } } } fragment F on Query { b dog { age name "
+              "owner { name } } ...G }"
               "fragment G on Query { x: b dog { owner { age } } ...F }",
               0);
     check_fields(&p, f, &p.plan->root, "Query", "a:a*3 x:b*2 dog:dog*3 b:b*1 cat:cat*1");
     check_fields(&p, f, below(&p, f, "dog"), "Dog", "name:name*2 age:age*1 owner:owner*2");
-    check_fields(&p, f, object_of(&p, f, below(&p, f, "dog"), "Dog")->fields[2].set, "Dog", "name:name*1 age:age*1");
+    check_fields(&p, f, object_of(&p, f, below(&p, f, "dog"), "Dog")->fields[2].set, "Dog",
+                 "name:name*1 age:age*1");
     plan_close(&p);
 }
 
@@ -108,12 +112,15 @@ static void test_type_conditions(void **state)
     gf *f = *state;
     planned p;
     plan_open(&p, f,
-              "{ pet { __typename ... on Named { name } ... on Dog { barks } ...C ... on Aged { age } ... on Pet { t: __typename } } }"
+              "{ pet { __typename ... on Named { name } ... on Dog { barks } ...C ... on Aged { age } ... on "
+              "Pet { t: __typename } } }"
               "fragment C on Cat { lives ... on Dog { barks } ... on Named { n: name } }",
               0);
     gql_plan_set *pet = below(&p, f, "pet");
-    check_fields(&p, f, pet, "Dog", "__typename:__typename*1 name:name*1 barks:barks*1 age:age*1 t:__typename*1");
-    check_fields(&p, f, pet, "Cat", "__typename:__typename*1 name:name*1 lives:lives*1 n:name*1 t:__typename*1");
+    check_fields(&p, f, pet, "Dog",
+                 "__typename:__typename*1 name:name*1 barks:barks*1 age:age*1 t:__typename*1");
+    check_fields(&p, f, pet, "Cat",
+                 "__typename:__typename*1 name:name*1 lives:lives*1 n:name*1 t:__typename*1");
     assert_ptr_equal(object_of(&p, f, pet, "Dog"), object_of(&p, f, pet, "Dog")); /* compiled once */
     const gql_plan_field *typename = &object_of(&p, f, pet, "Cat")->fields[0];
     assert_int_equal(typename->how, GQL_RESOLVE_TYPENAME);
@@ -126,7 +133,10 @@ static void test_a_fragment_is_visited_once(void **state)
 {
     gf *f = *state;
     planned p;
-    plan_open(&p, f, "{ ...F ...F a ...F dog { ...D ...D } cat { ...D } } fragment F on Query { b } fragment D on Dog { name }", 0);
+    plan_open(&p, f,
+              "{ ...F ...F a ...F dog { ...D ...D } cat { ...D } } fragment F on Query { b } fragment D on "
+              "Dog { name }",
+              0);
     check_fields(&p, f, &p.plan->root, "Query", "b:b*1 a:a*1 dog:dog*1 cat:cat*1");
     check_fields(&p, f, below(&p, f, "dog"), "Dog", "name:name*1");
     check_fields(&p, f, below(&p, f, "cat"), "Cat", "");
@@ -143,11 +153,14 @@ static void test_conditions(void **state)
     pl_error err;
     planned p;
     plan_open(&p, f,
-              "{ a @skip(if: $yes) b a p: a @skip(if: $no) q: a @include(if: $no) r: a @include(if: $yes) @skip(if: $yes)"
-              " s: a @include(if: $unset) t: a @skip(if: $unset) ... @include(if: $no) { u: a } ...F @skip(if: $yes) ...F }"
+              "{ a @skip(if: $yes) b a p: a @skip(if: $no) q: a @include(if: $no) r: a @include(if: $yes) "
+              "@skip(if: $yes)"
+              " s: a @include(if: $unset) t: a @skip(if: $unset) ... @include(if: $no) { u: a } ...F "
+              "@skip(if: $yes) ...F }"
               "fragment F on Query { v: a }",
               0);
-    assert_int_equal(gql_plan_object_get(p.plan, &p.plan->root, f->schema->query, variables, 3, &object, &err), PL_OK);
+    assert_int_equal(
+        gql_plan_object_get(p.plan, &p.plan->root, f->schema->query, variables, 3, &object, &err), PL_OK);
     check_fields(&p, f, &p.plan->root, "Query", "b:b*1 a:a*1 p:a*1 s:a*1 t:a*1 v:a*1");
     plan_close(&p);
 }
@@ -158,7 +171,8 @@ static void test_condition_variables(void **state)
     pl_str names[4];
     planned p;
     plan_open(&p, f,
-              "query A { a @skip(if: $x) dog { name @include(if: $y) ... @skip(if: $x) { age } ...F @skip(if: true) } }"
+              "query A { a @skip(if: $x) dog { name @include(if: $y) ... @skip(if: $x) { age } ...F "
+              "@skip(if: true) } }"
               "query B { b @other(if: $o) } fragment F on Dog { barks @skip(if: $z) }",
               0);
     assert_int_equal(gql_condition_variables(p.document, names, 4), 3);
@@ -177,7 +191,8 @@ static void test_constant_arguments(void **state)
 {
     gf *f = *state;
     planned p;
-    plan_open(&p, f, "{ dog { barks x: barks(loud: $v, of: { a: 2 }) y: barks(loud: 7, of: { odd: 1 }) } }", 0);
+    plan_open(&p, f, "{ dog { barks x: barks(loud: $v, of: { a: 2 }) y: barks(loud: 7, of: { odd: 1 }) } }",
+              0);
     const gql_plan_object *dog = object_of(&p, f, below(&p, f, "dog"), "Dog");
     assert_int_equal(dog->fields[0].arguments[0].constant->integer, 3);
     assert_null(dog->fields[0].arguments[1].constant);
@@ -206,7 +221,8 @@ static void expect_refused(gf *f, const char *query, uint32_t max_fields, const 
     pl_error err;
     planned p;
     plan_open(&p, f, query, max_fields);
-    assert_int_equal(gql_plan_object_get(p.plan, &p.plan->root, f->schema->query, NULL, 0, &object, &err), PL_RESOURCE_EXHAUSTED);
+    assert_int_equal(gql_plan_object_get(p.plan, &p.plan->root, f->schema->query, NULL, 0, &object, &err),
+                     PL_RESOURCE_EXHAUSTED);
     assert_string_equal(err.message, message);
     plan_close(&p);
 }
@@ -223,7 +239,8 @@ static void test_multiplying_fragments(void **state)
     pl_buf_init(&query);
     PL_BUF_LIT(&query, "{ dog { ...F0 } }");
     for (int i = 0; i < 40; i++)
-        pl_buf_printf(&query, "fragment F%d on Dog { x: owner { ...F%d } y: owner { ...F%d } }", i, i + 1, i + 1);
+        pl_buf_printf(&query, "fragment F%d on Dog { x: owner { ...F%d } y: owner { ...F%d } }", i, i + 1,
+                      i + 1);
     PL_BUF_LIT(&query, "fragment F40 on Dog { name }\0");
     gf *f = *state;
     te_value dog = te_map(f->t, NULL);
@@ -248,7 +265,8 @@ static void test_deep_fragments(void **state)
     pl_buf_dispose(&query);
 }
 
-/* The input types of a schema may lead to each other in many ways: to look them through must not take long. */
+/* The input types of a schema may lead to each other in many ways: to look them through must not take long.
+ */
 static void test_wide_input_types(void **state)
 {
     enum { TYPES = 40 };
@@ -274,7 +292,8 @@ static void test_wide_input_types(void **state)
 static void test_no_memory(void **state)
 {
     gf *f = *state;
-    static const char query[] = "{ dog { barks(of: { a: 2 }) ...F } a ...G } fragment F on Dog { name owner { name } } fragment G on Query { b }";
+    static const char query[] = "{ dog { barks(of: { a: 2 }) ...F } a ...G } fragment F on Dog { name owner "
+                                "{ name } } fragment G on Query { b }";
     for (size_t n = 1, made = n; made >= n; n++) {
         const gql_plan_object *object;
         pl_error err;

@@ -44,9 +44,12 @@ static const input_case inputs[] = {
     {STRING, "\"\"", "\"\""},
     {STRING, "\"ä\\n\"", "\"ä\\n\""},
     {STRING, "1", "!String cannot represent a non string value: 1"},
-    {STRING, "[\"a\", [\"b\", [\"c\"]]]", "!String cannot represent a non string value: [\"a\", [\"b\", [Array]]]"},
-    {STRING, "{\"a\": {\"b\": {\"c\": 1}, \"d\": []}}", "!String cannot represent a non string value: { a: { b: [Object], d: [] } }"},
-    {STRING, "[1,2,3,4,5,6,7,8,9,10,11]", "!String cannot represent a non string value: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ... 1 more item]"},
+    {STRING, "[\"a\", [\"b\", [\"c\"]]]",
+     "!String cannot represent a non string value: [\"a\", [\"b\", [Array]]]"},
+    {STRING, "{\"a\": {\"b\": {\"c\": 1}, \"d\": []}}",
+     "!String cannot represent a non string value: { a: { b: [Object], d: [] } }"},
+    {STRING, "[1,2,3,4,5,6,7,8,9,10,11]",
+     "!String cannot represent a non string value: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ... 1 more item]"},
     {STRING, "[1,2,3,4,5,6,7,8,9,10,11,12]",
      "!String cannot represent a non string value: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ... 2 more items]"},
     {BOOLEAN, "true", "true"},
@@ -64,27 +67,40 @@ static const input_case inputs[] = {
     {DATETIME, "\"2025-02-28T23:59:59Z\"", "\"2025-02-28T23:59:59Z\""},
     {DATETIME, "\"2024-02-29t00:00:60.123456+05:30\"", "\"2024-02-29t00:00:60.123456+05:30\""},
     {DATETIME, "\"2025-02-29T00:00:00Z\"",
-     "!DateTime cannot represent value that is not an RFC 3339 date-time with a time zone: \"2025-02-29T00:00:00Z\""},
+     "!DateTime cannot represent value that is not an RFC 3339 date-time with a time zone: "
+     "\"2025-02-29T00:00:00Z\""},
     {DATETIME, "\"2025-01-01T00:00:00\"",
-     "!DateTime cannot represent value that is not an RFC 3339 date-time with a time zone: \"2025-01-01T00:00:00\""},
+     "!DateTime cannot represent value that is not an RFC 3339 date-time with a time zone: "
+     "\"2025-01-01T00:00:00\""},
     {DATETIME, "\"2025-01-01T24:00:00Z\"",
-     "!DateTime cannot represent value that is not an RFC 3339 date-time with a time zone: \"2025-01-01T24:00:00Z\""},
+     "!DateTime cannot represent value that is not an RFC 3339 date-time with a time zone: "
+     "\"2025-01-01T24:00:00Z\""},
     {DATETIME, "\"2025-01-01T00:00:00.Z\"",
-     "!DateTime cannot represent value that is not an RFC 3339 date-time with a time zone: \"2025-01-01T00:00:00.Z\""},
+     "!DateTime cannot represent value that is not an RFC 3339 date-time with a time zone: "
+     "\"2025-01-01T00:00:00.Z\""},
     {DATETIME, "\"2025-01-01T00:00:00.1\"",
-     "!DateTime cannot represent value that is not an RFC 3339 date-time with a time zone: \"2025-01-01T00:00:00.1\""},
+     "!DateTime cannot represent value that is not an RFC 3339 date-time with a time zone: "
+     "\"2025-01-01T00:00:00.1\""},
     {DATETIME, "\"2025-01-01T00:00:00+24:00\"",
-     "!DateTime cannot represent value that is not an RFC 3339 date-time with a time zone: \"2025-01-01T00:00:00+24:00\""},
+     "!DateTime cannot represent value that is not an RFC 3339 date-time with a time zone: "
+     "\"2025-01-01T00:00:00+24:00\""},
     {DATETIME, "\"2025-01-01T00:00:00Zx\"",
-     "!DateTime cannot represent value that is not an RFC 3339 date-time with a time zone: \"2025-01-01T00:00:00Zx\""},
+     "!DateTime cannot represent value that is not an RFC 3339 date-time with a time zone: "
+     "\"2025-01-01T00:00:00Zx\""},
     {DATETIME, "5", "!DateTime cannot represent value that is not an RFC 3339 date-time with a time zone: 5"},
     {DATE, "\"2000-02-29\"", "\"2000-02-29\""},
-    {DATE, "\"1900-02-29\"", "!Date cannot represent value that is not a date of the form YYYY-MM-DD: \"1900-02-29\""},
-    {DATE, "\"2025-13-01\"", "!Date cannot represent value that is not a date of the form YYYY-MM-DD: \"2025-13-01\""},
-    {DATE, "\"2025-04-31\"", "!Date cannot represent value that is not a date of the form YYYY-MM-DD: \"2025-04-31\""},
-    {DATE, "\"2025-04-00\"", "!Date cannot represent value that is not a date of the form YYYY-MM-DD: \"2025-04-00\""},
-    {DATE, "\"2025-04-01x\"", "!Date cannot represent value that is not a date of the form YYYY-MM-DD: \"2025-04-01x\""},
-    {DATE, "\"2025/04/01\"", "!Date cannot represent value that is not a date of the form YYYY-MM-DD: \"2025/04/01\""},
+    {DATE, "\"1900-02-29\"",
+     "!Date cannot represent value that is not a date of the form YYYY-MM-DD: \"1900-02-29\""},
+    {DATE, "\"2025-13-01\"",
+     "!Date cannot represent value that is not a date of the form YYYY-MM-DD: \"2025-13-01\""},
+    {DATE, "\"2025-04-31\"",
+     "!Date cannot represent value that is not a date of the form YYYY-MM-DD: \"2025-04-31\""},
+    {DATE, "\"2025-04-00\"",
+     "!Date cannot represent value that is not a date of the form YYYY-MM-DD: \"2025-04-00\""},
+    {DATE, "\"2025-04-01x\"",
+     "!Date cannot represent value that is not a date of the form YYYY-MM-DD: \"2025-04-01x\""},
+    {DATE, "\"2025/04/01\"",
+     "!Date cannot represent value that is not a date of the form YYYY-MM-DD: \"2025/04/01\""},
     {UUID, "\"123e4567-E89B-12d3-a456-426614174000\"", "\"123e4567-E89B-12d3-a456-426614174000\""},
     {UUID, "\"123e4567-e89b-12d3-a456-42661417400g\"",
      "!UUID cannot represent value that is not a UUID: \"123e4567-e89b-12d3-a456-42661417400g\""},
@@ -92,7 +108,8 @@ static const input_case inputs[] = {
      "!UUID cannot represent value that is not a UUID: \"123e4567e89b12d3a456426614174000\""},
     {BIGINT, "9223372036854775807", "9223372036854775807"},
     {BIGINT, "\"-9223372036854775808\"", "-9223372036854775808"},
-    {BIGINT, "\"9223372036854775808\"", "!BigInt cannot represent value that is not a 64-bit integer: \"9223372036854775808\""},
+    {BIGINT, "\"9223372036854775808\"",
+     "!BigInt cannot represent value that is not a 64-bit integer: \"9223372036854775808\""},
     {BIGINT, "1.5", "!BigInt cannot represent value that is not a 64-bit integer: 1.5"},
     {BIGINT, "\"1x\"", "!BigInt cannot represent value that is not a 64-bit integer: \"1x\""},
     {BIGINT, "\"-\"", "!BigInt cannot represent value that is not a 64-bit integer: \"-\""},
@@ -164,7 +181,8 @@ static void test_numbers_out(void **state)
 {
     te *t = te_new();
     check_output(t, INT, te_int(-2147483648), "-2147483648");
-    check_output(t, INT, te_int(2147483648), "!Int cannot represent non 32-bit signed integer value: 2147483648");
+    check_output(t, INT, te_int(2147483648),
+                 "!Int cannot represent non 32-bit signed integer value: 2147483648");
     check_output(t, INT, te_float(3), "3");
     check_output(t, INT, te_float(-0.0), "0");
     check_output(t, INT, te_float(3.5), "!Int cannot represent non-integer value: 3.5");
@@ -175,7 +193,8 @@ static void test_numbers_out(void **state)
     check_output(t, INT, te_string(t, "12x"), "!Int cannot represent non-integer value: \"12x\"");
     check_output(t, INT, te_string(t, ""), "!Int cannot represent non-integer value: \"\"");
     check_output(t, INT, te_list(t, 0), "!Int cannot represent non-integer value: a list");
-    check_output(t, INT, te_object(t, te_null()), "!Int cannot represent non-integer value: a function, thread or foreign object");
+    check_output(t, INT, te_object(t, te_null()),
+                 "!Int cannot represent non-integer value: a function, thread or foreign object");
     check_output(t, FLOAT, te_float(0.1), "0.1");
     check_output(t, FLOAT, te_int(INT64_MAX), "9223372036854775807");
     check_output(t, FLOAT, te_string(t, "1e3"), "1000");
@@ -184,8 +203,10 @@ static void test_numbers_out(void **state)
     check_output(t, BIGINT, te_int(INT64_MIN), "-9223372036854775808");
     check_output(t, BIGINT, te_float(1e15), "1000000000000000");
     check_output(t, BIGINT, te_string(t, "77"), "77");
-    check_output(t, BIGINT, te_float(1e19), "!BigInt cannot represent value that is not a 64-bit integer: 10000000000000000000");
-    check_output(t, BIGINT, te_float(0.5), "!BigInt cannot represent value that is not a 64-bit integer: 0.5");
+    check_output(t, BIGINT, te_float(1e19),
+                 "!BigInt cannot represent value that is not a 64-bit integer: 10000000000000000000");
+    check_output(t, BIGINT, te_float(0.5),
+                 "!BigInt cannot represent value that is not a 64-bit integer: 0.5");
     te_free(t);
 }
 
@@ -197,7 +218,8 @@ static void test_strings_out(void **state)
     check_output(t, STRING, te_float(0.5), "\"0.5\"");
     check_output(t, STRING, te_bool(false), "\"false\"");
     check_output(t, STRING, te_bytes(t, PL_STR("a\0b")), "\"a\\u0000b\"");
-    check_output(t, STRING, te_bytes(t, PL_STR("\xff")), "!String cannot represent bytes that are not UTF-8: \"\xEF\xBF\xBD\"");
+    check_output(t, STRING, te_bytes(t, PL_STR("\xff")),
+                 "!String cannot represent bytes that are not UTF-8: \"\xEF\xBF\xBD\"");
     check_output(t, STRING, te_float(NAN), "!String cannot represent value: NaN");
     check_output(t, STRING, te_map(t, NULL), "!String cannot represent value: a map");
     check_output(t, ID, te_string(t, "x"), "\"x\"");
@@ -219,10 +241,13 @@ static void test_texts_out(void **state)
 {
     te *t = te_new();
     check_output(t, DATE, te_string(t, "2024-02-29"), "\"2024-02-29\"");
-    check_output(t, DATE, te_string(t, "today"), "!Date cannot represent value that is not a date of the form YYYY-MM-DD: \"today\"");
-    check_output(t, DATE, te_int(1), "!Date cannot represent value that is not a date of the form YYYY-MM-DD: 1");
+    check_output(t, DATE, te_string(t, "today"),
+                 "!Date cannot represent value that is not a date of the form YYYY-MM-DD: \"today\"");
+    check_output(t, DATE, te_int(1),
+                 "!Date cannot represent value that is not a date of the form YYYY-MM-DD: 1");
     check_output(t, DATETIME, te_string(t, "2024-02-29T00:00:00Z"), "\"2024-02-29T00:00:00Z\"");
-    check_output(t, UUID, te_string(t, "123e4567-e89b-12d3-a456-426614174000"), "\"123e4567-e89b-12d3-a456-426614174000\"");
+    check_output(t, UUID, te_string(t, "123e4567-e89b-12d3-a456-426614174000"),
+                 "\"123e4567-e89b-12d3-a456-426614174000\"");
     check_output(t, UUID, te_string(t, "x"), "!UUID cannot represent value that is not a UUID: \"x\"");
     te_free(t);
 }
@@ -232,14 +257,18 @@ static void test_any_out(void **state)
     te *t = te_new();
     te_value self = te_map(t, NULL);
     te_set(t, self, "self", self);
-    check_output(t, JSON, te_map(t, "a", te_list(t, 2, te_float(0.5), te_null()), "b", te_map(t, NULL), NULL), "{\"a\":[0.5,null],\"b\":{}}");
+    check_output(t, JSON, te_map(t, "a", te_list(t, 2, te_float(0.5), te_null()), "b", te_map(t, NULL), NULL),
+                 "{\"a\":[0.5,null],\"b\":{}}");
     check_output(t, GQL_SCALAR_CUSTOM, te_string(t, "x"), "\"x\"");
     check_output(t, JSON, te_map(t, "a", te_list(t, 1, te_object(t, te_null())), NULL),
-                 "!Any cannot represent value: a value that has no JSON form (a function, a coroutine or an object) at .a[0]");
+                 "!Any cannot represent value: a value that has no JSON form (a function, a coroutine or an "
+                 "object) at .a[0]");
     output o = {.t = t, .scalar = JSON, .value = self};
     pl_error err;
     assert_true(te_engine()->protect(te_state(t), write_section, &o, &err));
-    assert_non_null(strstr(o.text.data, "!Any cannot represent value: the value is nested too deep, or contains itself, at .self.self"));
+    assert_non_null(strstr(
+        o.text.data,
+        "!Any cannot represent value: the value is nested too deep, or contains itself, at .self.self"));
     pl_buf_dispose(&o.text);
     te_free(t);
 }
@@ -260,7 +289,8 @@ static te_outcome serialize(te_invocation *in, void *data)
     return TE_RETURN;
 }
 
-#define AT(column, name) "\"locations\":[{\"line\":1,\"column\":" #column "}],\"path\":[\"" name "\"],\"extensions\":{\"code\":"
+#define AT(column, name) \
+    "\"locations\":[{\"line\":1,\"column\":" #column "}],\"path\":[\"" name "\"],\"extensions\":{\"code\":"
 
 static void test_serialize(void **state)
 {
@@ -275,19 +305,25 @@ static void test_serialize(void **state)
     gf_give(&f, "Query", "f", te_bool(true));
     gf_expect(&f, "{ a b c d e }", NULL,
               "{\"data\":{\"a\":{\"n\":5},\"b\":null,\"c\":null,\"d\":null,\"e\":null},\"errors\":["
-              "{\"message\":\"no fractions\"," AT(7, "c") "\"OUT_OF_RANGE\"}},"
-              "{\"message\":\"Internal server error\"," AT(9, "d") "\"INTERNAL\",\"id\":\"r1\"}},"
-              "{\"message\":\"Internal server error\"," AT(11, "e") "\"INTERNAL\",\"id\":\"r1\"}}]}");
-    gf_expect(&f, "{ f }", NULL,
-              "{\"data\":null,\"errors\":[{\"message\":\"Cannot return null for non-nullable field Query.f.\"," AT(3, "f") "\"INTERNAL\"}}]}");
+              "{\"message\":\"no fractions\"," AT(
+                  7, "c") "\"OUT_OF_RANGE\"}},"
+                          "{\"message\":\"Internal server error\"," AT(
+                              9, "d") "\"INTERNAL\",\"id\":\"r1\"}},"
+                                      "{\"message\":\"Internal server error\"," AT(
+                                          11, "e") "\"INTERNAL\",\"id\":\"r1\"}}]}");
+    gf_expect(
+        &f, "{ f }", NULL,
+        "{\"data\":null,\"errors\":[{\"message\":\"Cannot return null for non-nullable field Query.f.\"," AT(
+            3, "f") "\"INTERNAL\"}}]}");
     gf_close(&f);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_input),     cmocka_unit_test(test_numbers_out), cmocka_unit_test(test_strings_out),
-        cmocka_unit_test(test_texts_out), cmocka_unit_test(test_any_out),     cmocka_unit_test(test_serialize),
+        cmocka_unit_test(test_input),       cmocka_unit_test(test_numbers_out),
+        cmocka_unit_test(test_strings_out), cmocka_unit_test(test_texts_out),
+        cmocka_unit_test(test_any_out),     cmocka_unit_test(test_serialize),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,8 @@
 #include "base/alloc.h"
 #include "support/graphql_fixture.h"
 
-/* From the text of a request to its response: the cache of documents and plans, and what is refused before anything runs. */
+/* From the text of a request to its response: the cache of documents and plans, and what is refused before
+ * anything runs. */
 
 static const char sdl[] = "type Query { a: Int b: Int c: Int node: Query slow: Int echo(x: Int): Int }\n"
                           "type Mutation { set: Int }\n"
@@ -38,7 +39,8 @@ static int teardown(void **state)
 }
 
 /* --- refused --- */
-#define REFUSED(message) "{\"errors\":[{\"message\":\"" message "\",\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}}]}"
+#define REFUSED(message) \
+    "{\"errors\":[{\"message\":\"" message "\",\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}}]}"
 
 static void expect_refused(gf *f, const char *query, const char *operation, const char *body)
 {
@@ -54,20 +56,25 @@ static void expect_refused(gf *f, const char *query, const char *operation, cons
 static void test_syntax_error(void **state)
 {
     expect_refused(*state, "{ a\n  b(: }", NULL,
-                   "{\"errors\":[{\"message\":\"Syntax Error: Expected Name, found \\\":\\\".\",\"locations\":[{\"line\":2,\"column\":5}],"
+                   "{\"errors\":[{\"message\":\"Syntax Error: Expected Name, found "
+                   "\\\":\\\".\",\"locations\":[{\"line\":2,\"column\":5}],"
                    "\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}}]}");
     expect_refused(*state, "", NULL,
-                   "{\"errors\":[{\"message\":\"Syntax Error: Unexpected <EOF>.\",\"locations\":[{\"line\":1,\"column\":1}],\"extensions\":{"
+                   "{\"errors\":[{\"message\":\"Syntax Error: Unexpected "
+                   "<EOF>.\",\"locations\":[{\"line\":1,\"column\":1}],\"extensions\":{"
                    "\"code\":\"INVALID_ARGUMENT\"}}]}");
 }
 
 static void test_validation_errors(void **state)
 {
     gf *f = *state;
-    expect_refused(f, "{ wrong other }", NULL,
-                   "{\"errors\":[{\"message\":\"Cannot query field \\\"wrong\\\" on type \\\"Query\\\".\",\"locations\":[{\"line\":1,\"column\":3}],"
-                   "\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}},{\"message\":\"Cannot query field \\\"other\\\" on type \\\"Query\\\".\","
-                   "\"locations\":[{\"line\":1,\"column\":9}],\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}}]}");
+    expect_refused(
+        f, "{ wrong other }", NULL,
+        "{\"errors\":[{\"message\":\"Cannot query field \\\"wrong\\\" on type "
+        "\\\"Query\\\".\",\"locations\":[{\"line\":1,\"column\":3}],"
+        "\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}},{\"message\":\"Cannot query field \\\"other\\\" on "
+        "type \\\"Query\\\".\","
+        "\"locations\":[{\"line\":1,\"column\":9}],\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}}]}");
     assert_int_equal(gql_service_get_stats(f->service).documents, 0);
     gf_request r;
     gf_start(&r, f, "{ p q r s t u v w }", NULL);
@@ -83,7 +90,8 @@ static void test_operation_selection(void **state)
     gf *f = *state;
     static const char two[] = "query A { a } query B { b }";
     gf_request r;
-    expect_refused(f, two, NULL, REFUSED("Must provide operation name if query contains multiple operations."));
+    expect_refused(f, two, NULL,
+                   REFUSED("Must provide operation name if query contains multiple operations."));
     expect_refused(f, two, "C", REFUSED("Unknown operation named \\\"C\\\"."));
     expect_refused(f, "query A { a }", "a", REFUSED("Unknown operation named \\\"a\\\"."));
     gf_start_full(&r, f, two, "B", NULL, false);
@@ -111,7 +119,8 @@ static void test_query_only(void **state)
 
 static void test_subscription(void **state)
 {
-    expect_refused(*state, "subscription { tick }", NULL, REFUSED("A subscription cannot be executed over this transport."));
+    expect_refused(*state, "subscription { tick }", NULL,
+                   REFUSED("A subscription cannot be executed over this transport."));
 }
 
 static void test_no_introspection(void **state)
@@ -240,17 +249,20 @@ static void test_conditions(void **state)
         gf_expect(f, query, "{\"x\":false}", "{\"data\":{\"a\":1,\"b\":2}}");
     }
     assert_int_equal(gql_service_get_stats(f->service).misses, 1);
-    gf_expect(f, "query($x: Boolean = false) { ...F @include(if: $x) c } fragment F on Query { a }", NULL, "{\"data\":{\"c\":3}}");
-    gf_expect(f, "query($x: Boolean = false) { ...F @include(if: $x) c } fragment F on Query { a }", "{\"x\":true}",
-              "{\"data\":{\"a\":1,\"c\":3}}");
-    gf_expect(f, "{ a @skip(if: false) @include(if: false) b @include(if: true) ... @skip(if: true) { c } }", NULL, "{\"data\":{\"b\":2}}");
+    gf_expect(f, "query($x: Boolean = false) { ...F @include(if: $x) c } fragment F on Query { a }", NULL,
+              "{\"data\":{\"c\":3}}");
+    gf_expect(f, "query($x: Boolean = false) { ...F @include(if: $x) c } fragment F on Query { a }",
+              "{\"x\":true}", "{\"data\":{\"a\":1,\"c\":3}}");
+    gf_expect(f, "{ a @skip(if: false) @include(if: false) b @include(if: true) ... @skip(if: true) { c } }",
+              NULL, "{\"data\":{\"b\":2}}");
 }
 
 /* Operations of a document share fragments, but not their variables. */
 static void test_conditions_by_operation(void **state)
 {
     gf *f = *state;
-    static const char query[] = "query A($x: Boolean!) { ...F } query B($x: Boolean! = true) { b ...F } fragment F on Query { a @skip(if: $x) c }";
+    static const char query[] = "query A($x: Boolean!) { ...F } query B($x: Boolean! = true) { b ...F } "
+                                "fragment F on Query { a @skip(if: $x) c }";
     gf_request r;
     static const char *const runs[][3] = {{"A", "{\"x\":true}", "{\"data\":{\"c\":3}}"},
                                           {"B", "{}", "{\"data\":{\"b\":2,\"c\":3}}"},
@@ -301,7 +313,8 @@ static void test_many_conditions(void **state)
 /* --- memory --- */
 static void test_no_memory(void **state)
 {
-    static const char query[] = "query Q($x: Boolean!, $n: Int) { a @skip(if: $x) b node { echo(x: $n) ...F } } fragment F on Query { c }";
+    static const char query[] = "query Q($x: Boolean!, $n: Int) { a @skip(if: $x) b node { echo(x: $n) ...F "
+                                "} } fragment F on Query { c }";
     static const char expected[] = "{\"data\":{\"b\":2,\"node\":{\"echo\":4,\"c\":3}}}";
     for (int sticky = 0; sticky < 2; sticky++) {
         for (size_t n = 1, made = n; made >= n; n++) {
@@ -351,7 +364,8 @@ static void check_request(const char *json, const char *expected)
         assert_string_equal(err.message, expected);
     } else {
         char text[200];
-        snprintf(text, sizeof text, "%.*s|%.*s|%d", PL_STR_ARG(request.query), PL_STR_ARG(request.operation_name),
+        snprintf(text, sizeof text, "%.*s|%.*s|%d", PL_STR_ARG(request.query),
+                 PL_STR_ARG(request.operation_name),
                  request.variables ? (int)request.variables->map.count : -1);
         assert_string_equal(text, expected);
     }
@@ -361,8 +375,10 @@ static void check_request(const char *json, const char *expected)
 static void test_request_read(void **state)
 {
     check_request("{\"query\":\"{a}\"}", "{a}||-1");
-    check_request("{\"query\":\"{a}\",\"operationName\":\"A\",\"variables\":{\"x\":1},\"extensions\":{}}", "{a}|A|1");
-    check_request("{\"query\":\"{a}\",\"operationName\":null,\"variables\":null,\"extensions\":null}", "{a}||-1");
+    check_request("{\"query\":\"{a}\",\"operationName\":\"A\",\"variables\":{\"x\":1},\"extensions\":{}}",
+                  "{a}|A|1");
+    check_request("{\"query\":\"{a}\",\"operationName\":null,\"variables\":null,\"extensions\":null}",
+                  "{a}||-1");
     check_request("[]", "The request must be a JSON object, but it is a list.");
     check_request("{}", "The request must have a \"query\".");
     check_request("{\"query\":null}", "The request must have a \"query\".");
@@ -378,7 +394,9 @@ static void test_write_error(void **state)
     pl_buf_init(&out);
     gql_write_error(&out, PL_UNAUTHENTICATED, PL_STR("say \"who\""));
     pl_buf_char(&out, '\0');
-    assert_string_equal(out.data, "{\"errors\":[{\"message\":\"say \\\"who\\\"\",\"extensions\":{\"code\":\"UNAUTHENTICATED\"}}]}");
+    assert_string_equal(
+        out.data,
+        "{\"errors\":[{\"message\":\"say \\\"who\\\"\",\"extensions\":{\"code\":\"UNAUTHENTICATED\"}}]}");
     pl_buf_dispose(&out);
 }
 

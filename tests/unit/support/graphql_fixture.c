@@ -94,7 +94,8 @@ static void add_section(void *data)
 static void unbind_field(gf *f, const char *type, const char *name)
 {
     gql_named *named = gql_schema_type(f->schema, pl_str_of(type));
-    gql_field *field = named && named->kind == GQL_OBJECT ? pl_map_get(&named->field_map, pl_str_of(name)) : NULL;
+    gql_field *field =
+        named && named->kind == GQL_OBJECT ? pl_map_get(&named->field_map, pl_str_of(name)) : NULL;
     if (field && f->binding->fields[field->id].resolver != PL_REF_NONE) {
         te_engine()->drop(te_state(f->t), f->binding->fields[field->id].resolver);
         f->binding->fields[field->id].resolver = PL_REF_NONE;
@@ -182,16 +183,19 @@ static const pl_value *read_variables(gf_request *r, const char *json)
     return pl_json_read(&r->arena, pl_str_of(json), &(pl_json_limits){0}, v, &err) == PL_OK ? v : NULL;
 }
 
-void gf_start_full(gf_request *r, gf *f, const char *query, const char *operation, const char *variables, bool query_only)
+void gf_start_full(gf_request *r, gf *f, const char *query, const char *operation, const char *variables,
+                   bool query_only)
 {
     memset(r, 0, sizeof *r);
     if (!f->service)
         gf_restart(f);
     r->f = f;
     pl_arena_init(&r->arena, 1024);
-    r->work = (pl_work){.protocol = "graphql", .id = PL_STR("r1"), .arena = &r->arena, .ctx = PL_REF_NONE, .log = f->log};
+    r->work = (pl_work){
+        .protocol = "graphql", .id = PL_STR("r1"), .arena = &r->arena, .ctx = PL_REF_NONE, .log = f->log};
     r->work.deadline = f->deadline;
-    gql_request request = {.query = pl_str_of(query), .operation_name = pl_str_of(operation), .query_only = query_only};
+    gql_request request = {
+        .query = pl_str_of(query), .operation_name = pl_str_of(operation), .query_only = query_only};
     request.variables = read_variables(r, variables);
     assert_true(!variables || request.variables);
     r->arena.limit = f->arena_limit;

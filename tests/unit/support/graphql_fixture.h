@@ -24,15 +24,16 @@ typedef struct gf {
     pl_arena arena;
     uint64_t deadline;  /* of requests */
     size_t arena_limit; /* of requests */
-    size_t fail_at; /* pl_alloc_fail_at from the begin of a request on; the test turns it off */
-    int fail_on;    /* sticky */
+    size_t fail_at;     /* pl_alloc_fail_at from the begin of a request on; the test turns it off */
+    int fail_on;        /* sticky */
 } gf;
 
 void gf_open(gf *f, const char *sdl);
-void gf_close(gf *f); /* nothing may wait, and no ref may be left that the binding did not keep */
+void gf_close(gf *f);   /* nothing may wait, and no ref may be left that the binding did not keep */
 void gf_restart(gf *f); /* a new service with the options as they are now */
 
-/* Binds the entry of a type, before it is used: gf_bind(f, "Query", "user", function). A field may be bound anew. */
+/* Binds the entry of a type, before it is used: gf_bind(f, "Query", "user", function). A field may be bound
+ * anew. */
 void gf_bind(gf *f, const char *type, const char *name, te_value v);
 void gf_resolve(gf *f, const char *type, const char *name, te_callback *callback, void *data);
 /* The field's resolver returns v; waits first, with its own name as label; fails. */
@@ -51,7 +52,8 @@ typedef struct gf_request {
 } gf_request;
 
 void gf_start(gf_request *r, gf *f, const char *query, const char *variables); /* variables: JSON, or NULL */
-void gf_start_full(gf_request *r, gf *f, const char *query, const char *operation, const char *variables, bool query_only);
+void gf_start_full(gf_request *r, gf *f, const char *query, const char *operation, const char *variables,
+                   bool query_only);
 void gf_end(gf_request *r);
 
 /* Runs a request that nothing waits for, and compares the response. */

@@ -71,7 +71,8 @@ te_outcome te_fail(te_invocation *in, pl_code code, const char *message)
 
 te_outcome te_crash(te_invocation *in, const char *message)
 {
-    in->failure = (pl_failure){.code = PL_INTERNAL, .message = pl_str_of(message), .traceback = PL_STR("test.c:1")};
+    in->failure =
+        (pl_failure){.code = PL_INTERNAL, .message = pl_str_of(message), .traceback = PL_STR("test.c:1")};
     return TE_FAIL;
 }
 
@@ -300,9 +301,11 @@ static void state_free(pl_state *state)
     pl_free(t);
 }
 
-static pl_code state_new(const pl_engine *engine, const pl_state_config *config, pl_state **out, pl_error *err)
+static pl_code state_new(const pl_engine *engine, const pl_state_config *config, pl_state **out,
+                         pl_error *err)
 {
-    static const pl_host_ops ops = {.now = now, .timer_start = timer_start, .timer_stop = timer_stop, .offload = offload};
+    static const pl_host_ops ops = {
+        .now = now, .timer_start = timer_start, .timer_stop = timer_stop, .offload = offload};
     te *t = pl_calloc(1, sizeof *t);
     if (!t)
         return pl_fail_memory(err);

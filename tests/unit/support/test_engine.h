@@ -4,14 +4,16 @@
 
 #include "value/engine.h"
 
-/* An engine without a script language: values are C structs, functions are C callbacks that the test registers. It is as
- * strict as an engine may be: out of memory leaves by a jump, a push without room that was reserved ends the process,
- * and a protected section may fail before it begins. Its state comes attached to a host with a virtual clock. */
+/* An engine without a script language: values are C structs, functions are C callbacks that the test
+ * registers. It is as strict as an engine may be: out of memory leaves by a jump, a push without room that
+ * was reserved ends the process, and a protected section may fail before it begins. Its state comes attached
+ * to a host with a virtual clock. */
 typedef struct te te; /* is a pl_state */
 typedef struct te_node te_node;
 typedef struct te_call te_call;
 
-/* Nodes belong to the state: they live until it is freed, or until `idle` finds that nothing refers to them. */
+/* Nodes belong to the state: they live until it is freed, or until `idle` finds that nothing refers to them.
+ */
 typedef struct te_value {
     pl_kind kind;
     union {
@@ -34,10 +36,10 @@ te_value te_int(int64_t v);
 te_value te_float(double v);
 te_value te_string(te *t, const char *text);
 te_value te_bytes(te *t, pl_str bytes);
-te_value te_list(te *t, int count, ...);              /* of te_value */
-te_value te_map(te *t, ...);                          /* const char *name, te_value value …, NULL */
-te_value te_object(te *t, te_value fields);           /* OTHER; only the index function reads its fields */
-te_value te_copy(te *t, pl_slot slot);                /* the value in a slot of the current section */
+te_value te_list(te *t, int count, ...);    /* of te_value */
+te_value te_map(te *t, ...);                /* const char *name, te_value value …, NULL */
+te_value te_object(te *t, te_value fields); /* OTHER; only the index function reads its fields */
+te_value te_copy(te *t, pl_slot slot);      /* the value in a slot of the current section */
 void te_append(te *t, te_value list, te_value v);
 void te_set(te *t, te_value map, const char *name, te_value v);
 void te_set_key(te *t, te_value map, te_value key, te_value v); /* a key of any kind */

@@ -55,11 +55,11 @@ struct te {
 
     te_handler *handler;
     te_value *stack;
-    int base;              /* the slot before the current section's first */
-    int top;               /* slots in use, all sections */
-    int capacity;          /* of stack; a few more are there */
-    int room;              /* pushes are allowed up to here */
-    bool starved;          /* a reservation failed: pushes jump */
+    int base;     /* the slot before the current section's first */
+    int top;      /* slots in use, all sections */
+    int capacity; /* of stack; a few more are there */
+    int room;     /* pushes are allowed up to here */
+    bool starved; /* a reservation failed: pushes jump */
 
     te_node *nodes;
     te_ref *refs;

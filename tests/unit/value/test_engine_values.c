@@ -72,14 +72,27 @@ static void round_trip(void *data)
 static void test_round_trips(void **state)
 {
     static const char *const texts[] = {
-        "null", "true", "false", "0", "-9223372036854775808", "9223372036854775807", "0.5", "1e+21", "\"\"", "\"a\\\"\\n\\u0001é\"", "[]",
-        "{}", "[1,null,[2,[]],{\"a\":{}}]", "{\"a\":1,\"b\":[{\"c\":null}],\"\":\"x\"}",
+        "null",
+        "true",
+        "false",
+        "0",
+        "-9223372036854775808",
+        "9223372036854775807",
+        "0.5",
+        "1e+21",
+        "\"\"",
+        "\"a\\\"\\n\\u0001é\"",
+        "[]",
+        "{}",
+        "[1,null,[2,[]],{\"a\":{}}]",
+        "{\"a\":1,\"b\":[{\"c\":null}],\"\":\"x\"}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         section s;
         pl_buf copy = {0};
         section_open(&s, *state);
-        assert_int_equal(pl_json_read(&s.arena, pl_str_of(texts[i]), &(pl_json_limits){0}, &s.in, &s.err), PL_OK);
+        assert_int_equal(pl_json_read(&s.arena, pl_str_of(texts[i]), &(pl_json_limits){0}, &s.in, &s.err),
+                         PL_OK);
         assert_true(run(&s, round_trip));
         assert_int_equal(s.code, PL_OK);
         pl_json_value(&copy, &s.out);
@@ -97,7 +110,8 @@ static void keep_it(void *data)
 {
     section *s = data;
     assert_true(te_engine()->reserve(te_state(s->t), 1));
-    s->in = (pl_value){.kind = PL_KIND_SCRIPT, .script = te_engine()->keep(te_state(s->t), te_push(s->t, s->value))};
+    s->in = (pl_value){.kind = PL_KIND_SCRIPT,
+                       .script = te_engine()->keep(te_state(s->t), te_push(s->t, s->value))};
 }
 
 /* A kept value inside a list; absent members are left out. */
@@ -109,7 +123,8 @@ static void test_kept_and_absent(void **state)
     s.value = te_map(t, "k", te_int(1), NULL);
     assert_true(run(&s, keep_it));
     pl_value items[2] = {s.in, {.kind = PL_KIND_ABSENT}};
-    pl_member members[2] = {{PL_STR("list"), {.kind = PL_KIND_LIST, .list = {items, 2}}}, {PL_STR("none"), {.kind = PL_KIND_ABSENT}}};
+    pl_member members[2] = {{PL_STR("list"), {.kind = PL_KIND_LIST, .list = {items, 2}}},
+                            {PL_STR("none"), {.kind = PL_KIND_ABSENT}}};
     s.in = (pl_value){.kind = PL_KIND_MAP, .map = {members, 2}};
     assert_true(run(&s, round_trip));
     pl_buf_char(&s.text, '\0');
@@ -226,7 +241,8 @@ static void test_no_memory(void **state)
     for (size_t n = 1, made = n; made >= n; n++) {
         section s;
         section_open(&s, t);
-        assert_int_equal(pl_json_read(&s.arena, PL_STR("{\"a\":[1,\"text\",{\"b\":null}],\"c\":[[[[[]]]]]}"), &(pl_json_limits){0}, &s.in, &s.err),
+        assert_int_equal(pl_json_read(&s.arena, PL_STR("{\"a\":[1,\"text\",{\"b\":null}],\"c\":[[[[[]]]]]}"),
+                                      &(pl_json_limits){0}, &s.in, &s.err),
                          PL_OK);
         pl_alloc_fail_at(n, 0);
         bool ok = run(&s, round_trip);

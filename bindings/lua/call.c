@@ -28,22 +28,36 @@ static plua_call *call_take(plua_state *st)
     call->work = NULL;
     call->wait = NULL;
     call->instructions = 0;
-    call->interrupted = PL_OK;
     call->closing = false;
     return call;
 }
 
-/* An error that left the hook leaves hooks off in its coroutine, which the watchdog could not stop again: it is let go of. */
 static void call_release(plua_call *call)
 {
     lua_settop(call->co, 0);
     call->work = NULL;
-    if (call->interrupted) {
-        luaL_unref(call->state->L, LUA_REGISTRYINDEX, call->self);
-        return;
-    }
     call->next = call->state->pool;
     call->state->pool = call;
+}
+
+/* For a coroutine that cannot be used again, nor be closed: what it holds is let go of by finalizers. */
+static void call_discard(plua_call *call)
+{
+    lua_State *L = call->state->L;
+    luaL_unref(L, LUA_REGISTRYINDEX, call->self);
+    lua_gc(L, LUA_GCCOLLECT);
+}
+
+/* The wait of a call that does not wait any more. */
+void plua_wait_drop(plua_call *call)
+{
+    plua_wait *wait = call ? call->wait : NULL;
+    if (!wait)
+        return;
+    call->wait = NULL;
+    wait->call = NULL;
+    if (wait->cancelled)
+        wait->cancelled(wait);
 }
 
 static void waiting_add(plua_call *call)
@@ -73,8 +87,9 @@ static void close_coroutine(plua_call *call)
     plua_state *st = call->state;
     plua_call *outer = st->current;
     call->closing = true;
+    call->instructions = 0;
     st->current = call;
-    plua_run_begin(st, call->co);
+    plua_close_begin(st, call->co);
     lua_resetthread(call->co);
     plua_run_end(st);
     st->current = outer;
@@ -91,11 +106,11 @@ static pl_call_status call_run(plua_call *call, int nargs, pl_failure *failure)
     int status = lua_resume(call->co, st->L, nargs, &nresults);
     plua_run_end(st);
     st->current = outer;
-    if (status == LUA_YIELD) {
-        lua_pop(call->co, nresults);
+    if (status == LUA_YIELD && !st->interrupted) { /* plua_wait_mark stays on its stack, see coroutine.c */
         waiting_add(call);
         return PL_CALL_PENDING;
     }
+    plua_wait_drop(call);
     if (status == LUA_OK) {
         if (nresults == 0) {
             lua_pushnil(st->L);
@@ -106,9 +121,14 @@ static pl_call_status call_run(plua_call *call, int nargs, pl_failure *failure)
         call_release(call);
         return PL_CALL_DONE;
     }
-    plua_describe(st, call, call->co, status, call->work->arena, failure);
-    close_coroutine(call);
-    call_release(call);
+    bool closable = !st->hook_threw;
+    plua_describe(st, call->co, status, call->work->arena, failure);
+    if (closable) {
+        close_coroutine(call);
+        call_release(call);
+    } else {
+        call_discard(call);
+    }
     return PL_CALL_FAILED;
 }
 
@@ -130,14 +150,8 @@ pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, p
 void plua_call_cancel(pl_state *state, pl_call *pending)
 {
     plua_call *call = (plua_call *)pending;
-    plua_wait *wait = call->wait;
     waiting_remove(call);
-    call->wait = NULL;
-    if (wait) {
-        wait->call = NULL;
-        if (wait->cancelled)
-            wait->cancelled(wait);
-    }
+    plua_wait_drop(call);
     close_coroutine(call);
     call_release(call);
 }
@@ -185,7 +199,7 @@ void plua_wait_check(lua_State *L, const char *what)
     plua_state *st = plua_state_of(L);
     if (!st->head.host || !st->current)
         luaL_error(L, "%s cannot wait here: top-level code runs before there is a loop to wait on", what);
-    if (st->current->closing)
+    if (st->current->closing || st->interrupted)
         luaL_error(L, "%s cannot wait here: the call is being closed", what);
     if (!lua_isyieldable(L) || st->unyieldable > 0)
         luaL_error(L,
@@ -241,6 +255,7 @@ void plua_wait_finish(plua_wait *wait)
     wait->call = NULL;
     call->wait = NULL;
     waiting_remove(call);
+    lua_pop(call->co, 1); /* plua_wait_mark */
     finish f = {.call = call, .state = st, .copy = call->call};
     pl_error err = {0};
     if (plua_protect((pl_state *)st, finish_section, &f, &err))

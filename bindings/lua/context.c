@@ -2,16 +2,22 @@
 #include "bindings/lua/internal.h"
 
 /* ctx: a table made for each piece of work when the first function asks for it. Its fields come from the work as they are read, and
- * stay; scripts (interceptors) may set others. Under a private key the table holds a pointer to the work, which is cleared when the
- * work ends: a ctx that a script has kept then reads as empty. */
+ * stay; scripts (interceptors) may set others. Which work it is for stands in a table that scripts cannot reach (pairs would show
+ * a private key), until the work ends: from a ctx that a script has kept, no more can be read then. */
 
-static const char work_key = 'w';
+/* Pushes the table from ctx to work. */
+static void push_works(lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, plua_state_of(L)->works);
+}
 
 static const pl_work *work_of(lua_State *L, int index)
 {
-    lua_rawgetp(L, index, &work_key);
+    push_works(L);
+    lua_pushvalue(L, index);
+    lua_rawget(L, -2);
     const pl_work *work = lua_touserdata(L, -1);
-    lua_pop(L, 1);
+    lua_pop(L, 2);
     return work;
 }
 
@@ -98,7 +104,11 @@ void plua_open_context(lua_State *L)
     lua_setfield(L, -2, "__index");
     lua_pushliteral(L, "perilune.ctx");
     lua_setfield(L, -2, "__name");
+    lua_pushboolean(L, 0); /* shared by all */
+    lua_setfield(L, -2, "__metatable");
     st->ctx_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_newtable(L);
+    st->works = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 void plua_ctx_push(plua_state *st, pl_work *work)
@@ -108,13 +118,16 @@ void plua_ctx_push(plua_state *st, pl_work *work)
         lua_rawgeti(L, LUA_REGISTRYINDEX, work->ctx);
         return;
     }
-    lua_createtable(L, 0, 4);
-    lua_pushlightuserdata(L, work);
-    lua_rawsetp(L, -2, &work_key);
+    lua_createtable(L, 0, 4); /* stack: ctx */
     lua_rawgeti(L, LUA_REGISTRYINDEX, st->ctx_meta);
     lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
-    work->ctx = luaL_ref(L, LUA_REGISTRYINDEX);
+    work->ctx = luaL_ref(L, LUA_REGISTRYINDEX); /* from here on plua_ctx_end undoes it */
+    push_works(L);
+    lua_pushvalue(L, -2);
+    lua_pushlightuserdata(L, work);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
 }
 
 void plua_ctx_end(plua_state *st, pl_work *work)
@@ -122,9 +135,10 @@ void plua_ctx_end(plua_state *st, pl_work *work)
     lua_State *L = st->L;
     if (work->ctx == PL_REF_NONE)
         return;
+    push_works(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, work->ctx);
     lua_pushnil(L);
-    lua_rawsetp(L, -2, &work_key);
+    lua_rawset(L, -3); /* needs no memory: the key is there, or nothing is set */
     lua_pop(L, 1);
     luaL_unref(L, LUA_REGISTRYINDEX, work->ctx);
     work->ctx = PL_REF_NONE;

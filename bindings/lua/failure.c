@@ -88,9 +88,9 @@ static void describe_table(plua_state *st, pl_arena *arena, pl_failure *failure)
     pl_buf_dispose(&text);
 }
 
-static bool is_expected(plua_state *st, int index)
+bool plua_is_error(lua_State *L, int index)
 {
-    lua_State *L = st->L;
+    const plua_state *st = plua_state_of(L);
     if (st->error_meta == LUA_NOREF || !lua_istable(L, index) || !lua_getmetatable(L, index))
         return false;
     lua_rawgeti(L, LUA_REGISTRYINDEX, st->error_meta);
@@ -99,44 +99,61 @@ static bool is_expected(plua_state *st, int index)
     return same;
 }
 
-static void describe_limits(plua_call *call, int status, pl_failure *failure)
-{
-    if (call && call->interrupted)
-        failure->code = call->interrupted;
-    else if (status == LUA_ERRMEM)
-        failure->code = PL_RESOURCE_EXHAUSTED;
-    else
-        failure->code = PL_INTERNAL;
-    if (status == LUA_ERRMEM)
-        failure->message = PL_STR("the script ran out of memory");
-}
-
-/* stack of from: … error, which stays there */
-void plua_describe(plua_state *st, plua_call *call, lua_State *from, int status, pl_arena *arena, pl_failure *failure)
+/* stack: … error */
+static void describe_fault(plua_state *st, int status, pl_arena *arena, pl_failure *failure)
 {
     lua_State *L = st->L;
-    *failure = (pl_failure){.code = PL_INTERNAL};
-    int top = lua_gettop(L);
-    lua_pushvalue(from, -1);
-    if (from != L)
-        lua_xmove(from, L, 1);
-    if (is_expected(st, -1) && !(call && call->interrupted)) {
-        describe_expected(st, arena, failure);
-        lua_settop(L, top);
-        return;
-    }
-    if (lua_istable(L, -1)) {
+    int type = lua_type(L, -1);
+    if (st->interrupted) {
+        failure->code = st->interrupted;
+        failure->message = pl_arena_str(arena, pl_str_of(st->interruption));
+    } else if (status == LUA_ERRMEM) {
+        failure->code = PL_RESOURCE_EXHAUSTED;
+        failure->message = PL_STR("the script ran out of memory");
+    } else if (type == LUA_TTABLE) {
         describe_table(st, arena, failure);
-    } else if (lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER) {
+    } else if (type == LUA_TSTRING || type == LUA_TNUMBER) {
         failure->message = copy(arena, L, -1);
     } else {
         lua_pushfstring(L, "the script threw a %s value", luaL_typename(L, -1));
         failure->message = copy(arena, L, -1);
     }
-    describe_limits(call, status, failure);
-    if (status != LUA_ERRMEM) {
-        luaL_traceback(L, from, NULL, 0);
-        failure->traceback = copy(arena, L, -1);
+}
+
+typedef struct described {
+    plua_state *st;
+    lua_State *from;
+    int status;
+    pl_arena *arena;
+    pl_failure *failure;
+} described;
+
+static void describe(void *data)
+{
+    described *d = data;
+    lua_State *L = d->st->L;
+    if (d->status == LUA_YIELD)
+        lua_pushnil(L); /* interrupted where it is */
+    else {
+        lua_pushvalue(d->from, -1);
+        lua_xmove(d->from, L, 1);
     }
-    lua_settop(L, top);
+    if (!d->st->interrupted && plua_is_error(L, -1)) {
+        describe_expected(d->st, d->arena, d->failure);
+        return;
+    }
+    describe_fault(d->st, d->status, d->arena, d->failure);
+    luaL_traceback(L, d->from, NULL, 0);
+    d->failure->traceback = copy(d->arena, L, -1);
+}
+
+void plua_describe(plua_state *st, lua_State *from, int status, pl_arena *arena, pl_failure *failure)
+{
+    described d = {st, from, status, arena, failure};
+    pl_error err;
+    *failure = (pl_failure){.code = PL_INTERNAL};
+    if (plua_protect((pl_state *)st, describe, &d, &err) && failure->message.ptr)
+        return;
+    *failure = (pl_failure){.code = st->interrupted ? st->interrupted : PL_RESOURCE_EXHAUSTED,
+                            .message = PL_STR("memory is exhausted: there is no room for the error's description")};
 }

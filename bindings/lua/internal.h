@@ -41,7 +41,8 @@ struct plua_state {
     pl_code interrupted;    /* the current run must end: no pcall may swallow that */
     char interruption[256]; /* why */
     bool hook_threw;        /* the error on its way was thrown inside the hook, see watch.c */
-    uint64_t close_by;      /* when state_free wants all closed; 0: not under way */
+    bool freeing;           /* state_free is under way */
+    uint64_t close_by;      /* then: when all waiting calls must be closed */
 
     /* Shared with the watchdog thread and its signal, see watch.c. */
     _Atomic(lua_State *) running;
@@ -113,13 +114,15 @@ void plua_watch_prepare(void); /* installs the signal handler once a process */
 void plua_watch_unblock(void); /* lets the signal through on this thread */
 
 /* failure.c: describes the error value at the top of from (which stays), or st->interrupted; bytes in arena. */
-void plua_describe(plua_state *st, plua_call *call, lua_State *from, int status, pl_arena *arena, pl_failure *failure);
+bool plua_is_error(lua_State *L, int index); /* of perilune.errors */
+void plua_describe(plua_state *st, lua_State *from, int status, pl_arena *arena, pl_failure *failure);
 
 /* call.c */
 pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, pl_work *work, pl_call **pending,
                                   pl_failure *failure);
 void plua_call_cancel(pl_state *state, pl_call *call);
 void plua_cancel_all(plua_state *st);
+void plua_wait_drop(plua_call *call); /* forgets its wait, if any, as if it were cancelled */
 bool plua_protect(pl_state *state, void (*fn)(void *data), void *data, pl_error *err);
 
 /* cursor.c */

@@ -124,5 +124,8 @@ int plua_require(lua_State *L)
     else
         lua_pushnil(L); /* not kept */
     lua_rawset(L, 2);
-    return status == LUA_OK ? 1 : lua_error(L);
+    if (status == LUA_OK)
+        return 1;
+    plua_rethrow_fatal(L, status);
+    return lua_error(L);
 }

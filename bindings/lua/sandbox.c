@@ -7,10 +7,10 @@
 void plua_rethrow_fatal(lua_State *L, int status)
 {
     plua_state *st = plua_state_of(L);
-    if (status == LUA_ERRMEM && st->current && !st->current->interrupted)
-        st->current->interrupted = PL_RESOURCE_EXHAUSTED; /* raised again it is an error like any other: mark the call */
-    if (status == LUA_ERRMEM || (st->current && st->current->interrupted) || (st->loading && st->refused))
-        lua_error(L);
+    if (status != LUA_ERRMEM && !st->interrupted)
+        return;
+    st->hook_threw = false;
+    plua_throw(L);
 }
 
 /* --- pcall, xpcall: as in the manual, but memory errors and interruptions go through --- */
@@ -110,17 +110,70 @@ static int base_print(lua_State *L)
     return 0;
 }
 
-#define MAX_MOVE 10000000
+/* --- loops in C that are as long as a script says, and may touch neither script code nor memory --- */
+#define MAX_ELEMENTS 10000000
+
+static int call_stock(lua_State *L)
+{
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+static void check_range(lua_State *L, lua_Integer from, lua_Integer to, const char *what)
+{
+    if (to >= from && (lua_Unsigned)to - (lua_Unsigned)from >= MAX_ELEMENTS)
+        luaL_error(L, "%s: more than %d elements", what, MAX_ELEMENTS);
+}
 
 static int table_move(lua_State *L)
 {
-    lua_Integer from = luaL_checkinteger(L, 2), to = luaL_checkinteger(L, 3);
-    if (to >= from && (lua_Unsigned)to - (lua_Unsigned)from >= MAX_MOVE)
-        return luaL_error(L, "table.move: more than %d elements", MAX_MOVE);
-    int n = lua_gettop(L);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, n, 1);
+    check_range(L, luaL_checkinteger(L, 2), luaL_checkinteger(L, 3), "table.move");
+    return call_stock(L);
+}
+
+/* A table without a metatable is as long as it has memory for. */
+static void check_length(lua_State *L, const char *what)
+{
+    if (luaL_getmetafield(L, 1, "__len") == LUA_TNIL)
+        return;
+    lua_pop(L, 1);
+    check_range(L, 1, luaL_len(L, 1), what);
+}
+
+static int table_concat(lua_State *L)
+{
+    if (lua_gettop(L) > 3)
+        check_range(L, luaL_optinteger(L, 3, 1), luaL_optinteger(L, 4, 0), "table.concat");
+    check_length(L, "table.concat");
+    return call_stock(L);
+}
+
+static int table_insert(lua_State *L)
+{
+    check_length(L, "table.insert");
+    return call_stock(L);
+}
+
+static int table_remove(lua_State *L)
+{
+    check_length(L, "table.remove");
+    return call_stock(L);
+}
+
+static int table_sort(lua_State *L)
+{
+    check_length(L, "table.sort");
+    return call_stock(L);
+}
+
+static int string_rep(lua_State *L)
+{
+    size_t len, separator_len;
+    luaL_checklstring(L, 1, &len);
+    luaL_optlstring(L, 3, "", &separator_len);
+    if (len + separator_len > 0)
+        return call_stock(L);
+    luaL_checkinteger(L, 2);
+    lua_pushliteral(L, "");
     return 1;
 }
 
@@ -173,6 +226,7 @@ static void open_string(lua_State *L)
     static const char *const removed[] = {"dump", NULL};
     luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 1); /* sets the metatable of strings, too */
     remove_fields(L, removed);
+    wrap(L, "rep", string_rep);
     plua_install_patterns(L);
     lua_pop(L, 1);
 }
@@ -199,6 +253,10 @@ void plua_open_globals(lua_State *L)
     open_string(L);
     luaL_requiref(L, LUA_TABLIBNAME, luaopen_table, 1);
     wrap(L, "move", table_move);
+    wrap(L, "concat", table_concat);
+    wrap(L, "insert", table_insert);
+    wrap(L, "remove", table_remove);
+    wrap(L, "sort", table_sort);
     lua_pop(L, 1);
     luaL_requiref(L, LUA_MATHLIBNAME, luaopen_math, 1);
     luaL_requiref(L, LUA_UTF8LIBNAME, luaopen_utf8, 1);

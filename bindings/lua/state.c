@@ -10,6 +10,16 @@
 
 const char plua_null_mark = 'n';
 
+/* When Lua is refused memory it collects all garbage and tries once more. That second try must leave some room, or else a
+ * script that lives at its limit would pay for a full collection with every object. */
+static bool may_grow(plua_state *st, size_t more)
+{
+    size_t cap = st->run_cap - (st->refused ? st->run_reserve : 0);
+    bool ok = st->used <= cap && more <= cap - st->used;
+    st->refused = !ok && !st->refused;
+    return ok;
+}
+
 static void *allocate(void *ud, void *ptr, size_t old_size, size_t size)
 {
     plua_state *st = ud;
@@ -20,10 +30,8 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t size)
         st->used -= old_size;
         return NULL;
     }
-    if (size > old_size && st->used + (size - old_size) > st->run_cap) {
-        st->refused = true;
+    if (size > old_size && !may_grow(st, size - old_size))
         return NULL;
-    }
     void *p = pl_realloc(ptr, size);
     if (p)
         st->used = st->used - old_size + size;
@@ -63,6 +71,8 @@ static int open_all(lua_State *L)
     lua_createtable(L, 0, 1);
     lua_pushliteral(L, "perilune.list");
     lua_setfield(L, -2, "__name");
+    lua_pushboolean(L, 0); /* shared by all lists: not for scripts to change */
+    lua_setfield(L, -2, "__metatable");
     st->list_meta = luaL_ref(L, LUA_REGISTRYINDEX);
     plua_open_globals(L);
     plua_open_context(L);
@@ -85,6 +95,7 @@ static void state_free(pl_state *state)
     if (!st)
         return;
     atomic_store(&st->attached, false);
+    st->freeing = true;
     if (st->L) {
         plua_cancel_all(st);
         lua_close(st->L);
@@ -115,11 +126,14 @@ static pl_code state_new(const pl_engine *engine, const pl_state_config *config,
     }
     *(plua_state **)lua_getextraspace(st->L) = st;
     lua_pushcfunction(st->L, open_all);
-    if (lua_pcall(st->L, 0, 0, 0) != LUA_OK) {
+    int status = lua_pcall(st->L, 0, 0, 0);
+    if (status != LUA_OK) {
         const char *message = lua_tostring(st->L, -1);
-        pl_fail(err, PL_INTERNAL, "the script engine could not start: %s", message ? message : "unknown error");
+        pl_code code = status == LUA_ERRMEM
+                           ? pl_fail_memory(err)
+                           : pl_fail(err, PL_INTERNAL, "the script engine could not start: %s", message ? message : "unknown error");
         state_free((pl_state *)st);
-        return PL_INTERNAL;
+        return code;
     }
     *out = (pl_state *)st;
     return PL_OK;
@@ -187,6 +201,35 @@ static void split_place(const char *message, pl_error *err, pl_str path)
     }
 }
 
+typedef struct load_failure {
+    plua_state *st;
+    int status;
+    pl_str path;
+    pl_error *err;
+} load_failure;
+
+/* error value, load_failure → ; runs no script code, as nothing would stop it */
+static int describe_load(lua_State *L)
+{
+    const load_failure *f = lua_touserdata(L, 2);
+    char other[64];
+    lua_settop(L, 1);
+    if (plua_is_error(L, 1)) {
+        lua_pushliteral(L, "message");
+        lua_rawget(L, 1);
+    }
+    const char *message = lua_tostring(L, -1);
+    if (f->st->interrupted)
+        message = f->st->interruption;
+    else if (f->status == LUA_ERRMEM)
+        message = "the bundle's top-level code ran out of memory";
+    else if (!message)
+        message = other;
+    snprintf(other, sizeof other, "the script threw a %s value", luaL_typename(L, 1));
+    split_place(message, f->err, f->path);
+    return 0;
+}
+
 static pl_code load(pl_state *state, pl_str path, pl_slot *out, pl_error *err)
 {
     plua_state *st = plua_cast(state);
@@ -203,10 +246,15 @@ static pl_code load(pl_state *state, pl_str path, pl_slot *out, pl_error *err)
         *out = lua_gettop(L);
         return PL_OK;
     }
-    const char *message = luaL_tolstring(L, -1, NULL);
-    split_place(message, err, path);
-    lua_pop(L, 2);
-    return err->code;
+    load_failure failure = {st, status, path, err};
+    lua_pushcfunction(L, describe_load);
+    lua_insert(L, -2);
+    lua_pushlightuserdata(L, &failure);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+        lua_pop(L, 1);
+        return pl_fail_memory(err);
+    }
+    return PL_INVALID_ARGUMENT;
 }
 
 /* --- what modules see of the state --- */
@@ -251,6 +299,9 @@ void plua_push_failure(lua_State *L, pl_code code, pl_str message)
     lua_pushlstring(L, message.ptr, message.len);
     lua_setfield(L, -2, "message");
     lua_rawgeti(L, LUA_REGISTRYINDEX, plua_state_of(L)->error_meta);
+    lua_pushliteral(L, "__gc"); /* scripts can reach this metatable: no finalizer of theirs comes in here */
+    lua_pushnil(L);
+    lua_rawset(L, -3);
     lua_setmetatable(L, -2);
 }
 

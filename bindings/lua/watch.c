@@ -103,8 +103,8 @@ static void look(lua_State *L, bool in_hook)
 
 static bool is_armed(const plua_state *st)
 {
-    return atomic_load_explicit(&st->armed_seq, memory_order_relaxed) ==
-           atomic_load_explicit(&st->run_seq, memory_order_relaxed);
+    unsigned seq = atomic_load_explicit(&st->run_seq, memory_order_relaxed);
+    return (seq & 1) != 0 && atomic_load_explicit(&st->armed_seq, memory_order_relaxed) == seq;
 }
 
 static void hook(lua_State *L, lua_Debug *ar)
@@ -122,7 +122,7 @@ static void on_signal(int signo)
         return;
     lua_State *L = atomic_load_explicit(&st->running, memory_order_relaxed);
     unsigned seq = atomic_load_explicit(&st->run_seq, memory_order_relaxed);
-    if (!L || (seq & 1) == 0)
+    if (!L || (seq & 1) == 0 || atomic_load_explicit(&st->armed_seq, memory_order_relaxed) == seq)
         return;
     st->run_deadline = 0;
     atomic_store_explicit(&st->armed_seq, seq, memory_order_relaxed);
@@ -186,8 +186,11 @@ static void arm(plua_state *st, lua_State *L, uint64_t deadline)
 
 void plua_close_begin(plua_state *st, lua_State *co)
 {
+    uint64_t by = clock_ms() + st->config.limits.run_ms;
+    if (st->freeing && st->close_by == 0)
+        st->close_by = by;
     plua_run_begin(st, co);
-    arm(st, co, st->close_by ? st->close_by : clock_ms() + st->config.limits.run_ms);
+    arm(st, co, st->freeing ? st->close_by : by);
 }
 
 void plua_load_begin(plua_state *st)

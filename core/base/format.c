@@ -268,7 +268,7 @@ static size_t foreign_run(const char *p, const char *end)
 
 bool pl_format_string(pl_buf *out, pl_str s)
 {
-    const char *p = s.ptr, *end = p + s.len;
+    const char *p = s.ptr ? s.ptr : "", *end = p + s.len;
     bool whole = true;
     /* Room for what is left and a quote is there at every step; more is asked for only when a byte becomes
      * several. */

@@ -38,7 +38,7 @@ typedef enum gql_result {
     GQL_RESULT_QUERY_ONLY,    /* refused because of query_only */
 } gql_result;
 
-/* Called once; body is JSON, valid during the call. */
+/* Called once; body is JSON, valid during the call, which the service must outlive. */
 typedef void (*gql_run_done)(void *data, gql_result result, pl_str body);
 typedef struct gql_run gql_run;
 

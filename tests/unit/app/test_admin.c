@@ -354,6 +354,7 @@ static void test_live_socket_is_refused(void **state)
     pl_buf_dispose(&answer);
     while (n > 0)
         close(fds[--n]);
+    work(&s);
     assert_has(ask(&s, "{}\n"), "unknown command");
     site_free(&s);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 
+#include "base/alloc.h"
 #include "support/graphql_fixture.h"
 
 /* The schema as operations see it. */
@@ -296,6 +297,32 @@ static void test_response_limit(void **state)
     gf_end(&r);
 }
 
+static void test_no_memory(void **state)
+{
+    static const char query[] = "{ __schema { directives { name args { name defaultValue } } } __type(name: "
+                                "\"Root\") { fields { name args { "
+                                "defaultValue } } } }";
+    pl_buf whole;
+    pl_buf_init(&whole);
+    for (size_t n = 0, made = 0; made >= n; n++) { /* 0: none fails */
+        gf *f;
+        gf_request r;
+        setup((void **)&f);
+        gf_restart(f);
+        f->fail_at = n;
+        gf_start(&r, f, query, NULL);
+        made = pl_alloc_fail_at(0, 0);
+        gf_check(&r, r.body);
+        if (n == 0)
+            pl_buf_append(&whole, r.body, strlen(r.body) + 1);
+        if (strcmp(r.body, whole.data) != 0)
+            assert_non_null(strstr(r.body, "\"code\":\"RESOURCE_EXHAUSTED\""));
+        gf_end(&r);
+        teardown((void **)&f);
+    }
+    pl_buf_dispose(&whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +338,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_full_query, setup, teardown),
         cmocka_unit_test_setup_teardown(test_beside_fields, setup, teardown),
         cmocka_unit_test_setup_teardown(test_response_limit, setup, teardown),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,12 +40,10 @@ static void call_release(plua_call *call)
     call->state->pool = call;
 }
 
-/* For a coroutine that cannot be used again, nor be closed: what it holds is let go of by finalizers. */
+/* For a coroutine that cannot be used again. */
 static void call_discard(plua_call *call)
 {
-    lua_State *L = call->state->L;
-    luaL_unref(L, LUA_REGISTRYINDEX, call->self);
-    lua_gc(L, LUA_GCCOLLECT);
+    luaL_unref(call->state->L, LUA_REGISTRYINDEX, call->self);
 }
 
 /* The wait of a call that does not wait any more. */
@@ -90,7 +88,7 @@ static void close_coroutine(plua_call *call)
     call->instructions = 0;
     st->current = call;
     plua_close_begin(st, call->co);
-    lua_resetthread(call->co);
+    plua_reset(st->L, call->co);
     plua_run_end(st);
     st->current = outer;
 }
@@ -123,12 +121,15 @@ static pl_call_status call_run(plua_call *call, int nargs, pl_failure *failure)
     }
     bool closable = !st->hook_threw;
     plua_describe(st, call->co, status, call->work->arena, failure);
-    if (closable) {
+    if (closable)
         close_coroutine(call);
+    if (closable && status != LUA_YIELD) {
         call_release(call);
-    } else {
-        call_discard(call);
+        return PL_CALL_FAILED;
     }
+    call_discard(call);
+    if (!closable)
+        lua_gc(st->L, LUA_GCCOLLECT); /* what it holds (transactions) is let go of by finalizers */
     return PL_CALL_FAILED;
 }
 
@@ -153,7 +154,7 @@ void plua_call_cancel(pl_state *state, pl_call *pending)
     waiting_remove(call);
     plua_wait_drop(call);
     close_coroutine(call);
-    call_release(call);
+    call_discard(call);
 }
 
 void plua_cancel_all(plua_state *st)

@@ -50,6 +50,19 @@ static void set_unclosable(lua_State *co)
     *(plua_state **)lua_getextraspace(co) = NULL;
 }
 
+int plua_reset(lua_State *L, lua_State *co)
+{
+    /* Lua 5.4.4 does not forget the message handler of an xpcall that co is suspended in: a place on its stack, which must not
+     * shrink while errors may still lead there. */
+    bool shrinks = lua_status(co) == LUA_YIELD && lua_gc(L, LUA_GCISRUNNING) == 1;
+    if (shrinks)
+        lua_gc(L, LUA_GCSTOP);
+    int status = lua_resetthread(co);
+    if (shrinks)
+        lua_gc(L, LUA_GCRESTART);
+    return status;
+}
+
 static int close_co(lua_State *L, lua_State *co)
 {
     plua_state *st = plua_state_of(L);
@@ -59,7 +72,7 @@ static int close_co(lua_State *L, lua_State *co)
         return LUA_ERRRUN;
     }
     plua_run_switch(st, co);
-    int status = lua_resetthread(co);
+    int status = plua_reset(L, co);
     plua_run_switch(st, L);
     st->hook_threw = false; /* caught by resetthread */
     return status;

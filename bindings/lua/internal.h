@@ -51,6 +51,7 @@ struct plua_state {
     pthread_t thread;
     unsigned watched_seq;
     uint64_t watched_since;
+    _Atomic uint64_t watched_now; /* what the watchdog was last told */
     atomic_uint armed_seq;  /* the run for which the hook was armed; 0 is none */
     uint64_t run_deadline;  /* of the armed run, clock milliseconds; 0: not known yet */
     uint64_t load_began, load_spent; /* of all top-level code so far */
@@ -86,6 +87,8 @@ void plua_rethrow_fatal(lua_State *L, int status);
 
 /* coroutine.c */
 void plua_open_coroutine(lua_State *L); /* pushes the coroutine library */
+/* lua_resetthread. A call's coroutine that was suspended must not be used again: see there. */
+int plua_reset(lua_State *L, lua_State *co);
 extern const char plua_wait_mark;       /* what a waiting coroutine yields (a light userdata) */
 
 /* require.c */
@@ -110,6 +113,7 @@ void plua_load_end(plua_state *st);
 /* The running script goes over to another coroutine and back. */
 void plua_run_switch(plua_state *st, lua_State *co);
 void plua_watch(pl_state *state, uint64_t now);
+uint64_t plua_watched_at(const pl_state *state);
 void plua_watch_prepare(void); /* installs the signal handler once a process */
 void plua_watch_unblock(void); /* lets the signal through on this thread */
 

@@ -43,6 +43,11 @@ static int base_xpcall(lua_State *L)
 }
 
 /* --- load: text chunks only --- */
+static bool is_memory_error(lua_State *L, int index)
+{
+    return lua_type(L, index) == LUA_TSTRING && strcmp(lua_tostring(L, index), "not enough memory") == 0;
+}
+
 static int base_load(lua_State *L)
 {
     int n = lua_gettop(L);
@@ -57,6 +62,8 @@ static int base_load(lua_State *L)
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
     lua_call(L, n, LUA_MULTRET);
+    if (lua_isnil(L, 1)) /* the parser is a pcall */
+        plua_rethrow_fatal(L, is_memory_error(L, 2) ? LUA_ERRMEM : LUA_ERRRUN);
     return lua_gettop(L);
 }
 

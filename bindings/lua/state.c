@@ -341,6 +341,7 @@ static void engine_init(void)
     e->set_limits = set_limits;
     e->memory = memory;
     e->watch = plua_watch;
+    e->watched_at = plua_watched_at;
     e->idle = idle;
     e->protect = plua_protect;
     e->load = load;

@@ -229,6 +229,7 @@ void plua_watch(pl_state *state, uint64_t now)
     plua_state *st = plua_cast(state);
     if (!atomic_load(&st->attached))
         return;
+    atomic_store_explicit(&st->watched_now, now, memory_order_relaxed);
     unsigned seq = atomic_load_explicit(&st->run_seq, memory_order_relaxed);
     if ((seq & 1) == 0 || seq != st->watched_seq) {
         st->watched_seq = seq;
@@ -238,4 +239,9 @@ void plua_watch(pl_state *state, uint64_t now)
     if (now - st->watched_since < ARM_AFTER_MS || atomic_load_explicit(&st->armed_seq, memory_order_relaxed) == seq)
         return;
     pthread_kill(st->thread, watch_signal());
+}
+
+uint64_t plua_watched_at(const pl_state *state)
+{
+    return atomic_load_explicit(&((const plua_state *)state)->watched_now, memory_order_relaxed);
 }

@@ -2,6 +2,7 @@
 #include "app/worker.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 #include "app/graphql_http.h"
 #include "app/instance_host.h"
@@ -208,10 +209,25 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
+/* Signals of the process are not a worker's: above all SIGPIPE, which a client that leaves would end the process with. Those that tell of a fault stay,
+ * and the engine lets its own through. */
+static int start_thread(pl_worker *w)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+    sigset_t all, before;
+    sigfillset(&all);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(&all, faults[i]);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int failure = pthread_create(&w->thread, NULL, thread_main, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failure;
+}
+
 pl_code pl_worker_start(pl_worker *w, pl_instance *instance, pl_error *err)
 {
     w->first = instance;
-    if (pthread_create(&w->thread, NULL, thread_main, w) != 0)
+    if (start_thread(w) != 0)
         return pl_fail(err, PL_UNAVAILABLE, "a worker thread could not be started");
     pthread_mutex_lock(&w->start_lock);
     while (!w->start_done)

@@ -136,6 +136,9 @@ struct pl_engine {
     /* Called about every 10 ms by a watchdog thread, from state_attach until state_free: finds scripts that overrun
      * and makes them fail. now in milliseconds, monotonic. */
     void (*watch)(pl_state *state, uint64_t now);
+    /* The time that watch was last given, read without a clock: for long work that wants to know whether it has held its thread for long. NULL where there is no
+     * such thing. */
+    uint64_t (*watched_at)(const pl_state *state);
     /* Time for a slice of garbage collection, between two pieces of work. */
     void (*idle)(pl_state *state);
     /* Runs fn(data); false, with *err filled, when it was left by a jump (or by memory that could not be had). Nests; slots

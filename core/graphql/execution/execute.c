@@ -41,12 +41,13 @@ static void give_back(pl_buf *spare, pl_buf *buf)
 
 static void release(gql_execution *x)
 {
+    pl_host *host = ((pl_state_head *)x->state)->host;
     x->finished = true;
-    if (x->timer_armed) {
-        pl_host *host = ((pl_state_head *)x->state)->host;
+    if (x->timer_armed)
         host->ops->timer_stop(host, &x->timer);
-        x->timer_armed = false;
-    }
+    if (x->slice_armed)
+        host->ops->timer_stop(host, &x->slice);
+    x->timer_armed = x->slice_armed = false;
     gql_input_release(&x->env);
     pl_buf_dispose(&x->errors);
 }
@@ -176,6 +177,32 @@ static bool timer_start(gql_execution *x)
     return x->timer_armed;
 }
 
+/* --- what was postponed --- */
+static void run_postponed(void *data)
+{
+    gql_run_postponed(data);
+}
+
+static void on_slice(pl_timer *timer)
+{
+    gql_execution *x = timer->data;
+    x->slice_armed = false;
+    if (!x->e->protect(x->state, run_postponed, x, &x->fatal))
+        cancel_all(x);
+    gql_execution_continue(x);
+}
+
+bool gql_slice_arm(gql_execution *x)
+{
+    pl_host *host = ((pl_state_head *)x->state)->host;
+    if (x->slice_armed)
+        return true;
+    x->slice.fire = on_slice;
+    x->slice.data = x;
+    x->slice_armed = host->ops->timer_start(host, &x->slice, host->ops->now(host)) == 0;
+    return x->slice_armed;
+}
+
 /* --- mutations: root fields in order, each with all that it waits for --- */
 static void write_root_field(gql_execution *x, const gql_plan_field *f, gql_hole *hole)
 {
@@ -219,7 +246,7 @@ void gql_execution_continue(gql_execution *x)
 {
     if (x->finished)
         return;
-    if (x->fatal.code)
+    if (x->fatal.code || x->out.failed)
         cancel_all(x);
     if (x->serial && x->pending_count == 0 && !x->fatal.code) {
         if (!x->e->protect(x->state, run_serial, x, &x->fatal))
@@ -264,6 +291,7 @@ static void run(void *data)
         x->fatal = err;
         return;
     }
+    gql_turn_begin(x);
     PL_BUF_LIT(buf, "{\"data\":");
     gql_frame frame = {.start = buf->len};
     gql_outcome outcome = GQL_WRITTEN;

@@ -112,34 +112,52 @@ static void pending_remove(gql_execution *x, gql_pending *p)
         p->scope_next->scope_place = p->scope_place;
 }
 
+static void drop_parent(gql_execution *x, gql_pending *p)
+{
+    if (p->parent != PL_REF_NONE)
+        x->e->drop(x->state, p->parent);
+    p->parent = PL_REF_NONE;
+}
+
 void gql_pending_cancel(gql_execution *x, gql_pending *p)
 {
-    if (!p || !p->call)
+    if (!p || (!p->call && !p->postponed))
         return;
     pl_call *call = p->call;
     p->call = NULL;
+    p->postponed = false; /* it stays in the queue, and is passed over */
     pending_remove(x, p);
-    x->e->cancel(x->state, call);
+    if (call)
+        x->e->cancel(x->state, call);
+    else
+        drop_parent(x, p);
 }
 
 static void call_done(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure);
 
-static gql_outcome leave_hole(gql_execution *x, const gql_plan_field *f, pl_call *call, const gql_path *path, gql_frame *frame)
+/* A hole for the field's value; NULL: memory. */
+static gql_pending *pending_new(gql_execution *x, const gql_plan_field *f, const gql_path *path, gql_frame *frame)
 {
     gql_pending *p = pl_arena_zalloc(x->work->arena, sizeof *p);
-    if (p) {
-        p->path = gql_path_copy(x, path);
-        p->hole = gql_output_hole(&x->out, frame, &p->scope);
-    }
-    if (!p || !p->path || !p->hole) {
-        x->e->cancel(x->state, call);
+    if (!p || !(p->path = gql_path_copy(x, path)) || !(p->hole = gql_output_hole(&x->out, frame, &p->scope))) {
         x->out.failed = true;
-        return GQL_FAILED;
+        return NULL;
     }
     p->hole->owner = p;
     p->x = x;
-    p->call = call;
     p->field = f;
+    p->parent = PL_REF_NONE;
+    return p;
+}
+
+static gql_outcome leave_hole(gql_execution *x, const gql_plan_field *f, pl_call *call, const gql_path *path, gql_frame *frame)
+{
+    gql_pending *p = pending_new(x, f, path, frame);
+    if (!p) {
+        x->e->cancel(x->state, call);
+        return GQL_FAILED;
+    }
+    p->call = call;
     call->done = call_done;
     call->data = p;
     pending_add(x, p);
@@ -189,6 +207,7 @@ static void call_done(pl_call *call, pl_call_status status, pl_slot result, cons
     } else {
         p->call = NULL;
         pending_remove(x, p);
+        gql_turn_begin(x);
         x->in_turn = true;
         fill(x, p, status, result, failure);
     }
@@ -251,24 +270,99 @@ static gql_outcome resolve_property(gql_execution *x, const gql_plan_field *f, p
     return call_resolver(x, f, index, 2, path, frame);
 }
 
+/* path: the field's own */
+static gql_outcome resolve(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path, gql_frame *frame)
+{
+    if (f->how == GQL_RESOLVE_PROPERTY)
+        return resolve_property(x, f, parent, path, frame);
+    return resolve_call(x, f, parent, path, frame);
+}
+
+/* --- turns: an operation with many resolvers must not hold the loop until the last of them ---
+ * When a turn has lasted SLICE_MS, further calls are postponed to the loop's next turn, as if they waited. */
+#define SLICE_MS 20
+
+void gql_turn_begin(gql_execution *x)
+{
+    if (x->e->watched_at)
+        x->turn_began = x->e->watched_at(x->state);
+}
+
+static bool turn_is_long(const gql_execution *x)
+{
+    return x->e->watched_at && x->e->watched_at(x->state) - x->turn_began >= SLICE_MS && ((pl_state_head *)x->state)->host;
+}
+
+static gql_outcome postpone(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path, gql_frame *frame)
+{
+    pl_ref ref = parent > 0 ? x->e->keep(x->state, parent) : PL_REF_NONE;
+    gql_pending *p = pending_new(x, f, path, frame);
+    if (!p || !gql_slice_arm(x)) {
+        x->out.failed = true;
+        if (ref != PL_REF_NONE)
+            x->e->drop(x->state, ref);
+        return GQL_FAILED;
+    }
+    p->parent = ref;
+    p->postponed = true;
+    if (!x->postponed)
+        x->postponed_end = &x->postponed;
+    *x->postponed_end = p;
+    x->postponed_end = &p->postponed_next;
+    pending_add(x, p);
+    return GQL_WRITTEN;
+}
+
+static void run_one(gql_execution *x, gql_pending *p)
+{
+    pl_slot top = x->e->top(x->state), parent = 0;
+    gql_frame frame = {.scope = p->scope};
+    p->postponed = false;
+    pending_remove(x, p);
+    if (p->parent != PL_REF_NONE)
+        parent = x->e->push_ref(x->state, p->parent);
+    drop_parent(x, p);
+    gql_output_fill_begin(&x->out, p->hole);
+    frame.start = x->out.buf.len;
+    gql_outcome outcome = resolve(x, p->field, parent, p->path, &frame);
+    gql_output_fill_end(&x->out);
+    if (outcome == GQL_FAILED)
+        gql_null_scope(x, p->scope);
+    x->e->pop_to(x->state, top);
+}
+
+void gql_run_postponed(gql_execution *x)
+{
+    gql_turn_begin(x);
+    if (!x->e->reserve(x->state, 20)) {
+        x->out.failed = true;
+        return;
+    }
+    bool first = true;
+    while (x->postponed && (first || !turn_is_long(x))) {
+        gql_pending *p = x->postponed;
+        x->postponed = p->postponed_next;
+        if (p->postponed) {
+            run_one(x, p);
+            first = false;
+        }
+    }
+    if (x->postponed && !gql_slice_arm(x))
+        x->out.failed = true;
+}
+
 gql_outcome gql_execute_field(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path, gql_frame *frame)
 {
     gql_path here = {.parent = path, .key = f->response_key};
     pl_slot top = x->e->top(x->state);
-    gql_outcome outcome;
-    switch (f->how) {
-    case GQL_RESOLVE_TYPENAME:
+    if (f->how == GQL_RESOLVE_TYPENAME) {
         pl_buf_str(&x->out.buf, f->text);
         return GQL_WRITTEN;
-    case GQL_RESOLVE_META:
-        return gql_introspect(x, f, &here);
-    case GQL_RESOLVE_PROPERTY:
-        outcome = resolve_property(x, f, parent, &here, frame);
-        break;
-    default:
-        outcome = resolve_call(x, f, parent, &here, frame);
-        break;
     }
+    if (f->how == GQL_RESOLVE_META)
+        return gql_introspect(x, f, &here);
+    gql_outcome outcome = f->how == GQL_RESOLVE_CALL && turn_is_long(x) ? postpone(x, f, parent, &here, frame)
+                                                                        : resolve(x, f, parent, &here, frame);
     x->e->pop_to(x->state, top);
     return outcome;
 }

@@ -22,13 +22,16 @@ typedef enum gql_outcome {
     GQL_FAILED,  /* an error was recorded; nothing that stays was written */
 } gql_outcome;
 
-/* A field whose call waits. */
+/* A field whose call waits; or that is not called yet, because the execution has held its thread for long enough. */
 typedef struct gql_pending gql_pending;
 struct gql_pending {
     gql_pending *next, *prev;               /* of the execution, oldest first */
     gql_pending *scope_next, **scope_place; /* of its scope */
     gql_execution *x;
-    pl_call *call;
+    pl_call *call;        /* NULL: postponed, or over */
+    bool postponed;
+    pl_ref parent;        /* postponed: the value that it is a field of; PL_REF_NONE at the root */
+    gql_pending *postponed_next;
     const gql_plan_field *field;
     const gql_path *path; /* copied into the arena */
     gql_scope *scope;     /* the nearest enclosing position that may become null */
@@ -54,6 +57,11 @@ struct gql_execution {
     uint32_t pending_count;
     pl_timer timer; /* the deadline, armed when something waits */
     bool timer_armed;
+
+    gql_pending *postponed, **postponed_end; /* queue */
+    pl_timer slice;        /* goes on with what was postponed, in the loop's next turn */
+    bool slice_armed;
+    uint64_t turn_began;   /* pl_engine.watched_at */
 
     gql_hole **serial;     /* mutations: one hole for each root field */
     const gql_plan_object *root;
@@ -89,6 +97,12 @@ void gql_null_scope(gql_execution *x, gql_scope *scope);
 /* Ends what waits with a failure: its field becomes null, or null goes up. */
 void gql_pending_fail(gql_execution *x, gql_pending *p, const pl_failure *failure);
 
+/* Goes on with postponed fields, until this turn has been long enough, too. */
+void gql_run_postponed(gql_execution *x);
+void gql_turn_begin(gql_execution *x);
+
+/* execute.c: in the loop's next turn gql_run_postponed is called; false: memory */
+bool gql_slice_arm(gql_execution *x);
 /* execute.c: after a turn: the next root field of a mutation, or the end when nothing waits. */
 void gql_execution_continue(gql_execution *x);
 

@@ -59,7 +59,7 @@ static gql_scope *scope_of(gql_output *out, gql_frame *frame)
 gql_hole *gql_output_hole(gql_output *out, gql_frame *frame, gql_scope **scope)
 {
     *scope = scope_of(out, frame);
-    gql_hole *hole = pl_arena_zalloc(out->arena, sizeof *hole);
+    gql_hole *hole = *scope || !frame ? pl_arena_zalloc(out->arena, sizeof *hole) : NULL;
     gql_patch *patch = hole ? patch_add(out, out->buf.len) : NULL;
     if (!patch) {
         out->failed = true;

@@ -427,7 +427,7 @@ typedef struct asker {
 /* A client of its own, since the harness's keeps answers in one place for all. */
 static void *ask_on_and_on(void *data)
 {
-    static const char request[] = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 23\r\n\r\n{\"query\":\"{ version }\"} ";
+    static const char request[] = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 23\r\n\r\n{\"query\":\"{ version }\"}";
     asker *a = data;
     int fd = http_connect(a->address);
     while (!atomic_load(a->stop)) {
@@ -471,7 +471,7 @@ static void test_reloads_lose_no_request(void **state)
     }
     for (int i = 0; i < 20; i++) {
         write_version(&s, i % 2 ? "one" : "two");
-        assert_int_equal(reload(&s, false, NULL), PL_RELOADED);
+        assert_int_equal(reload(&s, true, NULL), PL_RELOADED);
         if (i % 5 == 0)
             rollback(&s);
         if (i % 3 == 0)
@@ -559,9 +559,9 @@ static void test_bad_certificates(void **state)
     snprintf(certificate, sizeof(certificate), "%s", in(&s.f, "cert.pem"));
     s.config.edge.tls_address = "127.0.0.1:0";
     s.config.edge.tls = (pl_tls_config){certificate, certificate};
-    expect_no_start(&s, PL_INVALID_ARGUMENT, "cert.pem");
+    expect_no_start(&s, PL_INVALID_ARGUMENT, "certificate");
     s.config.edge.tls = (pl_tls_config){"/nonexistent/cert.pem", "/nonexistent/key.pem"};
-    expect_no_start(&s, PL_INVALID_ARGUMENT, "/nonexistent/cert.pem");
+    expect_no_start(&s, PL_INVALID_ARGUMENT, "certificate");
     s.config.edge.tls_address = NULL;
     site_start(&s);
     expect_version(&s, "one");

@@ -329,6 +329,110 @@ static void test_arena_is_full(void **state)
     }
 }
 
+/* --- turns that last too long --- */
+
+/* A resolver that takes a second: the watchdog sees the time go by. */
+static te_outcome take_long(te_invocation *in, void *data)
+{
+    gf *f = data;
+    pl_state *state = te_state(f->t);
+    te_engine()->watch(state, te_engine()->watched_at(state) + 1000);
+    in->result = te_int(7);
+    return TE_RETURN;
+}
+
+static void make_slow(gf *f)
+{
+    gf_bind(f, "Query", "a", te_function(f->t, take_long, f, 0));
+    gf_bind(f, "Node", "slow", te_function(f->t, take_long, f, 0));
+}
+
+static void test_long_turn(void **state)
+{
+    gf *f = *state;
+    gf_request r;
+    make_slow(f);
+    gf_start(&r, f, "{ one: a two: a c three: a }", NULL);
+    assert_int_equal(r.done, 0); /* the first call has used up the turn */
+    assert_int_equal(te_waiting(f->t), 0);
+    int turns = 0;
+    for (; r.done == 0; turns++)
+        te_advance(f->t, 0);
+    assert_int_equal(turns, 2); /* one slow call each; c goes with the second */
+    gf_check(&r, "{\"data\":{\"one\":7,\"two\":7,\"c\":3,\"three\":7}}");
+    assert_int_equal(te_timers(f->t), 0);
+    gf_end(&r);
+}
+
+static void test_long_turns_below_a_list(void **state)
+{
+    gf *f = *state;
+    gf_request r;
+    make_slow(f);
+    gf_start(&r, f, "{ nodes { id slow node { slow } } }", NULL);
+    te_resume(f->t, te_waiting_at(f->t, 0));
+    for (int turns = 0; r.done == 0 && turns < 100; turns++)
+        te_advance(f->t, 0);
+    gf_check(&r, "{\"data\":{\"nodes\":[{\"id\":1,\"slow\":7,\"node\":{\"slow\":7}},{\"id\":1,\"slow\":7,\"node\":{\"slow\":7}}]}}");
+    gf_end(&r);
+}
+
+static void test_timeout_of_what_was_postponed(void **state)
+{
+    gf *f = *state;
+    gf_request r;
+    make_slow(f);
+    gf_start(&r, f, "{ a b c two: a }", NULL);
+    te_advance(f->t, 100000); /* the deadline is due together with the next turn */
+    while (r.done == 0)
+        te_advance(f->t, 100000);
+    assert_non_null(strstr(r.body, "\"a\":7,\"b\":null"));
+    assert_non_null(strstr(r.body, "DEADLINE_EXCEEDED"));
+    gf_end(&r);
+}
+
+static void test_cancel_of_what_was_postponed(void **state)
+{
+    gf *f = *state;
+    gf_request r;
+    make_slow(f);
+    size_t refs = te_refs(f->t);
+    gf_start(&r, f, "{ one: a nodes { slow two: slow } }", NULL);
+    te_advance(f->t, 0);
+    te_resume(f->t, te_waiting_at(f->t, 0)); /* leaves slow fields postponed, with their parents kept */
+    assert_true(te_refs(f->t) > refs);
+    gql_run_cancel(r.run);
+    r.run = NULL;
+    assert_int_equal(r.done, 0);
+    assert_int_equal(te_timers(f->t), 0);
+    assert_int_equal(te_refs(f->t), refs);
+    gf_end(&r);
+}
+
+static void test_no_memory_in_long_turns(void **state)
+{
+    static const char query[] = "{ a nodes { slow node { slow } } two: a }";
+    for (size_t n = 1, whole = 0; whole < 3; n++) {
+        gf *f;
+        gf_request r;
+        setup((void **)&f);
+        make_slow(f);
+        f->fail_at = n;
+        gf_start(&r, f, query, NULL);
+        for (int turns = 0; r.done == 0 && turns < 100; turns++) {
+            te_advance(f->t, 0);
+            if (te_waiting(f->t) > 0)
+                te_resume(f->t, te_waiting_at(f->t, 0));
+        }
+        pl_alloc_fail_at(0, 0);
+        assert_int_equal(r.done, 1);
+        whole += strstr(r.body, "errors") == NULL;
+        assert_in_range(n, 1, 100000);
+        gf_end(&r);
+        teardown((void **)&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +453,11 @@ int main(void)
         cmocka_unit_test(test_no_memory_and_cancel),
         cmocka_unit_test(test_no_memory_in_a_mutation),
         cmocka_unit_test(test_arena_is_full),
+        cmocka_unit_test_setup_teardown(test_long_turn, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_turns_below_a_list, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_timeout_of_what_was_postponed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancel_of_what_was_postponed, setup, teardown),
+        cmocka_unit_test(test_no_memory_in_long_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

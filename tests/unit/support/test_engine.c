@@ -335,6 +335,12 @@ static size_t memory(const pl_state *state)
 
 static void watch(pl_state *state, uint64_t at)
 {
+    cast(state)->watched = at;
+}
+
+static uint64_t watched_at(const pl_state *state)
+{
+    return ((const te *)state)->watched;
 }
 
 const pl_engine *te_engine(void)
@@ -346,6 +352,7 @@ const pl_engine *te_engine(void)
         .state_attach = state_attach,
         .memory = memory,
         .watch = watch,
+        .watched_at = watched_at,
         .protect = protect,
         .load = load,
         .where = where,

@@ -51,6 +51,7 @@ struct te {
     pl_host host;
     pl_timers timers;
     uint64_t now;
+    uint64_t watched; /* what watch was last given */
     bool refuse_timers;
 
     te_handler *handler;

@@ -9,8 +9,8 @@ from harness import run_cli
 from suite import cases
 
 HEAD, *ALL = cases("graphql-validation")
-# What the data cannot ask of the command: one case expects places that its document, as it stands in the data, does not have; one needs a
-# scalar with code of its own, which SDL alone does not give.
+# What the data cannot ask of the command: one case expects places that its document, as it stands in the data, does not
+# have; one needs a scalar with code of its own, which SDL alone does not give.
 LEFT_OUT = {
     "duplicate custom non-repeatable directives in one location",
     "Invalid input object value/reports error for custom scalar that returns undefined",

@@ -231,15 +231,17 @@ static void test_errors_of_top_level_code(void **state)
 static void test_top_level_code_is_bounded(void **state)
 {
     REFUSED_IN_HASTE("app.lua:2: the bundle's top-level code ran longer than 40 ms\n", "app.lua", "\nwhile true do end");
+    REFUSED_IN_HASTE("app.lua:1: the bundle's top-level code ran longer than 40 ms\n", "app.lua",
+                     "local function spin() while true do end end while true do pcall(spin) end");
     REFUSED_IN_HASTE("lib/x.lua:1: the bundle's top-level code ran longer than 40 ms\n", "app.lua", "return require 'lib.x'", "lib/x.lua",
                      "local i = 0 while true do i = i + 1 end");
-    REFUSED_IN_HASTE("app.lua: not enough memory\n", "app.lua", "local s = ('x'):rep(1e6) while true do s = s .. s end");
+    REFUSED_IN_HASTE("app.lua: the bundle's top-level code ran out of memory\n", "app.lua", "local s = ('x'):rep(1e6) while true do s = s .. s end");
     /* What app.lua asks for holds for the rest. */
     uint64_t begin = clock_ms();
     REFUSED("resolvers/a.lua:2: the bundle's top-level code ran longer than 30 ms\n", "app.lua", "return { limits = { load_time = 0.03 } }", SCHEMA,
             HELLO, "resolvers/a.lua", "\nwhile true do end");
     assert_true(clock_ms() - begin < 4000);
-    REFUSED("resolvers/a.lua: not enough memory\n", "app.lua", "return { limits = { memory = '2MB' } }", SCHEMA, HELLO, "resolvers/a.lua",
+    REFUSED("resolvers/a.lua: the bundle's top-level code ran out of memory\n", "app.lua", "return { limits = { memory = '2MB' } }", SCHEMA, HELLO, "resolvers/a.lua",
             "local s = ('x'):rep(1e6) while true do s = s .. s end");
 }
 
@@ -407,12 +409,13 @@ static void test_memory_failures(void **state)
     pl_generation_free(g);
     assert_true(count > 500);
     const char *one = getenv("PERILUNE_TEST_ALLOCATION"); /* for looking into one of them */
-    size_t refused = 0; /* the engine survives some, as it collects garbage and tries again */
+    size_t once = 0, from_then_on = 0;
     for (size_t n = one ? (size_t)atol(one) : 1; n <= count; n += one ? count : 1) {
-        refused += !build_failing(bundle, n, 0);
-        assert_false(build_failing(bundle, n, 1));
+        once += !build_failing(bundle, n, 0);
+        from_then_on += !build_failing(bundle, n, 1);
     }
-    assert_true(one || refused > 100);
+    /* The engine survives some of the first kind, as it collects garbage and tries again; and not each build makes as many. */
+    assert_true(one || (once > 100 && from_then_on > count - count / 10));
     assert_true(build_failing(bundle, 0, 0));
     pl_bundle_unref(bundle);
 }

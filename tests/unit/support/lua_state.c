@@ -226,8 +226,8 @@ const pl_buf *ls_log(ls_state *s)
 
 size_t ls_collect(ls_state *s)
 {
-    lua_gc(ls_lua(s), LUA_GCCOLLECT);
-    lua_gc(ls_lua(s), LUA_GCCOLLECT);
+    for (int i = 0; i < 20; i++) /* each halves what a deep recursion has left */
+        lua_gc(ls_lua(s), LUA_GCCOLLECT);
     return pl_lua_engine()->memory(s->state);
 }
 

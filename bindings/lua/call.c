@@ -23,6 +23,7 @@ static plua_call *call_take(plua_state *st)
         st->pool = call->next;
     else
         call = call_new(st);
+    call->id = ++st->call_count;
     call->call.done = NULL;
     call->call.data = NULL;
     call->work = NULL;

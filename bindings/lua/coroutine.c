@@ -184,8 +184,9 @@ static int resume_continue(lua_State *L, int nargs, lua_KContext wrap, lua_KFunc
     plua_rethrow_fatal(L, status);
     if (wrap)
         return raise_from(L, co);
+    lua_xmove(co, L, 1); /* which may be the same, when a coroutine resumes itself */
     lua_pushboolean(L, 0);
-    lua_xmove(co, L, 1);
+    lua_insert(L, -2);
     return 2;
 }
 

@@ -289,6 +289,21 @@ static int arity(pl_state *state, pl_slot function)
     return ar.isvararg ? INT_MAX : ar.nparams;
 }
 
+/* The metatable of such a map belongs to it alone: { name = null }. perilune.is_null looks there. */
+static void set_null(pl_state *state, pl_slot map, pl_str name)
+{
+    lua_State *L = LUA(state);
+    if (!lua_getmetatable(L, map)) {
+        lua_createtable(L, 0, 1);
+        lua_pushvalue(L, -1);
+        lua_setmetatable(L, map);
+    }
+    lua_pushlstring(L, name.ptr, name.len);
+    plua_push_null(L);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
 void plua_cursor_init(pl_engine *e)
 {
     e->kind = kind;
@@ -319,6 +334,7 @@ void plua_cursor_init(pl_engine *e)
     e->set_field = set_field;
     e->set_member = set_member;
     e->set_element = set_element;
+    e->set_null = set_null;
     e->top = top;
     e->pop_to = pop_to;
     e->reserve = reserve;

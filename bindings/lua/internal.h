@@ -19,6 +19,7 @@ struct plua_call {
     plua_wait *wait;      /* what it waits for; NULL while it runs */
     plua_call *next, *prev; /* in the list of waiting calls, or (next only) in the pool */
     uint64_t instructions; /* counted while the hook is armed */
+    uint64_t id;          /* calls are used again, ids are not; from 1 */
     bool closing;         /* its to-be-closed variables run: nothing can wait */
 };
 
@@ -33,6 +34,7 @@ struct plua_state {
     bool refused;       /* the last allocation was refused: what comes now is Lua's second try, after a full collection */
 
     plua_call *current; /* NULL while no call runs */
+    uint64_t call_count;
     plua_call *waiting; /* list */
     plua_call *pool;
     int unyieldable; /* coroutine.resume frames on the C stack that cannot pass a wait on */

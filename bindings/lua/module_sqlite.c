@@ -2,7 +2,6 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "bindings/lua/internal.h"
 #include "bindings/lua/sqlite.h"
 
 /* perilune.sqlite: what scripts see. db and tx have the same methods; those of tx run inside of its
@@ -89,7 +88,7 @@ static void check_deadlock(lua_State *L, const sq_operation *op, const char *wha
 {
     const sq_transaction *holder = op->connection->transaction;
     bool inside = op->transaction && op->kind != SQ_BEGIN;
-    if (holder && !inside && holder->call == plua_state_of(L)->current)
+    if (holder && !inside && holder->call != 0 && holder->call == plua_call_id(L))
         luaL_error(L, "%s would wait for the transaction that it runs in: use tx inside of db:transaction",
                    what);
 }
@@ -110,7 +109,7 @@ static int submit(lua_State *L, int index, const char *what, lua_KFunction k)
     check_deadlock(L, op, what);
     plua_wait_begin(L, what, &op->wait, sq_cancelled);
     if (op->kind == SQ_BEGIN)
-        op->transaction->call = op->wait.call;
+        op->transaction->call = plua_call_id(L);
     sq_enqueue(op);
     return plua_wait_yield(L, index, k);
 }

@@ -27,6 +27,8 @@ const pl_state_config *plua_config(lua_State *L);
 pl_logger *plua_log(lua_State *L);
 /* The work (request) for which the running call was made; NULL while loading. */
 const pl_work *plua_work(lua_State *L);
+/* Tells the running call from all others of the state; 0 while none runs. */
+uint64_t plua_call_id(lua_State *L);
 
 /* --- waiting --- */
 typedef struct plua_wait plua_wait;

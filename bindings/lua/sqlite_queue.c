@@ -135,7 +135,7 @@ void sq_transaction_abandon(sq_transaction *t)
     sq_connection *c = t->connection;
     bool ended = c->closed || c->transaction != t->root || !t->undo;
     t->active = false;
-    t->call = NULL;
+    t->call = 0;
     if (ended)
         return;
     if (t->root == t)

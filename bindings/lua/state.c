@@ -284,6 +284,12 @@ const pl_work *plua_work(lua_State *L)
     return st->current ? st->current->work : NULL;
 }
 
+uint64_t plua_call_id(lua_State *L)
+{
+    plua_state *st = plua_state_of(L);
+    return st->current ? st->current->id : 0;
+}
+
 void plua_mark_list(lua_State *L, int index)
 {
     index = lua_absindex(L, index);

@@ -250,6 +250,13 @@ static void announce(process *p, const pl_report *report, const char *admin)
     print_ready(p, admin);
 }
 
+static void log_not_started(pl_logger *log, const pl_error *err)
+{
+    char text[sizeof err->file + sizeof err->message + 4];
+    snprintf(text, sizeof text, "%s%s%s", err->file, err->file[0] ? ": " : "", err->message);
+    pl_log(log, PL_ERROR, "not started", PL_F_CSTR("error", text[0] ? text : "the bundle has errors"));
+}
+
 int pl_cli_run(int argc, char **argv)
 {
     process p = {.options = {.directory = ".", .http = "127.0.0.1:8080", .watch = isatty(STDOUT_FILENO)}, .signals = -1};
@@ -272,7 +279,7 @@ int pl_cli_run(int argc, char **argv)
         status = 0;
     } else {
         pl_report_log(&report, p.log);
-        pl_log(p.log, PL_ERROR, "not started", PL_F_CSTR("error", err.message[0] ? err.message : "the bundle has errors"));
+        log_not_started(p.log, &err);
         pl_admin_free(p.admin);
         if (p.server)
             pl_server_stop(p.server, 0);

@@ -8,29 +8,36 @@
 
 /* Values that go over between a script and the core, for every engine alike. */
 
-static void push_members(pl_state *state, const pl_value *v)
+static void push(pl_state *state, const pl_value *v, bool input);
+
+static void push_members(pl_state *state, const pl_value *v, bool input)
 {
     const pl_engine *e = pl_engine_of(state);
     e->push_map(state, v->map.count);
     pl_slot map = e->top(state);
     for (size_t i = 0; i < v->map.count; i++) {
-        pl_push_value(state, &v->map.members[i].value);
-        e->set_member(state, map, v->map.members[i].name);
+        const pl_member *m = &v->map.members[i];
+        if (input && m->value.kind == PL_KIND_NULL && e->set_null) {
+            e->set_null(state, map, m->name);
+            continue;
+        }
+        push(state, &m->value, input);
+        e->set_member(state, map, m->name);
     }
 }
 
-static void push_items(pl_state *state, const pl_value *v)
+static void push_items(pl_state *state, const pl_value *v, bool input)
 {
     const pl_engine *e = pl_engine_of(state);
     e->push_list(state, v->list.count);
     pl_slot list = e->top(state);
     for (size_t i = 0; i < v->list.count; i++) {
-        pl_push_value(state, &v->list.items[i]);
+        push(state, &v->list.items[i], input);
         e->set_element(state, list, i);
     }
 }
 
-void pl_push_value(pl_state *state, const pl_value *v)
+static void push(pl_state *state, const pl_value *v, bool input)
 {
     const pl_engine *e = pl_engine_of(state);
     if (!e->reserve(state, 4)) {
@@ -54,10 +61,10 @@ void pl_push_value(pl_state *state, const pl_value *v)
         e->push_string(state, v->string);
         break;
     case PL_KIND_LIST:
-        push_items(state, v);
+        push_items(state, v, input);
         break;
     case PL_KIND_MAP:
-        push_members(state, v);
+        push_members(state, v, input);
         break;
     case PL_KIND_SCRIPT:
         e->push_ref(state, v->script);
@@ -66,6 +73,16 @@ void pl_push_value(pl_state *state, const pl_value *v)
         e->push_absent(state);
         break;
     }
+}
+
+void pl_push_value(pl_state *state, const pl_value *v)
+{
+    push(state, v, false);
+}
+
+void pl_push_input(pl_state *state, const pl_value *v)
+{
+    push(state, v, true);
 }
 
 /* --- a walk over a script value, with the path for messages --- */

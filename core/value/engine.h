@@ -203,6 +203,8 @@ struct pl_engine {
     void (*set_field)(pl_state *state, pl_slot map, const pl_key *key); /* pops the value */
     void (*set_member)(pl_state *state, pl_slot map, pl_str name);      /* pops the value */
     void (*set_element)(pl_state *state, pl_slot list, size_t index);   /* pops the value; from 0 */
+    /* Makes map[name] read as absent, but remembers that it was given as null. NULL: such an entry is set to null. */
+    void (*set_null)(pl_state *state, pl_slot map, pl_str name);
 
     /* -- the stack -- */
     pl_slot (*top)(pl_state *state);                 /* the highest slot in use; 0 is none */
@@ -223,6 +225,8 @@ static inline const pl_engine *pl_engine_of(const pl_state *state)
 
 /* Pushes v (SCRIPT values by their ref). [jumps] */
 void pl_push_value(pl_state *state, const pl_value *v);
+/* The same for GraphQL input: a null in a map is set with pl_engine.set_null, so that `args.limit or 20` means what it says. [jumps] */
+void pl_push_input(pl_state *state, const pl_value *v);
 /* Copies the script value in slot into arena. Depth is bounded by max_depth; cycles and OTHER kinds are errors that
  * name the path (".a[2].b"). */
 pl_code pl_read_value(pl_state *state, pl_slot slot, unsigned max_depth, pl_arena *arena, pl_value *out, pl_error *err);

@@ -82,7 +82,11 @@ static bool push_arguments(gql_execution *x, const gql_plan_field *f, const gql_
     for (uint32_t i = 0; i < f->argument_count; i++) {
         if (values[i].kind == PL_KIND_ABSENT)
             continue;
-        pl_push_value(x->state, &values[i]);
+        if (values[i].kind == PL_KIND_NULL && x->e->set_null) {
+            x->e->set_null(x->state, map, f->arguments[i].def->name);
+            continue;
+        }
+        pl_push_input(x->state, &values[i]);
         x->e->set_field(x->state, map, f->arguments[i].key);
     }
     return true;

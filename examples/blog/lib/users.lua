@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 local db     = require "lib.db"
 local errors = require "perilune.errors"
-local given  = require "lib.given"
 local time   = require "perilune.time"
 
 local users = {}
@@ -24,7 +23,7 @@ end
 
 -- Raises INVALID_ARGUMENT or ALREADY_EXISTS unless the input may be stored for the user with this id (nil: a new one).
 local function check(tx, input, id)
-  local name, email, violations = given(input.name), given(input.email), {}
+  local name, email, violations = input.name, input.email, {}
   if name and not name:find "%S" then
     violations["input.name"] = "must not be empty"
   end

@@ -472,7 +472,7 @@ static void out_of_memory(void **state)
             fail_msg("allocation %zu: %s", n, error);
         fixture_drain(f);
     }
-    assert_in_range(failed, 20, 420);
+    assert_in_range(failed, 10, 420);
     fixture_ok(f, DB "db:transaction(function(tx) assert(tx:value 'SELECT count(*) FROM users' > 0) end)");
 }
 

@@ -364,11 +364,11 @@ void ls_cancel(ls_call *c)
     pl_lua_engine()->work_end(c->s->state, &c->work);
 }
 
-void ls_forget(ls_state *s)
+static void forget(ls_state *s, const ls_call *only)
 {
     for (ls_call **p = &s->calls; *p;) {
         ls_call *c = *p;
-        if (c->waits) {
+        if (c->waits || (only && c != only)) {
             p = &c->next;
             continue;
         }
@@ -379,6 +379,11 @@ void ls_forget(ls_state *s)
         free(c->result);
         free(c);
     }
+}
+
+void ls_forget(ls_state *s)
+{
+    forget(s, NULL);
 }
 
 const char *ls_text(const ls_call *c)
@@ -414,12 +419,14 @@ void ls_check_failed(const ls_call *c, pl_code code, const char *text, const cha
 
 void ls_ok_at(ls_state *s, const char *body, const char *json, const char *file, int line)
 {
-    ls_check_done(ls_run(s, body), json, file, line);
-    ls_forget(s);
+    ls_call *c = ls_run(s, body);
+    ls_check_done(c, json, file, line);
+    forget(s, c);
 }
 
 void ls_fails_at(ls_state *s, const char *body, pl_code code, const char *text, const char *file, int line)
 {
-    ls_check_failed(ls_run(s, body), code, text, file, line);
-    ls_forget(s);
+    ls_call *c = ls_run(s, body);
+    ls_check_failed(c, code, text, file, line);
+    forget(s, c);
 }

@@ -78,9 +78,10 @@ bool pl_media_choose(pl_str accept, pl_media *out)
         } else if (same_word(type, "application/*") || same_word(type, "*/*")) {
             int precision = type.ptr[0] == '*' ? 0 : 1;
             consider(&json, precision, q);
-            consider(&graphql, precision, q > 0 ? q - 1 : 0); /* a client that says anything goes gets plain JSON */
+            consider(&graphql, precision, q);
         }
     }
+    /* A client that says anything goes gets plain JSON. */
     *out = graphql.quality > json.quality || (graphql.quality == json.quality && graphql.precision == 2) ? PL_MEDIA_GRAPHQL_RESPONSE
                                                                                                            : PL_MEDIA_JSON;
     return json.quality > 0 || graphql.quality > 0;

@@ -16,8 +16,10 @@ int pl_cli_check(int argc, char **argv)
         {NULL, PL_OPTION_FLAG, NULL, NULL, NULL, NULL},
     };
     const pl_usage usage = {"perilune check [DIR] [options]",
-                            "Does everything that a reload does before it changes anything: compiles every file, runs top-level code, builds\n"
-                            "the schema, binds every resolver. Prints file:line:column: message; the exit status is 1 when there is an error.",
+                            "Does everything that a reload does before it changes anything: compiles every "
+                            "file, runs top-level code, builds\n"
+                            "the schema, binds every resolver. Prints file:line:column: message; the exit "
+                            "status is 1 when there is an error.",
                             table};
     int status = pl_options_read(&usage, argc, argv, &directory, 1);
     if (status)

@@ -8,8 +8,8 @@
 #include "base/error.h"
 #include "base/log.h"
 
-/* The `perilune` command: one function for each subcommand, given the arguments after its name. They return the exit status: 0, 1 for what the command found wrong, 2 for
- * wrong usage. */
+/* The `perilune` command: one function for each subcommand, given the arguments after its name. They return
+ * the exit status: 0, 1 for what the command found wrong, 2 for wrong usage. */
 int pl_cli_run(int argc, char **argv);
 int pl_cli_check(int argc, char **argv);
 int pl_cli_validate(int argc, char **argv);
@@ -20,10 +20,16 @@ int pl_cli_rollback(int argc, char **argv);
 int pl_cli_status(int argc, char **argv);
 
 /* --- options --- */
-typedef enum pl_option_kind { PL_OPTION_FLAG, PL_OPTION_TEXT, PL_OPTION_COUNT, PL_OPTION_LIST } pl_option_kind;
+typedef enum pl_option_kind {
+    PL_OPTION_FLAG,
+    PL_OPTION_TEXT,
+    PL_OPTION_COUNT,
+    PL_OPTION_LIST
+} pl_option_kind;
 #define PL_OPTION_LIST_MAX 64
-/* An option: --name. FLAG sets *(bool *)target, and --no-name clears it; TEXT sets *(const char **)target; COUNT *(unsigned *)target; LIST appends to a
- * const char *[PL_OPTION_LIST_MAX] that ends with NULL. environment (may be NULL) names a variable that is used when the option is not given. */
+/* An option: --name. FLAG sets *(bool *)target, and --no-name clears it; TEXT sets *(const char **)target;
+ * COUNT *(unsigned *)target; LIST appends to a const char *[PL_OPTION_LIST_MAX] that ends with NULL.
+ * environment (may be NULL) names a variable that is used when the option is not given. */
 typedef struct pl_option {
     const char *name;
     pl_option_kind kind;
@@ -33,7 +39,8 @@ typedef struct pl_option {
     const char *help;
 } pl_option;
 
-/* Reads options and up to max_operands operands, in any order. 0; 1: --help was given, and printed (exit with 0); 2: usage error, printed. */
+/* Reads options and up to max_operands operands, in any order. 0; 1: --help was given, and printed (exit with
+ * 0); 2: usage error, printed. */
 typedef struct pl_usage {
     const char *synopsis; /* "perilune run [DIR] [options]" */
     const char *about;

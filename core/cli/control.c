@@ -20,7 +20,8 @@ static int read_options(control *c, const char *command, const char *about, int 
 {
     char synopsis[128];
     const pl_option table[] = {
-        {"admin", PL_OPTION_TEXT, &c->admin, "PERILUNE_ADMIN", "PATH", "the server's admin socket (by default that of DIR)"},
+        {"admin", PL_OPTION_TEXT, &c->admin, "PERILUNE_ADMIN", "PATH",
+         "the server's admin socket (by default that of DIR)"},
         {"json", PL_OPTION_FLAG, &c->json, NULL, NULL, "print the answer as JSON"},
         {NULL, PL_OPTION_FLAG, NULL, NULL, NULL, NULL},
     };
@@ -31,8 +32,10 @@ static int read_options(control *c, const char *command, const char *about, int 
 
 static void print_problem(const pl_value *problem)
 {
-    const pl_value *file = pl_value_member(problem, PL_STR("file")), *line = pl_value_member(problem, PL_STR("line"));
-    const pl_value *column = pl_value_member(problem, PL_STR("column")), *message = pl_value_member(problem, PL_STR("message"));
+    const pl_value *file = pl_value_member(problem, PL_STR("file")),
+                   *line = pl_value_member(problem, PL_STR("line"));
+    const pl_value *column = pl_value_member(problem, PL_STR("column")),
+                   *message = pl_value_member(problem, PL_STR("message"));
     const pl_value *severity = pl_value_member(problem, PL_STR("severity"));
     if (file)
         fprintf(stderr, "%.*s", PL_STR_ARG(file->string));
@@ -40,15 +43,18 @@ static void print_problem(const pl_value *problem)
         fprintf(stderr, ":%lld", (long long)line->integer);
     if (column && column->integer > 0)
         fprintf(stderr, ":%lld", (long long)column->integer);
-    fprintf(stderr, "%s%s%.*s\n", file ? ": " : "", severity && pl_str_is(severity->string, "warning") ? "warning: " : "",
+    fprintf(stderr, "%s%s%.*s\n", file ? ": " : "",
+            severity && pl_str_is(severity->string, "warning") ? "warning: " : "",
             message ? (int)message->string.len : 0, message ? message->string.ptr : "");
 }
 
 /* 0 when the change was made. */
 static int print_change(const pl_value *answer)
 {
-    const pl_value *ok = pl_value_member(answer, PL_STR("ok")), *generation = pl_value_member(answer, PL_STR("generation"));
-    const pl_value *result = pl_value_member(answer, PL_STR("result")), *problems = pl_value_member(answer, PL_STR("problems"));
+    const pl_value *ok = pl_value_member(answer, PL_STR("ok")),
+                   *generation = pl_value_member(answer, PL_STR("generation"));
+    const pl_value *result = pl_value_member(answer, PL_STR("result")),
+                   *problems = pl_value_member(answer, PL_STR("problems"));
     for (size_t i = 0; problems && problems->kind == PL_KIND_LIST && i < problems->list.count; i++)
         print_problem(&problems->list.items[i]);
     if (!ok || !ok->boolean || !generation || !result) {
@@ -108,18 +114,23 @@ static int control_command(const char *command, const char *about, bool is_chang
 int pl_cli_reload(int argc, char **argv)
 {
     return control_command("reload",
-                           "Makes the server of the bundle in DIR load it anew. When that fails, what is wrong is printed, the exit\n"
+                           "Makes the server of the bundle in DIR load it anew. When that fails, what is "
+                           "wrong is printed, the exit\n"
                            "status is 1, and the server goes on as before.",
                            true, argc, argv);
 }
 
 int pl_cli_rollback(int argc, char **argv)
 {
-    return control_command("rollback", "Makes the bundle that was live before the present one live again, from the server's memory.", true, argc,
-                           argv);
+    return control_command(
+        "rollback",
+        "Makes the bundle that was live before the present one live again, from the server's memory.", true,
+        argc, argv);
 }
 
 int pl_cli_status(int argc, char **argv)
 {
-    return control_command("status", "Prints generations, workers and requests of the server of the bundle in DIR, as JSON.", false, argc, argv);
+    return control_command(
+        "status", "Prints generations, workers and requests of the server of the bundle in DIR, as JSON.",
+        false, argc, argv);
 }

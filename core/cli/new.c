@@ -11,9 +11,11 @@
 
 /* `perilune new`: a bundle that runs, with a test that passes. */
 
-static const struct template {
+static const struct template
+{
     const char *path, *text;
-} templates[] = {
+}
+templates[] = {
     {"app.lua", "-- Settings. Every one has a default; `perilune check` names those that do not exist.\n"
                 "return {\n"
                 "  name = \"%s\",\n"
@@ -35,28 +37,30 @@ static const struct template {
                               "  id: ID!\n"
                               "  text: String!\n"
                               "}\n"},
-    {"lib/notes.lua", "-- Notes, in SQLite. Top-level code runs at every start and reload: what it does must be safe to repeat.\n"
-                      "local errors = require \"perilune.errors\"\n"
-                      "local sqlite = require \"perilune.sqlite\"\n"
-                      "\n"
-                      "local db = sqlite.open(os.getenv \"PERILUNE_SQLITE_PATH\" or \"notes.db\")\n"
-                      "db:exec \"CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL)\"\n"
-                      "\n"
-                      "local notes = {}\n"
-                      "\n"
-                      "function notes.all()\n"
-                      "  return db:query \"SELECT id, text FROM notes ORDER BY id\"\n"
-                      "end\n"
-                      "\n"
-                      "function notes.add(text)\n"
-                      "  if text == \"\" then\n"
-                      "    error(errors.invalid_argument(\"a note needs a text\", { text = \"must not be empty\" }))\n"
-                      "  end\n"
-                      "  local result = db:exec(\"INSERT INTO notes (text) VALUES (?)\", text)\n"
-                      "  return { id = result.last_id, text = text }\n"
-                      "end\n"
-                      "\n"
-                      "return notes\n"},
+    {"lib/notes.lua",
+     "-- Notes, in SQLite. Top-level code runs at every start and reload: what it does must be safe to "
+     "repeat.\n"
+     "local errors = require \"perilune.errors\"\n"
+     "local sqlite = require \"perilune.sqlite\"\n"
+     "\n"
+     "local db = sqlite.open(os.getenv \"PERILUNE_SQLITE_PATH\" or \"notes.db\")\n"
+     "db:exec \"CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL)\"\n"
+     "\n"
+     "local notes = {}\n"
+     "\n"
+     "function notes.all()\n"
+     "  return db:query \"SELECT id, text FROM notes ORDER BY id\"\n"
+     "end\n"
+     "\n"
+     "function notes.add(text)\n"
+     "  if text == \"\" then\n"
+     "    error(errors.invalid_argument(\"a note needs a text\", { text = \"must not be empty\" }))\n"
+     "  end\n"
+     "  local result = db:exec(\"INSERT INTO notes (text) VALUES (?)\", text)\n"
+     "  return { id = result.last_id, text = text }\n"
+     "end\n"
+     "\n"
+     "return notes\n"},
     {"resolvers/notes.lua", "local notes = require \"lib.notes\"\n"
                             "\n"
                             "return {\n"
@@ -68,22 +72,23 @@ static const struct template {
                             "    addNote = function(_, args) return notes.add(args.text) end,\n"
                             "  },\n"
                             "}\n"},
-    {"tests/notes_test.lua", "local t = require \"perilune.test\"\n"
-                             "\n"
-                             "t.test(\"says hello\", function()\n"
-                             "  t.equal(t.graphql \"{ hello }\", { data = { hello = \"Hello, world!\" } })\n"
-                             "end)\n"
-                             "\n"
-                             "t.test(\"adds a note\", function()\n"
-                             "  local add = \"mutation ($text: String!) { addNote(text: $text) { text } }\"\n"
-                             "  t.equal(t.graphql(add, { text = \"buy milk\" }).data.addNote.text, \"buy milk\")\n"
-                             "  t.equal(#t.graphql(\"{ notes { id } }\").data.notes, 1)\n"
-                             "end)\n"
-                             "\n"
-                             "t.test(\"refuses an empty note\", function()\n"
-                             "  local response = t.graphql 'mutation { addNote(text: \"\") { id } }'\n"
-                             "  t.equal(response.errors[1].extensions.code, \"INVALID_ARGUMENT\")\n"
-                             "end)\n"},
+    {"tests/notes_test.lua",
+     "local t = require \"perilune.test\"\n"
+     "\n"
+     "t.test(\"says hello\", function()\n"
+     "  t.equal(t.graphql \"{ hello }\", { data = { hello = \"Hello, world!\" } })\n"
+     "end)\n"
+     "\n"
+     "t.test(\"adds a note\", function()\n"
+     "  local add = \"mutation ($text: String!) { addNote(text: $text) { text } }\"\n"
+     "  t.equal(t.graphql(add, { text = \"buy milk\" }).data.addNote.text, \"buy milk\")\n"
+     "  t.equal(#t.graphql(\"{ notes { id } }\").data.notes, 1)\n"
+     "end)\n"
+     "\n"
+     "t.test(\"refuses an empty note\", function()\n"
+     "  local response = t.graphql 'mutation { addNote(text: \"\") { id } }'\n"
+     "  t.equal(response.errors[1].extensions.code, \"INVALID_ARGUMENT\")\n"
+     "end)\n"},
     {".gitignore", "*.db\n*.db-*\n"},
 };
 
@@ -116,12 +121,16 @@ static int write_file(const char *directory, const struct template *t)
 int pl_cli_new(int argc, char **argv)
 {
     const char *name = NULL;
-    const pl_usage usage = {"perilune new NAME", "Makes the directory NAME with a small bundle that runs, and whose tests pass.", NULL};
+    const pl_usage usage = {"perilune new NAME",
+                            "Makes the directory NAME with a small bundle that runs, and whose tests pass.",
+                            NULL};
     int status = pl_options_read(&usage, argc, argv, &name, 1);
     if (status)
         return status == 1 ? 0 : status;
     if (!name || strpbrk(base_name(name), "\"\\\n")) {
-        fprintf(stderr, "perilune: %s\nUsage: %s\n", name ? "a name without quotes and backslashes is needed" : "a name is needed", usage.synopsis);
+        fprintf(stderr, "perilune: %s\nUsage: %s\n",
+                name ? "a name without quotes and backslashes is needed" : "a name is needed",
+                usage.synopsis);
         return 2;
     }
     if (mkdir(name, 0777) != 0) {

@@ -15,7 +15,8 @@ static void print_help(const pl_usage *u)
         printf("\nOptions:\n");
     for (const pl_option *o = u->options; o && o->name; o++) {
         char left[80];
-        snprintf(left, sizeof left, "--%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+        snprintf(left, sizeof left, "--%s%s%s", o->name, o->argument ? " " : "",
+                 o->argument ? o->argument : "");
         printf("  %-28s %s", left, o->help);
         if (o->environment)
             printf(" [%s]", o->environment);

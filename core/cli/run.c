@@ -18,7 +18,8 @@
 #include "perilune/engines.h"
 #include "value/json.h"
 
-/* `perilune run`: the main thread. It owns the server and waits for signals, files, the admin socket and what workers give back. */
+/* `perilune run`: the main thread. It owns the server and waits for signals, files, the admin socket and what
+ * workers give back. */
 
 #define MAX_DRAIN_S 4000000 /* milliseconds of it must fit in an unsigned */
 
@@ -48,27 +49,36 @@ static uint64_t now_ms(void)
 static int read_options(options *o, int argc, char **argv)
 {
     const pl_option table[] = {
-        {"http", PL_OPTION_TEXT, &o->http, "PERILUNE_HTTP", "ADDRESS", "where to serve HTTP: HOST:PORT or unix:PATH; port 0 is any free one (127.0.0.1:8080)"},
-        {"https", PL_OPTION_TEXT, &o->https, "PERILUNE_HTTPS", "ADDRESS", "where to serve HTTPS; needs --tls-cert and --tls-key"},
+        {"http", PL_OPTION_TEXT, &o->http, "PERILUNE_HTTP", "ADDRESS",
+         "where to serve HTTP: HOST:PORT or unix:PATH; port 0 is any free one (127.0.0.1:8080)"},
+        {"https", PL_OPTION_TEXT, &o->https, "PERILUNE_HTTPS", "ADDRESS",
+         "where to serve HTTPS; needs --tls-cert and --tls-key"},
         {"tls-cert", PL_OPTION_TEXT, &o->certificate, "PERILUNE_TLS_CERT", "FILE", "certificate chain, PEM"},
         {"tls-key", PL_OPTION_TEXT, &o->key, "PERILUNE_TLS_KEY", "FILE", "private key, PEM"},
-        {"workers", PL_OPTION_COUNT, &o->workers, "PERILUNE_WORKERS", "N", "worker threads (one a processor)"},
-        {"watch", PL_OPTION_FLAG, &o->watch, "PERILUNE_WATCH", NULL, "reload when a file of the bundle changes (default on a terminal); --no-watch"},
+        {"workers", PL_OPTION_COUNT, &o->workers, "PERILUNE_WORKERS", "N",
+         "worker threads (one a processor)"},
+        {"watch", PL_OPTION_FLAG, &o->watch, "PERILUNE_WATCH", NULL,
+         "reload when a file of the bundle changes (default on a terminal); --no-watch"},
         {"pretty", PL_OPTION_FLAG, &o->pretty, "PERILUNE_PRETTY", NULL, "indent the JSON of responses"},
         {"show-internal-errors", PL_OPTION_FLAG, &o->graphql_errors, "PERILUNE_SHOW_INTERNAL_ERRORS", NULL,
          "send messages of unexpected errors to clients: for development"},
-        {"admin", PL_OPTION_TEXT, &o->admin, "PERILUNE_ADMIN", "PATH", "the admin socket (by default one for each user and bundle directory)"},
-        {"drain", PL_OPTION_COUNT, &o->drain, "PERILUNE_DRAIN", "SECONDS", "how long old requests may go on after a reload or at the end (30)"},
-        {"log-level", PL_OPTION_TEXT, &o->log_level, "PERILUNE_LOG_LEVEL", "LEVEL", "debug, info, warn or error (info)"},
-        {"log-format", PL_OPTION_TEXT, &o->log_format, "PERILUNE_LOG_FORMAT", "FORMAT", "text or json (text on a terminal)"},
+        {"admin", PL_OPTION_TEXT, &o->admin, "PERILUNE_ADMIN", "PATH",
+         "the admin socket (by default one for each user and bundle directory)"},
+        {"drain", PL_OPTION_COUNT, &o->drain, "PERILUNE_DRAIN", "SECONDS",
+         "how long old requests may go on after a reload or at the end (30)"},
+        {"log-level", PL_OPTION_TEXT, &o->log_level, "PERILUNE_LOG_LEVEL", "LEVEL",
+         "debug, info, warn or error (info)"},
+        {"log-format", PL_OPTION_TEXT, &o->log_format, "PERILUNE_LOG_FORMAT", "FORMAT",
+         "text or json (text on a terminal)"},
         {NULL, PL_OPTION_FLAG, NULL, NULL, NULL, NULL},
     };
-    const pl_usage usage = {
-        "perilune run [DIR] [options]",
-        "Serves the bundle in DIR (the current directory by default). When every listener accepts, one line of JSON\n"
-        "with the addresses is printed to stdout; logs go to stderr. SIGHUP reloads, SIGTERM and SIGINT end after the\n"
-        "requests in hand, a second one at once.",
-        table};
+    const pl_usage usage = {"perilune run [DIR] [options]",
+                            "Serves the bundle in DIR (the current directory by default). When every "
+                            "listener accepts, one line of JSON\n"
+                            "with the addresses is printed to stdout; logs go to stderr. SIGHUP reloads, "
+                            "SIGTERM and SIGINT end after the\n"
+                            "requests in hand, a second one at once.",
+                            table};
     int status = pl_options_read(&usage, argc, argv, &o->directory, 1);
     if (o->drain > MAX_DRAIN_S)
         o->drain = MAX_DRAIN_S;
@@ -217,14 +227,15 @@ static void stop(process *p)
 static pl_code start(process *p, char *admin, size_t admin_size, pl_report *report, pl_error *err)
 {
     const options *o = &p->options;
-    pl_server_config config = {.directory = o->directory,
-                               .workers = o->workers,
-                               .edge = {.address = o->http, .tls_address = o->https, .tls = {o->certificate, o->key}},
-                               .drain_ms = o->drain * 1000,
-                               .engine = pl_lua_engine(),
-                               .log = p->log,
-                               .override = override,
-                               .override_data = &p->options};
+    pl_server_config config = {
+        .directory = o->directory,
+        .workers = o->workers,
+        .edge = {.address = o->http, .tls_address = o->https, .tls = {o->certificate, o->key}},
+        .drain_ms = o->drain * 1000,
+        .engine = pl_lua_engine(),
+        .log = p->log,
+        .override = override,
+        .override_data = &p->options};
     if (o->https && (!o->certificate || !o->key))
         return pl_fail(err, PL_INVALID_ARGUMENT, "--https needs --tls-cert FILE and --tls-key FILE");
     if (o->admin)
@@ -245,8 +256,8 @@ static pl_code start(process *p, char *admin, size_t admin_size, pl_report *repo
 static void announce(process *p, const pl_report *report, const char *admin)
 {
     pl_report_log(report, p->log);
-    pl_log(p->log, PL_INFO, "serving", PL_F_CSTR("http", pl_server_address(p->server)), PL_F_CSTR("bundle", p->options.directory),
-           PL_F_BOOL("watch", p->files != NULL));
+    pl_log(p->log, PL_INFO, "serving", PL_F_CSTR("http", pl_server_address(p->server)),
+           PL_F_CSTR("bundle", p->options.directory), PL_F_BOOL("watch", p->files != NULL));
     print_ready(p, admin);
 }
 
@@ -259,7 +270,8 @@ static void log_not_started(pl_logger *log, const pl_error *err)
 
 int pl_cli_run(int argc, char **argv)
 {
-    process p = {.options = {.directory = ".", .http = "127.0.0.1:8080", .watch = isatty(STDOUT_FILENO)}, .signals = -1};
+    process p = {.options = {.directory = ".", .http = "127.0.0.1:8080", .watch = isatty(STDOUT_FILENO)},
+                 .signals = -1};
     char admin[PATH_MAX];
     pl_report report;
     pl_error err = {0};

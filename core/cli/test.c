@@ -10,18 +10,19 @@
 #include "cli/cli.h"
 #include "perilune/engines.h"
 
-/* `perilune test`: each test file runs in a fresh state on a fresh database; each of its tests is one call, with the limits of a resolver but more time. */
+/* `perilune test`: each test file runs in a fresh state on a fresh database; each of its tests is one call,
+ * with the limits of a resolver but more time. */
 
 #define RUNNER "perilune_test_runner.lua"
 
-static const char runner_code[] =
-    "local t = require 'perilune.test'\n"
-    "local function run(i)\n"
-    "  local entry, before = t._tests()[i], t._before()\n"
-    "  if before then before(entry) end\n"
-    "  entry.fn()\n"
-    "end\n"
-    "return { count = function() return #t._tests() end, name = function(i) return t._tests()[i].name end, run = run }\n";
+static const char runner_code[] = "local t = require 'perilune.test'\n"
+                                  "local function run(i)\n"
+                                  "  local entry, before = t._tests()[i], t._before()\n"
+                                  "  if before then before(entry) end\n"
+                                  "  entry.fn()\n"
+                                  "end\n"
+                                  "return { count = function() return #t._tests() end, name = function(i) "
+                                  "return t._tests()[i].name end, run = run }\n";
 
 typedef struct runner {
     pl_local *local;
@@ -196,7 +197,8 @@ static void remove_database(const char *path)
     rmdir(path);
 }
 
-static void run_file(pl_bundle *bundle, const char *file, const char *filter, pl_logger *log, unsigned *passed, unsigned *failed)
+static void run_file(pl_bundle *bundle, const char *file, const char *filter, pl_logger *log,
+                     unsigned *passed, unsigned *failed)
 {
     static const pl_state_limits limits = {.run_ms = 10000};
     char database[PATH_MAX];
@@ -207,7 +209,11 @@ static void run_file(pl_bundle *bundle, const char *file, const char *filter, pl
     bool has_database = make_database(database, sizeof database);
     pl_local *local = pl_local_open(bundle, &options, &report, &err);
     if (local) {
-        runner r = {.local = local, .state = pl_local_instance(local)->state, .e = pl_lua_engine(), .file = file, .filter = filter};
+        runner r = {.local = local,
+                    .state = pl_local_instance(local)->state,
+                    .e = pl_lua_engine(),
+                    .file = file,
+                    .filter = filter};
         run_tests(&r);
         *passed += r.passed;
         *failed += r.failed;
@@ -257,7 +263,8 @@ int pl_cli_test(int argc, char **argv)
         {NULL, PL_OPTION_FLAG, NULL, NULL, NULL, NULL},
     };
     const pl_usage usage = {"perilune test [DIR] [options]",
-                            "Runs tests/*_test.lua of the bundle in DIR, each file in a fresh state, with PERILUNE_SQLITE_PATH naming an empty\n"
+                            "Runs tests/*_test.lua of the bundle in DIR, each file in a fresh state, with "
+                            "PERILUNE_SQLITE_PATH naming an empty\n"
                             "database of its own. The exit status is 1 when a test fails.",
                             table};
     int status = pl_options_read(&usage, argc, argv, &directory, 1);

@@ -17,7 +17,8 @@ static void write_list(const gql_diagnostics *list, pl_buf *out)
         pl_json_string(out, d->message);
         PL_BUF_LIT(out, ",\"locations\":[");
         for (uint32_t i = 0; i < d->location_count; i++)
-            pl_buf_printf(out, "%s{\"line\":%u,\"column\":%u}", i ? "," : "", d->locations[i].line, d->locations[i].column);
+            pl_buf_printf(out, "%s{\"line\":%u,\"column\":%u}", i ? "," : "", d->locations[i].line,
+                          d->locations[i].column);
         PL_BUF_LIT(out, "],\"rule\":");
         if (d->rule)
             pl_json_string(out, pl_str_of(d->rule));
@@ -45,7 +46,8 @@ static bool rules_exist(const char *const *rules)
     return true;
 }
 
-static void validate_document(const gql_schema *schema, const char *path, pl_str text, const char *const *rules, gql_diagnostics *list)
+static void validate_document(const gql_schema *schema, const char *path, pl_str text,
+                              const char *const *rules, gql_diagnostics *list)
 {
     gql_source source = {path, text};
     gql_document *document;
@@ -54,7 +56,8 @@ static void validate_document(const gql_schema *schema, const char *path, pl_str
     while (rules[options.only_count])
         options.only_count++;
     if (gql_parse(list->arena, &source, NULL, &document, &err) != PL_OK)
-        gql_diagnose(list, NULL, &source, (gql_loc){err.line, err.column, 0}, (gql_loc){0}, "%s", err.message);
+        gql_diagnose(list, NULL, &source, (gql_loc){err.line, err.column, 0}, (gql_loc){0}, "%s",
+                     err.message);
     else
         gql_validate(schema, document, &options, list);
 }
@@ -68,7 +71,8 @@ int pl_cli_validate(int argc, char **argv)
         {NULL, PL_OPTION_FLAG, NULL, NULL, NULL, NULL},
     };
     const pl_usage usage = {"perilune validate --schema FILE [--rule NAME]... [DOCUMENT]",
-                            "Validates a GraphQL document against a schema, or the schema itself when no document is given. Prints a JSON list\n"
+                            "Validates a GraphQL document against a schema, or the schema itself when no "
+                            "document is given. Prints a JSON list\n"
                             "of {message, locations, rule}; the exit status is 1 when it is not empty.",
                             table};
     int status = pl_options_read(&usage, argc, argv, &document_path, 1);
@@ -91,7 +95,8 @@ int pl_cli_validate(int argc, char **argv)
     pl_arena_init(&arena, 0);
     gql_diagnostics_init(&list, &arena, 0);
     status = 2;
-    if (pl_cli_read_file(schema_path, &sdl, &err) != PL_OK || (document_path && pl_cli_read_file(document_path, &document, &err) != PL_OK)) {
+    if (pl_cli_read_file(schema_path, &sdl, &err) != PL_OK ||
+        (document_path && pl_cli_read_file(document_path, &document, &err) != PL_OK)) {
         pl_cli_fail(&err);
         goto done;
     }

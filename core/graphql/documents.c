@@ -22,7 +22,7 @@ struct gql_prepared {
     uint32_t condition_count;
     cached_plan plans[MAX_PLANS];
     uint32_t plan_count;
-    size_t bytes;     /* as counted in the cache */
+    size_t bytes; /* as counted in the cache */
     unsigned in_use;
     bool cached;
 };
@@ -215,8 +215,8 @@ static uint64_t condition_bits(const gql_prepared *p, const gql_variable *variab
     return bits;
 }
 
-gql_plan *gql_prepared_plan(gql_documents *d, gql_prepared *p, const gql_operation *operation, const gql_variable *variables,
-                            uint32_t variable_count, bool *own)
+gql_plan *gql_prepared_plan(gql_documents *d, gql_prepared *p, const gql_operation *operation,
+                            const gql_variable *variables, uint32_t variable_count, bool *own)
 {
     *own = p->condition_count > MAX_CONDITIONS;
     uint64_t conditions = *own || p->condition_count == 0 ? 0 : condition_bits(p, variables, variable_count);

@@ -5,20 +5,23 @@
 #include "graphql/execution/plan.h"
 #include "graphql/service.h"
 
-/* The cache of prepared documents: parsed, validated, and with the plans that executions have asked for. Bounded in memory; entries in use are kept until
- * they are released. */
+/* The cache of prepared documents: parsed, validated, and with the plans that executions have asked for.
+ * Bounded in memory; entries in use are kept until they are released. */
 typedef struct gql_documents gql_documents;
 typedef struct gql_prepared gql_prepared;
 
 gql_documents *gql_documents_new(gql_binding *binding, const gql_service_options *options);
 void gql_documents_free(gql_documents *documents); /* nothing may be in use; NULL is fine */
-/* The document for the text, from the cache or made now. NULL: what is wrong is in errors, and its code in *code. Release it after use. */
-gql_prepared *gql_documents_get(gql_documents *documents, pl_str text, gql_diagnostics *errors, pl_code *code);
+/* The document for the text, from the cache or made now. NULL: what is wrong is in errors, and its code in
+ * *code. Release it after use. */
+gql_prepared *gql_documents_get(gql_documents *documents, pl_str text, gql_diagnostics *errors,
+                                pl_code *code);
 void gql_prepared_release(gql_documents *documents, gql_prepared *prepared);
 const gql_document *gql_prepared_document(const gql_prepared *prepared);
-/* The plan for the operation under these values of its condition variables. own: it is not in the cache, and the caller frees it. NULL: memory. */
-gql_plan *gql_prepared_plan(gql_documents *documents, gql_prepared *prepared, const gql_operation *operation, const gql_variable *variables,
-                            uint32_t variable_count, bool *own);
+/* The plan for the operation under these values of its condition variables. own: it is not in the cache, and
+ * the caller frees it. NULL: memory. */
+gql_plan *gql_prepared_plan(gql_documents *documents, gql_prepared *prepared, const gql_operation *operation,
+                            const gql_variable *variables, uint32_t variable_count, bool *own);
 gql_service_stats gql_documents_stats(const gql_documents *documents);
 
 #endif

@@ -21,7 +21,7 @@ struct gql_run {
     gql_execution *execution;
     gql_run_done done;
     void *data;
-    bool *ended; /* set when the run ends before gql_service_run returns */
+    bool *ended;  /* set when the run ends before gql_service_run returns */
     pl_code code; /* of the errors */
     gql_diagnostics errors;
     gql_source source;
@@ -74,8 +74,8 @@ static void run_release(gql_run *run)
 
 static void run_refuse(gql_run *run, gql_result result)
 {
-    static const pl_str no_memory =
-        PL_STR("{\"errors\":[{\"message\":\"out of memory\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}]}");
+    static const pl_str no_memory = PL_STR(
+        "{\"errors\":[{\"message\":\"out of memory\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}]}");
     pl_buf body;
     pl_buf_init(&body);
     gql_write_diagnostics(&body, &run->errors, run->code);
@@ -116,25 +116,30 @@ static bool choose_operation(gql_run *run, const gql_request *request, const gql
                 *out = &doc->operations[i];
         }
         if (!*out)
-            gql_diagnose(&run->errors, NULL, NULL, (gql_loc){0}, (gql_loc){0}, "Unknown operation named \"%.*s\".",
-                         request->operation_name.len > 200 ? 200 : (int)request->operation_name.len, request->operation_name.ptr);
+            gql_diagnose(&run->errors, NULL, NULL, (gql_loc){0}, (gql_loc){0},
+                         "Unknown operation named \"%.*s\".",
+                         request->operation_name.len > 200 ? 200 : (int)request->operation_name.len,
+                         request->operation_name.ptr);
     } else if (doc->operation_count == 1) {
         *out = &doc->operations[0];
     } else {
         gql_diagnose(&run->errors, NULL, NULL, (gql_loc){0}, (gql_loc){0},
-                     doc->operation_count == 0 ? "Must provide an operation."
-                                               : "Must provide operation name if query contains multiple operations.");
+                     doc->operation_count == 0
+                         ? "Must provide an operation."
+                         : "Must provide operation name if query contains multiple operations.");
     }
     return *out != NULL;
 }
 
-static void report_variable(void *data, const gql_variable_definition *definition, pl_code code, pl_str message)
+static void report_variable(void *data, const gql_variable_definition *definition, pl_code code,
+                            pl_str message)
 {
     gql_run *run = data;
     if (code == PL_RESOURCE_EXHAUSTED)
         run->errors.out_of_memory = true;
     else
-        gql_diagnose(&run->errors, NULL, &run->source, definition->loc, (gql_loc){0}, "%.*s", PL_STR_ARG(message));
+        gql_diagnose(&run->errors, NULL, &run->source, definition->loc, (gql_loc){0}, "%.*s",
+                     PL_STR_ARG(message));
 }
 
 typedef struct coercion {
@@ -158,7 +163,8 @@ static bool coerce_variables(gql_run *run, const gql_operation *operation, const
         return true;
     coercion c = {.run = run, .operation = operation, .given = given};
     c.variables = pl_arena_array(run->work->arena, operation->variable_count, sizeof *c.variables);
-    if (!c.variables || !pl_engine_of(run->service->binding->state)->protect(run->service->binding->state, coerce_section, &c, &err)) {
+    if (!c.variables || !pl_engine_of(run->service->binding->state)
+                             ->protect(run->service->binding->state, coerce_section, &c, &err)) {
         run->errors.out_of_memory = true;
         return false;
     }
@@ -183,10 +189,11 @@ static gql_run *run_new(gql_service *s, pl_work *work, gql_run_done done, void *
     return run;
 }
 
-gql_run *gql_service_run(gql_service *s, const gql_request *request, pl_work *work, gql_run_done done, void *data)
+gql_run *gql_service_run(gql_service *s, const gql_request *request, pl_work *work, gql_run_done done,
+                         void *data)
 {
-    static const pl_str no_memory =
-        PL_STR("{\"errors\":[{\"message\":\"out of memory\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}]}");
+    static const pl_str no_memory = PL_STR(
+        "{\"errors\":[{\"message\":\"out of memory\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}]}");
     gql_run *run = run_new(s, work, done, data);
     if (!run) {
         done(data, GQL_RESULT_REFUSED, no_memory);
@@ -201,18 +208,23 @@ gql_run *gql_service_run(gql_service *s, const gql_request *request, pl_work *wo
         return NULL;
     }
     if (operation->kind == GQL_SUBSCRIPTION)
-        return run_refuse_with(run, GQL_RESULT_REFUSED, "A subscription cannot be executed over this transport.");
+        return run_refuse_with(run, GQL_RESULT_REFUSED,
+                               "A subscription cannot be executed over this transport.");
     if (!gql_schema_root(s->binding->schema, operation->kind))
-        return run_refuse_with(run, GQL_RESULT_REFUSED, "The schema does not have a root type for this operation.");
+        return run_refuse_with(run, GQL_RESULT_REFUSED,
+                               "The schema does not have a root type for this operation.");
     if (request->query_only && operation->kind != GQL_QUERY)
-        return run_refuse_with(run, GQL_RESULT_QUERY_ONLY, "Can only perform a mutation operation from a POST request.");
+        return run_refuse_with(run, GQL_RESULT_QUERY_ONLY,
+                               "Can only perform a mutation operation from a POST request.");
     if (!coerce_variables(run, operation, request->variables)) {
         run_refuse(run, GQL_RESULT_REFUSED);
         return NULL;
     }
-    run->plan = gql_prepared_plan(s->documents, run->prepared, operation, run->env.variables, run->env.variable_count, &run->plan_is_own);
+    run->plan = gql_prepared_plan(s->documents, run->prepared, operation, run->env.variables,
+                                  run->env.variable_count, &run->plan_is_own);
     if (run->plan)
-        run->execution = gql_execution_new(run->plan, &run->env, work, &s->options.execute, &s->spare, s->options.max_response);
+        run->execution = gql_execution_new(run->plan, &run->env, work, &s->options.execute, &s->spare,
+                                           s->options.max_response);
     if (!run->execution) {
         run->errors.out_of_memory = true;
         run_refuse(run, GQL_RESULT_REFUSED);
@@ -237,7 +249,8 @@ pl_code gql_request_read(const pl_value *json, gql_request *out, pl_error *err)
 {
     *out = (gql_request){0};
     if (json->kind != PL_KIND_MAP)
-        return pl_fail(err, PL_INVALID_ARGUMENT, "The request must be a JSON object, but it is %s.", pl_kind_phrase(json->kind));
+        return pl_fail(err, PL_INVALID_ARGUMENT, "The request must be a JSON object, but it is %s.",
+                       pl_kind_phrase(json->kind));
     const pl_value *query = pl_value_member(json, PL_STR("query"));
     const pl_value *name = pl_value_member(json, PL_STR("operationName"));
     const pl_value *variables = pl_value_member(json, PL_STR("variables"));
@@ -280,7 +293,8 @@ void gql_write_diagnostics(pl_buf *out, const gql_diagnostics *list, pl_code cod
         PL_BUF_LIT(out, "{\"message\":");
         pl_json_string(out, d->message);
         for (uint32_t i = 0; i < d->location_count; i++)
-            pl_buf_printf(out, "%s{\"line\":%u,\"column\":%u}", i ? "," : ",\"locations\":[", d->locations[i].line, d->locations[i].column);
+            pl_buf_printf(out, "%s{\"line\":%u,\"column\":%u}", i ? "," : ",\"locations\":[",
+                          d->locations[i].line, d->locations[i].column);
         if (d->location_count > 0)
             pl_buf_char(out, ']');
         pl_buf_printf(out, ",\"extensions\":{\"code\":\"%s\"}}", pl_code_name(code));

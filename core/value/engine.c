@@ -128,18 +128,19 @@ static bool key_text(pl_state *state, pl_slot key_slot, char scratch[24], pl_str
         *out = e->get_string(state, key_slot);
         return true;
     case PL_KIND_INT:
-        *out = (pl_str){scratch, (size_t)snprintf(scratch, 24, "%lld", (long long)e->get_int(state, key_slot))};
+        *out =
+            (pl_str){scratch, (size_t)snprintf(scratch, 24, "%lld", (long long)e->get_int(state, key_slot))};
         return true;
     default:
         return false;
     }
 }
 
-static pl_code read_at(pl_state *state, pl_slot slot, unsigned depth, pl_arena *arena, const step *at, pl_value *out,
-                       pl_error *err);
+static pl_code read_at(pl_state *state, pl_slot slot, unsigned depth, pl_arena *arena, const step *at,
+                       pl_value *out, pl_error *err);
 
-static pl_code read_list(pl_state *state, pl_slot slot, unsigned depth, pl_arena *arena, const step *at, pl_value *out,
-                         pl_error *err)
+static pl_code read_list(pl_state *state, pl_slot slot, unsigned depth, pl_arena *arena, const step *at,
+                         pl_value *out, pl_error *err)
 {
     const pl_engine *e = pl_engine_of(state);
     size_t n = e->length(state, slot);
@@ -173,8 +174,8 @@ static size_t count_members(pl_state *state, pl_slot slot)
     return n;
 }
 
-static pl_code read_map(pl_state *state, pl_slot slot, unsigned depth, pl_arena *arena, const step *at, pl_value *out,
-                        pl_error *err)
+static pl_code read_map(pl_state *state, pl_slot slot, unsigned depth, pl_arena *arena, const step *at,
+                        pl_value *out, pl_error *err)
 {
     const pl_engine *e = pl_engine_of(state);
     size_t n = count_members(state, slot), i = 0;
@@ -202,8 +203,8 @@ static pl_code read_map(pl_state *state, pl_slot slot, unsigned depth, pl_arena 
     return PL_OK;
 }
 
-static pl_code read_at(pl_state *state, pl_slot slot, unsigned depth, pl_arena *arena, const step *at, pl_value *out,
-                       pl_error *err)
+static pl_code read_at(pl_state *state, pl_slot slot, unsigned depth, pl_arena *arena, const step *at,
+                       pl_value *out, pl_error *err)
 {
     const pl_engine *e = pl_engine_of(state);
     if (depth == 0)
@@ -236,7 +237,8 @@ static pl_code read_at(pl_state *state, pl_slot slot, unsigned depth, pl_arena *
     }
 }
 
-pl_code pl_read_value(pl_state *state, pl_slot slot, unsigned max_depth, pl_arena *arena, pl_value *out, pl_error *err)
+pl_code pl_read_value(pl_state *state, pl_slot slot, unsigned max_depth, pl_arena *arena, pl_value *out,
+                      pl_error *err)
 {
     pl_slot top = pl_engine_of(state)->top(state);
     pl_code code = read_at(state, slot, max_depth, arena, NULL, out, err);
@@ -244,9 +246,11 @@ pl_code pl_read_value(pl_state *state, pl_slot slot, unsigned max_depth, pl_aren
     return code;
 }
 
-static pl_code write_at(pl_state *state, pl_slot slot, unsigned depth, pl_buf *out, const step *at, pl_error *err);
+static pl_code write_at(pl_state *state, pl_slot slot, unsigned depth, pl_buf *out, const step *at,
+                        pl_error *err);
 
-static pl_code write_list(pl_state *state, pl_slot slot, unsigned depth, pl_buf *out, const step *at, pl_error *err)
+static pl_code write_list(pl_state *state, pl_slot slot, unsigned depth, pl_buf *out, const step *at,
+                          pl_error *err)
 {
     const pl_engine *e = pl_engine_of(state);
     size_t n = e->length(state, slot);
@@ -266,7 +270,8 @@ static pl_code write_list(pl_state *state, pl_slot slot, unsigned depth, pl_buf 
     return PL_OK;
 }
 
-static pl_code write_map(pl_state *state, pl_slot slot, unsigned depth, pl_buf *out, const step *at, pl_error *err)
+static pl_code write_map(pl_state *state, pl_slot slot, unsigned depth, pl_buf *out, const step *at,
+                         pl_error *err)
 {
     const pl_engine *e = pl_engine_of(state);
     char scratch[24];
@@ -292,7 +297,8 @@ static pl_code write_map(pl_state *state, pl_slot slot, unsigned depth, pl_buf *
     return PL_OK;
 }
 
-static pl_code write_at(pl_state *state, pl_slot slot, unsigned depth, pl_buf *out, const step *at, pl_error *err)
+static pl_code write_at(pl_state *state, pl_slot slot, unsigned depth, pl_buf *out, const step *at,
+                        pl_error *err)
 {
     const pl_engine *e = pl_engine_of(state);
     if (depth == 0)

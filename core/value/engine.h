@@ -15,86 +15,87 @@
 
 /* The one interface between the core and a script language.
  *
- * A *state* is one interpreter with one generation's code loaded: it belongs to one thread at a time. Its values
- * are reached through *slots*: positions on the state's value stack. Cursor functions read the value in a slot and
- * push what they find; builder functions push new values; pl_pop_to drops a slot and all above it. So the code that
- * walks a value holds nothing that needs freeing. A value that must outlive the walk is kept with pl_keep, as a
- * *ref*, until pl_drop.
+ * A *state* is one interpreter with one generation's code loaded: it belongs to one thread at a time. Its
+ * values are reached through *slots*: positions on the state's value stack. Cursor functions read the value
+ * in a slot and push what they find; builder functions push new values; pl_pop_to drops a slot and all above
+ * it. So the code that walks a value holds nothing that needs freeing. A value that must outlive the walk is
+ * kept with pl_keep, as a *ref*, until pl_drop.
  *
- * Anything that may run out of the engine's memory may leave by a jump: marked [jumps]. Call such functions only
- * below pl_protect, and hold nothing across them that only the caller's frame knows about. */
+ * Anything that may run out of the engine's memory may leave by a jump: marked [jumps]. Call such functions
+ * only below pl_protect, and hold nothing across them that only the caller's frame knows about. */
 
 typedef struct pl_engine pl_engine;
-typedef struct pl_state pl_state;   /* begins with a pl_state_head */
+typedef struct pl_state pl_state; /* begins with a pl_state_head */
 typedef struct pl_host pl_host;
 typedef struct pl_call pl_call;
-typedef struct pl_key pl_key;       /* a field name, interned in a state */
-typedef int pl_slot;                /* a position on the state's value stack, counted from 1 */
-typedef int pl_ref;                 /* a kept value; PL_REF_NONE is none */
+typedef struct pl_key pl_key; /* a field name, interned in a state */
+typedef int pl_slot;          /* a position on the state's value stack, counted from 1 */
+typedef int pl_ref;           /* a kept value; PL_REF_NONE is none */
 #define PL_REF_NONE (-2)
 
 /* --- What a script's failure looks like to the core --- */
 typedef struct pl_failure {
-    pl_code code;             /* INTERNAL for an unexpected error of the script */
-    bool expected;            /* raised with perilune.errors: message and details are meant for the client */
-    pl_str message;           /* for the client when expected, for the log otherwise */
-    pl_str traceback;         /* for the log; bundle-relative files; may be empty */
-    pl_value details;         /* MAP of violations {field: message}, or ABSENT */
-    pl_value extensions;      /* MAP of further extensions chosen by the script, or ABSENT */
+    pl_code code;        /* INTERNAL for an unexpected error of the script */
+    bool expected;       /* raised with perilune.errors: message and details are meant for the client */
+    pl_str message;      /* for the client when expected, for the log otherwise */
+    pl_str traceback;    /* for the log; bundle-relative files; may be empty */
+    pl_value details;    /* MAP of violations {field: message}, or ABSENT */
+    pl_value extensions; /* MAP of further extensions chosen by the script, or ABSENT */
 } pl_failure;
 
 typedef enum pl_call_status { PL_CALL_DONE, PL_CALL_FAILED, PL_CALL_PENDING } pl_call_status;
 
 /* A call that waits. The engine owns it until it ends; `done` and `data` are the caller's to set when it gets
- * PL_CALL_PENDING. done is called once, on the state's thread, below pl_protect: DONE has the result in `result`
- * (the top slot, popped by the engine afterwards), FAILED has it in `failure` (valid during the callback).
- * It is not called for a call that was cancelled. When done itself is left by a jump, it is called once more, with FAILED and RESOURCE_EXHAUSTED. */
+ * PL_CALL_PENDING. done is called once, on the state's thread, below pl_protect: DONE has the result in
+ * `result` (the top slot, popped by the engine afterwards), FAILED has it in `failure` (valid during the
+ * callback). It is not called for a call that was cancelled. When done itself is left by a jump, it is called
+ * once more, with FAILED and RESOURCE_EXHAUSTED. */
 struct pl_call {
     void (*done)(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure);
     void *data;
 };
 
-/* What one piece of work (a request, a timer, a message) is to the engine: made by the core, it lives at least as
- * long as the last call made for it. */
+/* What one piece of work (a request, a timer, a message) is to the engine: made by the core, it lives at
+ * least as long as the last call made for it. */
 typedef struct pl_header {
     pl_str name, value; /* names in lower case */
 } pl_header;
 typedef struct pl_work {
-    const char *protocol;      /* "graphql", "timer"…: ctx.protocol */
-    pl_str id;                 /* request id, for logs and ctx.request_id */
-    pl_str peer;               /* "127.0.0.1:53211" */
+    const char *protocol; /* "graphql", "timer"…: ctx.protocol */
+    pl_str id;            /* request id, for logs and ctx.request_id */
+    pl_str peer;          /* "127.0.0.1:53211" */
     const pl_header *headers;
     size_t header_count;
-    uint64_t deadline;         /* host milliseconds; 0 is none: ctx.deadline */
-    pl_arena *arena;           /* failures are written here */
-    pl_ref ctx;                /* the script's ctx of this work; PL_REF_NONE until the engine makes it */
+    uint64_t deadline; /* host milliseconds; 0 is none: ctx.deadline */
+    pl_arena *arena;   /* failures are written here */
+    pl_ref ctx;        /* the script's ctx of this work; PL_REF_NONE until the engine makes it */
     pl_logger *log;
 } pl_work;
 
 /* --- What a state needs from where it runs: the loop of a worker, or a plain loop in a test --- */
 typedef struct pl_job pl_job;
 struct pl_job {
-    void (*run)(pl_job *job);   /* on a helper thread; may block */
-    void (*done)(pl_job *job);  /* then on the state's thread */
-    pl_job *next;               /* the host's */
+    void (*run)(pl_job *job);  /* on a helper thread; may block */
+    void (*done)(pl_job *job); /* then on the state's thread */
+    pl_job *next;              /* the host's */
 };
 typedef struct pl_host_ops {
     uint64_t (*now)(pl_host *host); /* monotonic milliseconds, as of this loop turn */
     int (*timer_start)(pl_host *host, pl_timer *timer, uint64_t at); /* -1: memory */
     void (*timer_stop)(pl_host *host, pl_timer *timer);
-    /* Runs job on a helper thread; jobs with the same non-NULL lane run in order, one at a time. -1: memory, or the
-     * helpers' queue is full. */
+    /* Runs job on a helper thread; jobs with the same non-NULL lane run in order, one at a time. -1: memory,
+     * or the helpers' queue is full. */
     int (*offload)(pl_host *host, pl_job *job, const void *lane);
-    /* Runs a GraphQL operation (a JSON request) on the state's own generation and calls done with the JSON response.
-     * For perilune.test; NULL where there is none. */
-    pl_code (*execute)(pl_host *host, pl_state *state, pl_str request, void (*done)(void *data, pl_str response),
-                       void *data, pl_error *err);
+    /* Runs a GraphQL operation (a JSON request) on the state's own generation and calls done with the JSON
+     * response. For perilune.test; NULL where there is none. */
+    pl_code (*execute)(pl_host *host, pl_state *state, pl_str request,
+                       void (*done)(void *data, pl_str response), void *data, pl_error *err);
 } pl_host_ops;
 struct pl_host {
     const pl_host_ops *ops;
-    void *owner;                /* of whoever made the host */
+    void *owner; /* of whoever made the host */
     pl_logger *log;
-    struct pl_shared *shared;   /* value/shared.h: dictionaries of all workers and generations; may be NULL */
+    struct pl_shared *shared; /* value/shared.h: dictionaries of all workers and generations; may be NULL */
 };
 
 /* One file of a bundle; bytes stay valid as long as the bundle. */
@@ -104,45 +105,47 @@ typedef struct pl_file {
 } pl_file;
 
 typedef struct pl_state_limits {
-    size_t memory;             /* bytes of the whole state; 0 is 256 MiB */
-    size_t call_memory;        /* bytes that one uninterrupted run may add; 0 is 64 MiB */
-    uint64_t instructions;     /* per call; 0 is 500 million */
-    unsigned run_ms;           /* one uninterrupted run, wall clock; 0 is 1000 */
-    unsigned load_ms;          /* top-level code of all files together; 0 is 5000 */
+    size_t memory;         /* bytes of the whole state; 0 is 256 MiB */
+    size_t call_memory;    /* bytes that one uninterrupted run may add; 0 is 64 MiB */
+    uint64_t instructions; /* per call; 0 is 500 million */
+    unsigned run_ms;       /* one uninterrupted run, wall clock; 0 is 1000 */
+    unsigned load_ms;      /* top-level code of all files together; 0 is 5000 */
 } pl_state_limits;
 
 typedef struct pl_state_config {
-    const pl_file *files;      /* sorted by path; for require and for pl_engine.load */
+    const pl_file *files; /* sorted by path; for require and for pl_engine.load */
     size_t file_count;
-    pl_str directory;          /* absolute path of the bundle, for relative data files; may be empty */
+    pl_str directory; /* absolute path of the bundle, for relative data files; may be empty */
     pl_state_limits limits;
     pl_logger *log;
     struct pl_shared *shared;
-    bool testing;              /* perilune.test is there */
+    bool testing; /* perilune.test is there */
 } pl_state_config;
 
 struct pl_engine {
     const char *name; /* "lua" */
 
     /* -- states: made on any thread, used by one at a time -- */
-    pl_code (*state_new)(const pl_engine *engine, const pl_state_config *config, pl_state **out, pl_error *err);
+    pl_code (*state_new)(const pl_engine *engine, const pl_state_config *config, pl_state **out,
+                         pl_error *err);
     /* Ends waiting calls without calling done. Refs die with it. */
     void (*state_free)(pl_state *state);
-    /* Other limits from now on (0: the default): what app.lua asks for, which itself runs under the defaults. */
+    /* Other limits from now on (0: the default): what app.lua asks for, which itself runs under the defaults.
+     */
     void (*set_limits)(pl_state *state, const pl_state_limits *limits);
     /* Binds the state to the thread and loop that it will run on. Before this, nothing can wait. */
     void (*state_attach)(pl_state *state, pl_host *host);
     size_t (*memory)(const pl_state *state);
-    /* Called about every 10 ms by a watchdog thread, from state_attach until state_free: finds scripts that overrun
-     * and makes them fail. now in milliseconds, monotonic. */
+    /* Called about every 10 ms by a watchdog thread, from state_attach until state_free: finds scripts that
+     * overrun and makes them fail. now in milliseconds, monotonic. */
     void (*watch)(pl_state *state, uint64_t now);
-    /* The time that watch was last given, read without a clock: for long work that wants to know whether it has held its thread for long. NULL where there is no
-     * such thing. */
+    /* The time that watch was last given, read without a clock: for long work that wants to know whether it
+     * has held its thread for long. NULL where there is no such thing. */
     uint64_t (*watched_at)(const pl_state *state);
     /* Time for a slice of garbage collection, between two pieces of work. */
     void (*idle)(pl_state *state);
-    /* Runs fn(data); false, with *err filled, when it was left by a jump (or by memory that could not be had). Nests; slots
-     * are counted anew inside, and those made inside are gone afterwards. */
+    /* Runs fn(data); false, with *err filled, when it was left by a jump (or by memory that could not be
+     * had). Nests; slots are counted anew inside, and those made inside are gone afterwards. */
     bool (*protect)(pl_state *state, void (*fn)(void *data), void *data, pl_error *err);
 
     /* -- code -- */
@@ -150,12 +153,13 @@ struct pl_engine {
     pl_code (*load)(pl_state *state, pl_str path, pl_slot *out, pl_error *err);
     /* Where a function value was defined ("resolvers/user.lua", 12), for messages; false when unknown. */
     bool (*where)(pl_state *state, pl_slot function, pl_str *file, uint32_t *line);
-    /* How many arguments the function looks at: what nobody reads need not be made. INT_MAX when it cannot be told. */
+    /* How many arguments the function looks at: what nobody reads need not be made. INT_MAX when it cannot be
+     * told. */
     int (*arity)(pl_state *state, pl_slot function);
 
     /* -- calls -- */
-    /* Calls the kept function with the top nargs slots, which are popped. DONE pushes one result; FAILED fills
-     * *failure (bytes in work->arena); PENDING gives *pending. [jumps] */
+    /* Calls the kept function with the top nargs slots, which are popped. DONE pushes one result; FAILED
+     * fills *failure (bytes in work->arena); PENDING gives *pending. [jumps] */
     pl_call_status (*call)(pl_state *state, pl_ref function, int nargs, pl_work *work, pl_call **pending,
                            pl_failure *failure);
     /* Pushes the ctx of work (making it first). [jumps] */
@@ -179,12 +183,13 @@ struct pl_engine {
     double (*get_float)(pl_state *state, pl_slot slot);
     pl_str (*get_string)(pl_state *state, pl_slot slot); /* valid while the slot is held */
     size_t (*length)(pl_state *state, pl_slot slot);     /* of a LIST or MAP read as a list: elements */
-    /* Pushes map[key]. False when it cannot be read without running script code (a metamethod), or the value cannot
-     * be indexed: then nothing is pushed, and the caller calls index_function. */
+    /* Pushes map[key]. False when it cannot be read without running script code (a metamethod), or the value
+     * cannot be indexed: then nothing is pushed, and the caller calls index_function. */
     bool (*field)(pl_state *state, pl_slot map, const pl_key *key);
     void (*element)(pl_state *state, pl_slot list, size_t index); /* counted from 0; pushes */
-    /* Steps through a map: begin with pl_push_absent; each step replaces the key in the top slot by the next key and
-     * pushes its value; at the end pops the key and gives false. Keys are strings or integers. [jumps] */
+    /* Steps through a map: begin with pl_push_absent; each step replaces the key in the top slot by the next
+     * key and pushes its value; at the end pops the key and gives false. Keys are strings or integers.
+     * [jumps] */
     bool (*next)(pl_state *state, pl_slot map);
     /* A kept function (value, name) -> value[name], for what `field` cannot read. [jumps] */
     pl_ref (*index_function)(pl_state *state);
@@ -203,19 +208,20 @@ struct pl_engine {
     void (*set_field)(pl_state *state, pl_slot map, const pl_key *key); /* pops the value */
     void (*set_member)(pl_state *state, pl_slot map, pl_str name);      /* pops the value */
     void (*set_element)(pl_state *state, pl_slot list, size_t index);   /* pops the value; from 0 */
-    /* Makes map[name] read as absent, but remembers that it was given as null. NULL: such an entry is set to null. */
+    /* Makes map[name] read as absent, but remembers that it was given as null. NULL: such an entry is set to
+     * null. */
     void (*set_null)(pl_state *state, pl_slot map, pl_str name);
 
     /* -- the stack -- */
-    pl_slot (*top)(pl_state *state);                 /* the highest slot in use; 0 is none */
-    void (*pop_to)(pl_state *state, pl_slot top);    /* top becomes the highest slot */
-    bool (*reserve)(pl_state *state, int slots);     /* room for this many pushes; false: memory. Each function of the core
-                                                        that pushes reserves first. */
+    pl_slot (*top)(pl_state *state);              /* the highest slot in use; 0 is none */
+    void (*pop_to)(pl_state *state, pl_slot top); /* top becomes the highest slot */
+    bool (*reserve)(pl_state *state, int slots); /* room for this many pushes; false: memory. Each function of
+                                                    the core that pushes reserves first. */
 };
 
 typedef struct pl_state_head {
     const pl_engine *engine;
-    pl_host *host;  /* NULL until attached */
+    pl_host *host; /* NULL until attached */
 } pl_state_head;
 
 static inline const pl_engine *pl_engine_of(const pl_state *state)
@@ -225,11 +231,13 @@ static inline const pl_engine *pl_engine_of(const pl_state *state)
 
 /* Pushes v (SCRIPT values by their ref). [jumps] */
 void pl_push_value(pl_state *state, const pl_value *v);
-/* The same for GraphQL input: a null in a map is set with pl_engine.set_null, so that `args.limit or 20` means what it says. [jumps] */
+/* The same for GraphQL input: a null in a map is set with pl_engine.set_null, so that `args.limit or 20`
+ * means what it says. [jumps] */
 void pl_push_input(pl_state *state, const pl_value *v);
-/* Copies the script value in slot into arena. Depth is bounded by max_depth; cycles and OTHER kinds are errors that
- * name the path (".a[2].b"). */
-pl_code pl_read_value(pl_state *state, pl_slot slot, unsigned max_depth, pl_arena *arena, pl_value *out, pl_error *err);
+/* Copies the script value in slot into arena. Depth is bounded by max_depth; cycles and OTHER kinds are
+ * errors that name the path (".a[2].b"). */
+pl_code pl_read_value(pl_state *state, pl_slot slot, unsigned max_depth, pl_arena *arena, pl_value *out,
+                      pl_error *err);
 /* Writes the script value as JSON, straight from its slot; the same errors. */
 
 pl_code pl_write_json(pl_state *state, pl_slot slot, unsigned max_depth, pl_buf *out, pl_error *err);

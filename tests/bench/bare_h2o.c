@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The limit that benchmarks are held against: a libh2o handler and nothing else, which answers each POST with the bytes of one
- * file. Called as: bare_h2o PORT FILE. Prints "ready" when it accepts; ends on SIGTERM by default action. */
+/* The limit that benchmarks are held against: a libh2o handler and nothing else, which answers each POST with
+ * the bytes of one file. Called as: bare_h2o PORT FILE. Prints "ready" when it accepts; ends on SIGTERM by
+ * default action. */
 
 #include <h2o.h>
 #include <h2o/http1.h>
@@ -31,7 +32,8 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
     req->res.status = 200;
     req->res.reason = "OK";
     req->res.content_length = handler->body.len;
-    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, H2O_STRLIT("application/json"));
+    h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL,
+                   H2O_STRLIT("application/json"));
     h2o_start_response(req, &generator);
     h2o_send(req, &handler->body, 1, H2O_SEND_STATE_FINAL);
     return 0;
@@ -65,7 +67,8 @@ static int read_file(const char *path, h2o_iovec_t *out)
     FILE *file = fopen(path, "rb");
     long size = -1;
     *out = h2o_iovec_init(NULL, 0);
-    if (file != NULL && fseek(file, 0, SEEK_END) == 0 && (size = ftell(file)) >= 0 && fseek(file, 0, SEEK_SET) == 0) {
+    if (file != NULL && fseek(file, 0, SEEK_END) == 0 && (size = ftell(file)) >= 0 &&
+        fseek(file, 0, SEEK_SET) == 0) {
         *out = h2o_iovec_init(h2o_mem_alloc((size_t)size + 1), (size_t)size);
         if (fread(out->base, 1, out->len, file) != out->len)
             size = -1;
@@ -87,7 +90,8 @@ int main(int argc, char **argv)
         return 1;
 
     h2o_config_init(&srv.config);
-    h2o_hostconf_t *host = h2o_config_register_host(&srv.config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    h2o_hostconf_t *host =
+        h2o_config_register_host(&srv.config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     h2o_pathconf_t *path = h2o_config_register_path(host, "/graphql", 0);
     bare_handler *handler = (bare_handler *)h2o_create_handler(path, sizeof(*handler));
     handler->super.on_req = on_request;

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Executes GraphQL requests through the C API. Each line of the input is {"files": {path: text}, "requests": [request]}; for each request a line of output is
- * its response. */
+/* Executes GraphQL requests through the C API. Each line of the input is {"files": {path: text}, "requests":
+ * [request]}; for each request a line of output is its response. */
 
 static pl_app *open_app(const cJSON *files)
 {

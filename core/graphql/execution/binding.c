@@ -73,10 +73,11 @@ static gql_loc place_of(binder *x, pl_slot slot)
     return at_line(0);
 }
 
-#define COMPLAIN(x, slot, ...)                                                                                       \
+#define COMPLAIN(x, slot, ...) \
     gql_diagnose((x)->list, NULL, &(x)->source, place_of(x, slot), (gql_loc){0}, __VA_ARGS__)
 
-static void bind_function(binder *x, pl_slot slot, pl_ref *ref, const char *taken, const char *what, pl_str type, pl_str name)
+static void bind_function(binder *x, pl_slot slot, pl_ref *ref, const char *taken, const char *what,
+                          pl_str type, pl_str name)
 {
     if (!x->e->is_function(x->state, slot)) {
         COMPLAIN(x, 0, "%.*s.%.*s: %s must be a function, not %s.", PL_STR_ARG(type), PL_STR_ARG(name), what,
@@ -141,8 +142,8 @@ static void bind_scalar(binder *x, const gql_named *type, pl_str name, pl_slot s
     else if (pl_str_is(name, "parse"))
         bind_function(x, slot, &tb->parse, tb->file, "parse", type->name, name);
     else
-        COMPLAIN(x, slot, "Scalar \"%.*s\" has \"%.*s\"; what a scalar can have is serialize and parse.", PL_STR_ARG(type->name),
-                 PL_STR_ARG(name));
+        COMPLAIN(x, slot, "Scalar \"%.*s\" has \"%.*s\"; what a scalar can have is serialize and parse.",
+                 PL_STR_ARG(type->name), PL_STR_ARG(name));
     tb->file = file_copy(x);
 }
 
@@ -166,8 +167,10 @@ static void bind_enum(binder *x, const gql_named *type, pl_str name, pl_slot slo
         return;
     }
     if (kind < PL_KIND_BOOL || kind > PL_KIND_STRING) {
-        COMPLAIN(x, 0, "%.*s.%.*s: the value of an enum inside scripts must be a string, number or boolean, not %s.",
-                 PL_STR_ARG(type->name), PL_STR_ARG(name), pl_kind_phrase(kind));
+        COMPLAIN(
+            x, 0,
+            "%.*s.%.*s: the value of an enum inside scripts must be a string, number or boolean, not %s.",
+            PL_STR_ARG(type->name), PL_STR_ARG(name), pl_kind_phrase(kind));
         return;
     }
     if (pl_read_value(x->state, slot, 1, &x->b->arena, &tb->internal[value->index], &err) != PL_OK)
@@ -182,8 +185,10 @@ static void bind_abstract(binder *x, const gql_named *type, pl_str name, pl_slot
         tb->file = file_copy(x);
         return;
     }
-    COMPLAIN(x, slot, "\"%.*s.%.*s\": a resolver belongs to an object type; %s \"%.*s\" can have __resolve_type only.",
-             PL_STR_ARG(type->name), PL_STR_ARG(name), type->kind == GQL_UNION ? "union" : "interface", PL_STR_ARG(type->name));
+    COMPLAIN(x, slot,
+             "\"%.*s.%.*s\": a resolver belongs to an object type; %s \"%.*s\" can have __resolve_type only.",
+             PL_STR_ARG(type->name), PL_STR_ARG(name), type->kind == GQL_UNION ? "union" : "interface",
+             PL_STR_ARG(type->name));
 }
 
 static void bind_entry(binder *x, const gql_named *type, pl_str name, pl_slot slot)
@@ -213,12 +218,14 @@ static void bind_type(binder *x, pl_str name, pl_slot table)
 {
     gql_named *type = gql_schema_type(x->b->schema, name);
     if (!type || type->builtin) {
-        COMPLAIN(x, 0, "There are resolvers for type \"%.*s\", which the schema does not define.", PL_STR_ARG(name));
+        COMPLAIN(x, 0, "There are resolvers for type \"%.*s\", which the schema does not define.",
+                 PL_STR_ARG(name));
         return;
     }
     if (x->e->kind(x->state, table) != PL_KIND_MAP) {
         COMPLAIN(x, table, "\"%.*s\" must be a table of %s, not %s.", PL_STR_ARG(name),
-                 type->kind == GQL_OBJECT ? "resolvers" : "functions or values", pl_kind_phrase(x->e->kind(x->state, table)));
+                 type->kind == GQL_OBJECT ? "resolvers" : "functions or values",
+                 pl_kind_phrase(x->e->kind(x->state, table)));
         return;
     }
     x->e->push_absent(x->state);
@@ -241,7 +248,8 @@ void gql_binding_add(gql_binding *b, pl_slot table, const char *file, gql_diagno
         return;
     }
     if (x.e->kind(b->state, table) != PL_KIND_MAP) {
-        COMPLAIN(&x, 0, "A resolvers file must return a table { TypeName = { fieldName = function } }, not %s.",
+        COMPLAIN(&x, 0,
+                 "A resolvers file must return a table { TypeName = { fieldName = function } }, not %s.",
                  pl_kind_phrase(x.e->kind(b->state, table)));
         return;
     }

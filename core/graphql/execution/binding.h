@@ -6,8 +6,9 @@
 #include "graphql/schema/schema.h"
 #include "value/engine.h"
 
-/* A schema bound to one engine state: which script function resolves a field, what an enum value is inside scripts, how a custom scalar is
- * read and written. Arrays beside the schema, indexed by its ids. Belongs to the state's thread. */
+/* A schema bound to one engine state: which script function resolves a field, what an enum value is inside
+ * scripts, how a custom scalar is read and written. Arrays beside the schema, indexed by its ids. Belongs to
+ * the state's thread. */
 
 typedef struct gql_field_binding {
     pl_ref resolver;  /* PL_REF_NONE: the default (a property, or default_resolver) */
@@ -17,10 +18,14 @@ typedef struct gql_field_binding {
 } gql_field_binding;
 
 typedef struct gql_type_binding {
-    pl_ref resolve_type; /* INTERFACE, UNION */
+    pl_ref resolve_type;     /* INTERFACE, UNION */
     pl_ref serialize, parse; /* SCALAR */
-    enum { GQL_SCRIPT_UNKNOWN, GQL_SCRIPT_NO, GQL_SCRIPT_YES } script; /* INPUT_OBJECT: whether a scalar in it has parse; for plans */
-    pl_value *internal;  /* ENUM: by value index; NULL: the names themselves */
+    enum {
+        GQL_SCRIPT_UNKNOWN,
+        GQL_SCRIPT_NO,
+        GQL_SCRIPT_YES
+    } script;           /* INPUT_OBJECT: whether a scalar in it has parse; for plans */
+    pl_value *internal; /* ENUM: by value index; NULL: the names themselves */
     const char *file;
 } gql_type_binding;
 
@@ -39,9 +44,10 @@ typedef struct gql_binding {
 /* NULL: memory. Nothing is bound yet. */
 gql_binding *gql_binding_new(const gql_schema *schema, pl_state *state);
 void gql_binding_free(gql_binding *binding); /* NULL is fine; refs die with the state */
-/* Binds what one resolvers file returned: { TypeName = { fieldName = function } }; scalars { serialize, parse }, enums { NAME = value },
- * __resolve_type of unions and interfaces, Subscription fields { subscribe, resolve }. Unknown names, values of a wrong kind and clashes with
- * another file are diagnostics with file and line. Below pl_protect. */
+/* Binds what one resolvers file returned: { TypeName = { fieldName = function } }; scalars { serialize, parse
+ * }, enums { NAME = value },
+ * __resolve_type of unions and interfaces, Subscription fields { subscribe, resolve }. Unknown names, values
+ * of a wrong kind and clashes with another file are diagnostics with file and line. Below pl_protect. */
 void gql_binding_add(gql_binding *binding, pl_slot table, const char *file, gql_diagnostics *list);
 void gql_binding_set_default(gql_binding *binding, pl_slot function);
 

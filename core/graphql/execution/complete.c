@@ -5,16 +5,16 @@
 
 /* Value completion (spec 6.4.3). */
 
-static gql_outcome complete_value(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value,
-                                  const gql_path *path, gql_frame *frame);
+static gql_outcome complete_value(gql_execution *x, const gql_plan_field *f, const gql_typeref *type,
+                                  pl_slot value, const gql_path *path, gql_frame *frame);
 
 static void drop_hole(void *data, gql_hole *hole)
 {
     gql_pending_cancel(data, hole->owner);
 }
 
-gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value, const gql_path *path,
-                         gql_frame *parent)
+gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value,
+                         const gql_path *path, gql_frame *parent)
 {
     gql_outcome outcome;
     if (type->kind == GQL_TYPE_NON_NULL) {
@@ -22,8 +22,8 @@ gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_ty
         if (outcome != GQL_NULL)
             return outcome;
         char message[512];
-        snprintf(message, sizeof message, "Cannot return null for non-nullable field %.*s.%.*s.", PL_STR_ARG(f->def->parent->name),
-                 PL_STR_ARG(f->def->name));
+        snprintf(message, sizeof message, "Cannot return null for non-nullable field %.*s.%.*s.",
+                 PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name));
         gql_error_add(x, f, path, PL_INTERNAL, pl_str_of(message), NULL, NULL);
         return GQL_FAILED;
     }
@@ -50,14 +50,15 @@ static bool is_empty_map(gql_execution *x, pl_slot value)
     return empty;
 }
 
-static gql_outcome complete_list(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value, const gql_path *path,
-                                 gql_frame *frame)
+static gql_outcome complete_list(gql_execution *x, const gql_plan_field *f, const gql_typeref *type,
+                                 pl_slot value, const gql_path *path, gql_frame *frame)
 {
     const pl_engine *e = x->e;
     pl_kind kind = e->kind(x->state, value);
     if (kind != PL_KIND_LIST && !(kind == PL_KIND_MAP && is_empty_map(x, value))) {
         char message[512];
-        snprintf(message, sizeof message, "Expected a list for field \"%.*s.%.*s\", but the resolver returned %s.",
+        snprintf(message, sizeof message,
+                 "Expected a list for field \"%.*s.%.*s\", but the resolver returned %s.",
                  PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name), pl_kind_phrase(kind));
         gql_error_internal_text(x, f, path, PL_INTERNAL, message);
         return GQL_FAILED;
@@ -83,7 +84,8 @@ static gql_outcome complete_list(gql_execution *x, const gql_plan_field *f, cons
 }
 
 /* --- leaves --- */
-static gql_outcome leaf_error(gql_execution *x, const gql_plan_field *f, const gql_path *path, const char *message)
+static gql_outcome leaf_error(gql_execution *x, const gql_plan_field *f, const gql_path *path,
+                              const char *message)
 {
     gql_error_internal_text(x, f, path, PL_INTERNAL, message);
     return GQL_FAILED;
@@ -112,7 +114,9 @@ static const gql_enum_value *find_enum_value(gql_execution *x, const gql_named *
 {
     const pl_value *internal = x->binding->types[type->id].internal;
     if (!internal)
-        return x->e->kind(x->state, slot) == PL_KIND_STRING ? pl_map_get(&type->value_map, x->e->get_string(x->state, slot)) : NULL;
+        return x->e->kind(x->state, slot) == PL_KIND_STRING
+                   ? pl_map_get(&type->value_map, x->e->get_string(x->state, slot))
+                   : NULL;
     for (uint32_t i = 0; i < type->value_count; i++) {
         if (same_scalar(x->state, slot, &internal[i]))
             return &type->values[i];
@@ -120,7 +124,8 @@ static const gql_enum_value *find_enum_value(gql_execution *x, const gql_named *
     return NULL;
 }
 
-static gql_outcome complete_enum(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_slot slot, const gql_path *path)
+static gql_outcome complete_enum(gql_execution *x, const gql_plan_field *f, const gql_named *type,
+                                 pl_slot slot, const gql_path *path)
 {
     const gql_enum_value *value = find_enum_value(x, type, slot);
     if (!value) {
@@ -128,8 +133,8 @@ static gql_outcome complete_enum(gql_execution *x, const gql_plan_field *f, cons
         pl_buf shown;
         pl_buf_init(&shown);
         gql_show_slot(&shown, x->state, slot);
-        snprintf(message, sizeof message, "Enum \"%.*s\" cannot represent value: %.*s", PL_STR_ARG(type->name), (int)shown.len,
-                 shown.data ? shown.data : "");
+        snprintf(message, sizeof message, "Enum \"%.*s\" cannot represent value: %.*s",
+                 PL_STR_ARG(type->name), (int)shown.len, shown.data ? shown.data : "");
         pl_buf_dispose(&shown);
         return leaf_error(x, f, path, message);
     }
@@ -140,8 +145,8 @@ static gql_outcome complete_enum(gql_execution *x, const gql_plan_field *f, cons
 }
 
 /* A scalar whose serialize is a script function: what that returns is written as JSON. */
-static gql_outcome complete_custom(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_ref serialize, pl_slot slot,
-                                   const gql_path *path)
+static gql_outcome complete_custom(gql_execution *x, const gql_plan_field *f, const gql_named *type,
+                                   pl_ref serialize, pl_slot slot, const gql_path *path)
 {
     pl_slot top = x->e->top(x->state);
     pl_call *pending;
@@ -153,7 +158,8 @@ static gql_outcome complete_custom(gql_execution *x, const gql_plan_field *f, co
     case PL_CALL_DONE:
         if (x->e->kind(x->state, top + 1) <= PL_KIND_NULL)
             outcome = GQL_NULL;
-        else if (gql_scalar_write(GQL_SCALAR_CUSTOM, type->name, x->state, top + 1, &x->out.buf, &err) != PL_OK)
+        else if (gql_scalar_write(GQL_SCALAR_CUSTOM, type->name, x->state, top + 1, &x->out.buf, &err) !=
+                 PL_OK)
             outcome = leaf_error(x, f, path, err.message);
         break;
     case PL_CALL_PENDING:
@@ -169,7 +175,8 @@ static gql_outcome complete_custom(gql_execution *x, const gql_plan_field *f, co
     return outcome;
 }
 
-static gql_outcome complete_leaf(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_slot slot, const gql_path *path)
+static gql_outcome complete_leaf(gql_execution *x, const gql_plan_field *f, const gql_named *type,
+                                 pl_slot slot, const gql_path *path)
 {
     if (type->kind == GQL_ENUM)
         return complete_enum(x, f, type, slot, path);
@@ -189,8 +196,10 @@ static gql_outcome complete_leaf(gql_execution *x, const gql_plan_field *f, cons
 
 /* --- composites --- */
 
-/* Pushes the name of the concrete type: from __resolve_type, or the value's __typename. False: an error was recorded. */
-static bool push_type_name(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_slot value, const gql_path *path)
+/* Pushes the name of the concrete type: from __resolve_type, or the value's __typename. False: an error was
+ * recorded. */
+static bool push_type_name(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_slot value,
+                           const gql_path *path)
 {
     pl_ref resolve = x->binding->types[type->id].resolve_type;
     pl_call *pending;
@@ -218,7 +227,8 @@ static bool push_type_name(gql_execution *x, const gql_plan_field *f, const gql_
     }
 }
 
-static const gql_named *resolve_type(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_slot value, const gql_path *path)
+static const gql_named *resolve_type(gql_execution *x, const gql_plan_field *f, const gql_named *type,
+                                     pl_slot value, const gql_path *path)
 {
     pl_slot top = x->e->top(x->state);
     if (!push_type_name(x, f, type, value, path)) {
@@ -229,14 +239,16 @@ static const gql_named *resolve_type(gql_execution *x, const gql_plan_field *f, 
     const gql_named *object = NULL;
     if (x->e->kind(x->state, top + 1) != PL_KIND_STRING) {
         snprintf(message, sizeof message,
-                 "Abstract type \"%.*s\" must resolve to an Object type at runtime for field \"%.*s.%.*s\": give the value a __typename, or the "
+                 "Abstract type \"%.*s\" must resolve to an Object type at runtime for field \"%.*s.%.*s\": "
+                 "give the value a __typename, or the "
                  "type a __resolve_type function.",
                  PL_STR_ARG(type->name), PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name));
     } else {
         pl_str name = x->e->get_string(x->state, top + 1);
         object = gql_schema_type(x->binding->schema, name);
         if (!object || object->kind != GQL_OBJECT || !gql_is_possible(type, object)) {
-            snprintf(message, sizeof message, "Runtime Object type \"%.*s\" is not a possible type for \"%.*s\".",
+            snprintf(message, sizeof message,
+                     "Runtime Object type \"%.*s\" is not a possible type for \"%.*s\".",
                      name.len > 100 ? 100 : (int)name.len, name.ptr, PL_STR_ARG(type->name));
             object = NULL;
         }
@@ -247,14 +259,16 @@ static const gql_named *resolve_type(gql_execution *x, const gql_plan_field *f, 
     return object;
 }
 
-static gql_outcome complete_composite(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_slot value, const gql_path *path,
-                                      gql_frame *frame)
+static gql_outcome complete_composite(gql_execution *x, const gql_plan_field *f, const gql_named *type,
+                                      pl_slot value, const gql_path *path, gql_frame *frame)
 {
     pl_kind kind = x->e->kind(x->state, value);
     if (kind != PL_KIND_MAP && kind != PL_KIND_LIST && kind != PL_KIND_OTHER) {
         char message[512];
-        snprintf(message, sizeof message, "Expected an object of type \"%.*s\" for field \"%.*s.%.*s\", but the resolver returned %s.",
-                 PL_STR_ARG(type->name), PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name), pl_kind_phrase(kind));
+        snprintf(message, sizeof message,
+                 "Expected an object of type \"%.*s\" for field \"%.*s.%.*s\", but the resolver returned %s.",
+                 PL_STR_ARG(type->name), PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name),
+                 pl_kind_phrase(kind));
         gql_error_internal_text(x, f, path, PL_INTERNAL, message);
         return GQL_FAILED;
     }
@@ -265,15 +279,16 @@ static gql_outcome complete_composite(gql_execution *x, const gql_plan_field *f,
     }
     const gql_plan_object *object;
     pl_error err = {0};
-    if (gql_plan_object_get(x->plan, f->set, type, x->env.variables, x->env.variable_count, &object, &err) != PL_OK) {
+    if (gql_plan_object_get(x->plan, f->set, type, x->env.variables, x->env.variable_count, &object, &err) !=
+        PL_OK) {
         gql_error_add(x, f, path, err.code, pl_str_of(err.message), NULL, NULL);
         return GQL_FAILED;
     }
     return gql_execute_fields(x, object, value, path, frame);
 }
 
-static gql_outcome complete_value(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value,
-                                  const gql_path *path, gql_frame *frame)
+static gql_outcome complete_value(gql_execution *x, const gql_plan_field *f, const gql_typeref *type,
+                                  pl_slot value, const gql_path *path, gql_frame *frame)
 {
     pl_kind kind = x->e->kind(x->state, value);
     if (kind == PL_KIND_ABSENT || kind == PL_KIND_NULL)

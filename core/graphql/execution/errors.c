@@ -2,7 +2,8 @@
 #include "graphql/execution/internal.h"
 #include "value/json.h"
 
-/* Errors go as JSON into their own buffer as they happen. What a client sees of an unexpected error is a code and the request's id; the log has the rest. */
+/* Errors go as JSON into their own buffer as they happen. What a client sees of an unexpected error is a code
+ * and the request's id; the log has the rest. */
 
 #define DEFAULT_MAX_ERRORS 100
 
@@ -70,11 +71,13 @@ static void write_locations(pl_buf *out, const gql_plan_field *field)
 {
     PL_BUF_LIT(out, ",\"locations\":[");
     for (uint32_t i = 0; i < field->node_count && i < 16; i++)
-        pl_buf_printf(out, "%s{\"line\":%u,\"column\":%u}", i ? "," : "", field->nodes[i]->loc.line, field->nodes[i]->loc.column);
+        pl_buf_printf(out, "%s{\"line\":%u,\"column\":%u}", i ? "," : "", field->nodes[i]->loc.line,
+                      field->nodes[i]->loc.column);
     pl_buf_char(out, ']');
 }
 
-static void write_extensions(pl_buf *out, pl_code code, const pl_value *details, const pl_value *extensions, pl_str id)
+static void write_extensions(pl_buf *out, pl_code code, const pl_value *details, const pl_value *extensions,
+                             pl_str id)
 {
     PL_BUF_LIT(out, ",\"extensions\":{\"code\":\"");
     pl_buf_str(out, pl_str_of(pl_code_name(code)));
@@ -101,8 +104,8 @@ static void write_extensions(pl_buf *out, pl_code code, const pl_value *details,
     pl_buf_char(out, '}');
 }
 
-static void add(gql_execution *x, const gql_plan_field *field, const gql_path *path, pl_code code, pl_str message,
-                const pl_value *details, const pl_value *extensions, pl_str id)
+static void add(gql_execution *x, const gql_plan_field *field, const gql_path *path, pl_code code,
+                pl_str message, const pl_value *details, const pl_value *extensions, pl_str id)
 {
     uint32_t max = x->options.max_errors ? x->options.max_errors : DEFAULT_MAX_ERRORS;
     if (x->error_count++ >= max)
@@ -118,8 +121,8 @@ static void add(gql_execution *x, const gql_plan_field *field, const gql_path *p
     pl_buf_char(&x->errors, '}');
 }
 
-void gql_error_add(gql_execution *x, const gql_plan_field *field, const gql_path *path, pl_code code, pl_str message,
-                   const pl_value *details, const pl_value *extensions)
+void gql_error_add(gql_execution *x, const gql_plan_field *field, const gql_path *path, pl_code code,
+                   pl_str message, const pl_value *details, const pl_value *extensions)
 {
     add(x, field, path, code, message, details, extensions, PL_STR_NONE);
 }
@@ -130,14 +133,15 @@ static void log_internal(gql_execution *x, const gql_path *path, const pl_failur
     pl_buf_init(&where);
     gql_path_print(&where, path);
     pl_log_field fields[] = {PL_F_STR("request", x->work->id), PL_F_STR("path", pl_buf_view(&where)),
-                             PL_F_CSTR("code", pl_code_name(failure->code)), PL_F_STR("error", failure->message),
-                             PL_F_STR("traceback", failure->traceback)};
+                             PL_F_CSTR("code", pl_code_name(failure->code)),
+                             PL_F_STR("error", failure->message), PL_F_STR("traceback", failure->traceback)};
     size_t n = failure->traceback.len > 0 ? 5 : 4;
     pl_log_write(x->work->log, PL_ERROR, PL_STR("resolver failed"), fields, n);
     pl_buf_dispose(&where);
 }
 
-void gql_error_internal(gql_execution *x, const gql_plan_field *field, const gql_path *path, const pl_failure *failure)
+void gql_error_internal(gql_execution *x, const gql_plan_field *field, const gql_path *path,
+                        const pl_failure *failure)
 {
     pl_str message;
     if (x->error_count < (x->options.max_errors ? x->options.max_errors : DEFAULT_MAX_ERRORS))
@@ -153,16 +157,19 @@ void gql_error_internal(gql_execution *x, const gql_plan_field *field, const gql
     add(x, field, path, failure->code, message, NULL, NULL, x->work->id);
 }
 
-void gql_error_internal_text(gql_execution *x, const gql_plan_field *field, const gql_path *path, pl_code code, const char *message)
+void gql_error_internal_text(gql_execution *x, const gql_plan_field *field, const gql_path *path,
+                             pl_code code, const char *message)
 {
     pl_failure failure = {.code = code, .message = pl_str_of(message)};
     gql_error_internal(x, field, path, &failure);
 }
 
-void gql_error_failure(gql_execution *x, const gql_plan_field *field, const gql_path *path, const pl_failure *failure)
+void gql_error_failure(gql_execution *x, const gql_plan_field *field, const gql_path *path,
+                       const pl_failure *failure)
 {
     if (failure->expected)
-        gql_error_add(x, field, path, failure->code, failure->message, &failure->details, &failure->extensions);
+        gql_error_add(x, field, path, failure->code, failure->message, &failure->details,
+                      &failure->extensions);
     else
         gql_error_internal(x, field, path, failure);
 }

@@ -5,8 +5,8 @@
 #define DEFAULT_TIMEOUT_MS 30000
 #define SPARE_BYTES (256 << 10)
 
-gql_execution *gql_execution_new(gql_plan *plan, const gql_input_env *env, pl_work *work, const gql_execute_options *options, pl_buf *spare,
-                                 size_t max_response)
+gql_execution *gql_execution_new(gql_plan *plan, const gql_input_env *env, pl_work *work,
+                                 const gql_execute_options *options, pl_buf *spare, size_t max_response)
 {
     gql_execution *x = pl_arena_zalloc(work->arena, sizeof *x);
     if (!x)
@@ -74,8 +74,10 @@ static void write_errors(gql_execution *x, pl_buf *out)
     pl_buf_str(out, pl_buf_view(&x->errors));
     uint32_t max = x->options.max_errors ? x->options.max_errors : 100;
     if (x->error_count > max)
-        pl_buf_printf(out, ",{\"message\":\"%u more errors are left out\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}",
-                      x->error_count - max);
+        pl_buf_printf(
+            out,
+            ",{\"message\":\"%u more errors are left out\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}",
+            x->error_count - max);
     pl_buf_char(out, ']');
 }
 
@@ -120,8 +122,8 @@ static pl_buf *put_together(gql_execution *x, pl_buf *buf, pl_buf *whole)
 /* Nothing had to wait, so the buffer is the response as it stands; otherwise the pieces are put together. */
 static void finish(gql_execution *x)
 {
-    static const pl_str no_memory =
-        PL_STR("{\"data\":null,\"errors\":[{\"message\":\"out of memory\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}]}");
+    static const pl_str no_memory = PL_STR("{\"data\":null,\"errors\":[{\"message\":\"out of "
+                                           "memory\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}]}");
     pl_buf buf = x->out.buf, whole;
     pl_buf_init(&whole);
     pl_buf *out = &whole;
@@ -146,7 +148,8 @@ static void finish(gql_execution *x)
 static void fail_waiting(void *data)
 {
     gql_execution *x = data;
-    pl_failure failure = {.code = PL_DEADLINE_EXCEEDED, .expected = true, .message = PL_STR("The operation took too long.")};
+    pl_failure failure = {
+        .code = PL_DEADLINE_EXCEEDED, .expected = true, .message = PL_STR("The operation took too long.")};
     x->timed_out = true;
     while (x->pending)
         gql_pending_fail(x, x->pending, &failure);
@@ -287,7 +290,8 @@ static void run(void *data)
     pl_buf *buf = &x->out.buf;
     pl_error err = {0};
     const gql_named *type = x->plan->root.declared;
-    if (gql_plan_object_get(x->plan, &x->plan->root, type, x->env.variables, x->env.variable_count, &x->root, &err) != PL_OK) {
+    if (gql_plan_object_get(x->plan, &x->plan->root, type, x->env.variables, x->env.variable_count, &x->root,
+                            &err) != PL_OK) {
         x->fatal = err;
         return;
     }

@@ -8,25 +8,29 @@
 
 static bool is_null(gql_execution *x, const gql_value *literal)
 {
-    const gql_variable *v = literal->kind == GQL_VALUE_VARIABLE ? gql_input_variable(&x->env, literal->text) : NULL;
+    const gql_variable *v =
+        literal->kind == GQL_VALUE_VARIABLE ? gql_input_variable(&x->env, literal->text) : NULL;
     return literal->kind == GQL_VALUE_NULL || (v && v->value.kind == PL_KIND_NULL);
 }
 
 /* The messages are graphql-js's; only what a scalar's parse function says is put behind. */
-static pl_code argument_invalid(gql_execution *x, const gql_plan_argument *a, const gql_value *literal, pl_error *err)
+static pl_code argument_invalid(gql_execution *x, const gql_plan_argument *a, const gql_value *literal,
+                                pl_error *err)
 {
     pl_error inner = *err;
     if (inner.code == PL_RESOURCE_EXHAUSTED)
         return inner.code;
     if (a->def->type->kind == GQL_TYPE_NON_NULL && is_null(x, literal))
-        return pl_fail(err, PL_INVALID_ARGUMENT, "Argument \"%.*s\" of non-null type \"%.*s\" must not be null.",
+        return pl_fail(err, PL_INVALID_ARGUMENT,
+                       "Argument \"%.*s\" of non-null type \"%.*s\" must not be null.",
                        PL_STR_ARG(a->def->name), PL_STR_ARG(a->def->type->text));
     pl_buf text;
     pl_buf_init(&text);
     gql_print_value(&text, literal);
     int shown = text.len > MAX_SHOWN ? MAX_SHOWN : (int)text.len;
-    pl_fail(err, PL_INVALID_ARGUMENT, "Argument \"%.*s\" has invalid value %.*s%s%s", PL_STR_ARG(a->def->name), shown,
-            text.data ? text.data : "", x->env.script_refused ? "; " : ".", x->env.script_refused ? inner.message : "");
+    pl_fail(err, PL_INVALID_ARGUMENT, "Argument \"%.*s\" has invalid value %.*s%s%s",
+            PL_STR_ARG(a->def->name), shown, text.data ? text.data : "", x->env.script_refused ? "; " : ".",
+            x->env.script_refused ? inner.message : "");
     pl_buf_dispose(&text);
     return err->code;
 }
@@ -34,10 +38,12 @@ static pl_code argument_invalid(gql_execution *x, const gql_plan_argument *a, co
 static pl_code argument_missing(const gql_plan_argument *a, pl_error *err)
 {
     if (!a->literal)
-        return pl_fail(err, PL_INVALID_ARGUMENT, "Argument \"%.*s\" of required type \"%.*s\" was not provided.",
+        return pl_fail(err, PL_INVALID_ARGUMENT,
+                       "Argument \"%.*s\" of required type \"%.*s\" was not provided.",
                        PL_STR_ARG(a->def->name), PL_STR_ARG(a->def->type->text));
     return pl_fail(err, PL_INVALID_ARGUMENT,
-                   "Argument \"%.*s\" of required type \"%.*s\" was provided the variable \"$%.*s\" which was not provided a runtime value.",
+                   "Argument \"%.*s\" of required type \"%.*s\" was provided the variable \"$%.*s\" which "
+                   "was not provided a runtime value.",
                    PL_STR_ARG(a->def->name), PL_STR_ARG(a->def->type->text), PL_STR_ARG(a->literal->text));
 }
 
@@ -140,10 +146,12 @@ void gql_pending_cancel(gql_execution *x, gql_pending *p)
 static void call_done(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure);
 
 /* A hole for the field's value; NULL: memory. */
-static gql_pending *pending_new(gql_execution *x, const gql_plan_field *f, const gql_path *path, gql_frame *frame)
+static gql_pending *pending_new(gql_execution *x, const gql_plan_field *f, const gql_path *path,
+                                gql_frame *frame)
 {
     gql_pending *p = pl_arena_zalloc(x->work->arena, sizeof *p);
-    if (!p || !(p->path = gql_path_copy(x, path)) || !(p->hole = gql_output_hole(&x->out, frame, &p->scope))) {
+    if (!p || !(p->path = gql_path_copy(x, path)) ||
+        !(p->hole = gql_output_hole(&x->out, frame, &p->scope))) {
         x->out.failed = true;
         return NULL;
     }
@@ -154,7 +162,8 @@ static gql_pending *pending_new(gql_execution *x, const gql_plan_field *f, const
     return p;
 }
 
-static gql_outcome leave_hole(gql_execution *x, const gql_plan_field *f, pl_call *call, const gql_path *path, gql_frame *frame)
+static gql_outcome leave_hole(gql_execution *x, const gql_plan_field *f, pl_call *call, const gql_path *path,
+                              gql_frame *frame)
 {
     gql_pending *p = pending_new(x, f, path, frame);
     if (!p) {
@@ -168,8 +177,9 @@ static gql_outcome leave_hole(gql_execution *x, const gql_plan_field *f, pl_call
     return GQL_WRITTEN;
 }
 
-static gql_outcome call_ended(gql_execution *x, const gql_plan_field *f, pl_call_status status, pl_slot result, const pl_failure *failure,
-                              const gql_path *path, gql_frame *frame)
+static gql_outcome call_ended(gql_execution *x, const gql_plan_field *f, pl_call_status status,
+                              pl_slot result, const pl_failure *failure, const gql_path *path,
+                              gql_frame *frame)
 {
     if (status == PL_CALL_DONE)
         return gql_complete(x, f, f->def->type, result, path, frame);
@@ -191,7 +201,8 @@ void gql_null_scope(gql_execution *x, gql_scope *scope)
     scope->children = NULL;
 }
 
-static void fill(gql_execution *x, gql_pending *p, pl_call_status status, pl_slot result, const pl_failure *failure)
+static void fill(gql_execution *x, gql_pending *p, pl_call_status status, pl_slot result,
+                 const pl_failure *failure)
 {
     gql_frame frame = {.scope = p->scope};
     gql_output_fill_begin(&x->out, p->hole);
@@ -226,7 +237,8 @@ void gql_pending_fail(gql_execution *x, gql_pending *p, const pl_failure *failur
 }
 
 /* --- one field --- */
-static gql_outcome call_resolver(gql_execution *x, const gql_plan_field *f, pl_ref function, int nargs, const gql_path *path, gql_frame *frame)
+static gql_outcome call_resolver(gql_execution *x, const gql_plan_field *f, pl_ref function, int nargs,
+                                 const gql_path *path, gql_frame *frame)
 {
     pl_call *call = NULL;
     pl_failure failure = {0};
@@ -236,7 +248,8 @@ static gql_outcome call_resolver(gql_execution *x, const gql_plan_field *f, pl_r
     return call_ended(x, f, status, x->e->top(x->state), &failure, path, frame);
 }
 
-static gql_outcome resolve_call(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path, gql_frame *frame)
+static gql_outcome resolve_call(gql_execution *x, const gql_plan_field *f, pl_slot parent,
+                                const gql_path *path, gql_frame *frame)
 {
     int nargs = f->arity < 4 ? f->arity : 4;
     if (nargs >= 1) {
@@ -260,7 +273,8 @@ static gql_outcome resolve_call(gql_execution *x, const gql_plan_field *f, pl_sl
     return call_resolver(x, f, f->resolver, nargs, path, frame);
 }
 
-static gql_outcome resolve_property(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path, gql_frame *frame)
+static gql_outcome resolve_property(gql_execution *x, const gql_plan_field *f, pl_slot parent,
+                                    const gql_path *path, gql_frame *frame)
 {
     if (parent == 0) {
         x->e->push_absent(x->state); /* a root field without a resolver */
@@ -275,7 +289,8 @@ static gql_outcome resolve_property(gql_execution *x, const gql_plan_field *f, p
 }
 
 /* path: the field's own */
-static gql_outcome resolve(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path, gql_frame *frame)
+static gql_outcome resolve(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path,
+                           gql_frame *frame)
 {
     if (f->how == GQL_RESOLVE_PROPERTY)
         return resolve_property(x, f, parent, path, frame);
@@ -294,10 +309,12 @@ void gql_turn_begin(gql_execution *x)
 
 static bool turn_is_long(const gql_execution *x)
 {
-    return x->e->watched_at && x->e->watched_at(x->state) - x->turn_began >= SLICE_MS && ((pl_state_head *)x->state)->host;
+    return x->e->watched_at && x->e->watched_at(x->state) - x->turn_began >= SLICE_MS &&
+           ((pl_state_head *)x->state)->host;
 }
 
-static gql_outcome postpone(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path, gql_frame *frame)
+static gql_outcome postpone(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path,
+                            gql_frame *frame)
 {
     pl_ref ref = parent > 0 ? x->e->keep(x->state, parent) : PL_REF_NONE;
     gql_pending *p = pending_new(x, f, path, frame);
@@ -355,7 +372,8 @@ void gql_run_postponed(gql_execution *x)
         x->out.failed = true;
 }
 
-gql_outcome gql_execute_field(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path, gql_frame *frame)
+gql_outcome gql_execute_field(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path,
+                              gql_frame *frame)
 {
     gql_path here = {.parent = path, .key = f->response_key};
     pl_slot top = x->e->top(x->state);
@@ -371,7 +389,8 @@ gql_outcome gql_execute_field(gql_execution *x, const gql_plan_field *f, pl_slot
     return outcome;
 }
 
-gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, pl_slot parent, const gql_path *path, gql_frame *frame)
+gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, pl_slot parent,
+                               const gql_path *path, gql_frame *frame)
 {
     pl_buf *buf = &x->out.buf;
     if (!x->e->reserve(x->state, 16)) {

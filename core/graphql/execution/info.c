@@ -59,7 +59,8 @@ static void push_operation(gql_execution *x)
     }
 }
 
-/* The names of the sub-fields that are selected, as a set {name = true}; fields of any possible type count. */
+/* The names of the sub-fields that are selected, as a set {name = true}; fields of any possible type count.
+ */
 static void push_selected(gql_execution *x, const gql_plan_field *f)
 {
     x->e->push_map(x->state, 4);
@@ -68,7 +69,8 @@ static void push_selected(gql_execution *x, const gql_plan_field *f)
     for (uint32_t i = 0; f->set && i < declared->possible_count && i < 64; i++) {
         const gql_plan_object *object;
         pl_error err;
-        if (gql_plan_object_get(x->plan, f->set, declared->possible[i], x->env.variables, x->env.variable_count, &object, &err) != PL_OK)
+        if (gql_plan_object_get(x->plan, f->set, declared->possible[i], x->env.variables,
+                                x->env.variable_count, &object, &err) != PL_OK)
             return;
         for (uint32_t k = 0; k < object->count; k++) {
             x->e->push_bool(x->state, true);

@@ -47,7 +47,8 @@ static pl_code take_parsed(gql_input_env *env, pl_value *out, pl_error *err)
     const pl_engine *e = pl_engine_of(state);
     pl_slot slot = e->top(state);
     pl_kind kind = e->kind(state, slot);
-    if (kind == PL_KIND_BOOL || kind == PL_KIND_INT || kind == PL_KIND_FLOAT || kind == PL_KIND_STRING || kind == PL_KIND_NULL)
+    if (kind == PL_KIND_BOOL || kind == PL_KIND_INT || kind == PL_KIND_FLOAT || kind == PL_KIND_STRING ||
+        kind == PL_KIND_NULL)
         return pl_read_value(state, slot, 1, env->arena, out, err);
     if (kind == PL_KIND_ABSENT)
         return pl_fail(err, PL_INVALID_ARGUMENT, "the value is not valid");
@@ -61,18 +62,20 @@ static pl_code take_parsed(gql_input_env *env, pl_value *out, pl_error *err)
 }
 
 /* What an unexpected error says is for the log, not for clients. */
-static pl_code parse_failed(gql_input_env *env, const gql_named *type, const pl_failure *failure, pl_error *err)
+static pl_code parse_failed(gql_input_env *env, const gql_named *type, const pl_failure *failure,
+                            pl_error *err)
 {
     if (failure->expected)
         return pl_fail(err, PL_INVALID_ARGUMENT, "%.*s", PL_STR_ARG(failure->message));
-    pl_log(env->work->log, PL_WARN, "parse function failed", PL_F_STR("request", env->work->id), PL_F_STR("scalar", type->name),
-           PL_F_STR("error", failure->message), PL_F_STR("traceback", failure->traceback));
+    pl_log(env->work->log, PL_WARN, "parse function failed", PL_F_STR("request", env->work->id),
+           PL_F_STR("scalar", type->name), PL_F_STR("error", failure->message),
+           PL_F_STR("traceback", failure->traceback));
     return pl_fail(err, failure->code == PL_RESOURCE_EXHAUSTED ? PL_RESOURCE_EXHAUSTED : PL_INVALID_ARGUMENT,
                    "Expected a value of type \"%.*s\".", PL_STR_ARG(type->name));
 }
 
-static pl_code parse_custom(gql_input_env *env, const gql_named *type, pl_ref parse, const pl_value *in, pl_value *out,
-                            pl_error *err)
+static pl_code parse_custom(gql_input_env *env, const gql_named *type, pl_ref parse, const pl_value *in,
+                            pl_value *out, pl_error *err)
 {
     pl_state *state = env->binding->state;
     const pl_engine *e = pl_engine_of(state);
@@ -89,7 +92,8 @@ static pl_code parse_custom(gql_input_env *env, const gql_named *type, pl_ref pa
         break;
     case PL_CALL_PENDING:
         e->cancel(state, pending);
-        code = pl_fail(err, PL_INTERNAL, "the parse function of scalar \"%.*s\" cannot wait", PL_STR_ARG(type->name));
+        code = pl_fail(err, PL_INTERNAL, "the parse function of scalar \"%.*s\" cannot wait",
+                       PL_STR_ARG(type->name));
         break;
     case PL_CALL_FAILED:
         code = parse_failed(env, type, &failure, err);
@@ -100,7 +104,8 @@ static pl_code parse_custom(gql_input_env *env, const gql_named *type, pl_ref pa
     return code;
 }
 
-static pl_code coerce_scalar(gql_input_env *env, const gql_named *type, const pl_value *in, pl_value *out, pl_error *err)
+static pl_code coerce_scalar(gql_input_env *env, const gql_named *type, const pl_value *in, pl_value *out,
+                             pl_error *err)
 {
     pl_ref parse = env->binding->types[type->id].parse;
     if (parse != PL_REF_NONE)
@@ -132,13 +137,14 @@ static pl_str suggest_field(gql_input_env *env, const gql_named *type, pl_str na
     return gql_suggest_text(&s, env->arena, NULL);
 }
 
-static pl_code coerce_enum(gql_input_env *env, const gql_named *type, pl_str name, pl_value *out, pl_error *err)
+static pl_code coerce_enum(gql_input_env *env, const gql_named *type, pl_str name, pl_value *out,
+                           pl_error *err)
 {
     const gql_enum_value *value = pl_map_get(&type->value_map, name);
     if (!value) {
         pl_str hint = suggest_enum_value(env, type, name);
-        return pl_fail(err, PL_INVALID_ARGUMENT, "Value \"%.*s\" does not exist in \"%.*s\" enum.%.*s", PL_STR_ARG(cut(name)),
-                       PL_STR_ARG(type->name), PL_STR_ARG(hint));
+        return pl_fail(err, PL_INVALID_ARGUMENT, "Value \"%.*s\" does not exist in \"%.*s\" enum.%.*s",
+                       PL_STR_ARG(cut(name)), PL_STR_ARG(type->name), PL_STR_ARG(hint));
     }
     const pl_value *internal = env->binding->types[type->id].internal;
     *out = internal ? internal[value->index] : (pl_value){.kind = PL_KIND_STRING, .string = value->name};
@@ -154,11 +160,13 @@ static pl_code check_one_of(const gql_named *type, const pl_member *members, siz
         return pl_fail(err, PL_INVALID_ARGUMENT, "Exactly one key must be specified for OneOf type \"%.*s\".",
                        PL_STR_ARG(type->name));
     if (members[0].value.kind == PL_KIND_NULL)
-        return pl_fail(err, PL_INVALID_ARGUMENT, "Field \"%.*s\" must be non-null.", PL_STR_ARG(members[0].name));
+        return pl_fail(err, PL_INVALID_ARGUMENT, "Field \"%.*s\" must be non-null.",
+                       PL_STR_ARG(members[0].name));
     return PL_OK;
 }
 
-/* For an input field that was not given: its default, or an error when it is required. ABSENT: leave it out. */
+/* For an input field that was not given: its default, or an error when it is required. ABSENT: leave it out.
+ */
 static pl_code missing_field(gql_input_env *env, const gql_input *field, pl_value *out, pl_error *err)
 {
     out->kind = PL_KIND_ABSENT;
@@ -205,7 +213,8 @@ static pl_code literal_plain_list(gql_input_env *env, const gql_value *literal, 
     return PL_OK;
 }
 
-static pl_code literal_plain_object(gql_input_env *env, const gql_value *literal, pl_value *out, pl_error *err)
+static pl_code literal_plain_object(gql_input_env *env, const gql_value *literal, pl_value *out,
+                                    pl_error *err)
 {
     pl_member *members = pl_arena_array(env->arena, literal->count, sizeof *members);
     if (!members)
@@ -249,7 +258,8 @@ static pl_code literal_plain(gql_input_env *env, const gql_value *literal, pl_va
     return pl_fail(err, PL_INTERNAL, "unknown literal");
 }
 
-static pl_code literal_list(gql_input_env *env, const gql_value *literal, const gql_typeref *type, pl_value *out, pl_error *err)
+static pl_code literal_list(gql_input_env *env, const gql_value *literal, const gql_typeref *type,
+                            pl_value *out, pl_error *err)
 {
     bool is_list = literal->kind == GQL_VALUE_LIST;
     size_t n = is_list ? literal->count : 1;
@@ -261,7 +271,8 @@ static pl_code literal_list(gql_input_env *env, const gql_value *literal, const 
             return err->code;
         if (items[i].kind == PL_KIND_ABSENT) { /* a variable that was not given */
             if (type->of->kind == GQL_TYPE_NON_NULL)
-                return pl_fail(err, PL_INVALID_ARGUMENT, "Expected non-nullable type \"%.*s\" not to be null.",
+                return pl_fail(err, PL_INVALID_ARGUMENT,
+                               "Expected non-nullable type \"%.*s\" not to be null.",
                                PL_STR_ARG(type->of->text));
             items[i].kind = PL_KIND_NULL;
         }
@@ -279,10 +290,12 @@ static const gql_value *object_field(const gql_value *object, pl_str name)
     return NULL;
 }
 
-static pl_code literal_object(gql_input_env *env, const gql_value *literal, const gql_named *type, pl_value *out, pl_error *err)
+static pl_code literal_object(gql_input_env *env, const gql_value *literal, const gql_named *type,
+                              pl_value *out, pl_error *err)
 {
     if (literal->kind != GQL_VALUE_OBJECT)
-        return pl_fail(err, PL_INVALID_ARGUMENT, "Expected type \"%.*s\" to be an object.", PL_STR_ARG(type->name));
+        return pl_fail(err, PL_INVALID_ARGUMENT, "Expected type \"%.*s\" to be an object.",
+                       PL_STR_ARG(type->name));
     pl_member *members = pl_arena_array(env->arena, type->input_count, sizeof *members);
     size_t count = 0;
     if (!members)
@@ -307,7 +320,8 @@ static pl_code literal_object(gql_input_env *env, const gql_value *literal, cons
     return check_one_of(type, members, count, err);
 }
 
-static pl_code literal_variable(gql_input_env *env, const gql_value *literal, const gql_typeref *type, pl_value *out, pl_error *err)
+static pl_code literal_variable(gql_input_env *env, const gql_value *literal, const gql_typeref *type,
+                                pl_value *out, pl_error *err)
 {
     const gql_variable *variable = gql_input_variable(env, literal->text);
     if (!variable || !variable->given) {
@@ -315,18 +329,21 @@ static pl_code literal_variable(gql_input_env *env, const gql_value *literal, co
         return PL_OK;
     }
     if (variable->value.kind == PL_KIND_NULL && type->kind == GQL_TYPE_NON_NULL)
-        return pl_fail(err, PL_INVALID_ARGUMENT, "Expected non-nullable type \"%.*s\" not to be null.", PL_STR_ARG(type->text));
+        return pl_fail(err, PL_INVALID_ARGUMENT, "Expected non-nullable type \"%.*s\" not to be null.",
+                       PL_STR_ARG(type->text));
     *out = variable->value;
     return PL_OK;
 }
 
-pl_code gql_input_literal(gql_input_env *env, const gql_value *literal, const gql_typeref *type, pl_value *out, pl_error *err)
+pl_code gql_input_literal(gql_input_env *env, const gql_value *literal, const gql_typeref *type,
+                          pl_value *out, pl_error *err)
 {
     if (literal->kind == GQL_VALUE_VARIABLE)
         return literal_variable(env, literal, type, out, err);
     if (type->kind == GQL_TYPE_NON_NULL) {
         if (literal->kind == GQL_VALUE_NULL)
-            return pl_fail(err, PL_INVALID_ARGUMENT, "Expected non-nullable type \"%.*s\" not to be null.", PL_STR_ARG(type->text));
+            return pl_fail(err, PL_INVALID_ARGUMENT, "Expected non-nullable type \"%.*s\" not to be null.",
+                           PL_STR_ARG(type->text));
         type = type->of;
     }
     if (literal->kind == GQL_VALUE_NULL) {
@@ -340,12 +357,14 @@ pl_code gql_input_literal(gql_input_env *env, const gql_value *literal, const gq
         return literal_object(env, literal, named, out, err);
     if (named->kind == GQL_ENUM) {
         if (literal->kind != GQL_VALUE_ENUM)
-            return pl_fail(err, PL_INVALID_ARGUMENT, "Enum \"%.*s\" cannot represent a value that is not a name.",
+            return pl_fail(err, PL_INVALID_ARGUMENT,
+                           "Enum \"%.*s\" cannot represent a value that is not a name.",
                            PL_STR_ARG(named->name));
         return coerce_enum(env, named, literal->text, out, err);
     }
     pl_value plain = {.kind = PL_KIND_STRING, .string = literal->text};
-    bool digits = named->scalar == GQL_SCALAR_ID && literal->kind == GQL_VALUE_INT; /* more digits than 64 bits hold are fine */
+    bool digits = named->scalar == GQL_SCALAR_ID &&
+                  literal->kind == GQL_VALUE_INT; /* more digits than 64 bits hold are fine */
     if (!digits && literal_plain(env, literal, &plain, err) != PL_OK)
         return err->code;
     return coerce_scalar(env, named, &plain, out, err);
@@ -353,8 +372,8 @@ pl_code gql_input_literal(gql_input_env *env, const gql_value *literal, const gq
 
 /* --- JSON --- */
 
-/* On the way back from an error: puts a step before those that are there. Nothing is allocated before there is an error, as
- * coercion may jump. */
+/* On the way back from an error: puts a step before those that are there. Nothing is allocated before there
+ * is an error, as coercion may jump. */
 static void path_prepend(pl_buf *path, pl_str step)
 {
     pl_buf_str(path, step);
@@ -370,8 +389,8 @@ static void path_prepend_field(pl_buf *path, pl_str name)
     path_prepend(path, PL_STR("."));
 }
 
-static pl_code json_list(gql_input_env *env, const pl_value *in, const gql_typeref *type, gql_input_fault *fault, pl_value *out,
-                         pl_error *err)
+static pl_code json_list(gql_input_env *env, const pl_value *in, const gql_typeref *type,
+                         gql_input_fault *fault, pl_value *out, pl_error *err)
 {
     bool is_list = in->kind == PL_KIND_LIST;
     size_t n = is_list ? in->list.count : 1;
@@ -391,7 +410,8 @@ static pl_code json_list(gql_input_env *env, const pl_value *in, const gql_typer
 }
 
 /* The given members by the index of their field; *unknown is the first that has none. */
-static const pl_value **sort_members(gql_input_env *env, const pl_value *in, const gql_named *type, const pl_member **unknown)
+static const pl_value **sort_members(gql_input_env *env, const pl_value *in, const gql_named *type,
+                                     const pl_member **unknown)
 {
     const pl_value **given = pl_arena_array(env->arena, type->input_count, sizeof(*given));
     for (size_t i = 0; given && i < in->map.count; i++) {
@@ -404,13 +424,13 @@ static const pl_value **sort_members(gql_input_env *env, const pl_value *in, con
     return given;
 }
 
-static pl_code check_object(gql_input_env *env, const gql_named *type, const pl_member *unknown, const pl_member *members, size_t count,
-                            gql_input_fault *fault, pl_error *err)
+static pl_code check_object(gql_input_env *env, const gql_named *type, const pl_member *unknown,
+                            const pl_member *members, size_t count, gql_input_fault *fault, pl_error *err)
 {
     if (unknown) {
         pl_str hint = suggest_field(env, type, unknown->name);
-        return pl_fail(err, PL_INVALID_ARGUMENT, "Field \"%.*s\" is not defined by type \"%.*s\".%.*s", PL_STR_ARG(cut(unknown->name)),
-                       PL_STR_ARG(type->name), PL_STR_ARG(hint));
+        return pl_fail(err, PL_INVALID_ARGUMENT, "Field \"%.*s\" is not defined by type \"%.*s\".%.*s",
+                       PL_STR_ARG(cut(unknown->name)), PL_STR_ARG(type->name), PL_STR_ARG(hint));
     }
     if (check_one_of(type, members, count, err) == PL_OK)
         return PL_OK;
@@ -422,11 +442,12 @@ static pl_code check_object(gql_input_env *env, const gql_named *type, const pl_
     return err->code;
 }
 
-static pl_code json_object(gql_input_env *env, const pl_value *in, const gql_named *type, gql_input_fault *fault, pl_value *out,
-                           pl_error *err)
+static pl_code json_object(gql_input_env *env, const pl_value *in, const gql_named *type,
+                           gql_input_fault *fault, pl_value *out, pl_error *err)
 {
     if (in->kind != PL_KIND_MAP)
-        return pl_fail(err, PL_INVALID_ARGUMENT, "Expected type \"%.*s\" to be an object.", PL_STR_ARG(type->name));
+        return pl_fail(err, PL_INVALID_ARGUMENT, "Expected type \"%.*s\" to be an object.",
+                       PL_STR_ARG(type->name));
     const pl_member *unknown = NULL;
     const pl_value **given = sort_members(env, in, type, &unknown);
     pl_member *members = pl_arena_array(env->arena, type->input_count, sizeof *members);
@@ -449,7 +470,8 @@ static pl_code json_object(gql_input_env *env, const pl_value *in, const gql_nam
     return check_object(env, type, unknown, members, count, fault, err);
 }
 
-static pl_code json_enum(gql_input_env *env, const pl_value *in, const gql_named *type, pl_value *out, pl_error *err)
+static pl_code json_enum(gql_input_env *env, const pl_value *in, const gql_named *type, pl_value *out,
+                         pl_error *err)
 {
     if (in->kind == PL_KIND_STRING)
         return coerce_enum(env, type, in->string, out, err);
@@ -457,18 +479,19 @@ static pl_code json_enum(gql_input_env *env, const pl_value *in, const gql_named
     pl_buf_init(&shown);
     gql_inspect(&shown, in, MAX_SHOWN);
     pl_str hint = suggest_enum_value(env, type, pl_buf_view(&shown));
-    pl_fail(err, PL_INVALID_ARGUMENT, "Enum \"%.*s\" cannot represent non-string value: %.*s.%.*s", PL_STR_ARG(type->name),
-            PL_STR_ARG(pl_buf_view(&shown)), PL_STR_ARG(hint));
+    pl_fail(err, PL_INVALID_ARGUMENT, "Enum \"%.*s\" cannot represent non-string value: %.*s.%.*s",
+            PL_STR_ARG(type->name), PL_STR_ARG(pl_buf_view(&shown)), PL_STR_ARG(hint));
     pl_buf_dispose(&shown);
     return err->code;
 }
 
-static pl_code json_value(gql_input_env *env, const pl_value *in, const gql_typeref *type, gql_input_fault *fault, pl_value *out,
-                          pl_error *err)
+static pl_code json_value(gql_input_env *env, const pl_value *in, const gql_typeref *type,
+                          gql_input_fault *fault, pl_value *out, pl_error *err)
 {
     if (type->kind == GQL_TYPE_NON_NULL) {
         if (in->kind == PL_KIND_NULL)
-            return pl_fail(err, PL_INVALID_ARGUMENT, "Expected non-nullable type \"%.*s\" not to be null.", PL_STR_ARG(type->text));
+            return pl_fail(err, PL_INVALID_ARGUMENT, "Expected non-nullable type \"%.*s\" not to be null.",
+                           PL_STR_ARG(type->text));
         type = type->of;
     }
     if (in->kind == PL_KIND_NULL) {
@@ -484,8 +507,8 @@ static pl_code json_value(gql_input_env *env, const pl_value *in, const gql_type
     return coerce_scalar(env, type->named, in, out, err);
 }
 
-pl_code gql_input_json(gql_input_env *env, const pl_value *in, const gql_typeref *type, gql_input_fault *fault, pl_value *out,
-                        pl_error *err)
+pl_code gql_input_json(gql_input_env *env, const pl_value *in, const gql_typeref *type,
+                       gql_input_fault *fault, pl_value *out, pl_error *err)
 {
     pl_code code = json_value(env, in, type, fault, out, err);
     if (code && !fault->value)
@@ -511,29 +534,33 @@ static bool refuse_value(coercion *c, pl_str name, const gql_input_fault *fault,
     pl_buf_printf(c->message, "Variable \"$%.*s\" got invalid value ", PL_STR_ARG(name));
     gql_inspect(c->message, fault->value, MAX_SHOWN);
     if (fault->path.len > 0)
-        pl_buf_printf(c->message, " at \"%.*s%.*s\"", PL_STR_ARG(name), PL_STR_ARG(pl_buf_view(&fault->path)));
+        pl_buf_printf(c->message, " at \"%.*s%.*s\"", PL_STR_ARG(name),
+                      PL_STR_ARG(pl_buf_view(&fault->path)));
     pl_buf_printf(c->message, "; %s", err->message);
     return refuse(c, err->code);
 }
 
-static bool default_variable(coercion *c, const gql_variable_definition *def, const gql_typeref *type, gql_variable *v)
+static bool default_variable(coercion *c, const gql_variable_definition *def, const gql_typeref *type,
+                             gql_variable *v)
 {
     pl_error err = {0};
     if (!def->default_value && type->kind != GQL_TYPE_NON_NULL)
         return true;
     if (!def->default_value) {
-        pl_buf_printf(c->message, "Variable \"$%.*s\" of required type \"%.*s\" was not provided.", PL_STR_ARG(v->name),
-                      PL_STR_ARG(type->text));
+        pl_buf_printf(c->message, "Variable \"$%.*s\" of required type \"%.*s\" was not provided.",
+                      PL_STR_ARG(v->name), PL_STR_ARG(type->text));
         return refuse(c, PL_INVALID_ARGUMENT);
     }
     v->given = true;
     if (gql_input_literal(c->env, def->default_value, type, &v->value, &err) == PL_OK)
         return true;
-    pl_buf_printf(c->message, "Variable \"$%.*s\" has an invalid default value; %s", PL_STR_ARG(v->name), err.message);
+    pl_buf_printf(c->message, "Variable \"$%.*s\" has an invalid default value; %s", PL_STR_ARG(v->name),
+                  err.message);
     return refuse(c, err.code);
 }
 
-static bool coerce_variable(coercion *c, const gql_variable_definition *def, const pl_value *given, gql_variable *v)
+static bool coerce_variable(coercion *c, const gql_variable_definition *def, const pl_value *given,
+                            gql_variable *v)
 {
     pl_error err = {0};
     const gql_typeref *type = gql_schema_typeref(c->env->binding->schema, c->env->arena, def->type);
@@ -545,12 +572,13 @@ static bool coerce_variable(coercion *c, const gql_variable_definition *def, con
         return default_variable(c, def, type, v);
     v->given = true;
     if (given->kind == PL_KIND_NULL && type->kind == GQL_TYPE_NON_NULL) {
-        pl_buf_printf(c->message, "Variable \"$%.*s\" of non-null type \"%.*s\" must not be null.", PL_STR_ARG(v->name),
-                      PL_STR_ARG(type->text));
+        pl_buf_printf(c->message, "Variable \"$%.*s\" of non-null type \"%.*s\" must not be null.",
+                      PL_STR_ARG(v->name), PL_STR_ARG(type->text));
         return refuse(c, PL_INVALID_ARGUMENT);
     }
     gql_input_fault fault = {0};
-    bool ok = gql_input_json(c->env, given, type, &fault, &v->value, &err) == PL_OK || refuse_value(c, v->name, &fault, &err);
+    bool ok = gql_input_json(c->env, given, type, &fault, &v->value, &err) == PL_OK ||
+              refuse_value(c, v->name, &fault, &err);
     pl_buf_dispose(&fault.path);
     return ok;
 }
@@ -561,7 +589,8 @@ static int compare_variables(const void *a, const void *b)
 }
 
 /* Sorts out by name, and finds what was given for each: given_of is by the place in out. */
-static void match_variables(const gql_operation *operation, const pl_value *given, gql_variable *out, const pl_value **given_of)
+static void match_variables(const gql_operation *operation, const pl_value *given, gql_variable *out,
+                            const pl_value **given_of)
 {
     for (uint32_t i = 0; i < operation->variable_count; i++)
         out[i] = (gql_variable){.name = operation->variables[i].name.text};
@@ -573,8 +602,8 @@ static void match_variables(const gql_operation *operation, const pl_value *give
     }
 }
 
-bool gql_input_variables(gql_input_env *env, const gql_operation *operation, const pl_value *given, gql_variable *out,
-                          gql_variable_report *report, void *data)
+bool gql_input_variables(gql_input_env *env, const gql_operation *operation, const pl_value *given,
+                         gql_variable *out, gql_variable_report *report, void *data)
 {
     bool ok = true;
     const pl_value **given_of = pl_arena_array(env->arena, operation->variable_count, sizeof(*given_of));

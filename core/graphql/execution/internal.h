@@ -22,15 +22,16 @@ typedef enum gql_outcome {
     GQL_FAILED,  /* an error was recorded; nothing that stays was written */
 } gql_outcome;
 
-/* A field whose call waits; or that is not called yet, because the execution has held its thread for long enough. */
+/* A field whose call waits; or that is not called yet, because the execution has held its thread for long
+ * enough. */
 typedef struct gql_pending gql_pending;
 struct gql_pending {
     gql_pending *next, *prev;               /* of the execution, oldest first */
     gql_pending *scope_next, **scope_place; /* of its scope */
     gql_execution *x;
-    pl_call *call;        /* NULL: postponed, or over */
+    pl_call *call; /* NULL: postponed, or over */
     bool postponed;
-    pl_ref parent;        /* postponed: the value that it is a field of; PL_REF_NONE at the root */
+    pl_ref parent; /* postponed: the value that it is a field of; PL_REF_NONE at the root */
     gql_pending *postponed_next;
     const gql_plan_field *field;
     const gql_path *path; /* copied into the arena */
@@ -59,38 +60,44 @@ struct gql_execution {
     bool timer_armed;
 
     gql_pending *postponed, **postponed_end; /* queue */
-    pl_timer slice;        /* goes on with what was postponed, in the loop's next turn */
+    pl_timer slice;                          /* goes on with what was postponed, in the loop's next turn */
     bool slice_armed;
-    uint64_t turn_began;   /* pl_engine.watched_at */
+    uint64_t turn_began; /* pl_engine.watched_at */
 
-    gql_hole **serial;     /* mutations: one hole for each root field */
+    gql_hole **serial; /* mutations: one hole for each root field */
     const gql_plan_object *root;
     uint32_t serial_next;
     gql_scope *root_scope; /* of data; set for mutations */
     bool timed_out;
-    pl_error fatal;        /* code not OK: the execution as a whole failed */
+    pl_error fatal; /* code not OK: the execution as a whole failed */
     bool in_turn, finished;
 };
 
 /* errors.c */
-void gql_error_add(gql_execution *x, const gql_plan_field *field, const gql_path *path, pl_code code, pl_str message,
-                   const pl_value *details, const pl_value *extensions);
-/* An unexpected error: logged in full, and shown to the client as INTERNAL with the request's id (or the code of a limit). */
-void gql_error_internal(gql_execution *x, const gql_plan_field *field, const gql_path *path, const pl_failure *failure);
-void gql_error_failure(gql_execution *x, const gql_plan_field *field, const gql_path *path, const pl_failure *failure);
-void gql_error_internal_text(gql_execution *x, const gql_plan_field *field, const gql_path *path, pl_code code, const char *message);
+void gql_error_add(gql_execution *x, const gql_plan_field *field, const gql_path *path, pl_code code,
+                   pl_str message, const pl_value *details, const pl_value *extensions);
+/* An unexpected error: logged in full, and shown to the client as INTERNAL with the request's id (or the code
+ * of a limit). */
+void gql_error_internal(gql_execution *x, const gql_plan_field *field, const gql_path *path,
+                        const pl_failure *failure);
+void gql_error_failure(gql_execution *x, const gql_plan_field *field, const gql_path *path,
+                       const pl_failure *failure);
+void gql_error_internal_text(gql_execution *x, const gql_plan_field *field, const gql_path *path,
+                             pl_code code, const char *message);
 const gql_path *gql_path_copy(gql_execution *x, const gql_path *path);
 void gql_path_print(pl_buf *out, const gql_path *path); /* user.posts[3].title */
 
 /* complete.c */
-/* The value at a position of the response: writes it, or null where the type lets it be null and the value is, or failed. GQL_WRITTEN, or GQL_FAILED when null has
- * to go up. */
-gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value, const gql_path *path,
-                         gql_frame *parent);
+/* The value at a position of the response: writes it, or null where the type lets it be null and the value
+ * is, or failed. GQL_WRITTEN, or GQL_FAILED when null has to go up. */
+gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value,
+                         const gql_path *path, gql_frame *parent);
 
 /* fields.c */
-gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, pl_slot parent, const gql_path *path, gql_frame *frame);
-gql_outcome gql_execute_field(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path, gql_frame *frame);
+gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, pl_slot parent,
+                               const gql_path *path, gql_frame *frame);
+gql_outcome gql_execute_field(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path,
+                              gql_frame *frame);
 void gql_pending_cancel(gql_execution *x, gql_pending *p);
 /* Null goes up to scope: what waits below it need not any more. */
 void gql_null_scope(gql_execution *x, gql_scope *scope);

@@ -3,14 +3,24 @@
 #include "graphql/language/printer.h"
 #include "value/json.h"
 
-/* Introspection (spec, section 4): the schema's own structures written by the same plan as any other selection; no script is involved, nothing waits. */
+/* Introspection (spec, section 4): the schema's own structures written by the same plan as any other
+ * selection; no script is involved, nothing waits. */
 
-typedef enum meta_kind { META_SCHEMA, META_TYPE, META_WRAPPER, META_FIELD, META_INPUT, META_ENUM_VALUE, META_DIRECTIVE } meta_kind;
+typedef enum meta_kind {
+    META_SCHEMA,
+    META_TYPE,
+    META_WRAPPER,
+    META_FIELD,
+    META_INPUT,
+    META_ENUM_VALUE,
+    META_DIRECTIVE
+} meta_kind;
 
 /* A source value of introspection. */
 typedef struct meta {
     meta_kind kind;
-    const void *ptr; /* gql_schema, gql_named, gql_typeref (lists and non-nulls), gql_field, gql_input, gql_enum_value, gql_directive_def */
+    const void *ptr; /* gql_schema, gql_named, gql_typeref (lists and non-nulls), gql_field, gql_input,
+                        gql_enum_value, gql_directive_def */
 } meta;
 
 static void write_object(gql_execution *x, gql_plan_set *set, meta value);
@@ -164,7 +174,8 @@ static void type_lists(gql_execution *x, const gql_plan_field *f, const gql_name
 
 static void type_field(gql_execution *x, const gql_plan_field *f, const gql_named *type)
 {
-    static const char *const kinds[] = {"\"SCALAR\"", "\"OBJECT\"", "\"INTERFACE\"", "\"UNION\"", "\"ENUM\"", "\"INPUT_OBJECT\""};
+    static const char *const kinds[] = {"\"SCALAR\"", "\"OBJECT\"", "\"INTERFACE\"",
+                                        "\"UNION\"",  "\"ENUM\"",   "\"INPUT_OBJECT\""};
     pl_str name = f->def->name;
     if (pl_str_is(name, "kind"))
         pl_buf_str(&x->out.buf, pl_str_of(kinds[type->kind]));
@@ -191,7 +202,8 @@ static void wrapper_field(gql_execution *x, const gql_plan_field *f, const gql_t
 }
 
 /* --- what is common to fields, arguments, enum values --- */
-static bool named_field(gql_execution *x, pl_str name, pl_str own, pl_str description, const gql_deprecation *deprecation)
+static bool named_field(gql_execution *x, pl_str name, pl_str own, pl_str description,
+                        const gql_deprecation *deprecation)
 {
     if (pl_str_is(name, "name"))
         write_text(x, own);
@@ -295,7 +307,8 @@ static void write_object(gql_execution *x, gql_plan_set *set, meta value)
 {
     const gql_plan_object *object;
     pl_buf *buf = &x->out.buf;
-    if (gql_plan_object_get(x->plan, set, set->declared, x->env.variables, x->env.variable_count, &object, &x->fatal) != PL_OK) {
+    if (gql_plan_object_get(x->plan, set, set->declared, x->env.variables, x->env.variable_count, &object,
+                            &x->fatal) != PL_OK) {
         write_null(x);
         return;
     }

@@ -32,7 +32,8 @@ static gql_patch *patch_add(gql_output *out, size_t offset)
     return patch;
 }
 
-/* Frames that have no scope yet are all in the segment that is written now: outermost first, so that patches stay in order. */
+/* Frames that have no scope yet are all in the segment that is written now: outermost first, so that patches
+ * stay in order. */
 static gql_scope *scope_of(gql_output *out, gql_frame *frame)
 {
     if (!frame)

@@ -7,13 +7,15 @@
 
 /* The response while it is written.
  *
- * All JSON goes into one buffer, front to back. Where a field waits, a *hole* is left; when its value comes, the JSON is appended at the
- * end of the buffer, as the hole's *segment*, which may have holes of its own. A position that may become null later (because something below it that
- * waits may fail) is remembered as a *scope*. At the end gql_output_assemble copies the pieces together in the right order; when nothing had to
+ * All JSON goes into one buffer, front to back. Where a field waits, a *hole* is left; when its value comes,
+ * the JSON is appended at the end of the buffer, as the hole's *segment*, which may have holes of its own. A
+ * position that may become null later (because something below it that waits may fail) is remembered as a
+ * *scope*. At the end gql_output_assemble copies the pieces together in the right order; when nothing had to
  * wait there is nothing to assemble.
  *
- * A segment's holes and scopes are its *patches*, in order of their offset in the buffer. While the walk is below a position that may be null, that
- * position is a *frame* on the C stack; it becomes a scope when the first hole below it is made. */
+ * A segment's holes and scopes are its *patches*, in order of their offset in the buffer. While the walk is
+ * below a position that may be null, that position is a *frame* on the C stack; it becomes a scope when the
+ * first hole below it is made. */
 
 typedef struct gql_segment gql_segment;
 typedef struct gql_patch gql_patch;
@@ -28,7 +30,7 @@ struct gql_segment {
 struct gql_patch {
     gql_patch *next, *prev;
     size_t offset;
-    gql_hole *hole;   /* one of these two */
+    gql_hole *hole; /* one of these two */
     gql_scope *scope;
 };
 struct gql_scope {
@@ -54,12 +56,13 @@ typedef struct gql_output {
     gql_segment root;
     gql_segment *segment; /* the one that is written now */
     bool has_patches;
-    bool failed;          /* memory */
+    bool failed; /* memory */
 } gql_output;
 
 void gql_output_init(gql_output *out, pl_arena *arena);
 void gql_output_dispose(gql_output *out);
-/* Leaves a hole at the end of the buffer, below frame. *scope: the scope of frame (and all above it), made now. NULL: memory. */
+/* Leaves a hole at the end of the buffer, below frame. *scope: the scope of frame (and all above it), made
+ * now. NULL: memory. */
 gql_hole *gql_output_hole(gql_output *out, gql_frame *frame, gql_scope **scope);
 /* Drops what was written since offset. drop(data, hole) is called for each hole in it. */
 void gql_output_rewind(gql_output *out, size_t offset, void (*drop)(void *data, gql_hole *hole), void *data);

@@ -6,9 +6,10 @@
 
 #define DEFAULT_MAX_FIELDS 20000
 #define MAX_STEPS 1000000 /* selections looked at over the life of a plan */
-#define MAX_DEPTH 500 /* of selection sets, fragments followed: bounds the executor's recursion */
+#define MAX_DEPTH 500     /* of selection sets, fragments followed: bounds the executor's recursion */
 
-gql_plan *gql_plan_new(const gql_document *document, const gql_operation *operation, gql_binding *binding, uint32_t max_fields)
+gql_plan *gql_plan_new(const gql_document *document, const gql_operation *operation, gql_binding *binding,
+                       uint32_t max_fields)
 {
     gql_plan *plan = pl_calloc(1, sizeof *plan);
     if (!plan)
@@ -80,7 +81,7 @@ typedef struct collector {
     gql_plan *plan;
     const gql_named *type;
     pl_arena *scratch;
-    pl_map groups; /* response key -> group *, in order */
+    pl_map groups;    /* response key -> group *, in order */
     uint8_t *visited; /* fragments, by index */
     pl_error *err;
 } collector;
@@ -136,10 +137,12 @@ static pl_code collect(collector *c, const gql_selection_set *set, unsigned dept
 {
     pl_code code = PL_OK;
     if (depth > MAX_DEPTH)
-        return pl_fail(c->err, PL_RESOURCE_EXHAUSTED, "The operation nests fragments more than %d levels deep.", MAX_DEPTH);
+        return pl_fail(c->err, PL_RESOURCE_EXHAUSTED,
+                       "The operation nests fragments more than %d levels deep.", MAX_DEPTH);
     c->plan->steps += set->count;
     if (c->plan->steps > MAX_STEPS)
-        return pl_fail(c->err, PL_RESOURCE_EXHAUSTED, "The operation's fragments expand to more than %d selections.", MAX_STEPS);
+        return pl_fail(c->err, PL_RESOURCE_EXHAUSTED,
+                       "The operation's fragments expand to more than %d selections.", MAX_STEPS);
     for (uint32_t i = 0; i < set->count && code == PL_OK; i++) {
         const gql_selection *s = &set->items[i];
         if (!is_included(c->plan, &s->directives))
@@ -181,7 +184,8 @@ static bool reaches_script(const gql_binding *b, const gql_named *type, uint8_t 
     return false;
 }
 
-/* Whether coercing a value of the type may call a script: then its result is not kept in the plan. Found out once for a type. */
+/* Whether coercing a value of the type may call a script: then its result is not kept in the plan. Found out
+ * once for a type. */
 static bool needs_script(gql_binding *b, const gql_named *type)
 {
     gql_type_binding *tb = &b->types[type->id];
@@ -254,7 +258,8 @@ static void choose_resolver(gql_plan *plan, const gql_named *type, gql_plan_fiel
         f->text = pl_arena_printf(&plan->arena, "\"%.*s\"", PL_STR_ARG(type->name));
         return;
     }
-    if (f->def == schema->schema_field || f->def == schema->type_field || (type->builtin && type->kind == GQL_OBJECT)) {
+    if (f->def == schema->schema_field || f->def == schema->type_field ||
+        (type->builtin && type->kind == GQL_OBJECT)) {
         f->how = GQL_RESOLVE_META;
         return;
     }
@@ -265,15 +270,15 @@ static void choose_resolver(gql_plan *plan, const gql_named *type, gql_plan_fiel
     f->how = f->resolver != PL_REF_NONE ? GQL_RESOLVE_CALL : GQL_RESOLVE_PROPERTY;
 }
 
-static pl_code compile_field(gql_plan *plan, const gql_plan_set *set, const gql_named *type, const group *g, gql_plan_field *f,
-                             pl_error *err)
+static pl_code compile_field(gql_plan *plan, const gql_plan_set *set, const gql_named *type, const group *g,
+                             gql_plan_field *f, pl_error *err)
 {
     const gql_selection *node = g->nodes[0];
     f->response_key = g->key;
     f->def = gql_schema_field(plan->binding->schema, type, node->name.text);
     if (!f->def)
-        return pl_fail(err, PL_INTERNAL, "Cannot query field \"%.*s\" on type \"%.*s\".", PL_STR_ARG(node->name.text),
-                       PL_STR_ARG(type->name));
+        return pl_fail(err, PL_INTERNAL, "Cannot query field \"%.*s\" on type \"%.*s\".",
+                       PL_STR_ARG(node->name.text), PL_STR_ARG(type->name));
     f->nodes = pl_arena_array(&plan->arena, g->count, sizeof(*f->nodes));
     if (!f->nodes || compile_prefix(plan, f, err) != PL_OK)
         return pl_fail_memory(err);
@@ -301,16 +306,19 @@ static pl_code compile_groups(gql_plan *plan, gql_plan_set *set, collector *c, g
         return pl_fail_memory(c->err);
     plan->field_count += (uint32_t)c->groups.count;
     if (plan->field_count > plan->max_fields)
-        return pl_fail(c->err, PL_RESOURCE_EXHAUSTED, "The operation selects more than %u fields.", plan->max_fields);
+        return pl_fail(c->err, PL_RESOURCE_EXHAUSTED, "The operation selects more than %u fields.",
+                       plan->max_fields);
     for (size_t i = 0; i < c->groups.count; i++) {
-        if (compile_field(plan, set, object->type, c->groups.entries[i].value, &object->fields[i], c->err) != PL_OK)
+        if (compile_field(plan, set, object->type, c->groups.entries[i].value, &object->fields[i], c->err) !=
+            PL_OK)
             return c->err->code;
         object->count++;
     }
     return PL_OK;
 }
 
-static pl_code compile_object(gql_plan *plan, gql_plan_set *set, const gql_named *type, gql_plan_object **out, pl_error *err)
+static pl_code compile_object(gql_plan *plan, gql_plan_set *set, const gql_named *type, gql_plan_object **out,
+                              pl_error *err)
 {
     pl_arena scratch;
     pl_arena_init(&scratch, 0);
@@ -337,7 +345,8 @@ done:
     return code;
 }
 
-pl_code gql_plan_object_get(gql_plan *plan, gql_plan_set *set, const gql_named *type, const gql_variable *variables, uint32_t variable_count,
+pl_code gql_plan_object_get(gql_plan *plan, gql_plan_set *set, const gql_named *type,
+                            const gql_variable *variables, uint32_t variable_count,
                             const gql_plan_object **out, pl_error *err)
 {
     for (gql_plan_object *o = set->objects; o; o = o->next) {
@@ -347,7 +356,8 @@ pl_code gql_plan_object_get(gql_plan *plan, gql_plan_set *set, const gql_named *
         }
     }
     if (set->depth > MAX_DEPTH)
-        return pl_fail(err, PL_RESOURCE_EXHAUSTED, "The operation is nested more than %d levels deep.", MAX_DEPTH);
+        return pl_fail(err, PL_RESOURCE_EXHAUSTED, "The operation is nested more than %d levels deep.",
+                       MAX_DEPTH);
     gql_plan_object *object = NULL;
     plan->variables = variables;
     plan->variable_count = variable_count;

@@ -56,7 +56,8 @@ static pl_code parse_id(const pl_value *in, pl_arena *arena, pl_value *out, pl_e
     }
     if (in->kind != PL_KIND_INT)
         return refuse(err, "ID cannot represent value: %.*s", in);
-    *out = (pl_value){.kind = PL_KIND_STRING, .string = pl_arena_printf(arena, "%lld", (long long)in->integer)};
+    *out =
+        (pl_value){.kind = PL_KIND_STRING, .string = pl_arena_printf(arena, "%lld", (long long)in->integer)};
     return out->string.ptr ? PL_OK : pl_fail_memory(err);
 }
 
@@ -75,8 +76,8 @@ static bool is_date(pl_str s)
 {
     static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int y, m, d;
-    if (s.len < 10 || s.ptr[4] != '-' || s.ptr[7] != '-' || !digits(s.ptr, 4, &y) || !digits(s.ptr + 5, 2, &m) ||
-        !digits(s.ptr + 8, 2, &d) || m < 1 || m > 12 || d < 1 || d > days[m - 1])
+    if (s.len < 10 || s.ptr[4] != '-' || s.ptr[7] != '-' || !digits(s.ptr, 4, &y) ||
+        !digits(s.ptr + 5, 2, &m) || !digits(s.ptr + 8, 2, &d) || m < 1 || m > 12 || d < 1 || d > days[m - 1])
         return false;
     bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
     return !(m == 2 && d == 29 && !leap);
@@ -86,8 +87,9 @@ static bool is_date(pl_str s)
 static bool is_date_time(pl_str s)
 {
     int h, m, sec;
-    if (s.len < 20 || !is_date(s) || (s.ptr[10] != 'T' && s.ptr[10] != 't') || s.ptr[13] != ':' || s.ptr[16] != ':' ||
-        !digits(s.ptr + 11, 2, &h) || !digits(s.ptr + 14, 2, &m) || !digits(s.ptr + 17, 2, &sec) || h > 23 || m > 59 || sec > 60)
+    if (s.len < 20 || !is_date(s) || (s.ptr[10] != 'T' && s.ptr[10] != 't') || s.ptr[13] != ':' ||
+        s.ptr[16] != ':' || !digits(s.ptr + 11, 2, &h) || !digits(s.ptr + 14, 2, &m) ||
+        !digits(s.ptr + 17, 2, &sec) || h > 23 || m > 59 || sec > 60)
         return false;
     size_t i = 19;
     if (s.ptr[i] == '.') {
@@ -99,8 +101,8 @@ static bool is_date_time(pl_str s)
     }
     if (s.len - i == 1)
         return s.ptr[i] == 'Z' || s.ptr[i] == 'z';
-    return s.len - i == 6 && (s.ptr[i] == '+' || s.ptr[i] == '-') && s.ptr[i + 3] == ':' && digits(s.ptr + i + 1, 2, &h) &&
-           digits(s.ptr + i + 4, 2, &m) && h <= 23 && m <= 59;
+    return s.len - i == 6 && (s.ptr[i] == '+' || s.ptr[i] == '-') && s.ptr[i + 3] == ':' &&
+           digits(s.ptr + i + 1, 2, &h) && digits(s.ptr + i + 4, 2, &m) && h <= 23 && m <= 59;
 }
 
 static bool is_uuid(pl_str s)
@@ -179,7 +181,8 @@ static pl_code parse_bigint(const pl_value *in, pl_value *out, pl_error *err)
     return refuse(err, "BigInt cannot represent value that is not a 64-bit integer: %.*s", in);
 }
 
-pl_code gql_scalar_parse(gql_scalar_kind scalar, pl_str name, const pl_value *in, pl_arena *arena, pl_value *out, pl_error *err)
+pl_code gql_scalar_parse(gql_scalar_kind scalar, pl_str name, const pl_value *in, pl_arena *arena,
+                         pl_value *out, pl_error *err)
 {
     switch (scalar) {
     case GQL_SCALAR_INT:
@@ -235,7 +238,9 @@ void gql_show_slot(pl_buf *out, pl_state *state, pl_slot slot)
         return;
     }
     if (v.kind == PL_KIND_FLOAT && !isfinite(v.number))
-        pl_buf_str(out, isnan(v.number) ? PL_STR("NaN") : v.number > 0 ? PL_STR("Infinity") : PL_STR("-Infinity"));
+        pl_buf_str(out, isnan(v.number) ? PL_STR("NaN")
+                        : v.number > 0  ? PL_STR("Infinity")
+                                        : PL_STR("-Infinity"));
     else
         gql_inspect(out, &v, MAX_SHOWN);
 }
@@ -406,12 +411,13 @@ static pl_code write_any(pl_str name, pl_state *state, pl_slot slot, pl_buf *out
     pl_error inner;
     pl_code code = pl_write_json(state, slot, MAX_JSON_DEPTH, out, &inner);
     if (code)
-        pl_fail(err, code == PL_RESOURCE_EXHAUSTED ? code : PL_INTERNAL, "%.*s cannot represent value: %s", PL_STR_ARG(name),
-                inner.message);
+        pl_fail(err, code == PL_RESOURCE_EXHAUSTED ? code : PL_INTERNAL, "%.*s cannot represent value: %s",
+                PL_STR_ARG(name), inner.message);
     return code ? err->code : PL_OK;
 }
 
-static pl_code write_scalar(gql_scalar_kind scalar, pl_str name, pl_state *state, pl_slot slot, pl_buf *out, pl_error *err)
+static pl_code write_scalar(gql_scalar_kind scalar, pl_str name, pl_state *state, pl_slot slot, pl_buf *out,
+                            pl_error *err)
 {
     switch (scalar) {
     case GQL_SCALAR_INT:
@@ -435,7 +441,8 @@ static pl_code write_scalar(gql_scalar_kind scalar, pl_str name, pl_state *state
     }
 }
 
-pl_code gql_scalar_write(gql_scalar_kind scalar, pl_str name, pl_state *state, pl_slot slot, pl_buf *out, pl_error *err)
+pl_code gql_scalar_write(gql_scalar_kind scalar, pl_str name, pl_state *state, pl_slot slot, pl_buf *out,
+                         pl_error *err)
 {
     size_t start = out->len;
     pl_code code = write_scalar(scalar, name, state, slot, out, err);

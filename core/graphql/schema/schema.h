@@ -12,9 +12,9 @@
 #include "graphql/language/ast.h"
 #include "value/value.h"
 
-/* A schema: built once from SDL, immutable after that, and read by all workers at once. Everything in it lives in its own
- * arena. Types, fields and arguments carry dense numbers (`id`), so that a worker can keep what it binds to them (resolvers,
- * keys) in plain arrays beside the schema. */
+/* A schema: built once from SDL, immutable after that, and read by all workers at once. Everything in it
+ * lives in its own arena. Types, fields and arguments carry dense numbers (`id`), so that a worker can keep
+ * what it binds to them (resolvers, keys) in plain arrays beside the schema. */
 typedef struct gql_schema gql_schema;
 typedef struct gql_named gql_named;
 typedef struct gql_typeref gql_typeref;
@@ -65,9 +65,10 @@ struct gql_input {
     pl_str name;
     pl_str description; /* ptr NULL when there is none, here and below */
     const gql_typeref *type;
-    const gql_value *default_ast;   /* as written; NULL when there is none */
-    const pl_value *default_value;  /* coerced; NULL when there is none. Enum values are STRINGs with the value's name;
-                                       custom scalars are as read from the literal (engine parse is applied later) */
+    const gql_value *default_ast; /* as written; NULL when there is none */
+    const pl_value
+        *default_value; /* coerced; NULL when there is none. Enum values are STRINGs with the value's name;
+                           custom scalars are as read from the literal (engine parse is applied later) */
     gql_deprecation deprecation;
     const gql_directives *directives;
     uint32_t index; /* among its siblings */
@@ -103,14 +104,14 @@ struct gql_named {
     gql_named_kind kind;
     pl_str name;
     pl_str description;
-    uint32_t id;      /* dense over all types */
-    bool builtin;     /* the five scalars and the introspection types */
-    bool one_of;      /* INPUT_OBJECT with @oneOf */
+    uint32_t id;  /* dense over all types */
+    bool builtin; /* the five scalars and the introspection types */
+    bool one_of;  /* INPUT_OBJECT with @oneOf */
     gql_scalar_kind scalar;
     pl_str specified_by;
     gql_field *fields; /* OBJECT, INTERFACE; in order of definition, extensions last */
     uint32_t field_count;
-    pl_map field_map;  /* name -> gql_field * */
+    pl_map field_map;       /* name -> gql_field * */
     gql_named **interfaces; /* OBJECT, INTERFACE */
     uint32_t interface_count;
     gql_named **possible; /* OBJECT: itself; UNION: members; INTERFACE: the objects that implement it */
@@ -121,7 +122,7 @@ struct gql_named {
     pl_map value_map; /* name -> gql_enum_value * */
     gql_input *inputs;
     uint32_t input_count;
-    pl_map input_map; /* name -> gql_input * */
+    pl_map input_map;                 /* name -> gql_input * */
     const gql_directives *directives; /* those of the definition; extensions' are appended */
     const gql_source *source;
     gql_loc loc;
@@ -169,25 +170,27 @@ struct gql_directive_def {
 struct gql_schema {
     pl_arena arena;
     pl_str description;
-    gql_named **types; /* by id: those of the SDL in order of definition, then built-in scalars that are used or needed by
-                          introspection (String, Boolean always), then introspection types */
+    gql_named **types; /* by id: those of the SDL in order of definition, then built-in scalars that are used
+                          or needed by introspection (String, Boolean always), then introspection types */
     uint32_t type_count;
     pl_map type_map; /* name -> gql_named * */
     gql_directive_def **directives;
     uint32_t directive_count;
     pl_map directive_map;
     gql_named *query, *mutation, *subscription; /* NULL when not there; query always is */
-    uint32_t field_count; /* field ids are below this */
-    uint32_t input_count; /* input ids are below this */
-    pl_map typeref_map;   /* text -> gql_typeref * */
-    /* The meta fields that stand on no type: __schema and __type on the query root, __typename on every composite. */
+    uint32_t field_count;                       /* field ids are below this */
+    uint32_t input_count;                       /* input ids are below this */
+    pl_map typeref_map;                         /* text -> gql_typeref * */
+    /* The meta fields that stand on no type: __schema and __type on the query root, __typename on every
+     * composite. */
     gql_field *schema_field, *type_field, *typename_field;
 };
 
-/* Builds and checks a schema from documents (SDL files, read together: definitions and extensions may stand in any order and
- * file). The texts and trees are copied or parsed into the schema's own arena: sources need not outlive the call except their
- * bytes being copied. On any error: NULL in *out and INVALID_ARGUMENT, and every problem found is in list (file, line, column,
- * graphql-js's messages, the SDL rules' names in `rule`). */
+/* Builds and checks a schema from documents (SDL files, read together: definitions and extensions may stand
+ * in any order and file). The texts and trees are copied or parsed into the schema's own arena: sources need
+ * not outlive the call except their bytes being copied. On any error: NULL in *out and INVALID_ARGUMENT, and
+ * every problem found is in list (file, line, column, graphql-js's messages, the SDL rules' names in `rule`).
+ */
 typedef struct gql_schema_options {
     bool no_ready_made_scalars; /* DateTime, Date, JSON, UUID and BigInt are plain custom scalars */
 } gql_schema_options;
@@ -197,11 +200,12 @@ void gql_schema_free(gql_schema *schema); /* NULL is fine */
 
 gql_named *gql_schema_type(const gql_schema *schema, pl_str name); /* NULL when unknown */
 gql_directive_def *gql_schema_directive(const gql_schema *schema, pl_str name);
-/* A field of type, by name, __typename (any composite), __schema and __type (on the query root) included; or NULL. */
+/* A field of type, by name, __typename (any composite), __schema and __type (on the query root) included; or
+ * NULL. */
 gql_field *gql_schema_field(const gql_schema *schema, const gql_named *type, pl_str name);
 gql_input *gql_input_find(gql_input *inputs, uint32_t count, pl_str name);
-/* The reference as it resolves in the schema; NULL when the named type is unknown. Works for types that occur in operations
- * only (allocated in arena then, not interned). */
+/* The reference as it resolves in the schema; NULL when the named type is unknown. Works for types that occur
+ * in operations only (allocated in arena then, not interned). */
 const gql_typeref *gql_schema_typeref(const gql_schema *schema, pl_arena *arena, const gql_type *type);
 gql_named *gql_schema_root(const gql_schema *schema, gql_operation_kind kind);
 
@@ -228,7 +232,8 @@ static inline bool gql_is_possible(const gql_named *abstract, const gql_named *o
 }
 /* Whether the two composite types have a possible object type in common. */
 bool gql_types_overlap(const gql_schema *schema, const gql_named *a, const gql_named *b);
-/* Whether a value of type `sub` may stand where `super` is expected (covariance of the spec, section 3.6.1). */
+/* Whether a value of type `sub` may stand where `super` is expected (covariance of the spec, section 3.6.1).
+ */
 bool gql_is_subtype(const gql_schema *schema, const gql_typeref *sub, const gql_typeref *super);
 
 #endif

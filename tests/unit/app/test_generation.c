@@ -348,7 +348,7 @@ static pl_bundle *moderate_bundle(void)
 {
     return MEMORY_BUNDLE("app.lua",
                          "local tick = require 'lib.tick'\n"
-                         "return { name = 'm', http = { path = '/g', cors = { origins = { 'https://a.example' } } },\n"
+                         "return { name = 'm', http = { path = '/g', cors = { origins = { 'https://a.example' }, allow_headers = ('x-a, '):rep(1000) } },\n"
                          "  timers = { tick = { every = 5, run = tick } }, default_resolver = function(p, a, c, i) return p and p.kind end }",
                          "lib/tick.lua", "return function() end", "schema/a.graphql",
                          "type Query { user(id: ID! = 1): User, all: [User!]! }\n\"A person\" type User implements Node { id: ID!, name: String, kind: Kind }",
@@ -378,6 +378,7 @@ static bool build_failing(pl_bundle *bundle, size_t n, int sticky)
         assert_true(pl_str_is(g->config.path, "/g"));
         assert_int_equal(g->config.http.cors.origin_count, 1);
         assert_true(pl_str_is(g->config.http.cors.origins[0], "https://a.example"));
+        assert_int_equal(g->config.http.cors.allow_headers.len, 5000);
         assert_int_equal(g->config.timer_count, 1);
         assert_true(pl_str_is(g->config.timers[0].name, "tick"));
         assert_int_not_equal(g->instances[0]->timers[0], PL_REF_NONE);

@@ -373,7 +373,8 @@ static void test_long_turns_below_a_list(void **state)
     te_resume(f->t, te_waiting_at(f->t, 0));
     for (int turns = 0; r.done == 0 && turns < 100; turns++)
         te_advance(f->t, 0);
-    gf_check(&r, "{\"data\":{\"nodes\":[{\"id\":1,\"slow\":7,\"node\":{\"slow\":7}},{\"id\":1,\"slow\":7,\"node\":{\"slow\":7}}]}}");
+    gf_check(&r, "{\"data\":{\"nodes\":[{\"id\":1,\"slow\":7,\"node\":{\"slow\":7}},{\"id\":1,\"slow\":7,"
+                 "\"node\":{\"slow\":7}}]}}");
     gf_end(&r);
 }
 

@@ -96,6 +96,16 @@ static bool find_c_module(lua_State *L, const char *name)
     return false;
 }
 
+/* What a module that returns nothing is: what it has put into package.loaded itself, or true. stack: name loaded … */
+static void push_default(lua_State *L)
+{
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, 2) != LUA_TNIL && lua_touserdata(L, -1) != (const void *)&loading_mark)
+        return;
+    lua_pop(L, 1);
+    lua_pushboolean(L, 1);
+}
+
 int plua_require(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
@@ -116,7 +126,7 @@ int plua_require(lua_State *L)
     int status = lua_pcall(L, 1, 1, 0);
     if (status == LUA_OK && lua_isnil(L, -1)) {
         lua_pop(L, 1);
-        lua_pushboolean(L, 1);
+        push_default(L);
     }
     lua_pushvalue(L, 1);
     if (status == LUA_OK)

@@ -13,6 +13,12 @@ void plua_rethrow_fatal(lua_State *L, int status)
     plua_throw(L);
 }
 
+/* Goes on as the function that a wrapper replaces, in the same frame: see wrap. */
+static int call_stock(lua_State *L)
+{
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
 /* --- pcall, xpcall: as in the manual, but memory errors and interruptions go through --- */
 static int pcall_end(lua_State *L, int status, lua_KContext extra)
 {
@@ -50,21 +56,16 @@ static bool is_memory_error(lua_State *L, int index)
 
 static int base_load(lua_State *L)
 {
-    int n = lua_gettop(L);
-    if (n < 3)
+    if (lua_gettop(L) < 3)
         lua_settop(L, 3);
-    const char *mode = luaL_optstring(L, 3, "t");
-    if (!strchr(mode, 't'))
+    if (!strchr(luaL_optstring(L, 3, "t"), 't'))
         return luaL_error(L, "load: only text chunks can be loaded");
     lua_pushliteral(L, "t");
     lua_replace(L, 3);
-    n = lua_gettop(L);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, n, LUA_MULTRET);
-    if (lua_isnil(L, 1)) /* the parser is a pcall */
-        plua_rethrow_fatal(L, is_memory_error(L, 2) ? LUA_ERRMEM : LUA_ERRRUN);
-    return lua_gettop(L);
+    int n = call_stock(L);
+    if (n == 2 && lua_isnil(L, -2)) /* the parser is a pcall */
+        plua_rethrow_fatal(L, is_memory_error(L, -1) ? LUA_ERRMEM : LUA_ERRRUN);
+    return n;
 }
 
 /* --- setmetatable: finalizers run where the watchdog cannot reach them --- */
@@ -76,11 +77,7 @@ static int base_setmetatable(lua_State *L)
             return luaL_error(L, "setmetatable: __gc is not available; use a to-be-closed variable (local x <close>)");
         lua_pop(L, 1);
     }
-    int n = lua_gettop(L);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, n, 1);
-    return 1;
+    return call_stock(L);
 }
 
 static int base_collectgarbage(lua_State *L)
@@ -119,11 +116,6 @@ static int base_print(lua_State *L)
 
 /* --- loops in C that are as long as a script says, and may touch neither script code nor memory --- */
 #define MAX_ELEMENTS 10000000
-
-static int call_stock(lua_State *L)
-{
-    return lua_tocfunction(L, lua_upvalueindex(1))(L);
-}
 
 static void check_range(lua_State *L, lua_Integer from, lua_Integer to, const char *what)
 {

@@ -178,14 +178,14 @@ static int load_chunk(lua_State *L)
     return 1;
 }
 
-/* Splits "file.lua:12: what" at the head of a Lua message. */
-static void split_place(const char *message, pl_error *err, pl_str path)
+/* Splits "file.lua:12: what" at the head of a Lua message; path when it names no file of the bundle. */
+static void split_place(const plua_state *st, const char *message, pl_error *err, pl_str path)
 {
     const char *colon = strchr(message, ':');
     char *end = NULL;
     unsigned long line = colon ? strtoul(colon + 1, &end, 10) : 0;
     size_t file_len = colon ? (size_t)(colon - message) : 0;
-    if (line > 0 && end && *end == ':' && file_len < sizeof err->file && file_len > 0) {
+    if (line > 0 && *end == ':' && file_len < sizeof err->file && plua_find_file(st, (pl_str){message, file_len})) {
         char file[sizeof err->file];
         memcpy(file, message, file_len);
         file[file_len] = '\0';
@@ -226,7 +226,7 @@ static int describe_load(lua_State *L)
     else if (!message)
         message = other;
     snprintf(other, sizeof other, "the script threw a %s value", luaL_typename(L, 1));
-    split_place(message, f->err, f->path);
+    split_place(f->st, message, f->err, f->path);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/server.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -58,6 +59,9 @@ static void free_generation(pl_server *s, pl_generation *g)
     }
     pl_log(s->config.log, PL_DEBUG, "generation ended", PL_F_INT("generation", g->id));
     pl_generation_free(g);
+#ifdef __GLIBC__
+    malloc_trim(0); /* a generation leaves holes in the heaps of all threads: their pages go back */
+#endif
 }
 
 static void take_back(pl_server *s, pl_instance *instance)

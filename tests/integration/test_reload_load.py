@@ -14,7 +14,7 @@ import time
 import httpx
 import pytest
 
-from harness import FULL, SLOWNESS, VARIANT, wait_until, write_bundle
+from harness import FULL, SLOWNESS, wait_until, write_bundle
 
 SECONDS = float(os.environ.get("PERILUNE_LOAD_SECONDS", 30 if FULL else 5))
 INTERVAL = float(os.environ.get("PERILUNE_LOAD_INTERVAL", 0.1))
@@ -169,7 +169,7 @@ def test_no_request_fails(start, tmp_path, tool, workers):
     load = Load(server, tool, tmp_path, SECONDS)
     checker.start()
     try:
-        reloads = reload_until(server, load.running, broken_at=7)
+        reloads = reload_until(server, load.running, broken_at=2)
     finally:
         checker.end()
         load.kill()
@@ -177,8 +177,8 @@ def test_no_request_fails(start, tmp_path, tool, workers):
     assert failed == 0, printed
     assert not checker.wrong, checker.wrong[:3]
     assert good > 0 and min(checker.seen.values()) > 0, (good, checker.seen)
-    assert reloads >= (8 if VARIANT == "release" else 2)
-    server.wait_log("resolvers/parts.lua:1") if reloads >= 7 else None
+    assert reloads >= 2  # how many fit is the machine's affair; the broken one must have been there
+    server.wait_log("resolvers/parts.lua:1")
 
 
 @pytest.mark.timeout(1200)

@@ -493,6 +493,63 @@ static void test_reloads_lose_no_request(void **state)
     site_free(&s);
 }
 
+/* --- databases: what a helper thread does for a request outlives it --- */
+
+static const char database[] =
+    "local sqlite, time = require 'perilune.sqlite', require 'perilune.time'\n"
+    "local db = sqlite.open('test.db')\n"
+    "db:exec('CREATE TABLE IF NOT EXISTS t (x)')\n"
+    "local count = 'WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 100000000) SELECT count(*) FROM c'\n"
+    "return { Query = {\n"
+    "  version = function() return tostring(db:value 'SELECT count(*) FROM t') end,\n"
+    "  slow = function(_, args) return db:transaction(function(tx)\n"
+    "    tx:exec 'INSERT INTO t VALUES (1)'\n"
+    "    print('slow begins')\n"
+    "    if args.s > 0 then time.sleep(args.s) end\n"
+    "    return tx:value(count) .. ''\n"
+    "  end) end } }";
+
+/* In a statement with s: 0, in a sleep within the transaction otherwise. */
+static void leave_with_a_transaction(site *s, const char *seconds)
+{
+    int fd = ask_slow(s, seconds);
+    poll(NULL, 0, 2);
+    close(fd);
+}
+
+static void test_clients_leave_with_a_transaction_while_it_reloads(void **state)
+{
+    site s;
+    site_prepare(&s, 2);
+    folder_write(&s.f, "resolvers/q.lua", database);
+    site_start(&s);
+    for (int i = 0; i < 12; i++) {
+        leave_with_a_transaction(&s, i % 2 ? "0" : "1000");
+        assert_int_equal(reload(&s, true, NULL), PL_RELOADED);
+    }
+    wait_for_generations(&s, 1);
+    assert_string_equal(http_ask(pl_server_address(s.server), "{ version }"), "{\"data\":{\"version\":\"0\"}}");
+    site_free(&s);
+}
+
+static void test_stop_within_a_transaction(void **state)
+{
+    for (int i = 0; i < 4; i++) {
+        site s;
+        site_prepare(&s, 1);
+        folder_write(&s.f, "resolvers/q.lua", database);
+        site_start(&s);
+        int fd = ask_slow(&s, i % 2 ? "1000" : "0");
+        if (i > 1)
+            assert_int_equal(reload(&s, true, NULL), PL_RELOADED);
+        poll(NULL, 0, 20);
+        uint64_t begin = clock_ms();
+        site_end(&s, 10);
+        assert_true(clock_ms() - begin < 10000);
+        close(fd);
+    }
+}
+
 static void test_several_servers_in_one_process(void **state)
 {
     site a, b;
@@ -650,6 +707,8 @@ int main(void)
         cmocka_unit_test(test_stop_ends_requests_in_the_end),
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_reloads_lose_no_request),
+        cmocka_unit_test(test_clients_leave_with_a_transaction_while_it_reloads),
+        cmocka_unit_test(test_stop_within_a_transaction),
         cmocka_unit_test(test_several_servers_in_one_process),
         cmocka_unit_test(test_port_in_use),
         cmocka_unit_test(test_bad_bundles),

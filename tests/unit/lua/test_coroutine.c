@@ -19,7 +19,7 @@ static int set_up(void **data)
 
 static int set_up_watched(void **data)
 {
-    static const ls_options options = {.limits = {.run_ms = 200}, .watched = true};
+    static const ls_options options = {.limits = {.run_ms = 300}, .watched = true};
     *data = ls_new(&options);
     return 0;
 }

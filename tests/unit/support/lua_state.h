@@ -75,7 +75,7 @@ void ls_check_failed(const ls_call *call, pl_code code, const char *text, const 
 
 /* Collects all garbage; bytes that are left. */
 size_t ls_collect(ls_state *s);
-/* Real milliseconds, monotonic: for bounds on how long a call may take. */
+/* Milliseconds of processor time of this thread: for bounds on how long a call may take, on a busy machine, too. */
 uint64_t ls_clock(void);
 
 #endif

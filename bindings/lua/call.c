@@ -2,8 +2,8 @@
 #include "base/alloc.h"
 #include "bindings/lua/internal.h"
 
-/* A call's coroutine is taken from the pool, runs the function, and goes back when it has ended, with an empty stack. While it
- * waits it is in the state's list of waiting calls, with wait->call pointing to it. */
+/* A call's coroutine is taken from the pool, runs the function, and goes back when it has ended, with an
+ * empty stack. While it waits it is in the state's list of waiting calls, with wait->call pointing to it. */
 
 static plua_call *call_new(plua_state *st)
 {
@@ -79,8 +79,8 @@ static void waiting_remove(plua_call *call)
         call->next->prev = call->prev;
 }
 
-/* Closes the coroutine's pending to-be-closed variables, which is script code that runs; its own failure is only logged by the
- * engine's silence: the first error is what matters. */
+/* Closes the coroutine's pending to-be-closed variables, which is script code that runs; its own failure is
+ * only logged by the engine's silence: the first error is what matters. */
 static void close_coroutine(plua_call *call)
 {
     plua_state *st = call->state;
@@ -134,11 +134,15 @@ static pl_call_status call_run(plua_call *call, int nargs, pl_failure *failure)
     return PL_CALL_FAILED;
 }
 
-pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, pl_work *work, pl_call **pending,
-                                  pl_failure *failure)
+pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, pl_work *work,
+                                  pl_call **pending, pl_failure *failure)
 {
     plua_state *st = plua_cast(state);
     plua_call *call = call_take(st);
+    if (!lua_checkstack(call->co, nargs + 1)) {
+        call_release(call);
+        plua_throw(st->L);
+    }
     call->work = work;
     lua_rawgeti(call->co, LUA_REGISTRYINDEX, function);
     if (nargs > 0)
@@ -173,6 +177,7 @@ typedef struct section {
 static int run_section(lua_State *L)
 {
     section *s = lua_touserdata(L, 1);
+    lua_settop(L, 0);
     s->fn(s->data);
     return 0;
 }
@@ -204,10 +209,11 @@ void plua_wait_check(lua_State *L, const char *what)
     if (st->current->closing || st->interrupted)
         luaL_error(L, "%s cannot wait here: the call is being closed", what);
     if (!lua_isyieldable(L) || st->unyieldable > 0)
-        luaL_error(L,
-                   "%s cannot wait here: a function that cannot yield is in between (a table.sort comparison, a "
-                   "string.gsub replacement, a module's top-level code)",
-                   what);
+        luaL_error(
+            L,
+            "%s cannot wait here: a function that cannot yield is in between (a table.sort comparison, a "
+            "string.gsub replacement, a module's top-level code)",
+            what);
 }
 
 void plua_wait_begin(lua_State *L, const char *what, plua_wait *wait, void (*cancelled)(plua_wait *wait))

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "bindings/lua/internal.h"
 
-/* ctx: a table made for each piece of work when the first function asks for it. Its fields come from the work as they are read, and
- * stay; scripts (interceptors) may set others. Which work it is for stands in a table that scripts cannot reach (pairs would show
- * a private key), until the work ends: from a ctx that a script has kept, no more can be read then. */
+/* ctx: a table made for each piece of work when the first function asks for it. Its fields come from the work
+ * as they are read, and stay; scripts (interceptors) may set others. Which work it is for stands in a table
+ * that scripts cannot reach (pairs would show a private key), until the work ends: from a ctx that a script
+ * has kept, no more can be read then. */
 
 /* Pushes the table from ctx to work. */
 static void push_works(lua_State *L)

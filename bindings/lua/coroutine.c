@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "bindings/lua/internal.h"
 
-/* The coroutine library of scripts. It differs from the stock one in what it does with waiting: when a function inside a user's
- * coroutine waits, resume and wrap pass the yield on to the engine, and go on with the same coroutine when the wait is finished. So
- * user coroutines (iterators, generators) may call anything that waits. */
+/* The coroutine library of scripts. It differs from the stock one in what it does with waiting: when a
+ * function inside a user's coroutine waits, resume and wrap pass the yield on to the engine, and go on with
+ * the same coroutine when the wait is finished. So user coroutines (iterators, generators) may call anything
+ * that waits. */
 
 const char plua_wait_mark = 'w';
 
@@ -14,7 +15,8 @@ static bool has_mark(lua_State *co)
     return lua_gettop(co) > 0 && lua_touserdata(co, -1) == (const void *)&plua_wait_mark;
 }
 
-/* The mark stays on the stack of a coroutine for as long as it waits: nobody but the engine may resume or close it then. */
+/* The mark stays on the stack of a coroutine for as long as it waits: nobody but the engine may resume or
+ * close it then. */
 static bool waits(lua_State *co)
 {
     return lua_status(co) == LUA_YIELD && has_mark(co);
@@ -44,7 +46,8 @@ static co_state state_of(lua_State *L, lua_State *co)
     return lua_gettop(co) == 0 ? CO_DEAD : CO_SUSPENDED;
 }
 
-/* A coroutine that ended by an error out of the hook has no state any more: its variables cannot be closed (watch.c). */
+/* A coroutine that ended by an error out of the hook has no state any more: its variables cannot be closed
+ * (watch.c). */
 static void set_unclosable(lua_State *co)
 {
     *(plua_state **)lua_getextraspace(co) = NULL;
@@ -52,8 +55,8 @@ static void set_unclosable(lua_State *co)
 
 int plua_reset(lua_State *L, lua_State *co)
 {
-    /* Lua 5.4.4 does not forget the message handler of an xpcall that co is suspended in: a place on its stack, which must not
-     * shrink while errors may still lead there. */
+    /* Lua 5.4.4 does not forget the message handler of an xpcall that co is suspended in: a place on its
+     * stack, which must not shrink while errors may still lead there. */
     bool shrinks = lua_status(co) == LUA_YIELD && lua_gc(L, LUA_GCISRUNNING) == 1;
     if (shrinks)
         lua_gc(L, LUA_GCSTOP);
@@ -96,7 +99,8 @@ static int resume_step(lua_State *L, lua_State *co, int nargs, int *nresults, bo
     return status;
 }
 
-/* __close of the guard: the call is cancelled, or was interrupted, while the coroutine inside waits or runs: close that, too. */
+/* __close of the guard: the call is cancelled, or was interrupted, while the coroutine inside waits or runs:
+ * close that, too. */
 static int guard_close(lua_State *L)
 {
     plua_state *st = plua_state_of(L);
@@ -116,8 +120,8 @@ static int guard_new(lua_State *L)
     return 1;
 }
 
-/* Puts a guard for the coroutine at index 1 into slot 2 of the frame, once. Without memory for it nothing may go on waiting:
- * what waits is in the coroutine, which nobody holds any more when this frame is gone. */
+/* Puts a guard for the coroutine at index 1 into slot 2 of the frame, once. Without memory for it nothing may
+ * go on waiting: what waits is in the coroutine, which nobody holds any more when this frame is gone. */
 static void guard_set(lua_State *L)
 {
     if (lua_type(L, 2) == LUA_TUSERDATA)
@@ -254,7 +258,7 @@ static bool is_main(lua_State *L, lua_State *co)
     return call && co == call->co;
 }
 
-static int co_yield(lua_State *L)
+static int co_yield (lua_State *L)
 {
     if (is_main(L, L))
         return luaL_error(L, "attempt to yield from outside a coroutine");
@@ -298,14 +302,9 @@ static int co_close(lua_State *L)
 
 void plua_open_coroutine(lua_State *L)
 {
-    static const luaL_Reg replaced[] = {{"resume", co_resume},
-                                        {"wrap", co_wrap},
-                                        {"yield", co_yield},
-                                        {"running", co_running},
-                                        {"isyieldable", co_isyieldable},
-                                        {"status", co_status},
-                                        {"close", co_close},
-                                        {NULL, NULL}};
+    static const luaL_Reg replaced[] = {
+        {"resume", co_resume},           {"wrap", co_wrap},     {"yield", co_yield }, {"running", co_running},
+        {"isyieldable", co_isyieldable}, {"status", co_status}, {"close", co_close},  {NULL, NULL}};
     luaL_newmetatable(L, GUARD_TYPE);
     lua_pushcfunction(L, guard_close);
     lua_setfield(L, -2, "__close");

@@ -32,7 +32,8 @@ static pl_kind kind(pl_state *state, pl_slot slot)
     case LUA_TSTRING:
         return PL_KIND_STRING;
     case LUA_TTABLE:
-        return lua_rawlen(L, slot) > 0 || has_list_mark((plua_state *)state, slot) ? PL_KIND_LIST : PL_KIND_MAP;
+        return lua_rawlen(L, slot) > 0 || has_list_mark((plua_state *)state, slot) ? PL_KIND_LIST
+                                                                                   : PL_KIND_MAP;
     case LUA_TLIGHTUSERDATA:
         return plua_is_null(L, slot) ? PL_KIND_NULL : PL_KIND_OTHER;
     default:
@@ -110,7 +111,8 @@ static pl_ref index_function(pl_state *state)
     plua_state *st = plua_cast(state);
     if (st->index == PL_REF_NONE) {
         /* A Lua function, so that a metamethod may wait. */
-        static const char code[] = "local check = ... return function(value, name) check(value, name) return value[name] end";
+        static const char code[] =
+            "local check = ... return function(value, name) check(value, name) return value[name] end";
         if (luaL_loadbufferx(st->L, code, sizeof code - 1, "=index", "t") != LUA_OK)
             lua_error(st->L);
         lua_pushcfunction(st->L, index_check);
@@ -273,6 +275,8 @@ static bool where(pl_state *state, pl_slot function, pl_str *file, uint32_t *lin
         return false;
     lua_pushvalue(L, function);
     lua_getinfo(L, ">S", &ar);
+    if (ar.source[0] != '@') /* of the library, or made by load */
+        return false;
     *file = (pl_str){ar.source + 1, ar.srclen - 1};
     *line = (uint32_t)ar.linedefined;
     return true;

@@ -3,8 +3,8 @@
 #include "bindings/lua/internal.h"
 #include "value/engine.h"
 
-/* What a Lua error is to the core: an error of perilune.errors is expected, and meant for the client; anything else is a fault
- * of the script, for the log. */
+/* What a Lua error is to the core: an error of perilune.errors is expected, and meant for the client;
+ * anything else is a fault of the script, for the log. */
 
 #define MAX_DETAIL_DEPTH 8
 
@@ -45,7 +45,7 @@ static void describe_expected(plua_state *st, pl_arena *arena, pl_failure *failu
     failure->expected = true;
     lua_pushliteral(L, "code");
     lua_rawget(L, -2);
-    failure->code = code_of(copy(arena, L, -1));
+    failure->code = lua_type(L, -1) == LUA_TSTRING ? code_of(pl_str_of(lua_tostring(L, -1))) : PL_UNKNOWN;
     lua_pop(L, 1);
     lua_pushliteral(L, "message");
     lua_rawget(L, -2);
@@ -60,7 +60,8 @@ static bool describe_assertion(plua_state *st, pl_arena *arena, pl_failure *fail
 {
     lua_State *L = st->L;
     int top = lua_gettop(L);
-    bool is = luaL_getmetafield(L, -1, "__name") == LUA_TSTRING && strcmp(lua_tostring(L, -1), "perilune.test.failure") == 0;
+    bool is = luaL_getmetafield(L, -1, "__name") == LUA_TSTRING &&
+              strcmp(lua_tostring(L, -1), "perilune.test.failure") == 0;
     lua_settop(L, top);
     if (is) {
         lua_pushliteral(L, "message");
@@ -154,6 +155,7 @@ void plua_describe(plua_state *st, lua_State *from, int status, pl_arena *arena,
     *failure = (pl_failure){.code = PL_INTERNAL};
     if (plua_protect((pl_state *)st, describe, &d, &err) && failure->message.ptr)
         return;
-    *failure = (pl_failure){.code = st->interrupted ? st->interrupted : PL_RESOURCE_EXHAUSTED,
-                            .message = PL_STR("memory is exhausted: there is no room for the error's description")};
+    *failure =
+        (pl_failure){.code = st->interrupted ? st->interrupted : PL_RESOURCE_EXHAUSTED,
+                     .message = PL_STR("memory is exhausted: there is no room for the error's description")};
 }

@@ -9,18 +9,19 @@
 #include "base/map.h"
 #include "bindings/lua/plua.h"
 
-/* One call of a script function, with the coroutine that it runs in. Calls are pooled with their coroutines. */
+/* One call of a script function, with the coroutine that it runs in. Calls are pooled with their coroutines.
+ */
 struct plua_call {
     pl_call call; /* first: the core sees this part */
     plua_state *state;
     lua_State *co;
-    int self;             /* the ref that keeps this userdata, and with it co, alive */
+    int self; /* the ref that keeps this userdata, and with it co, alive */
     pl_work *work;
-    plua_wait *wait;      /* what it waits for; NULL while it runs */
+    plua_wait *wait;        /* what it waits for; NULL while it runs */
     plua_call *next, *prev; /* in the list of waiting calls, or (next only) in the pool */
-    uint64_t instructions; /* counted while the hook is armed */
-    uint64_t id;          /* calls are used again, ids are not; from 1 */
-    bool closing;         /* its to-be-closed variables run: nothing can wait */
+    uint64_t instructions;  /* counted while the hook is armed */
+    uint64_t id;            /* calls are used again, ids are not; from 1 */
+    bool closing;           /* its to-be-closed variables run: nothing can wait */
 };
 
 struct plua_state {
@@ -31,7 +32,8 @@ struct plua_state {
     size_t used;        /* bytes that Lua holds */
     size_t run_cap;     /* most bytes while a script runs; SIZE_MAX outside */
     size_t run_reserve; /* what must be free of it after a full collection */
-    bool refused;       /* the last allocation was refused: what comes now is Lua's second try, after a full collection */
+    bool refused;       /* the last allocation was refused: what comes now is Lua's second try, after a full
+                           collection */
 
     plua_call *current; /* NULL while no call runs */
     uint64_t call_count;
@@ -53,14 +55,14 @@ struct plua_state {
     pthread_t thread;
     unsigned watched_seq;
     uint64_t watched_since;
-    _Atomic uint64_t watched_now; /* what the watchdog was last told */
-    atomic_uint armed_seq;  /* the run for which the hook was armed; 0 is none */
-    uint64_t run_deadline;  /* of the armed run, clock milliseconds; 0: not known yet */
+    _Atomic uint64_t watched_now;    /* what the watchdog was last told */
+    atomic_uint armed_seq;           /* the run for which the hook was armed; 0 is none */
+    _Atomic uint64_t run_deadline;   /* of the armed run, clock milliseconds; 0: not known yet */
     uint64_t load_began, load_spent; /* of all top-level code so far */
 
-    pl_map keys;    /* name -> pl_key * */
-    int ctx_meta;   /* refs */
-    int works;      /* ctx -> pl_work *, while the work goes on */
+    pl_map keys;  /* name -> pl_key * */
+    int ctx_meta; /* refs */
+    int works;    /* ctx -> pl_work *, while the work goes on */
     int list_meta;
     int error_meta; /* the metatable of perilune.errors */
     int loaded;     /* what require has loaded */
@@ -84,17 +86,18 @@ static inline plua_state *plua_cast(pl_state *state)
 
 /* sandbox.c */
 void plua_open_globals(lua_State *L); /* [jumps] */
-/* After a pcall that failed with status: raises again what no script may catch, memory errors and interruption. */
+/* After a pcall that failed with status: raises again what no script may catch, memory errors and
+ * interruption. */
 void plua_rethrow_fatal(lua_State *L, int status);
 
 /* coroutine.c */
 void plua_open_coroutine(lua_State *L); /* pushes the coroutine library */
 /* lua_resetthread. A call's coroutine that was suspended must not be used again: see there. */
 int plua_reset(lua_State *L, lua_State *co);
-extern const char plua_wait_mark;       /* what a waiting coroutine yields (a light userdata) */
+extern const char plua_wait_mark; /* what a waiting coroutine yields (a light userdata) */
 
 /* require.c */
-int plua_require(lua_State *L); /* the global */
+int plua_require(lua_State *L);                /* the global */
 int plua_load_file(lua_State *L, pl_str path); /* compiles a bundle file; pushes the chunk, or raises */
 const pl_file *plua_find_file(const plua_state *st, pl_str path);
 
@@ -106,10 +109,11 @@ void plua_ctx_end(plua_state *st, pl_work *work);
 /* watch.c */
 void plua_run_begin(plua_state *st, lua_State *co);
 void plua_run_end(plua_state *st);
-void plua_close_begin(plua_state *st, lua_State *co); /* as run_begin, for to-be-closed variables; armed at once */
+void plua_close_begin(plua_state *st,
+                      lua_State *co); /* as run_begin, for to-be-closed variables; armed at once */
 /* Ends the interrupted run from a C function: yields to the engine, or raises what pcall does not catch. */
 int plua_interrupt(lua_State *L);
-int plua_throw(lua_State *L); /* only the latter */
+int plua_throw(lua_State *L);         /* only the latter */
 void plua_load_begin(plua_state *st); /* arms the hook for top-level code, at once */
 void plua_load_end(plua_state *st);
 /* The running script goes over to another coroutine and back. */
@@ -119,13 +123,14 @@ uint64_t plua_watched_at(const pl_state *state);
 void plua_watch_prepare(void); /* installs the signal handler once a process */
 void plua_watch_unblock(void); /* lets the signal through on this thread */
 
-/* failure.c: describes the error value at the top of from (which stays), or st->interrupted; bytes in arena. */
+/* failure.c: describes the error value at the top of from (which stays), or st->interrupted; bytes in arena.
+ */
 bool plua_is_error(lua_State *L, int index); /* of perilune.errors */
 void plua_describe(plua_state *st, lua_State *from, int status, pl_arena *arena, pl_failure *failure);
 
 /* call.c */
-pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, pl_work *work, pl_call **pending,
-                                  pl_failure *failure);
+pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, pl_work *work,
+                                  pl_call **pending, pl_failure *failure);
 void plua_call_cancel(pl_state *state, pl_call *call);
 void plua_cancel_all(plua_state *st);
 void plua_wait_drop(plua_call *call); /* forgets its wait, if any, as if it were cancelled */

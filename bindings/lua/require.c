@@ -4,13 +4,15 @@
 #include "bindings/lua/internal.h"
 #include "bindings/lua/library.h"
 
-/* require looks, in this order, for: what is loaded already; the C modules of perilune.*; its Lua modules, which are built in; the
- * files of the bundle ("rules.pricing" is rules/pricing.lua or rules/pricing/init.lua). Bundle files are read from the snapshot that the
- * generation was made of, never from disk, so that code cannot change under a running generation. A failed load is not kept. */
+/* require looks, in this order, for: what is loaded already; the C modules of perilune.*; its Lua modules,
+ * which are built in; the files of the bundle ("rules.pricing" is rules/pricing.lua or
+ * rules/pricing/init.lua). Bundle files are read from the snapshot that the generation was made of, never
+ * from disk, so that code cannot change under a running generation. A failed load is not kept. */
 
 static const plua_module modules[] = {
-    {"perilune.json", plua_open_json},       {"perilune.log", plua_open_log},       {"perilune.time", plua_open_time},
-    {"perilune.crypto", plua_open_crypto},   {"perilune.sqlite", plua_open_sqlite}, {"perilune.shared", plua_open_shared},
+    {"perilune.json", plua_open_json},      {"perilune.log", plua_open_log},
+    {"perilune.time", plua_open_time},      {"perilune.crypto", plua_open_crypto},
+    {"perilune.sqlite", plua_open_sqlite},  {"perilune.shared", plua_open_shared},
     {"perilune.test.core", plua_open_test}, {NULL, NULL},
 };
 
@@ -96,7 +98,8 @@ static bool find_c_module(lua_State *L, const char *name)
     return false;
 }
 
-/* What a module that returns nothing is: what it has put into package.loaded itself, or true. stack: name loaded … */
+/* What a module that returns nothing is: what it has put into package.loaded itself, or true. stack: name
+ * loaded … */
 static void push_default(lua_State *L)
 {
     lua_pushvalue(L, 1);
@@ -114,11 +117,13 @@ int plua_require(lua_State *L)
     lua_pushvalue(L, 1);
     if (lua_rawget(L, 2) != LUA_TNIL) {
         if (lua_touserdata(L, -1) == (const void *)&loading_mark)
-            return luaL_error(L, "module '%s' is required while it is being loaded (a cycle of requires)", name);
+            return luaL_error(L, "module '%s' is required while it is being loaded (a cycle of requires)",
+                              name);
         return 1;
     }
     if (!find_c_module(L, name) && !find_library_module(L, name) && !find_bundle_module(L, name))
-        return luaL_error(L, "module '%s' not found: no such file in the bundle, and no such module of perilune", name);
+        return luaL_error(
+            L, "module '%s' not found: no such file in the bundle, and no such module of perilune", name);
     lua_pushvalue(L, 1);
     lua_pushlightuserdata(L, (void *)&loading_mark);
     lua_rawset(L, 2);

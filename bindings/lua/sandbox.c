@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bindings/lua/internal.h"
 
-/* The globals of scripts: the standard library without what leaves the sandbox (io, os.execute, bytecode, debug), and with
- * those functions replaced that could catch an interruption or run without bound. */
+/* The globals of scripts: the standard library without what leaves the sandbox (io, os.execute, bytecode,
+ * debug), and with those functions replaced that could catch an interruption or run without bound. */
 
 void plua_rethrow_fatal(lua_State *L, int status)
 {
@@ -74,7 +74,8 @@ static int base_setmetatable(lua_State *L)
     if (lua_type(L, 2) == LUA_TTABLE) {
         lua_pushliteral(L, "__gc");
         if (lua_rawget(L, 2) != LUA_TNIL)
-            return luaL_error(L, "setmetatable: __gc is not available; use a to-be-closed variable (local x <close>)");
+            return luaL_error(
+                L, "setmetatable: __gc is not available; use a to-be-closed variable (local x <close>)");
         lua_pop(L, 1);
     }
     return call_stock(L);
@@ -205,12 +206,9 @@ static void keep_fields(lua_State *L, const char *const *names)
 
 static void open_base(lua_State *L)
 {
-    static const luaL_Reg replaced[] = {{"pcall", base_pcall},
-                                        {"xpcall", base_xpcall},
-                                        {"collectgarbage", base_collectgarbage},
-                                        {"print", base_print},
-                                        {"require", plua_require},
-                                        {NULL, NULL}};
+    static const luaL_Reg replaced[] = {
+        {"pcall", base_pcall}, {"xpcall", base_xpcall},   {"collectgarbage", base_collectgarbage},
+        {"print", base_print}, {"require", plua_require}, {NULL, NULL}};
     static const char *const removed[] = {"dofile", "loadfile", NULL};
     luaL_requiref(L, LUA_GNAME, luaopen_base, 1);
     luaL_setfuncs(L, replaced, 0);

@@ -10,8 +10,8 @@
 
 const char plua_null_mark = 'n';
 
-/* When Lua is refused memory it collects all garbage and tries once more. That second try must leave some room, or else a
- * script that lives at its limit would pay for a full collection with every object. */
+/* When Lua is refused memory it collects all garbage and tries once more. That second try must leave some
+ * room, or else a script that lives at its limit would pay for a full collection with every object. */
 static bool may_grow(plua_state *st, size_t more)
 {
     size_t cap = st->run_cap - (st->refused ? st->run_reserve : 0);
@@ -106,7 +106,8 @@ static void state_free(pl_state *state)
     pl_free(st);
 }
 
-static pl_code state_new(const pl_engine *engine, const pl_state_config *config, pl_state **out, pl_error *err)
+static pl_code state_new(const pl_engine *engine, const pl_state_config *config, pl_state **out,
+                         pl_error *err)
 {
     plua_state *st = pl_calloc(1, sizeof *st);
     if (!st)
@@ -131,7 +132,8 @@ static pl_code state_new(const pl_engine *engine, const pl_state_config *config,
         const char *message = lua_tostring(st->L, -1);
         pl_code code = status == LUA_ERRMEM
                            ? pl_fail_memory(err)
-                           : pl_fail(err, PL_INTERNAL, "the script engine could not start: %s", message ? message : "unknown error");
+                           : pl_fail(err, PL_INTERNAL, "the script engine could not start: %s",
+                                     message ? message : "unknown error");
         state_free((pl_state *)st);
         return code;
     }
@@ -185,7 +187,8 @@ static void split_place(const plua_state *st, const char *message, pl_error *err
     char *end = NULL;
     unsigned long line = colon ? strtoul(colon + 1, &end, 10) : 0;
     size_t file_len = colon ? (size_t)(colon - message) : 0;
-    if (line > 0 && *end == ':' && file_len < sizeof err->file && plua_find_file(st, (pl_str){message, file_len})) {
+    if (line > 0 && *end == ':' && file_len < sizeof err->file &&
+        plua_find_file(st, (pl_str){message, file_len})) {
         char file[sizeof err->file];
         memcpy(file, message, file_len);
         file[file_len] = '\0';

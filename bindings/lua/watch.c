@@ -7,21 +7,23 @@
 
 /* Limits on running time, at no cost to calls that keep them.
  *
- * A run is one uninterrupted stretch of script code: from a resume to the next yield, return or error. Around it run_seq is
- * made odd and even. The watchdog thread looks in about every 10 ms (plua_watch); when it finds the same odd number twice, the
- * run has taken at least that long, and the watchdog sends a signal to the state's thread. The handler arms Lua's count hook
- * (lua_sethook may be called from a signal handler; lua.c does the same for SIGINT), and from then on the hook, on the
- * script's own thread, counts instructions and reads the clock.
+ * A run is one uninterrupted stretch of script code: from a resume to the next yield, return or error. Around
+ * it run_seq is made odd and even. The watchdog thread looks in about every 10 ms (plua_watch); when it finds
+ * the same odd number twice, the run has taken at least that long, and the watchdog sends a signal to the
+ * state's thread. The handler arms Lua's count hook (lua_sethook may be called from a signal handler; lua.c
+ * does the same for SIGINT), and from then on the hook, on the script's own thread, counts instructions and
+ * reads the clock.
  *
- * When a limit is passed, the hook yields: the coroutine stops where it is, no pcall and no error handler hears of it, and
- * the coroutines around it pass that on to the engine (coroutine.c), which closes them all as for a cancelled call. Below a
- * C function that cannot yield (table.sort, a string.gsub replacement) it raises an error instead: Lua's own memory error,
- * as that calls no message handler; pcall raises it again (sandbox.c). An error thrown by a hook leaves hooks off in its
- * coroutine until a pcall inside of it has caught it; a coroutine that ended so would run its to-be-closed variables
- * without any limit, and so is not closed but left to the collector (hook_threw). */
+ * When a limit is passed, the hook yields: the coroutine stops where it is, no pcall and no error handler
+ * hears of it, and the coroutines around it pass that on to the engine (coroutine.c), which closes them all
+ * as for a cancelled call. Below a C function that cannot yield (table.sort, a string.gsub replacement) it
+ * raises an error instead: Lua's own memory error, as that calls no message handler; pcall raises it again
+ * (sandbox.c). An error thrown by a hook leaves hooks off in its coroutine until a pcall inside of it has
+ * caught it; a coroutine that ended so would run its to-be-closed variables without any limit, and so is not
+ * closed but left to the collector (hook_threw). */
 
-#define HOOK_COUNT 200    /* instructions between two looks */
-#define ARM_AFTER_MS 8    /* a run that is younger is left alone */
+#define HOOK_COUNT 200 /* instructions between two looks */
+#define ARM_AFTER_MS 8 /* a run that is younger is left alone */
 
 /* The state whose script runs on this thread, for the signal handler. */
 static __thread plua_state *volatile running_state __attribute__((tls_model("initial-exec")));
@@ -61,12 +63,15 @@ static void describe(lua_State *L, plua_state *st, const char *fmt, unsigned lon
     lua_Debug ar = {.currentline = 0};
     for (int level = 0; level < 3 && ar.currentline <= 0 && lua_getstack(L, level, &ar); level++)
         lua_getinfo(L, "Sl", &ar);
-    int n = ar.currentline > 0 ? snprintf(st->interruption, sizeof st->interruption, "%s:%d: ", ar.short_src, ar.currentline) : 0;
+    int n = ar.currentline > 0
+                ? snprintf(st->interruption, sizeof st->interruption, "%s:%d: ", ar.short_src, ar.currentline)
+                : 0;
     snprintf(st->interruption + n, sizeof st->interruption - (size_t)n, fmt, limit);
 }
 
 /* in_hook: called by Lua as the hook, where yielding means something else than in a C function. */
-static void interrupt(lua_State *L, plua_state *st, pl_code code, const char *fmt, unsigned long long limit, bool in_hook)
+static void interrupt(lua_State *L, plua_state *st, pl_code code, const char *fmt, unsigned long long limit,
+                      bool in_hook)
 {
     if (!st->interrupted)
         describe(L, st, fmt, limit);
@@ -115,11 +120,8 @@ static void hook(lua_State *L, lua_Debug *ar)
         hook_clear(L); /* left over from an earlier run */
 }
 
-static void on_signal(int signo)
+static void arm_running(plua_state *st)
 {
-    plua_state *st = running_state;
-    if (!st)
-        return;
     lua_State *L = atomic_load_explicit(&st->running, memory_order_relaxed);
     unsigned seq = atomic_load_explicit(&st->run_seq, memory_order_relaxed);
     if (!L || (seq & 1) == 0 || atomic_load_explicit(&st->armed_seq, memory_order_relaxed) == seq)
@@ -127,6 +129,23 @@ static void on_signal(int signo)
     st->run_deadline = 0;
     atomic_store_explicit(&st->armed_seq, seq, memory_order_relaxed);
     lua_sethook(L, hook, LUA_MASKCOUNT, HOOK_COUNT);
+}
+
+static void on_signal(int signo)
+{
+    if (running_state)
+        arm_running(running_state);
+}
+
+/* ThreadSanitizer holds signals back until the thread calls something that it intercepts, which a loop in Lua
+ * never does: there the watchdog's own thread arms the hook. */
+static void interrupt_thread(plua_state *st)
+{
+#ifdef __SANITIZE_THREAD__
+    arm_running(st);
+#else
+    pthread_kill(st->thread, watch_signal());
+#endif
 }
 
 static void install_handler(void)
@@ -161,7 +180,8 @@ void plua_run_begin(plua_state *st, lua_State *co)
     st->hook_threw = false;
     running_state = st;
     atomic_store_explicit(&st->running, co, memory_order_relaxed);
-    atomic_store_explicit(&st->run_seq, atomic_load_explicit(&st->run_seq, memory_order_relaxed) + 1, memory_order_relaxed);
+    atomic_store_explicit(&st->run_seq, atomic_load_explicit(&st->run_seq, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
 }
 
 void plua_run_end(plua_state *st)
@@ -180,7 +200,8 @@ void plua_run_end(plua_state *st)
 static void arm(plua_state *st, lua_State *L, uint64_t deadline)
 {
     st->run_deadline = deadline;
-    atomic_store_explicit(&st->armed_seq, atomic_load_explicit(&st->run_seq, memory_order_relaxed), memory_order_relaxed);
+    atomic_store_explicit(&st->armed_seq, atomic_load_explicit(&st->run_seq, memory_order_relaxed),
+                          memory_order_relaxed);
     lua_sethook(L, hook, LUA_MASKCOUNT, HOOK_COUNT);
 }
 
@@ -213,7 +234,8 @@ void plua_load_end(plua_state *st)
 void plua_run_switch(plua_state *st, lua_State *co)
 {
     atomic_store_explicit(&st->running, co, memory_order_relaxed);
-    /* Not again, as that would begin the count anew: coroutines that switch often would never get to its end. */
+    /* Not again, as that would begin the count anew: coroutines that switch often would never get to its end.
+     */
     if (is_armed(st) && lua_gethook(co) != hook)
         lua_sethook(co, hook, LUA_MASKCOUNT, HOOK_COUNT);
 }
@@ -236,9 +258,10 @@ void plua_watch(pl_state *state, uint64_t now)
         st->watched_since = now;
         return;
     }
-    if (now - st->watched_since < ARM_AFTER_MS || atomic_load_explicit(&st->armed_seq, memory_order_relaxed) == seq)
+    if (now - st->watched_since < ARM_AFTER_MS ||
+        atomic_load_explicit(&st->armed_seq, memory_order_relaxed) == seq)
         return;
-    pthread_kill(st->thread, watch_signal());
+    interrupt_thread(st);
 }
 
 uint64_t plua_watched_at(const pl_state *state)

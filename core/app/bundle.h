@@ -19,7 +19,7 @@ typedef struct pl_bundle {
 } pl_bundle;
 
 /* Reads the *.lua, *.graphql(s), *.gql, *.proto and *.binpb files below directory; hidden ones, node_modules and links out of it are left out. At most 64 MiB and
- * 20,000 files. NULL with *err filled. */
+ * 20,000 files. What is there and cannot be read is an error. NULL with *err filled. */
 pl_bundle *pl_bundle_read(const char *directory, pl_error *err);
 /* Of files in memory, which are copied. */
 pl_bundle *pl_bundle_from_memory(const pl_file *files, size_t count, pl_error *err);

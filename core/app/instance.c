@@ -87,6 +87,7 @@ pl_instance *pl_instance_open(const pl_instance_source *source, pl_report *repor
         return NULL;
     }
     pl_arena_init(&instance->arena, 0);
+    pl_timers_init(&instance->armed);
     instance->default_resolver = PL_REF_NONE;
     if (source->engine->state_new(source->engine, &config, &instance->state, &err) != PL_OK) {
         pl_report_add(report, &err);
@@ -182,6 +183,7 @@ void pl_instance_free(pl_instance *instance)
     gql_binding_free(instance->binding);
     if (instance->state)
         pl_engine_of(instance->state)->state_free(instance->state);
+    pl_timers_dispose(&instance->armed);
     pl_arena_dispose(&instance->arena);
     pl_free(instance);
 }

@@ -22,8 +22,10 @@ struct pl_instance {
 
     /* The worker's, on its thread. */
     pl_host host, *loop;       /* instance_host.h */
+    pl_timers armed;           /* the script's */
+    pl_timer turn;             /* of the loop, for the first of them */
     unsigned in_flight;        /* requests, timer calls and helper jobs that began on it */
-    bool retired;              /* a newer one is live; goes when in_flight is 0 */
+    bool retired;              /* a newer one is live; goes when it is quiet */
     pl_instance *next;
     struct exchange *waiting;  /* requests that wait (graphql_http.c) */
     pl_timer drain_deadline;

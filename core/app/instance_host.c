@@ -1,31 +1,66 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/instance_host.h"
 
+#include <time.h>
+
 #include "base/alloc.h"
 
-static pl_host *loop_of(pl_host *host)
+static pl_instance *instance_of(pl_host *host)
 {
-    return ((pl_instance *)host->owner)->loop;
+    return host->owner;
 }
 
 static uint64_t now(pl_host *host)
 {
-    pl_host *loop = loop_of(host);
-    return loop->ops->now(loop);
+    pl_host *loop = instance_of(host)->loop;
+    if (loop)
+        return loop->ops->now(loop);
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* --- timers: the loop has one for all --- */
+static int set_turn(pl_instance *instance)
+{
+    uint64_t next = pl_timers_next(&instance->armed);
+    if (next != UINT64_MAX)
+        return instance->loop->ops->timer_start(instance->loop, &instance->turn, next);
+    instance->loop->ops->timer_stop(instance->loop, &instance->turn);
+    return 0;
+}
+
+static void turn(pl_timer *timer)
+{
+    pl_instance *instance = timer->data;
+    uint64_t at = now(&instance->host);
+    /* First of all, as this cannot fail: the loop has just given up its place. To set it anew later cannot
+     * fail either. */
+    instance->loop->ops->timer_start(instance->loop, timer, at + 1);
+    pl_timers_run(&instance->armed, at);
+    set_turn(instance);
 }
 
 static int timer_start(pl_host *host, pl_timer *timer, uint64_t at)
 {
-    pl_host *loop = loop_of(host);
-    return loop->ops->timer_start(loop, timer, at);
+    pl_instance *instance = instance_of(host);
+    if (!instance->loop || pl_timers_start(&instance->armed, timer, at) != 0)
+        return -1;
+    if ((instance->turn.index != 0 && instance->turn.at <= at) || set_turn(instance) == 0)
+        return 0;
+    pl_timers_stop(&instance->armed, timer);
+    return -1;
 }
 
 static void timer_stop(pl_host *host, pl_timer *timer)
 {
-    pl_host *loop = loop_of(host);
-    loop->ops->timer_stop(loop, timer);
+    pl_instance *instance = instance_of(host);
+    pl_timers_stop(&instance->armed, timer);
+    if (instance->loop && !instance->armed.running && pl_timers_next(&instance->armed) == UINT64_MAX)
+        set_turn(instance);
 }
 
+/* --- jobs --- */
 typedef struct counted_job {
     pl_job job; /* first */
     pl_job *inner;
@@ -50,11 +85,11 @@ static void done(pl_job *job)
 
 static int offload(pl_host *host, pl_job *job, const void *lane)
 {
-    pl_host *loop = loop_of(host);
-    counted_job *counted = pl_calloc(1, sizeof *counted);
+    pl_host *loop = instance_of(host)->loop;
+    counted_job *counted = loop ? pl_calloc(1, sizeof *counted) : NULL;
     if (!counted)
         return -1;
-    *counted = (counted_job){.job = {.run = run, .done = done}, .inner = job, .instance = host->owner};
+    *counted = (counted_job){.job = {.run = run, .done = done}, .inner = job, .instance = instance_of(host)};
     counted->instance->in_flight++;
     if (loop->ops->offload(loop, &counted->job, lane) == 0)
         return 0;
@@ -65,7 +100,21 @@ static int offload(pl_host *host, pl_job *job, const void *lane)
 
 void pl_instance_host_init(pl_instance *instance, pl_host *loop)
 {
-    static const pl_host_ops ops = {.now = now, .timer_start = timer_start, .timer_stop = timer_stop, .offload = offload};
+    static const pl_host_ops ops = {
+        .now = now, .timer_start = timer_start, .timer_stop = timer_stop, .offload = offload};
     instance->loop = loop;
+    instance->turn = (pl_timer){.fire = turn, .data = instance};
     instance->host = (pl_host){.ops = &ops, .owner = instance, .log = loop->log, .shared = loop->shared};
+}
+
+bool pl_instance_is_quiet(const pl_instance *instance)
+{
+    return instance->in_flight == 0 && pl_timers_next(&instance->armed) == UINT64_MAX;
+}
+
+void pl_instance_host_leave(pl_instance *instance)
+{
+    if (instance->turn.index != 0)
+        instance->loop->ops->timer_stop(instance->loop, &instance->turn);
+    instance->loop = NULL;
 }

@@ -87,18 +87,19 @@ static const pl_http_settings *settings(pl_http_service *service)
 
 /* --- generations --- */
 
-/* After a turn: retired instances that have nothing in hand go back to their owner. Only here, where none of their code is on the stack. */
+/* After a turn: retired instances that are quiet go back to their owner. Only here, where none of their code is on the stack. */
 static void after_turn(void *data)
 {
     pl_worker *w = data;
     for (pl_instance **at = &w->retired; *at;) {
         pl_instance *instance = *at;
-        if (instance->in_flight > 0) {
+        if (!pl_instance_is_quiet(instance)) {
             at = &instance->next;
             continue;
         }
         *at = instance->next;
         w->host->ops->timer_stop(w->host, &instance->drain_deadline);
+        pl_instance_host_leave(instance);
         w->config.instance_done(w->config.owner, instance);
     }
 }
@@ -181,10 +182,13 @@ static void tear_down(pl_worker *w)
     while (w->retired) {
         pl_instance *instance = w->retired;
         w->retired = instance->next;
+        pl_instance_host_leave(instance);
         w->config.instance_done(w->config.owner, instance);
     }
-    if (w->current)
+    if (w->current) {
+        pl_instance_host_leave(w->current);
         w->config.instance_done(w->config.owner, w->current);
+    }
     w->current = NULL;
 }
 

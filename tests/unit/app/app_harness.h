@@ -2,8 +2,8 @@
 #ifndef TEST_APP_HARNESS_H
 #define TEST_APP_HARNESS_H
 
-/* Bundles in folders and in memory, reports as text, and a blocking HTTP client. Included by one file of each test program,
- * after cmocka. */
+/* Bundles in folders and in memory, reports as text, and a blocking HTTP client. Included by one file of each
+ * test program, after cmocka. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,7 +26,7 @@
 #define LONGEST_MS 20000 /* what takes longer hangs */
 
 /* AddressSanitizer's leak check: h2o keeps buffers in thread-local lists that it never frees. */
-const char *__lsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
     return "leak:h2o_mem_alloc_pool\nleak:h2o_mem_alloc_recycle\nleak:h2o_buffer_reserve\n";
@@ -159,7 +159,8 @@ static inline void http_send(int fd, const char *query)
     assert_int_equal(send(fd, text, (size_t)n, MSG_NOSIGNAL), n);
 }
 
-/* The body of the next answer, in a buffer that the next call uses again; NULL when the connection ends. *status may be NULL. */
+/* The body of the next answer, in a buffer that the next call uses again; NULL when the connection ends.
+ * *status may be NULL. */
 static inline const char *http_receive(int fd, int *status)
 {
     static char text[16384];

@@ -33,7 +33,8 @@ static void site_new(site *s)
     folder_new(&s->f);
     folder_write(&s->f, "app.lua", "return { name = 'one' }");
     snprintf(s->path, sizeof(s->path), "%s", in(&s->f, "admin.sock"));
-    pl_server_config config = {.directory = s->f.path, .workers = 1, .edge = {.address = "127.0.0.1:0"}, .engine = pl_lua_engine()};
+    pl_server_config config = {
+        .directory = s->f.path, .workers = 1, .edge = {.address = "127.0.0.1:0"}, .engine = pl_lua_engine()};
     pl_report_init(&report);
     s->server = pl_server_start(&config, &report, &err);
     if (!s->server)
@@ -138,7 +139,8 @@ static void test_commands(void **state)
     assert_true(pl_str_is(pl_value_member(&v, PL_STR("result"))->string, "refused"));
     assert_int_equal(pl_value_member(&v, PL_STR("problems"))->list.count, 1);
     folder_write(&s.f, "app.lua", "return { name = 'two' }");
-    assert_string_equal(ask(&s, "{\"command\":\"reload\"}\n"), "{\"ok\":true,\"result\":\"reloaded\",\"generation\":2,\"problems\":[]}\n");
+    assert_string_equal(ask(&s, "{\"command\":\"reload\"}\n"),
+                        "{\"ok\":true,\"result\":\"reloaded\",\"generation\":2,\"problems\":[]}\n");
     assert_string_equal(ask(&s, "{\"command\":\"rollback\",\"more\":[1]}\r\n"),
                         "{\"ok\":true,\"result\":\"reloaded\",\"generation\":3,\"problems\":[]}\n");
     site_free(&s);
@@ -153,11 +155,14 @@ static void test_refused_reload_names_the_place(void **state)
     folder_write(&s.f, "schema/a.graphql", "type Query { hello: String }");
     folder_write(&s.f, "resolvers/a.lua", "return { Query = {\n helo = function() end } }");
     assert_string_equal(ask(&s, "{\"command\":\"reload\"}\n"),
-                        "{\"ok\":false,\"result\":\"refused\",\"generation\":1,\"problems\":[{\"file\":\"resolvers/a.lua\",\"line\":2,\"column\":0,"
-                        "\"message\":\"There is a resolver for \\\"Query.helo\\\", but type \\\"Query\\\" has no field \\\"helo\\\".\","
+                        "{\"ok\":false,\"result\":\"refused\",\"generation\":1,\"problems\":[{\"file\":"
+                        "\"resolvers/a.lua\",\"line\":2,\"column\":0,"
+                        "\"message\":\"There is a resolver for \\\"Query.helo\\\", but type \\\"Query\\\" "
+                        "has no field \\\"helo\\\".\","
                         "\"severity\":\"error\"}]}\n");
     folder_write(&s.f, "schema/a.graphql", "type Query { hello: Nope }");
-    assert_has(ask(&s, "{\"command\":\"reload\"}\n"), "{\"file\":\"schema/a.graphql\",\"line\":1,\"column\":21,");
+    assert_has(ask(&s, "{\"command\":\"reload\"}\n"),
+               "{\"file\":\"schema/a.graphql\",\"line\":1,\"column\":21,");
     site_free(&s);
 }
 
@@ -165,11 +170,25 @@ static void test_requests_that_are_none(void **state)
 {
     site s;
     site_new(&s);
-    static const char *const unknown[] = {"{\"command\":\"stop\"}\n", "{}\n",     "[]\n",           "1\n", "\"status\"\n",
-                                          "{\"command\":1}\n",        "null\n", "{\"command\":\"\"}\n", "{\"command\":\"status2\"}\n"};
+    static const char *const unknown[] = {"{\"command\":\"stop\"}\n",
+                                          "{}\n",
+                                          "[]\n",
+                                          "1\n",
+                                          "\"status\"\n",
+                                          "{\"command\":1}\n",
+                                          "null\n",
+                                          "{\"command\":\"\"}\n",
+                                          "{\"command\":\"status2\"}\n"};
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
-        assert_string_equal(ask(&s, unknown[i]), "{\"ok\":false,\"error\":\"unknown command; there are status, reload and rollback\"}\n");
-    static const char *const garbage[] = {"\n", "status\n", "{\"command\":\"status\"\n", "GET / HTTP/1.1\r\n\r\n", "\xff\xfe\n", "{\"command\":\"status\"} x\n",
+        assert_string_equal(
+            ask(&s, unknown[i]),
+            "{\"ok\":false,\"error\":\"unknown command; there are status, reload and rollback\"}\n");
+    static const char *const garbage[] = {"\n",
+                                          "status\n",
+                                          "{\"command\":\"status\"\n",
+                                          "GET / HTTP/1.1\r\n\r\n",
+                                          "\xff\xfe\n",
+                                          "{\"command\":\"status\"} x\n",
                                           "\x16\x03\x01\n"};
     pl_arena arena;
     pl_arena_init(&arena, 0);
@@ -214,7 +233,8 @@ static void test_requests_in_pieces(void **state)
 {
     site s;
     site_new(&s);
-    int slow = client_at(s.path), gone = client_at(s.path), half = client_at(s.path), idle = client_at(s.path);
+    int slow = client_at(s.path), gone = client_at(s.path), half = client_at(s.path),
+        idle = client_at(s.path);
     static const char request[] = "{\"command\":\"status\"}\n";
     for (size_t i = 0; i + 1 < sizeof(request); i++) {
         assert_int_equal(send(slow, request + i, 1, MSG_NOSIGNAL), 1);
@@ -231,8 +251,9 @@ static void test_requests_in_pieces(void **state)
     }
     assert_has(hear(&s, slow), "\"generation\":1");
     /* Two lines: the first counts. */
-    assert_string_equal(ask(&s, "{}\n{\"command\":\"status\"}\n"),
-                        "{\"ok\":false,\"error\":\"unknown command; there are status, reload and rollback\"}\n");
+    assert_string_equal(
+        ask(&s, "{}\n{\"command\":\"status\"}\n"),
+        "{\"ok\":false,\"error\":\"unknown command; there are status, reload and rollback\"}\n");
     close(slow);
     close(half);
     close(idle);

@@ -53,8 +53,9 @@ static void test_reads_the_files_of_a_bundle_sorted(void **state)
     folder_write(&f, "app.lua~", "not wanted");
     folder_write(&f, "lua", "not wanted");
     pl_bundle *b = read_ok(&f);
-    assert_string_equal(paths(b), "app.lua proto/p.binpb proto/p.proto resolvers-old.lua resolvers/deep/er/x.lua "
-                                  "schema/a.graphql schema/b.graphqls schema/c.gql");
+    assert_string_equal(paths(b),
+                        "app.lua proto/p.binpb proto/p.proto resolvers-old.lua resolvers/deep/er/x.lua "
+                        "schema/a.graphql schema/b.graphqls schema/c.gql");
     char absolute[PATH_MAX];
     assert_non_null(realpath(f.path, absolute));
     assert_true(pl_str_is(b->directory, absolute));
@@ -209,7 +210,8 @@ static void test_refuses_what_is_too_large(void **state)
     /* One byte less is taken; and it is the sum that counts. */
     size_t most = (size_t)64 << 20;
     char *bytes = calloc(1, most);
-    pl_file files[] = {{PL_STR("a.lua"), {bytes, most}}, {PL_STR("b.lua"), PL_STR("")}, {PL_STR("c.lua"), PL_STR("c")}};
+    pl_file files[] = {
+        {PL_STR("a.lua"), {bytes, most}}, {PL_STR("b.lua"), PL_STR("")}, {PL_STR("c.lua"), PL_STR("c")}};
     pl_error err = {0};
     pl_bundle *b = pl_bundle_from_memory(files, 2, &err);
     assert_non_null(b);
@@ -319,7 +321,8 @@ static void test_memory_is_copied(void **state)
 
 static void test_refuses_two_files_of_one_name(void **state)
 {
-    pl_file files[] = {{PL_STR("a.lua"), PL_STR("1")}, {PL_STR("b.lua"), PL_STR("")}, {PL_STR("a.lua"), PL_STR("2")}};
+    pl_file files[] = {
+        {PL_STR("a.lua"), PL_STR("1")}, {PL_STR("b.lua"), PL_STR("")}, {PL_STR("a.lua"), PL_STR("2")}};
     pl_error err = {0};
     assert_null(pl_bundle_from_memory(files, 3, &err));
     assert_int_equal(err.code, PL_INVALID_ARGUMENT);
@@ -417,7 +420,8 @@ static void test_files_that_vanish_are_no_error(void **state)
     pthread_t thread;
     folder_new(&c.f);
     folder_write(&c.f, "app.lua", "");
-    for (int i = 0; i < 100; i++) { /* so that there is time between a look at the directory and one at the file */
+    for (int i = 0; i < 100;
+         i++) { /* so that there is time between a look at the directory and one at the file */
         char name[32];
         snprintf(name, sizeof(name), "lib/stays%d.lua", i);
         folder_write(&c.f, name, "");

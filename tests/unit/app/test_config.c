@@ -72,7 +72,8 @@ static void expect_refused(const char *settings, const char *message)
 static void test_defaults(void **state)
 {
     loaded l;
-    static const char *const nothing[] = {"return {}", "return { http = {}, graphql = {}, limits = {}, timers = {} }",
+    static const char *const nothing[] = {"return {}",
+                                          "return { http = {}, graphql = {}, limits = {}, timers = {} }",
                                           "return setmetatable({}, {})"};
     for (size_t i = 0; i < sizeof(nothing) / sizeof(nothing[0]); i++) {
         load_ok(&l, nothing[i]);
@@ -90,9 +91,10 @@ static void test_defaults(void **state)
 static void test_http(void **state)
 {
     loaded l;
-    load_ok(&l, "return { name = 'shop', http = { path = '/api', compress = false, pretty = true, cors = {\n"
-                "  origins = { 'https://a.example', 'https://b.example' }, credentials = true, max_age = 60,\n"
-                "  allow_headers = 'authorization', expose_headers = 'x-request-id' } } }");
+    load_ok(&l,
+            "return { name = 'shop', http = { path = '/api', compress = false, pretty = true, cors = {\n"
+            "  origins = { 'https://a.example', 'https://b.example' }, credentials = true, max_age = 60,\n"
+            "  allow_headers = 'authorization', expose_headers = 'x-request-id' } } }");
     const pl_cors *cors = &l.config.http.cors;
     assert_true(pl_str_is(l.config.name, "shop"));
     assert_true(pl_str_is(l.config.path, "/api"));
@@ -114,8 +116,10 @@ static void test_http(void **state)
 static void test_graphql(void **state)
 {
     loaded l;
-    load_ok(&l, "return { graphql = { introspection = false, ready_made_scalars = false, timeout = 2.5, max_tokens = 1,\n"
-                "  max_nesting = 2, max_fields = 3, max_errors = 4294967295, max_response = '8MB', cache_size = 4096,\n"
+    load_ok(&l, "return { graphql = { introspection = false, ready_made_scalars = false, timeout = 2.5, "
+                "max_tokens = 1,\n"
+                "  max_nesting = 2, max_fields = 3, max_errors = 4294967295, max_response = '8MB', "
+                "cache_size = 4096,\n"
                 "  show_internal_errors = true } }");
     const gql_service_options *o = &l.config.graphql;
     assert_true(o->no_introspection);
@@ -138,7 +142,8 @@ static void test_graphql(void **state)
 static void test_limits(void **state)
 {
     loaded l;
-    load_ok(&l, "return { limits = { memory = '64MB', call_memory = 1048576, instructions = 9000000000000, run_time = 0.25,\n"
+    load_ok(&l, "return { limits = { memory = '64MB', call_memory = 1048576, instructions = 9000000000000, "
+                "run_time = 0.25,\n"
                 "  load_time = 10 } }");
     assert_int_equal(l.config.limits.memory, 64 << 20);
     assert_int_equal(l.config.limits.call_memory, 1 << 20);
@@ -192,29 +197,33 @@ static void test_sizes(void **state)
     assert_int_equal(size_of("'1.5MB'"), 3 << 19);
     assert_int_equal(size_of("'0.5MB'"), 1 << 19);
     assert_int_equal(size_of("'2GiB'"), (size_t)2 << 30);
-    static const char *const wrong[] = {"''",       "'MB'",    "'1XB'",      "'1MBx'",      "'1iB'", "'-1MB'",          "'0'", "'nan'",
-                                        "'1e30'",   "'inf'",   "'1MB\\0'",   "'1MB 2'",     "'1i'",  "'0.0001kB'",      "' '", "'1\\0MB'",
-                                        "('1'):rep(40)"};
+    static const char *const wrong[] = {"''",   "'MB'",       "'1XB'",  "'1MBx'",   "'1iB'",        "'-1MB'",
+                                        "'0'",  "'nan'",      "'1e30'", "'inf'",    "'1MB\\0'",     "'1MB 2'",
+                                        "'1i'", "'0.0001kB'", "' '",    "'1\\0MB'", "('1'):rep(40)"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         char settings[256];
         snprintf(settings, sizeof(settings), "limits = { memory = %s }", wrong[i]);
         expect_refused(settings, "limits.memory must be a size such as 1048576 or \"1MB\", not a string.");
     }
-    expect_refused("limits = { memory = 0 }", "limits.memory must be a whole number from 1 to 9223372036854775807, not an integer.");
-    expect_refused("limits = { memory = {} }", "limits.memory must be a whole number from 1 to 9223372036854775807, not a map.");
+    expect_refused("limits = { memory = 0 }",
+                   "limits.memory must be a whole number from 1 to 9223372036854775807, not an integer.");
+    expect_refused("limits = { memory = {} }",
+                   "limits.memory must be a whole number from 1 to 9223372036854775807, not a map.");
 }
 
 static void test_counts(void **state)
 {
-    static const char *const wrong[][2] = {{"0", "an integer"},     {"-1", "an integer"}, {"4294967296", "an integer"},
-                                           {"1.5", "a float"},      {"1e300", "a float"}, {"-1e300", "a float"},
-                                           {"0/0", "a float"},      {"1/0", "a float"},   {"'5'", "a string"},
-                                           {"true", "a boolean"},   {"{}", "a map"},      {"{1}", "a list"},
-                                           {"4294967296.0", "a float"}};
+    static const char *const wrong[][2] = {
+        {"0", "an integer"},        {"-1", "an integer"}, {"4294967296", "an integer"},
+        {"1.5", "a float"},         {"1e300", "a float"}, {"-1e300", "a float"},
+        {"0/0", "a float"},         {"1/0", "a float"},   {"'5'", "a string"},
+        {"true", "a boolean"},      {"{}", "a map"},      {"{1}", "a list"},
+        {"4294967296.0", "a float"}};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         char settings[128], message[256];
         snprintf(settings, sizeof(settings), "graphql = { max_tokens = %s }", wrong[i][0]);
-        snprintf(message, sizeof(message), "graphql.max_tokens must be a whole number from 1 to 4294967295, not %s.", wrong[i][1]);
+        snprintf(message, sizeof(message),
+                 "graphql.max_tokens must be a whole number from 1 to 4294967295, not %s.", wrong[i][1]);
         expect_refused(settings, message);
     }
     expect_refused("limits = { instructions = 9.3e18 }",
@@ -227,15 +236,18 @@ static void test_counts(void **state)
 
 static void test_seconds(void **state)
 {
-    static const char *const wrong[][2] = {{"0", "an integer"}, {"-1", "an integer"}, {"0.0009", "a float"}, {"1e10", "a float"},
-                                           {"0/0", "a float"},  {"'1'", "a string"},  {"1/0", "a float"},    {"false", "a boolean"}};
+    static const char *const wrong[][2] = {{"0", "an integer"}, {"-1", "an integer"},  {"0.0009", "a float"},
+                                           {"1e10", "a float"}, {"0/0", "a float"},    {"'1'", "a string"},
+                                           {"1/0", "a float"},  {"false", "a boolean"}};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         char settings[128], message[256];
         snprintf(settings, sizeof(settings), "graphql = { timeout = %s }", wrong[i][0]);
-        snprintf(message, sizeof(message), "graphql.timeout must be a number of seconds, from 0.001, not %s.", wrong[i][1]);
+        snprintf(message, sizeof(message), "graphql.timeout must be a number of seconds, from 0.001, not %s.",
+                 wrong[i][1]);
         expect_refused(settings, message);
         snprintf(settings, sizeof(settings), "timers = { t = { every = %s, run = print } }", wrong[i][0]);
-        snprintf(message, sizeof(message), "timers.t.every must be a number of seconds, from 0.001, not %s.", wrong[i][1]);
+        snprintf(message, sizeof(message), "timers.t.every must be a number of seconds, from 0.001, not %s.",
+                 wrong[i][1]);
         expect_refused(settings, message);
     }
     loaded l;
@@ -256,20 +268,25 @@ static void test_wrong_kinds(void **state)
         {"http = { compress = 'yes' }", "http.compress must be true or false, not a string."},
         {"http = { pretty = 1 }", "http.pretty must be true or false, not an integer."},
         {"http = { cors = true }", "http.cors must be a table of settings, not a boolean."},
-        {"http = { cors = { credentials = 1 } }", "http.cors.credentials must be true or false, not an integer."},
-        {"http = { cors = { allow_headers = { 'a' } } }", "http.cors.allow_headers must be a string, not a list."},
-        {"http = { cors = { origins = '*' } }",
-         "http.cors.origins must be a list of origins such as { \"https://shop.example\" }, or { \"*\" }, not a string."},
+        {"http = { cors = { credentials = 1 } }",
+         "http.cors.credentials must be true or false, not an integer."},
+        {"http = { cors = { allow_headers = { 'a' } } }",
+         "http.cors.allow_headers must be a string, not a list."},
+        {"http = { cors = { origins = '*' } }", "http.cors.origins must be a list of origins such as { "
+                                                "\"https://shop.example\" }, or { \"*\" }, not a string."},
         {"http = { cors = { origins = { shop = 'https://shop.example' } } }",
-         "http.cors.origins must be a list of origins such as { \"https://shop.example\" }, or { \"*\" }, not a map."},
-        {"http = { cors = { origins = { 'https://a.example', 1 } } }", "http.cors.origins must be a list of strings, not an integer."},
+         "http.cors.origins must be a list of origins such as { \"https://shop.example\" }, or { \"*\" }, "
+         "not a map."},
+        {"http = { cors = { origins = { 'https://a.example', 1 } } }",
+         "http.cors.origins must be a list of strings, not an integer."},
         {"graphql = { introspection = 0 }", "graphql.introspection must be true or false, not an integer."},
         {"limits = print", "limits must be a table of settings, not a function, thread or foreign object."},
         {"default_resolver = 'x'", "default_resolver must be a function, not a string."},
-        {"timers = { 1 }", "timers must be a table { name = { every = seconds, run = function } }, not a list."},
+        {"timers = { 1 }",
+         "timers must be a table { name = { every = seconds, run = function } }, not a list."},
         {"timers = { [7.5] = {} }", "timers has an entry that is not named by a string."},
-        {"timers = { t = print }",
-         "timers.t must be a table { every = seconds, run = function }, not a function, thread or foreign object."},
+        {"timers = { t = print }", "timers.t must be a table { every = seconds, run = function }, not a "
+                                   "function, thread or foreign object."},
         {"timers = { t = { run = print } }", "timers.t has no \"every\"."},
         {"timers = { t = { every = 1 } }", "timers.t has no \"run\"."},
         {"timers = { t = setmetatable({ run = print }, {}) }", "timers.t has no \"every\"."},
@@ -320,12 +337,16 @@ static void test_all_problems_are_told(void **state)
 
 static void test_what_is_no_table(void **state)
 {
-    static const char *const cases[][2] = {{"return 1", "an integer"}, {"", "nothing"}, {"return nil", "nothing"}, {"return { 1 }", "a list"},
+    static const char *const cases[][2] = {{"return 1", "an integer"},
+                                           {"", "nothing"},
+                                           {"return nil", "nothing"},
+                                           {"return { 1 }", "a list"},
                                            {"return 'app'", "a string"}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         loaded l;
         char expected[128];
-        snprintf(expected, sizeof(expected), "app.lua: what app.lua returns must be a table of settings, not %s.\n", cases[i][1]);
+        snprintf(expected, sizeof(expected),
+                 "app.lua: what app.lua returns must be a table of settings, not %s.\n", cases[i][1]);
         load(&l, cases[i][0]);
         assert_string_equal(report_text(&l.report), expected);
         unload(&l);

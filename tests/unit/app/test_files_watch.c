@@ -12,7 +12,7 @@
 
 #include "app/files_watch.h"
 
-#define QUIET 50    /* milliseconds without a change */
+#define QUIET 50 /* milliseconds without a change */
 #define LONGEST 1000
 
 typedef struct watched {
@@ -145,7 +145,9 @@ static void test_ignores_what_is_no_part_of_a_bundle(void **state)
 {
     watched w;
     watched_new(&w);
-    static const char *const ignored[] = {"blog.db", "blog.db-wal", "blog.db-shm", "blog.db-journal", "server.log", "README.md", ".env", "lua", "x.lua.bak"};
+    static const char *const ignored[] = {"blog.db",    "blog.db-wal", "blog.db-shm", "blog.db-journal",
+                                          "server.log", "README.md",   ".env",        "lua",
+                                          "x.lua.bak"};
     for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++) {
         folder_write(&w.f, ignored[i], "x");
         folder_write(&w.f, ignored[i], "y");

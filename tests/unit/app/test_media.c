@@ -233,8 +233,9 @@ static void test_flags(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accept),          cmocka_unit_test(test_quality),        cmocka_unit_test(test_content_type),
-        cmocka_unit_test(test_parameters),      cmocka_unit_test(test_broken_escapes), cmocka_unit_test(test_memory_of_parameters),
+        cmocka_unit_test(test_accept),         cmocka_unit_test(test_quality),
+        cmocka_unit_test(test_content_type),   cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_broken_escapes), cmocka_unit_test(test_memory_of_parameters),
         cmocka_unit_test(test_flags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,12 +82,14 @@ static void test_places(void **state)
                                          "no file\n"
                                          "no file, and so no line\n"
                                          "schema/a.graphql:3:5: warning: warned of this\n");
-    assert_string_equal(json_text(&r),
-                        "[{\"file\":\"lib/x.lua\",\"line\":7,\"column\":0,\"message\":\"no column\",\"severity\":\"error\"},"
-                        "{\"file\":\"app.lua\",\"message\":\"no line\",\"severity\":\"error\"},"
-                        "{\"message\":\"no file\",\"severity\":\"error\"},"
-                        "{\"line\":4,\"column\":2,\"message\":\"no file, and so no line\",\"severity\":\"error\"},"
-                        "{\"file\":\"schema/a.graphql\",\"line\":3,\"column\":5,\"message\":\"warned of this\",\"severity\":\"warning\"}]");
+    assert_string_equal(
+        json_text(&r),
+        "[{\"file\":\"lib/x.lua\",\"line\":7,\"column\":0,\"message\":\"no column\",\"severity\":\"error\"},"
+        "{\"file\":\"app.lua\",\"message\":\"no line\",\"severity\":\"error\"},"
+        "{\"message\":\"no file\",\"severity\":\"error\"},"
+        "{\"line\":4,\"column\":2,\"message\":\"no file, and so no line\",\"severity\":\"error\"},"
+        "{\"file\":\"schema/a.graphql\",\"line\":3,\"column\":5,\"message\":\"warned of "
+        "this\",\"severity\":\"warning\"}]");
     logged(&r, &l);
     assert_int_equal(l.count[PL_ERROR], 4);
     assert_int_equal(l.count[PL_WARN], 1);
@@ -137,9 +139,12 @@ static void test_bounds_their_number(void **state)
     pl_report_warning(&r, "x.lua", 1, 0, "odd");
     assert_int_equal(r.errors.count, 100);
     const char *text = report_text(&r);
-    assert_has(text, "x.lua:100: wrong\nThere are more than 100 problems; the rest is not shown.\nx.lua:1: warning: odd\n");
+    assert_has(text, "x.lua:100: wrong\nThere are more than 100 problems; the rest is not shown.\nx.lua:1: "
+                     "warning: odd\n");
     assert_null(strstr(text, "x.lua:101"));
-    assert_has(json_text(&r), "{\"message\":\"There are more than 100 problems; the rest is not shown.\",\"severity\":\"error\"}");
+    assert_has(
+        json_text(&r),
+        "{\"message\":\"There are more than 100 problems; the rest is not shown.\",\"severity\":\"error\"}");
     logged(&r, &l);
     assert_int_equal(l.count[PL_ERROR], 101);
     pl_report_dispose(&r);
@@ -169,7 +174,8 @@ static void test_missing_memory(void **state)
     assert_string_equal(report_text(&r), "out of memory\n");
     assert_string_equal(json_text(&r), "[{\"message\":\"out of memory\",\"severity\":\"error\"}]");
     r.errors.full = true;
-    assert_string_equal(report_text(&r), "There are more than 100 problems; the rest is not shown.\nout of memory\n");
+    assert_string_equal(report_text(&r),
+                        "There are more than 100 problems; the rest is not shown.\nout of memory\n");
     pl_report_dispose(&r);
 }
 

@@ -83,7 +83,8 @@ static pl_instance *load(clockwork *c, const char *timers)
     snprintf(code, sizeof(code),
              "local time = require 'perilune.time'\n"
              "local function says(text) return function() print(text) end end\n"
-             "local function waits(text, s) return function() print(text .. ' begins') time.sleep(s) print(text .. ' ends') end end\n"
+             "local function waits(text, s) return function() print(text .. ' begins') time.sleep(s) "
+             "print(text .. ' ends') end end\n"
              "return { timers = { %s } }",
              timers);
     pl_bundle *bundle = MEMORY_BUNDLE("app.lua", code);
@@ -135,7 +136,8 @@ static void test_runs_at_its_times(void **state)
 {
     clockwork c;
     clockwork_new(&c);
-    pl_instance *i = adopt(&c, "a = { every = 1, run = says 'tick' }, b = { every = 2.5, run = says 'tock' }");
+    pl_instance *i =
+        adopt(&c, "a = { every = 1, run = says 'tick' }, b = { every = 2.5, run = says 'tock' }");
     assert_int_equal(count(&c, TICK), 0);
     pass(&c, 1999);
     assert_int_equal(count(&c, TICK), 0); /* not at once */
@@ -173,7 +175,8 @@ static void test_keeps_names_and_functions_together(void **state)
     clockwork c;
     clockwork_new(&c);
     adopt(&c, "m = { every = 1, run = says 'm1' }, z = { every = 1, run = says 'z1' }");
-    adopt(&c, "a = { every = 1, run = says 'a2' }, m = { every = 1, run = says 'm2' }, z = { every = 1, run = says 'z2' }");
+    adopt(&c, "a = { every = 1, run = says 'a2' }, m = { every = 1, run = says 'm2' }, z = { every = 1, run "
+              "= says 'z2' }");
     pass(&c, 2000);
     assert_int_equal(count(&c, "\"a2\""), 1);
     assert_int_equal(count(&c, "\"m2\""), 1);
@@ -224,7 +227,8 @@ static void test_skips_while_it_runs(void **state)
 {
     clockwork c;
     clockwork_new(&c);
-    pl_instance *i = adopt(&c, "a = { every = 1, run = waits('job', 2.5) }, b = { every = 1, run = says 'tick' }");
+    pl_instance *i =
+        adopt(&c, "a = { every = 1, run = waits('job', 2.5) }, b = { every = 1, run = says 'tick' }");
     pass(&c, 2000);
     assert_int_equal(i->in_flight, 1);
     assert_int_equal(count(&c, "job begins"), 1);
@@ -262,7 +266,8 @@ static void test_removed_while_it_runs(void **state)
 {
     clockwork c;
     clockwork_new(&c);
-    pl_instance *old = adopt(&c, "a = { every = 1, run = waits('old', 5) }, b = { every = 1, run = waits('b', 1.5) }");
+    pl_instance *old =
+        adopt(&c, "a = { every = 1, run = waits('old', 5) }, b = { every = 1, run = waits('b', 1.5) }");
     pass(&c, 2000);
     adopt(&c, "b = { every = 1, run = says 'tick' }");
     pass(&c, 7000);
@@ -288,7 +293,8 @@ static void test_cancel(void **state)
 {
     clockwork c;
     clockwork_new(&c);
-    pl_instance *old = adopt(&c, "a = { every = 1, run = waits('a', 50) }, gone = { every = 1, run = waits('gone', 50) }");
+    pl_instance *old =
+        adopt(&c, "a = { every = 1, run = waits('a', 50) }, gone = { every = 1, run = waits('gone', 50) }");
     pass(&c, 2000);
     assert_int_equal(old->in_flight, 2);
     pl_instance *live = adopt(&c, "a = { every = 1, run = waits('live', 50) }");
@@ -312,7 +318,8 @@ static void test_stop(void **state)
 {
     clockwork c;
     clockwork_new(&c);
-    pl_instance *i = adopt(&c, "a = { every = 1, run = waits('job', 3) }, b = { every = 1, run = says 'tick' }");
+    pl_instance *i =
+        adopt(&c, "a = { every = 1, run = waits('job', 3) }, b = { every = 1, run = says 'tick' }");
     pass(&c, 2000);
     pl_schedule_stop(c.schedule);
     pass(&c, 10000);
@@ -327,7 +334,8 @@ static void test_free_while_runs_wait(void **state)
 {
     clockwork c;
     clockwork_new(&c);
-    pl_instance *i = adopt(&c, "a = { every = 1, run = waits('job', 30) }, b = { every = 1, run = waits('job', 30) }");
+    pl_instance *i =
+        adopt(&c, "a = { every = 1, run = waits('job', 30) }, b = { every = 1, run = waits('job', 30) }");
     pass(&c, 2000);
     assert_int_equal(i->in_flight, 2);
     pl_schedule_free(c.schedule);
@@ -341,7 +349,8 @@ static void test_failures_are_logged_and_go_on(void **state)
     clockwork c;
     clockwork_new(&c);
     adopt(&c, "a = { every = 1, run = function(ctx)\n error('it broke') end },\n"
-              "b = { every = 1, run = function(ctx) time.sleep(0.1) error(require('perilune.errors').unavailable('later')) end },\n"
+              "b = { every = 1, run = function(ctx) time.sleep(0.1) "
+              "error(require('perilune.errors').unavailable('later')) end },\n"
               "c = { every = 1, run = function(ctx) print(ctx.protocol .. ' ' .. ctx.request_id) end }");
     pass(&c, 2500);
     assert_int_equal(count(&c, "timer failed"), 2);
@@ -361,7 +370,8 @@ static void test_memory_failures(void **state)
     for (size_t n = 1; n < 60; n++) {
         clockwork c;
         clockwork_new(&c);
-        pl_instance *i = load(&c, "a = { every = 1, run = says 'tick' }, b = { every = 1, run = waits('job', 0.5) }");
+        pl_instance *i =
+            load(&c, "a = { every = 1, run = says 'tick' }, b = { every = 1, run = waits('job', 0.5) }");
         pl_alloc_fail_at(n, 0);
         pl_schedule_adopt(c.schedule, i);
         pass(&c, 2500);

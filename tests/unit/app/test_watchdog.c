@@ -37,7 +37,8 @@ static void watch(pl_state *state, uint64_t now)
     if (now < atomic_load(&c->last))
         atomic_store(&c->backwards, true);
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
-    atomic_store(&c->masked, sigismember(&mask, SIGTERM) && sigismember(&mask, SIGINT) && sigismember(&mask, SIGHUP));
+    atomic_store(&c->masked,
+                 sigismember(&mask, SIGTERM) && sigismember(&mask, SIGINT) && sigismember(&mask, SIGHUP));
     atomic_store(&c->last, now);
     atomic_fetch_add(&c->looks, 1);
 }
@@ -179,8 +180,9 @@ static void test_stops_scripts(void **state)
     pl_host host = {.ops = &ops};
     pl_report report;
     pl_report_init(&report);
-    pl_bundle *bundle = MEMORY_BUNDLE("app.lua", "local function spin() while true do pcall(function() while true do end end) end end\n"
-                                                 "return { limits = { run_time = 0.05 }, timers = { t = { every = 1, run = spin } } }");
+    pl_bundle *bundle = MEMORY_BUNDLE(
+        "app.lua", "local function spin() while true do pcall(function() while true do end end) end end\n"
+                   "return { limits = { run_time = 0.05 }, timers = { t = { every = 1, run = spin } } }");
     pl_generation_options options = {.engine = pl_lua_engine(), .workers = 1};
     pl_generation *g = pl_generation_build(bundle, &options, &report);
     assert_non_null(g);
@@ -192,7 +194,9 @@ static void test_stops_scripts(void **state)
         pl_arena arena;
         pl_error err = {0};
         pl_arena_init(&arena, 0);
-        script_call call = {.state = s, .function = g->instances[0]->timers[0], .work = {.arena = &arena, .ctx = PL_REF_NONE}};
+        script_call call = {.state = s,
+                            .function = g->instances[0]->timers[0],
+                            .work = {.arena = &arena, .ctx = PL_REF_NONE}};
         uint64_t begin = clock_ms();
         assert_true(pl_engine_of(s)->protect(s, call_section, &call, &err));
         assert_int_equal(call.status, PL_CALL_FAILED);

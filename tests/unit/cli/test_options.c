@@ -61,7 +61,9 @@ static int read_with(given *g, const char *const *given_argv, int max_operands)
     restore(STDOUT_FILENO, out, out_file, g->out, sizeof(g->out));
     return status;
 }
-#define READ(g, ...) (*(g) = (given){.http = "default", .workers = 7}, read_with(g, (const char *const[]){__VA_ARGS__, NULL}, 2))
+#define READ(g, ...)                                  \
+    (*(g) = (given){.http = "default", .workers = 7}, \
+     read_with(g, (const char *const[]){__VA_ARGS__, NULL}, 2))
 
 static void expect_error(int status, const given *g, const char *message)
 {
@@ -92,7 +94,8 @@ static void test_options(void **state)
     assert_string_equal(g.http, "unix:/a=b");
     assert_int_equal(g.workers, 0);
     assert_true(g.pretty);
-    assert_int_equal(READ(&g, "--http=", "--http", "--watch"), 0); /* the last counts; a value may look like an option */
+    assert_int_equal(READ(&g, "--http=", "--http", "--watch"),
+                     0); /* the last counts; a value may look like an option */
     assert_string_equal(g.http, "--watch");
     assert_false(g.watch);
     assert_string_equal(g.err, "");
@@ -135,7 +138,18 @@ static void test_operands(void **state)
 static void test_counts(void **state)
 {
     given g;
-    static const char *const wrong[] = {"", "x", "-1", "+1", " 1", "1 ", "1x", "0x10", "1.5", "1000000001", "99999999999999999999999", "-18446744073709551615"};
+    static const char *const wrong[] = {"",
+                                        "x",
+                                        "-1",
+                                        "+1",
+                                        " 1",
+                                        "1 ",
+                                        "1x",
+                                        "0x10",
+                                        "1.5",
+                                        "1000000001",
+                                        "99999999999999999999999",
+                                        "-18446744073709551615"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         expect_error(READ(&g, "--workers", wrong[i]), &g, "the value of --workers is not right");
         assert_int_equal(g.workers, 7);
@@ -295,10 +309,10 @@ static void test_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing),     cmocka_unit_test(test_options),  cmocka_unit_test(test_flags),
-        cmocka_unit_test(test_operands),    cmocka_unit_test(test_counts),   cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_errors),      cmocka_unit_test(test_help),     cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_failures),    cmocka_unit_test(test_files),
+        cmocka_unit_test(test_nothing),  cmocka_unit_test(test_options), cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_operands), cmocka_unit_test(test_counts),  cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_errors),   cmocka_unit_test(test_help),    cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_failures), cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,8 +8,8 @@
 
 #include "support/lua_state.h"
 
-/* Scripts that run too long, or take too much: each call ends in time, with the right code, and the state is as
- * good as before. */
+/* Scripts that run too long, or take too much: each call ends in time, with the right code, and the state is
+ * as good as before. */
 
 #define RUN_MS 30
 #define SLACK_MS 400 /* sanitizers */
@@ -92,7 +92,8 @@ static void endless_loops(void **data)
         "xpcall(function() while true do end end, function() return 1 end) return 1",
         "xpcall(function() while true do end end, function() while true do end end) return 1",
         "xpcall(function() error 'x' end, function() while true do end end) return 1",
-        "xpcall(function() local x <close> = setmetatable({}, { __close = function() while true do end end }) end, print)",
+        "xpcall(function() local x <close> = setmetatable({}, { __close = function() while true do end end "
+        "}) end, print)",
         "setmetatable({}, { __index = function() while true do end end }).x()",
         "return setmetatable({}, { __add = function() while true do end end }) + 1",
         "return #setmetatable({}, { __len = function() while true do end end })",
@@ -121,7 +122,8 @@ static void endless_loops_in_coroutines(void **data)
         "pcall(coroutine.wrap(function() while true do end end)) return 1",
         "while true do pcall(coroutine.wrap(function() while true do end end)) end",
         "return coroutine.resume(coroutine.create(function() while true do end end))",
-        "while true do coroutine.resume(coroutine.create(function() pcall(function() while true do end end) end)) end",
+        "while true do coroutine.resume(coroutine.create(function() pcall(function() while true do end end) "
+        "end)) end",
         "for x in coroutine.wrap(function() while true do coroutine.yield(1) end end) do end",
         "local f = coroutine.wrap(function() while true do coroutine.yield() end end) while true do f() end",
         "while true do coroutine.wrap(function() end)() end",
@@ -145,7 +147,8 @@ static void endless_loops_in_close_handlers(void **data)
         "local x <close> = " FOREVER " local y <close> = " FOREVER " while true do end",
         "pcall(function() local x <close> = " FOREVER " error 'x' end) return 1",
         "pcall(function() local x <close> = " FOREVER " while true do end end) return 1",
-        "pcall(function() local x <close> = " FOREVER " table.sort({2, 1}, function() while true do end end) end)",
+        "pcall(function() local x <close> = " FOREVER
+        " table.sort({2, 1}, function() while true do end end) end)",
         "local x <close> = " FOREVER " table.sort({2, 1}, function() while true do end end)",
         "coroutine.wrap(function() local x <close> = " FOREVER " while true do end end)()",
         "coroutine.wrap(function() local x <close> = " FOREVER
@@ -164,7 +167,8 @@ static void endless_loops_in_close_handlers(void **data)
 static void an_interrupted_coroutine_is_closed_later(void **data)
 {
     ls_state *s = *data;
-    static const char *const loops[] = {"while true do end", "table.sort({2, 1}, function() while true do end end)"};
+    static const char *const loops[] = {"while true do end",
+                                        "table.sort({2, 1}, function() while true do end end)"};
     for (int i = 0; i < 2; i++) {
         pl_buf body;
         pl_buf_init(&body);
@@ -187,16 +191,20 @@ static void an_interrupted_coroutine_is_closed_later(void **data)
 static void close_handlers_run_after_an_interruption(void **data)
 {
     ls_state *s = *data;
-#define CLOSES(name) "local " name " <close> = setmetatable({}, { __close = function() pcall(error, 'x') closed[#closed + 1] = '" name "' end }) "
+#define CLOSES(name)                                                                                    \
+    "local " name                                                                                       \
+    " <close> = setmetatable({}, { __close = function() pcall(error, 'x') closed[#closed + 1] = '" name \
+    "' end }) "
     ls_ok(s, "closed = {} return 1", "1");
     ls_fails(s, CLOSES("a") CLOSES("b") "while true do end", PL_DEADLINE_EXCEEDED, "ran longer");
     ls_ok(s, "return closed", "[\"b\",\"a\"]");
     ls_ok(s, "closed = {} return 1", "1");
-    ls_fails(s, CLOSES("a") "pcall(function() " CLOSES("b") "while true do end end)", PL_DEADLINE_EXCEEDED, "ran longer");
+    ls_fails(s, CLOSES("a") "pcall(function() " CLOSES("b") "while true do end end)", PL_DEADLINE_EXCEEDED,
+             "ran longer");
     ls_ok(s, "return closed", "[\"b\",\"a\"]");
     ls_ok(s, "closed = {} return 1", "1");
-    ls_fails(s, CLOSES("a") "coroutine.wrap(function() " CLOSES("b") "while true do end end)()", PL_DEADLINE_EXCEEDED,
-             "ran longer");
+    ls_fails(s, CLOSES("a") "coroutine.wrap(function() " CLOSES("b") "while true do end end)()",
+             PL_DEADLINE_EXCEEDED, "ran longer");
     ls_ok(s, "return closed", "[\"b\",\"a\"]");
 }
 
@@ -226,8 +234,10 @@ static void long_runs_that_wait_are_fine(void **data)
     ls_state *s = *data;
     set_limits(s, (pl_state_limits){.run_ms = 200});
     /* Each run is short; together they are longer than one may be. */
-    ls_ok(s, "local n = 0 for i = 1, 25 do local t = time.monotonic() while time.monotonic() - t < 0.01 do n = n + 1 end "
-             "sleep(0) end return 1",
+    ls_ok(s,
+          "local n = 0 for i = 1, 25 do local t = time.monotonic() while time.monotonic() - t < 0.01 do n = "
+          "n + 1 end "
+          "sleep(0) end return 1",
           "1");
 }
 
@@ -286,9 +296,11 @@ static void library_loops_without_bound(void **data)
     ls_ok(s, "return string.rep('', 1 << 60)", "\"\"");
     ls_ok(s, "return string.rep('ab', 3, '-')", "\"ab-ab-ab\"");
     ls_ok(s, "return string.rep('', 3, '-')", "\"--\"");
-    ls_ok(s, "local t = {1, 2, 3} table.insert(t, 1, 0) table.remove(t) return table.concat(t, ',')", "\"0,1,2\"");
+    ls_ok(s, "local t = {1, 2, 3} table.insert(t, 1, 0) table.remove(t) return table.concat(t, ',')",
+          "\"0,1,2\"");
     ls_ok(s, "return table.concat({1, 2, 3}, '-', 2, 3)", "\"2-3\"");
-    ls_ok(s, "local t = {3, 1, 2} table.sort(t) table.sort(t, function(a, b) return a > b end) return t", "[3,2,1]");
+    ls_ok(s, "local t = {3, 1, 2} table.sort(t) table.sort(t, function(a, b) return a > b end) return t",
+          "[3,2,1]");
 }
 
 /* --- memory --- */
@@ -303,9 +315,11 @@ static void growth_without_end(void **data)
         "while true do pcall(pcall, pcall, function() local t = {} while true do t[#t + 1] = {} end end) end",
         "coroutine.wrap(function() local t = {} while true do t[#t + 1] = {} end end)()",
         "pcall(coroutine.wrap(function() local t = {} while true do t[#t + 1] = {} end end)) return 1",
-        "while true do local co = coroutine.create(function() local t = {} while true do t[#t + 1] = {} end end) "
+        "while true do local co = coroutine.create(function() local t = {} while true do t[#t + 1] = {} end "
+        "end) "
         "coroutine.resume(co) end",
-        "xpcall(function() local t = {} while true do t[#t + 1] = {} end end, function() return 1 end) return 1",
+        "xpcall(function() local t = {} while true do t[#t + 1] = {} end end, function() return 1 end) "
+        "return 1",
         "local s = 'x' while true do s = s .. s end",
         "pcall(function() local s = 'x' while true do s = s .. s end end) return 1",
         "return #string.rep('x', 1 << 30)",
@@ -315,12 +329,14 @@ static void growth_without_end(void **data)
         "local t = {} while true do t[#t + 1] = coroutine.create(print) end",
         "local t = {} while true do t[#t + 1] = coroutine.wrap(function() coroutine.yield() end) t[#t]() end",
         "local t = {} while true do t[#t + 1] = ('x'):rep(100) .. #t end",
-        "return string.format('%s', ('x'):rep(5000000)) .. ('%s%s%s'):format(('x'):rep(5000000), ('y'):rep(5000000), 1)",
+        "return string.format('%s', ('x'):rep(5000000)) .. ('%s%s%s'):format(('x'):rep(5000000), "
+        "('y'):rep(5000000), 1)",
         "return table.concat(setmetatable({}, { __index = type }), '', 1, 9000000)",
         "return load(function() return ('x'):rep(100000) end)",
         "return load('return {' .. ('{},'):rep(2000000) .. '}')",
         "local t = {} for i = 1, 1e9 do t['k' .. i] = i end",
-        "local x <close> = setmetatable({}, { __close = function() local t = {} while true do t[#t + 1] = {} end end })",
+        "local x <close> = setmetatable({}, { __close = function() local t = {} while true do t[#t + 1] = {} "
+        "end end })",
         "table.sort({2, 1}, function() local t = {} while true do t[#t + 1] = {} end end)",
         "return #(('x'):rep(1000000):gsub('x', ('y'):rep(100)))",
     };
@@ -379,16 +395,21 @@ static void deep_recursion(void **data)
     set_limits(s, (pl_state_limits){.run_ms = 10000});
     /* Small frames run out of memory before Lua's own limit of a million slots, large ones do not. */
     ends(s, "local function f() return 1 + f() end return f()", PL_RESOURCE_EXHAUSTED, "memory", 4000);
-    ends(s, "local function f(a, b, c, d, e) return 1 + f(1, 2, 3, 4, 5) end return f()", PL_INTERNAL, "stack overflow", 4000);
-    ends(s, "local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k .. 'x'] end return t.x",
+    ends(s, "local function f(a, b, c, d, e) return 1 + f(1, 2, 3, 4, 5) end return f()", PL_INTERNAL,
+         "stack overflow", 4000);
+    ends(s,
+         "local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k .. 'x'] end "
+         "return t.x",
          PL_INTERNAL, "overflow", 2000);
-    ends(s, "local function f() return tostring(setmetatable({}, { __tostring = f })) end f()", PL_INTERNAL, "overflow",
-         2000);
+    ends(s, "local function f() return tostring(setmetatable({}, { __tostring = f })) end f()", PL_INTERNAL,
+         "overflow", 2000);
     ends(s, "local function f() return ('x'):gsub('x', f) end f()", PL_INTERNAL, "overflow", 2000);
     ends(s, "local function f() coroutine.wrap(f)() end f()", PL_INTERNAL, "overflow", 2000);
-    ends(s, "local t = {} for i = 1, 300 do t = setmetatable({}, { __index = t }) end return t.x.y", PL_INTERNAL, "", 2000);
+    ends(s, "local t = {} for i = 1, 300 do t = setmetatable({}, { __index = t }) end return t.x.y",
+         PL_INTERNAL, "", 2000);
     ls_ok(s, "local function f(a, b, c, d, e) return 1 + f(1, 2, 3, 4, 5) end return (pcall(f))", "false");
-    ls_ok(s, "local function f(n) if n == 0 then return 0 end return 1 + f(n - 1) end return f(10000)", "10000");
+    ls_ok(s, "local function f(n) if n == 0 then return 0 end return 1 + f(n - 1) end return f(10000)",
+          "10000");
     ls_ok(s, "local function f(n) if n == 0 then return 0 end return f(n - 1) end return f(100000)", "0");
 }
 
@@ -400,7 +421,8 @@ static void recursion_in_error_handlers(void **data)
     ls_ok(s, "local function h(m) return h(m) .. 'x' end return (xpcall(error, h, 'x'))", "false");
     set_limits(s, (pl_state_limits){.run_ms = RUN_MS});
     uint64_t begin = ls_clock(); /* 2^200 handlers, and 200 overflows */
-    ls_run(s, "local function f(a, b, c, d, e) return 1 + f(1, 2, 3, 4, 5) end xpcall(f, function() return f() end)");
+    ls_run(s, "local function f(a, b, c, d, e) return 1 + f(1, 2, 3, 4, 5) end xpcall(f, function() return "
+              "f() end)");
     ls_run(s, "local function h() xpcall(error, h, 'x') error 'x' end xpcall(error, h, 'x')");
     assert_true(ls_clock() - begin < 4 * RUN_MS + SLACK_MS);
     ls_forget(s);
@@ -416,7 +438,8 @@ static void instruction_budget(void **data)
     ls_fails(s, "while true do end", PL_RESOURCE_EXHAUSTED, "more than 3000000 instructions");
     ls_fails(s, "pcall(function() while true do end end)", PL_RESOURCE_EXHAUSTED, "instructions");
     ls_fails(s, "coroutine.wrap(function() while true do end end)()", PL_RESOURCE_EXHAUSTED, "instructions");
-    ls_fails(s, "while true do local t = time.monotonic() while time.monotonic() - t < 0.02 do end sleep(1) end",
+    ls_fails(s,
+             "while true do local t = time.monotonic() while time.monotonic() - t < 0.02 do end sleep(1) end",
              PL_RESOURCE_EXHAUSTED, "instructions");
     ls_ok(s, "local n = 0 for i = 1, 100000 do n = n + 1 end return n", "100000");
 }
@@ -510,7 +533,8 @@ static void the_end_of_a_state_is_bounded(void **data)
     ls_state *s = ls_new(&options);
     for (int i = 0; i < 20; i++)
         assert_true(ls_start(s, "local x <close> = " FOREVER " sleep(10)")->waits);
-    assert_true(ls_start(s, "coroutine.wrap(function() local x <close> = " FOREVER " sleep(10) end)()")->waits);
+    assert_true(
+        ls_start(s, "coroutine.wrap(function() local x <close> = " FOREVER " sleep(10) end)()")->waits);
     uint64_t begin = ls_clock();
     ls_close(s);
     assert_true(ls_clock() - begin < 4 * RUN_MS + SLACK_MS);

@@ -11,7 +11,8 @@
 
 static const char *const files[] = {
     "rules/pricing.lua",
-    "loads = (loads or 0) + 1 return { name = ..., price = function(n) return n * 2 end, fail = function()\n\nerror 'too dear' end }",
+    "loads = (loads or 0) + 1 return { name = ..., price = function(n) return n * 2 end, fail = "
+    "function()\n\nerror 'too dear' end }",
     "lib/init.lua",
     "return 'lib of ' .. ...",
     "lib/sub/init.lua",
@@ -91,20 +92,38 @@ static void finds_the_library_first(void **data)
     ls_state *s = *data;
     ls_ok(s, "return type(require('perilune.json').encode)", "\"function\"");
     ls_ok(s, "return require 'perilune.errors' == errors", "true");
-    ls_ok(s, "local n = {} for _, m in ipairs { 'perilune', 'perilune.json', 'perilune.log', 'perilune.time', 'perilune.crypto', "
-             "'perilune.sqlite', 'perilune.shared', 'perilune.errors' } do n[#n + 1] = type(require(m)) end return table.concat(n, ' ')",
+    ls_ok(s,
+          "local n = {} for _, m in ipairs { 'perilune', 'perilune.json', 'perilune.log', 'perilune.time', "
+          "'perilune.crypto', "
+          "'perilune.sqlite', 'perilune.shared', 'perilune.errors' } do n[#n + 1] = type(require(m)) end "
+          "return table.concat(n, ' ')",
           "\"table table table table table table table table\"");
 }
 
 static void what_there_is_not(void **data)
 {
     ls_state *s = *data;
-    static const char *const names[] = {"nothing", "", ".", "..", "../x", "/etc/passwd", "rules", "rules.pricing.lua", "rules/pricing.lua",
-                                        "%s", "lib.", ".lib", "nothing\\0lib", "io", "os", "perilune.nothing"};
+    static const char *const names[] = {"nothing",
+                                        "",
+                                        ".",
+                                        "..",
+                                        "../x",
+                                        "/etc/passwd",
+                                        "rules",
+                                        "rules.pricing.lua",
+                                        "rules/pricing.lua",
+                                        "%s",
+                                        "lib.",
+                                        ".lib",
+                                        "nothing\\0lib",
+                                        "io",
+                                        "os",
+                                        "perilune.nothing"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char body[100];
         snprintf(body, sizeof body, "return require '%s'", names[i]);
-        ls_fails(s, body, PL_INTERNAL, "not found: no such file in the bundle, and no such module of perilune");
+        ls_fails(s, body, PL_INTERNAL,
+                 "not found: no such file in the bundle, and no such module of perilune");
     }
     ls_fails(s, "\n\nrequire 'nothing'", PL_INTERNAL, "call.lua:3: module 'nothing' not found");
     ls_fails(s, "require()", PL_INTERNAL, "string expected");
@@ -126,9 +145,11 @@ static void what_a_module_returns_is_kept(void **data)
     ls_ok(s, "return { require 'returns_nil', require 'returns_nil', count_nil }", "[true,true,1]");
     ls_ok(s, "return { require 'sets_loaded', require 'sets_loaded' }", "[\"by itself\",\"by itself\"]");
     ls_ok(s, "package.loaded.mine = 'given' return require 'mine'", "\"given\"");
-    ls_ok(s, "package.loaded['rules.pricing'] = nil require 'rules.pricing' package.loaded['rules.pricing'] = nil "
-             "require 'rules.pricing' return loads",
-          "2");
+    ls_ok(
+        s,
+        "package.loaded['rules.pricing'] = nil require 'rules.pricing' package.loaded['rules.pricing'] = nil "
+        "require 'rules.pricing' return loads",
+        "2");
 }
 
 static void a_failed_load_is_not_kept(void **data)
@@ -138,7 +159,8 @@ static void a_failed_load_is_not_kept(void **data)
     ls_fails(s, "require 'flaky'", PL_INTERNAL, "flaky.lua:1: try 2");
     ls_ok(s, "return require 'flaky'", "3");
     ls_ok(s, "return require 'flaky'", "3");
-    ls_ok(s, "return { pcall(require, 'bad.runtime') }", "[false,\"bad/runtime.lua:3: attempt to index a nil value (local 't')\"]");
+    ls_ok(s, "return { pcall(require, 'bad.runtime') }",
+          "[false,\"bad/runtime.lua:3: attempt to index a nil value (local 't')\"]");
     ls_fails(s, "require 'bad.runtime'", PL_INTERNAL, "bad/runtime.lua:3:");
 }
 
@@ -179,7 +201,9 @@ static void load_gives_file_and_line(void **data)
     assert_string_equal(err.message, "not mine");
     assert_string_equal(err.file, "bad/far.lua");
     pl_slot slot;
-    assert_int_equal(pl_engine_of(ls_engine_state(s))->load(ls_engine_state(s), PL_STR("missing.lua"), &slot, &err), PL_INVALID_ARGUMENT);
+    assert_int_equal(
+        pl_engine_of(ls_engine_state(s))->load(ls_engine_state(s), PL_STR("missing.lua"), &slot, &err),
+        PL_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, "there is no file missing.lua in the bundle"));
     /* A message that merely looks like a place. */
     assert_int_equal(ls_load(s, "call.lua", "error('at 12:30: too late', 0)", &err), PL_INVALID_ARGUMENT);
@@ -199,15 +223,9 @@ static void states_are_apart(void **data)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(finds_files_of_the_bundle),
-        TEST(finds_the_library_first),
-        TEST(what_there_is_not),
-        TEST(cycles_are_errors),
-        TEST(what_a_module_returns_is_kept),
-        TEST(a_failed_load_is_not_kept),
-        TEST(errors_say_where),
-        TEST(load_gives_file_and_line),
-        TEST(states_are_apart),
+        TEST(finds_files_of_the_bundle), TEST(finds_the_library_first),       TEST(what_there_is_not),
+        TEST(cycles_are_errors),         TEST(what_a_module_returns_is_kept), TEST(a_failed_load_is_not_kept),
+        TEST(errors_say_where),          TEST(load_gives_file_and_line),      TEST(states_are_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

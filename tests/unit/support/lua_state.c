@@ -261,9 +261,17 @@ static void keep_result(ls_call *c, pl_slot slot)
     pl_buf_dispose(&json);
 }
 
+static void stop_failing(ls_call *c)
+{
+    if (c->failing)
+        c->made = pl_alloc_fail_at(0, 0);
+    c->failing = false;
+}
+
 static void on_done(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure)
 {
     ls_call *c = call->data;
+    stop_failing(c);
     c->ends++;
     c->waits = false;
     c->status = status;
@@ -281,15 +289,18 @@ static void begin(void *data)
     pl_slot function;
     pl_error err = {0};
     if (e->load(state, PL_STR(CALL_FILE), &function, &err)) {
-        c->failure = (pl_failure){.code = err.code, .message = pl_arena_str(&c->arena, pl_str_of(err.message))};
+        c->failure =
+            (pl_failure){.code = err.code, .message = pl_arena_str(&c->arena, pl_str_of(err.message))};
         return;
     }
     pl_ref ref = e->keep(state, function);
     e->pop_to(state, function - 1);
-    if (c->fail_at)
-        pl_alloc_fail_at(c->fail_at, 0);
+    if (c->failing)
+        pl_alloc_fail_at(c->fail_at, c->sticky);
     e->push_ctx(state, &c->work);
     c->status = e->call(state, ref, 1, &c->work, &c->pending, &c->failure);
+    if (c->status != PL_CALL_PENDING)
+        stop_failing(c);
     e->drop(state, ref);
     if (c->status == PL_CALL_PENDING) {
         c->pending->done = on_done;
@@ -300,14 +311,16 @@ static void begin(void *data)
     }
 }
 
-static ls_call *start(ls_state *s, const char *body, size_t fail_at)
+static ls_call *start(ls_state *s, const char *body, bool failing, size_t fail_at, bool sticky)
 {
     ls_call *c = calloc(1, sizeof *c);
     c->s = s;
     c->next = s->calls;
     s->calls = c;
     c->status = PL_CALL_FAILED;
+    c->failing = failing;
     c->fail_at = fail_at;
+    c->sticky = sticky;
     pl_arena_init(&c->arena, 0);
     c->work = (pl_work){
         .protocol = "test", .id = PL_STR("id-1"), .arena = &c->arena, .ctx = PL_REF_NONE, .log = s->host.log};
@@ -318,15 +331,19 @@ static ls_call *start(ls_state *s, const char *body, size_t fail_at)
     file_at(s, CALL_FILE)->bytes = pl_buf_view(&s->code);
     pl_error err = {0};
     alarm(LONGEST_SECONDS);
-    if (!pl_lua_engine()->protect(s->state, begin, c, &err))
-        c->failure = (pl_failure){.code = err.code, .message = pl_arena_str(&c->arena, pl_str_of(err.message))};
+    bool ok = pl_lua_engine()->protect(s->state, begin, c, &err);
+    if (!ok || !c->waits)
+        stop_failing(c);
+    if (!ok)
+        c->failure =
+            (pl_failure){.code = err.code, .message = pl_arena_str(&c->arena, pl_str_of(err.message))};
     alarm(0);
     return c;
 }
 
 ls_call *ls_start(ls_state *s, const char *body)
 {
-    return start(s, body, 0);
+    return start(s, body, false, 0, false);
 }
 
 static ls_call *finish(ls_call *c)
@@ -343,14 +360,12 @@ static ls_call *finish(ls_call *c)
 
 ls_call *ls_run(ls_state *s, const char *body)
 {
-    return finish(start(s, body, 0));
+    return finish(start(s, body, false, 0, false));
 }
 
-ls_call *ls_run_failing(ls_state *s, const char *body, size_t n)
+ls_call *ls_run_failing(ls_state *s, const char *body, size_t n, bool sticky)
 {
-    ls_call *c = finish(start(s, body, n));
-    pl_alloc_fail_at(0, 0);
-    return c;
+    return finish(start(s, body, true, n, sticky));
 }
 
 void ls_cancel(ls_call *c)
@@ -412,7 +427,8 @@ void ls_check_failed(const ls_call *c, pl_code code, const char *text, const cha
 {
     bool ok = !c->waits && !c->cancelled && c->status == PL_CALL_FAILED && c->failure.code == code;
     if (!ok || !strstr(ls_text(c), text)) {
-        print_error("%s:%d: expected FAILED %s: %s, got %s\n", file, line, pl_code_name(code), text, ls_text(c));
+        print_error("%s:%d: expected FAILED %s: %s, got %s\n", file, line, pl_code_name(code), text,
+                    ls_text(c));
         _fail(file, line);
     }
 }

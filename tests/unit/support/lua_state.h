@@ -7,8 +7,9 @@
 #include "base/buf.h"
 #include "value/engine.h"
 
-/* A state of the Lua engine on a host with a virtual clock: nothing happens but by ls_turn, and it happens at once.
- * Scripts find the globals time, errors and sleep. A call that does not end within 30 s ends the process. */
+/* A state of the Lua engine on a host with a virtual clock: nothing happens but by ls_turn, and it happens at
+ * once. Scripts find the globals time, errors and sleep. A call that does not end within 30 s ends the
+ * process. */
 
 typedef struct ls_state ls_state;
 
@@ -42,15 +43,18 @@ typedef struct ls_call {
     pl_call *pending;
     pl_work work;
     pl_arena arena;
+    bool failing;   /* allocations are counted, and: */
     size_t fail_at; /* the allocation that fails, counted from the call's beginning */
+    bool sticky;    /* and all after it */
+    size_t made;    /* allocations, until the call's end */
 } ls_call;
 
 /* Begins a call of function(ctx) BODY end. */
 ls_call *ls_start(ls_state *s, const char *body);
 /* Begins it, and turns the loop until it has ended. */
 ls_call *ls_run(ls_state *s, const char *body);
-/* As ls_run, while the n-th allocation fails. */
-ls_call *ls_run_failing(ls_state *s, const char *body, size_t n);
+/* As ls_run, while the n-th allocation fails, or with sticky all from the n-th on; n 0 only counts them. */
+ls_call *ls_run_failing(ls_state *s, const char *body, size_t n, bool sticky);
 void ls_cancel(ls_call *call);
 void ls_forget(ls_state *s); /* all calls that have ended */
 /* What ended calls said, for failed assertions: "DONE …" or "FAILED CODE: message". */
@@ -75,7 +79,8 @@ void ls_check_failed(const ls_call *call, pl_code code, const char *text, const 
 
 /* Collects all garbage; bytes that are left. */
 size_t ls_collect(ls_state *s);
-/* Milliseconds of processor time of this thread: for bounds on how long a call may take, on a busy machine, too. */
+/* Milliseconds of processor time of this thread: for bounds on how long a call may take, on a busy machine,
+ * too. */
 uint64_t ls_clock(void);
 
 #endif

@@ -297,6 +297,8 @@ static int arity(pl_state *state, pl_slot function)
 static void set_null(pl_state *state, pl_slot map, pl_str name)
 {
     lua_State *L = LUA(state);
+    if (pl_str_starts(name, PL_STR("__"))) /* in JSON a client may say so: it would be a metamethod */
+        return;
     if (!lua_getmetatable(L, map)) {
         lua_createtable(L, 0, 1);
         lua_pushvalue(L, -1);

@@ -58,23 +58,27 @@ typedef struct binder {
     gql_diagnostics *list;
 } binder;
 
-static gql_loc at_line(uint32_t line)
+/* The place of a function value, which may stand in another file than the one that returned it; or the file
+ * that is bound alone. */
+static gql_loc place_of(binder *x, pl_slot slot, gql_source *source)
 {
-    return (gql_loc){.line = line, .column = 0};
-}
-
-/* The place of a function value, or of the file alone. */
-static gql_loc place_of(binder *x, pl_slot slot)
-{
-    pl_str file;
+    pl_str file, copy;
     uint32_t line = 0;
-    if (slot > 0 && x->e->where(x->state, slot, &file, &line))
-        return at_line(line);
-    return at_line(0);
+    *source = x->source;
+    if (slot == 0 || !x->e->where(x->state, slot, &file, &line))
+        return (gql_loc){0};
+    copy = pl_arena_str(x->list->arena, file);
+    if (copy.ptr)
+        source->name = copy.ptr;
+    return (gql_loc){.line = line};
 }
 
-#define COMPLAIN(x, slot, ...) \
-    gql_diagnose((x)->list, NULL, &(x)->source, place_of(x, slot), (gql_loc){0}, __VA_ARGS__)
+#define COMPLAIN(x, slot, ...)                                                                               \
+    do {                                                                                                     \
+        gql_source source_;                                                                                  \
+        gql_loc loc_ = place_of(x, slot, &source_);                                                          \
+        gql_diagnose((x)->list, NULL, &source_, loc_, (gql_loc){0}, __VA_ARGS__);                            \
+    } while (0)
 
 static void bind_function(binder *x, pl_slot slot, pl_ref *ref, const char *taken, const char *what,
                           pl_str type, pl_str name)

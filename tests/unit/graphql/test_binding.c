@@ -56,8 +56,8 @@ static void check(gf *f, const char *file, te_value table, const char *message)
     assert_false(s.list.out_of_memory);
     assert_string_equal(s.list.first ? s.list.first->message.ptr : "", message);
     assert_int_equal(s.list.count, *message ? 1 : 0);
-    if (*message)
-        assert_string_equal(s.list.first->file, file);
+    if (*message) /* a function is where it was written, which is not always the file that returned it */
+        assert_string_equal(s.list.first->file, s.list.first->location_count > 0 ? "test.c" : file);
 }
 
 static te_value function(gf *f)

@@ -448,6 +448,26 @@ static void whole_values(void **data)
     protect(*data, values_body);
 }
 
+/* Names that a client chose (in a JSON scalar) do not become metamethods. */
+static void nulls_body(void *data)
+{
+    world *w = data;
+    static const char *const names[] = {"given", "__index", "__len", "__call", "__metatable", "__gc"};
+    w->e->push_map(w->state, 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        w->e->set_null(w->state, 1, pl_str_of(names[i]));
+    lua_says(w, 1, "v.given == nil and v.missing == nil and #v == 0 and next(v) == nil");
+    lua_says(w, 1,
+             "require('perilune').is_null(v, 'given') and not require('perilune').is_null(v, 'missing')");
+    lua_says(w, 1, "not require('perilune').is_null(v, '__index')");
+    assert_int_equal(w->e->kind(w->state, 1), PL_KIND_MAP);
+}
+
+static void nulls(void **data)
+{
+    protect(*data, nulls_body);
+}
+
 /* --- keeping --- */
 
 static void keep_body(void *data)
@@ -575,12 +595,19 @@ static void the_stack(void **data)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(kinds),        TEST(scalars),
-        TEST(fields),       TEST(what_needs_script_code_to_be_read),
-        TEST(lists),        TEST(steps_through_maps),
-        TEST(builder),      TEST(empty_lists_are_lists),
-        TEST(whole_values), TEST(keeping),
-        TEST(keys),         TEST(where_functions_are),
+        TEST(kinds),
+        TEST(scalars),
+        TEST(fields),
+        TEST(what_needs_script_code_to_be_read),
+        TEST(lists),
+        TEST(steps_through_maps),
+        TEST(builder),
+        TEST(empty_lists_are_lists),
+        TEST(whole_values),
+        TEST(nulls),
+        TEST(keeping),
+        TEST(keys),
+        TEST(where_functions_are),
         TEST(the_stack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

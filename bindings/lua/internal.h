@@ -54,7 +54,7 @@ struct plua_state {
     atomic_bool attached;
     pthread_t thread;
     unsigned watched_seq;
-    uint64_t watched_since;
+    _Atomic uint64_t watched_since;
     _Atomic uint64_t watched_now;    /* what the watchdog was last told */
     atomic_uint armed_seq;           /* the run for which the hook was armed; 0 is none */
     _Atomic uint64_t run_deadline;   /* of the armed run, clock milliseconds; 0: not known yet */

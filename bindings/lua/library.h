@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* The Lua half of the standard library (lua/perilune), built into the program. The array ends with a NULL name. */
+/* The Lua half of the standard library (lua/perilune), built into the program. The array ends with a NULL
+ * name. */
 struct plua_library_file {
     const char *name; /* as required: "perilune.errors" */
     const char *bytes;

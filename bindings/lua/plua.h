@@ -4,9 +4,10 @@
 
 /* Inside of the Lua engine: what its parts and the C halves of the perilune.* modules share.
  *
- * A script call runs in a pooled coroutine, the call's *thread*. A module function that waits begins a wait, arranges for
- * something to finish it later (a timer, a helper thread), and yields; the engine resumes the coroutine when the wait is
- * finished. User coroutines in between pass the yield on, so that waiting works inside them, too. */
+ * A script call runs in a pooled coroutine, the call's *thread*. A module function that waits begins a wait,
+ * arranges for something to finish it later (a timer, a helper thread), and yields; the engine resumes the
+ * coroutine when the wait is finished. User coroutines in between pass the yield on, so that waiting works
+ * inside them, too. */
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -34,33 +35,37 @@ uint64_t plua_call_id(lua_State *L);
 typedef struct plua_wait plua_wait;
 struct plua_wait {
     plua_call *call; /* NULL when nothing waits (finished, or cancelled) */
-    /* The call was cancelled (client gone, deadline, state closed) before plua_wait_finish: the owner must let go of what
-     * it started, and not finish. Runs on the state's thread; must not call Lua. May be NULL. */
+    /* The call was cancelled (client gone, deadline, state closed) before plua_wait_finish: the owner must
+     * let go of what it started, and not finish. Runs on the state's thread; must not call Lua. May be NULL.
+     */
     void (*cancelled)(plua_wait *wait);
     void *data; /* the owner's */
 };
-/* Raises a Lua error where waiting is impossible: at load time, or below a C function that cannot yield (a table.sort
- * comparator, a string.gsub callback, a metamethod called from C). what names the function for the message: "time.sleep". [jumps] */
+/* Raises a Lua error where waiting is impossible: at load time, or below a C function that cannot yield (a
+ * table.sort comparator, a string.gsub callback, a metamethod called from C). what names the function for the
+ * message: "time.sleep". [jumps] */
 void plua_wait_check(lua_State *L, const char *what);
-/* Checks, and makes *wait (owned by the caller, alive until finished or cancelled) the thing that the running call waits for.
- * The caller then must `return plua_wait_yield(...)` without raising an error in between. [jumps] */
+/* Checks, and makes *wait (owned by the caller, alive until finished or cancelled) the thing that the running
+ * call waits for. The caller then must `return plua_wait_yield(...)` without raising an error in between.
+ * [jumps] */
 void plua_wait_begin(lua_State *L, const char *what, plua_wait *wait, void (*cancelled)(plua_wait *wait));
-/* Yields; when the wait is finished k(L, LUA_YIELD, ctx) runs, as the continuation of the C function (lua_yieldk), with the
- * function's stack as it was; it pushes the results and returns their number, or raises an error. */
+/* Yields; when the wait is finished k(L, LUA_YIELD, ctx) runs, as the continuation of the C function
+ * (lua_yieldk), with the function's stack as it was; it pushes the results and returns their number, or
+ * raises an error. */
 int plua_wait_yield(lua_State *L, lua_KContext ctx, lua_KFunction k);
-/* On the state's thread, from a timer or a job's done, never from inside a Lua call: the coroutine goes on before this
- * returns. *wait may be freed by k. */
+/* On the state's thread, from a timer or a job's done, never from inside a Lua call: the coroutine goes on
+ * before this returns. *wait may be freed by k. */
 void plua_wait_finish(plua_wait *wait);
 
 /* --- long work inside C functions --- */
-/* To be called now and then by C functions that may run long (string matching): raises the interruption if the watchdog has
- * asked for one, else does nothing. [jumps] */
+/* To be called now and then by C functions that may run long (string matching): raises the interruption if
+ * the watchdog has asked for one, else does nothing. [jumps] */
 void plua_check_interrupt(lua_State *L);
 
 /* --- modules --- */
 typedef struct plua_module {
-    const char *name;    /* "perilune.time" */
-    lua_CFunction open;  /* as for luaL_requiref: pushes the module table */
+    const char *name;   /* "perilune.time" */
+    lua_CFunction open; /* as for luaL_requiref: pushes the module table */
 } plua_module;
 int plua_open_json(lua_State *L);
 int plua_open_log(lua_State *L);

@@ -36,7 +36,8 @@ static pl_code make_address(const char *path, struct sockaddr_un *out, pl_error 
 {
     *out = (struct sockaddr_un){.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof out->sun_path)
-        return pl_fail(err, PL_INVALID_ARGUMENT, "%s: the path of a Unix socket can have %zu bytes at most", path, sizeof out->sun_path - 1);
+        return pl_fail(err, PL_INVALID_ARGUMENT, "%s: the path of a Unix socket can have %zu bytes at most",
+                       path, sizeof out->sun_path - 1);
     strcpy(out->sun_path, path);
     return PL_OK;
 }
@@ -61,14 +62,18 @@ static pl_code listen_at(pl_admin *a, pl_error *err)
     if (other >= 0 || errno == EAGAIN) {
         if (other >= 0)
             close(other);
-        return pl_fail(err, PL_ALREADY_EXISTS, "%s: another server listens on this admin socket; give --admin PATH", a->address.sun_path);
+        return pl_fail(err, PL_ALREADY_EXISTS,
+                       "%s: another server listens on this admin socket; give --admin PATH",
+                       a->address.sun_path);
     }
     if (errno == ECONNREFUSED && lstat(a->address.sun_path, &st) == 0 && S_ISSOCK(st.st_mode))
         unlink(a->address.sun_path); /* left over from a server that was killed */
     a->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    /* The mode of the descriptor becomes that of the file: so nobody else can connect, not even for a moment, and the umask, which all threads
-     * share, is left alone. */
-    int bound = a->fd < 0 || fchmod(a->fd, 0600) < 0 ? -1 : bind(a->fd, (struct sockaddr *)&a->address, sizeof a->address);
+    /* The mode of the descriptor becomes that of the file: so nobody else can connect, not even for a moment,
+     * and the umask, which all threads share, is left alone. */
+    int bound = a->fd < 0 || fchmod(a->fd, 0600) < 0
+                    ? -1
+                    : bind(a->fd, (struct sockaddr *)&a->address, sizeof a->address);
     if (bound < 0 || listen(a->fd, 16) < 0) {
         pl_fail(err, PL_UNAVAILABLE, "%s: %s", a->address.sun_path, strerror(errno));
         if (bound < 0)
@@ -127,8 +132,9 @@ static void answer_change(pl_buf *out, pl_reload_result result, pl_server *serve
 {
     static const char *const names[] = {
         [PL_RELOADED] = "reloaded", [PL_RELOAD_UNCHANGED] = "unchanged", [PL_RELOAD_REFUSED] = "refused"};
-    pl_buf_printf(out, "{\"ok\":%s,\"result\":\"%s\",\"generation\":%llu,\"problems\":", result != PL_RELOAD_REFUSED ? "true" : "false",
-                  names[result], (unsigned long long)pl_server_generation(server));
+    pl_buf_printf(out, "{\"ok\":%s,\"result\":\"%s\",\"generation\":%llu,\"problems\":",
+                  result != PL_RELOAD_REFUSED ? "true" : "false", names[result],
+                  (unsigned long long)pl_server_generation(server));
     pl_report_json(report, out);
     pl_buf_char(out, '}');
 }
@@ -144,11 +150,13 @@ static void execute(pl_admin *a, pl_str command, pl_buf *out)
     else if (pl_str_is(command, "rollback"))
         answer_change(out, pl_server_rollback(a->server, &report), a->server, &report);
     else
-        PL_BUF_LIT(out, "{\"ok\":false,\"error\":\"unknown command; there are status, reload and rollback\"}");
+        PL_BUF_LIT(out,
+                   "{\"ok\":false,\"error\":\"unknown command; there are status, reload and rollback\"}");
     pl_report_dispose(&report);
 }
 
-/* The answer fits the socket's buffer in all but odd cases; a client that does not read is waited for a little, not for ever. */
+/* The answer fits the socket's buffer in all but odd cases; a client that does not read is waited for a
+ * little, not for ever. */
 static void send_all(int fd, const char *bytes, size_t n)
 {
     while (n > 0) {
@@ -263,7 +271,8 @@ pl_code pl_admin_default_path(const char *directory, char *out, size_t size, pl_
     struct stat st;
     mkdir(folder, 0700);
     if (lstat(folder, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid != getuid() || (st.st_mode & 022) != 0)
-        return pl_fail(err, PL_PERMISSION_DENIED, "%s is not a directory of this user's alone; give --admin PATH", folder);
+        return pl_fail(err, PL_PERMISSION_DENIED,
+                       "%s is not a directory of this user's alone; give --admin PATH", folder);
     unsigned long long hash = 1469598103934665603ull; /* FNV-1a: the same in every process */
     for (const char *p = absolute; *p; p++)
         hash = (hash ^ (unsigned char)*p) * 1099511628211ull;
@@ -271,14 +280,17 @@ pl_code pl_admin_default_path(const char *directory, char *out, size_t size, pl_
     return PL_OK;
 }
 
-pl_code pl_admin_call(const char *path, const char *command, unsigned timeout_ms, pl_buf *answer, pl_error *err)
+pl_code pl_admin_call(const char *path, const char *command, unsigned timeout_ms, pl_buf *answer,
+                      pl_error *err)
 {
     struct sockaddr_un address;
     if (make_address(path, &address, err) != PL_OK)
         return err->code;
     int fd = connect_to(&address);
     if (fd < 0)
-        return pl_fail(err, PL_UNAVAILABLE, "no server answers at %s (%s); is it running, and with this bundle? --admin PATH names another socket",
+        return pl_fail(err, PL_UNAVAILABLE,
+                       "no server answers at %s (%s); is it running, and with this bundle? --admin PATH "
+                       "names another socket",
                        path, strerror(errno));
     pl_buf request;
     pl_buf_init(&request);
@@ -290,7 +302,8 @@ pl_code pl_admin_call(const char *path, const char *command, unsigned timeout_ms
     struct pollfd p = {.fd = fd, .events = POLLIN};
     uint64_t until = now_ms() + timeout_ms;
     ssize_t got = 1;
-    for (uint64_t now; got > 0 && (now = now_ms()) <= until && poll(&p, 1, (int)(until - now)) > 0 && pl_buf_reserve(answer, 4096);) {
+    for (uint64_t now; got > 0 && (now = now_ms()) <= until && poll(&p, 1, (int)(until - now)) > 0 &&
+                       pl_buf_reserve(answer, 4096);) {
         got = read(fd, answer->data + answer->len, 4096);
         if (got > 0)
             answer->len += (size_t)got;

@@ -59,7 +59,8 @@ pl_app *pl_app_open_memory(const pl_app_file *files, size_t count, char *error, 
     pl_bundle *bundle = NULL;
     pl_file *list = pl_calloc(count + 1, sizeof *list);
     for (size_t i = 0; list && i < count; i++)
-        list[i] = (pl_file){pl_str_of(files[i].path), {files[i].bytes ? files[i].bytes : "", files[i].length}};
+        list[i] =
+            (pl_file){pl_str_of(files[i].path), {files[i].bytes ? files[i].bytes : "", files[i].length}};
     if (list)
         bundle = pl_bundle_from_memory(list, count, &err);
     else

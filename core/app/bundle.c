@@ -66,12 +66,14 @@ static pl_code add_file(reader *r, pl_str path, pl_str bytes)
     return PL_OK;
 }
 
-/* What has gone since it was listed is as if it had never been there. Of anything else nothing may be missing. */
+/* What has gone since it was listed is as if it had never been there. Of anything else nothing may be
+ * missing. */
 static pl_code cannot_read(reader *r, const char *path)
 {
     if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
         return PL_OK;
-    return pl_fail_at(r->err, errno == ENOMEM ? PL_RESOURCE_EXHAUSTED : PL_UNAVAILABLE, path, 0, 0, "cannot be read: %s", strerror(errno));
+    return pl_fail_at(r->err, errno == ENOMEM ? PL_RESOURCE_EXHAUSTED : PL_UNAVAILABLE, path, 0, 0,
+                      "cannot be read: %s", strerror(errno));
 }
 
 static pl_code read_file(reader *r, int dir, const char *name, const char *path)
@@ -170,7 +172,8 @@ static pl_code hash_files(pl_bundle *b, pl_error *err)
     for (size_t i = 0; ok && i < b->file_count; i++) {
         const pl_file *f = &b->files[i];
         uint64_t lengths[2] = {f->path.len, f->bytes.len};
-        ok = EVP_DigestUpdate(md, lengths, sizeof lengths) == 1 && EVP_DigestUpdate(md, f->path.ptr, f->path.len) == 1 &&
+        ok = EVP_DigestUpdate(md, lengths, sizeof lengths) == 1 &&
+             EVP_DigestUpdate(md, f->path.ptr, f->path.len) == 1 &&
              EVP_DigestUpdate(md, f->bytes.ptr, f->bytes.len) == 1;
     }
     ok = ok && EVP_DigestFinal_ex(md, digest, &n) == 1;
@@ -200,7 +203,8 @@ static pl_bundle *bundle_finish(pl_bundle *b, pl_code code, pl_error *err)
         qsort(b->files, b->file_count, sizeof *b->files, compare_files);
     for (size_t i = 1; code == PL_OK && i < b->file_count; i++) {
         if (pl_str_eq(b->files[i - 1].path, b->files[i].path))
-            code = pl_fail_at(err, PL_INVALID_ARGUMENT, b->files[i].path.ptr, 0, 0, "there are two files of this name");
+            code = pl_fail_at(err, PL_INVALID_ARGUMENT, b->files[i].path.ptr, 0, 0,
+                              "there are two files of this name");
     }
     if (code == PL_OK)
         code = hash_files(b, err);
@@ -233,7 +237,9 @@ pl_bundle *pl_bundle_read(const char *directory, pl_error *err)
     if (code == PL_OK && !b->directory.ptr)
         code = pl_fail_memory(err);
     if (code == PL_OK && b->file_count == 0)
-        code = pl_fail(err, PL_NOT_FOUND, "%s: no bundle here: there is no app.lua, schema/*.graphql or any other bundle file", directory);
+        code = pl_fail(err, PL_NOT_FOUND,
+                       "%s: no bundle here: there is no app.lua, schema/*.graphql or any other bundle file",
+                       directory);
     return bundle_finish(b, code, err);
 }
 

@@ -8,18 +8,20 @@
 #include "base/error.h"
 #include "value/engine.h"
 
-/* The files of an application, read into memory at one moment: what a generation is made of. Immutable, shared by reference count (any thread). */
+/* The files of an application, read into memory at one moment: what a generation is made of. Immutable,
+ * shared by reference count (any thread). */
 typedef struct pl_bundle {
     pl_arena arena;
     pl_file *files; /* sorted by path */
     size_t file_count;
-    char hash[65];  /* SHA-256 of paths and contents, hexadecimal */
+    char hash[65];    /* SHA-256 of paths and contents, hexadecimal */
     pl_str directory; /* absolute */
     atomic_uint refs;
 } pl_bundle;
 
-/* Reads the *.lua, *.graphql(s), *.gql, *.proto and *.binpb files below directory; hidden ones, node_modules and links out of it are left out. At most 64 MiB and
- * 20,000 files. What is there and cannot be read is an error. NULL with *err filled. */
+/* Reads the *.lua, *.graphql(s), *.gql, *.proto and *.binpb files below directory; hidden ones, node_modules
+ * and links out of it are left out. At most 64 MiB and 20,000 files. What is there and cannot be read is an
+ * error. NULL with *err filled. */
 pl_bundle *pl_bundle_read(const char *directory, pl_error *err);
 /* Of files in memory, which are copied. */
 pl_bundle *pl_bundle_from_memory(const pl_file *files, size_t count, pl_error *err);

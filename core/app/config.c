@@ -31,7 +31,8 @@ struct context {
 
 static void wrong(context *c, const char *path, const char *expected, pl_slot slot)
 {
-    pl_report_error(c->report, FILE_NAME, 0, 0, "%s must be %s, not %s.", path, expected, pl_kind_phrase(c->e->kind(c->state, slot)));
+    pl_report_error(c->report, FILE_NAME, 0, 0, "%s must be %s, not %s.", path, expected,
+                    pl_kind_phrase(c->e->kind(c->state, slot)));
 }
 
 static void read_bool(context *c, const char *path, pl_slot slot, void *target)
@@ -113,7 +114,9 @@ static void read_size(context *c, const char *path, pl_slot slot, void *target)
 static bool get_seconds(context *c, const char *path, pl_slot slot, uint64_t *out)
 {
     pl_kind kind = c->e->kind(c->state, slot);
-    double d = kind == PL_KIND_INT ? (double)c->e->get_int(c->state, slot) : kind == PL_KIND_FLOAT ? c->e->get_float(c->state, slot) : 0;
+    double d = kind == PL_KIND_INT     ? (double)c->e->get_int(c->state, slot)
+               : kind == PL_KIND_FLOAT ? c->e->get_float(c->state, slot)
+                                       : 0;
     if (!(d >= 0.001 && d <= 1e9)) {
         wrong(c, path, "a number of seconds, from 0.001", slot);
         return false;
@@ -152,7 +155,8 @@ static void read_string(context *c, const char *path, pl_slot slot, void *target
 
 static void read_path(context *c, const char *path, pl_slot slot, void *target)
 {
-    if (c->e->kind(c->state, slot) == PL_KIND_STRING && pl_str_starts(c->e->get_string(c->state, slot), PL_STR("/")))
+    if (c->e->kind(c->state, slot) == PL_KIND_STRING &&
+        pl_str_starts(c->e->get_string(c->state, slot), PL_STR("/")))
         *(pl_str *)target = copy_string(c, slot);
     else
         wrong(c, path, "a path that begins with \"/\"", slot);
@@ -227,17 +231,18 @@ static void read_http(context *c, const char *path, pl_slot slot, void *target)
 
 static void read_graphql(context *c, const char *path, pl_slot slot, void *target)
 {
-    static const setting settings[] = {{"introspection", read_not_bool, AT(graphql.no_introspection)},
-                                       {"ready_made_scalars", read_not_bool, AT(schema.no_ready_made_scalars)},
-                                       {"timeout", read_seconds, AT(graphql.execute.timeout_ms)},
-                                       {"max_tokens", read_uint32, AT(graphql.parse.max_tokens)},
-                                       {"max_nesting", read_uint32, AT(graphql.parse.max_depth)},
-                                       {"max_fields", read_uint32, AT(graphql.max_fields)},
-                                       {"max_errors", read_uint32, AT(graphql.max_errors)},
-                                       {"max_response", read_size, AT(graphql.max_response)},
-                                       {"cache_size", read_size, AT(graphql.cache_bytes)},
-                                       {"show_internal_errors", read_bool, AT(graphql.execute.show_internal)},
-                                       {NULL, NULL, 0}};
+    static const setting settings[] = {
+        {"introspection", read_not_bool, AT(graphql.no_introspection)},
+        {"ready_made_scalars", read_not_bool, AT(schema.no_ready_made_scalars)},
+        {"timeout", read_seconds, AT(graphql.execute.timeout_ms)},
+        {"max_tokens", read_uint32, AT(graphql.parse.max_tokens)},
+        {"max_nesting", read_uint32, AT(graphql.parse.max_depth)},
+        {"max_fields", read_uint32, AT(graphql.max_fields)},
+        {"max_errors", read_uint32, AT(graphql.max_errors)},
+        {"max_response", read_size, AT(graphql.max_response)},
+        {"cache_size", read_size, AT(graphql.cache_bytes)},
+        {"show_internal_errors", read_bool, AT(graphql.execute.show_internal)},
+        {NULL, NULL, 0}};
     (void)target;
     read_table(c, path, slot, settings, c->config);
 }
@@ -291,7 +296,8 @@ static void read_timer(context *c, const char *path, pl_slot slot, pl_str name)
     }
     read_table(c, path, slot, settings, &entry);
     if (!entry.has_every || !entry.has_run)
-        pl_report_error(c->report, FILE_NAME, 0, 0, "%s has no \"%s\".", path, entry.has_every ? "run" : "every");
+        pl_report_error(c->report, FILE_NAME, 0, 0, "%s has no \"%s\".", path,
+                        entry.has_every ? "run" : "every");
     c->config->timers[c->config->timer_count++] = (pl_timer_config){copy(c, name), entry.every_ms};
 }
 
@@ -322,7 +328,8 @@ static void read_timers(context *c, const char *path, pl_slot slot, void *target
             snprintf(at, sizeof at, "%s.%.*s", path, PL_STR_ARG(name));
             read_timer(c, at, key + 1, name);
         } else {
-            pl_report_error(c->report, FILE_NAME, 0, 0, "%s has an entry that is not named by a string.", path);
+            pl_report_error(c->report, FILE_NAME, 0, 0, "%s has an entry that is not named by a string.",
+                            path);
         }
         c->e->pop_to(c->state, key);
     }
@@ -343,7 +350,8 @@ static void read_entry(context *c, const char *path, pl_slot key, const setting 
 {
     char at[256];
     if (c->e->kind(c->state, key) != PL_KIND_STRING) {
-        pl_report_error(c->report, FILE_NAME, 0, 0, "%s has an entry that is not named by a string.", path[0] ? path : "the settings");
+        pl_report_error(c->report, FILE_NAME, 0, 0, "%s has an entry that is not named by a string.",
+                        path[0] ? path : "the settings");
         return;
     }
     pl_str name = c->e->get_string(c->state, key);

@@ -43,18 +43,21 @@ static bool is_bundle_file(const char *name)
     return false;
 }
 
-/* False, with errno, when path itself cannot be watched, or there is no watch left for something below. What else cannot be watched below does
- * not matter: it has gone, or cannot be read for the bundle either. */
+/* False, with errno, when path itself cannot be watched, or there is no watch left for something below. What
+ * else cannot be watched below does not matter: it has gone, or cannot be read for the bundle either. */
 static bool add_tree(pl_files_watch *w, const char *path, unsigned depth)
 {
-    if (inotify_add_watch(w->fd, path, IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR) < 0)
+    if (inotify_add_watch(w->fd, path,
+                          IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR) <
+        0)
         return false;
     DIR *dir = depth < MAX_DEPTH ? opendir(path) : NULL;
     bool ok = true;
     for (struct dirent *entry; ok && dir && (entry = readdir(dir));) {
         char below[PATH_MAX];
         struct stat st;
-        if (is_ignored(entry->d_name) || (size_t)snprintf(below, sizeof below, "%s/%s", path, entry->d_name) >= sizeof below)
+        if (is_ignored(entry->d_name) ||
+            (size_t)snprintf(below, sizeof below, "%s/%s", path, entry->d_name) >= sizeof below)
             continue;
         if (lstat(below, &st) == 0 && S_ISDIR(st.st_mode))
             ok = add_tree(w, below, depth + 1) || (errno != ENOSPC && errno != ENOMEM);
@@ -81,8 +84,9 @@ pl_files_watch *pl_files_watch_new(const char *directory, pl_error *err)
     if (!w->directory.ptr)
         pl_fail_memory(err);
     else
-        pl_fail(err, errno == ENOENT || errno == ENOTDIR ? PL_NOT_FOUND : PL_RESOURCE_EXHAUSTED, "%s cannot be watched: %s%s", directory,
-                strerror(errno), errno == ENOSPC ? " (the limit is fs.inotify.max_user_watches)" : "");
+        pl_fail(err, errno == ENOENT || errno == ENOTDIR ? PL_NOT_FOUND : PL_RESOURCE_EXHAUSTED,
+                "%s cannot be watched: %s%s", directory, strerror(errno),
+                errno == ENOSPC ? " (the limit is fs.inotify.max_user_watches)" : "");
     pl_files_watch_free(w);
     return NULL;
 }

@@ -5,7 +5,8 @@
 
 static bool is_schema_file(const pl_file *file)
 {
-    return pl_file_is(file, "schema/", ".graphql") || pl_file_is(file, "schema/", ".graphqls") || pl_file_is(file, "schema/", ".gql");
+    return pl_file_is(file, "schema/", ".graphql") || pl_file_is(file, "schema/", ".graphqls") ||
+           pl_file_is(file, "schema/", ".gql");
 }
 
 /* The schema of all SDL files together. True without one when there is no file. */
@@ -22,7 +23,8 @@ static bool build_schema(pl_generation *g, pl_report *report)
         if (is_schema_file(file))
             sources[count++] = (gql_source){.name = file->path.ptr, .text = file->bytes};
     }
-    bool ok = count == 0 || gql_schema_build(sources, count, &g->config.schema, &report->errors, &g->schema) == PL_OK;
+    bool ok = count == 0 ||
+              gql_schema_build(sources, count, &g->config.schema, &report->errors, &g->schema) == PL_OK;
     if (!ok && report->errors.count == 0)
         report->errors.out_of_memory = true;
     pl_free(sources);
@@ -30,7 +32,8 @@ static bool build_schema(pl_generation *g, pl_report *report)
 }
 
 /* The first instance reads the settings, which the schema and the others are built with. */
-static bool build_instance(pl_generation *g, unsigned worker, const pl_generation_options *options, pl_report *report)
+static bool build_instance(pl_generation *g, unsigned worker, const pl_generation_options *options,
+                           pl_report *report)
 {
     pl_instance_source source = {.engine = options->engine,
                                  .bundle = g->bundle,

@@ -6,18 +6,19 @@
 
 #include "app/instance.h"
 
-/* A bundle made live: schema, settings, and an instance for each worker. Built whole or not at all, by the main thread, away from the loops. After that everything
- * but the instances is read only. The main thread owns it; it goes when its last instance has come back. */
+/* A bundle made live: schema, settings, and an instance for each worker. Built whole or not at all, by the
+ * main thread, away from the loops. After that everything but the instances is read only. The main thread
+ * owns it; it goes when its last instance has come back. */
 struct pl_generation {
-    uint64_t id;          /* 1, 2, … in a server */
+    uint64_t id; /* 1, 2, … in a server */
     pl_bundle *bundle;
-    gql_schema *schema;   /* NULL: the bundle has none */
+    gql_schema *schema; /* NULL: the bundle has none */
     pl_config config;
     pl_arena arena;
     pl_instance **instances; /* by worker; NULL once it has come back */
     unsigned instance_count, instances_left;
     struct timespec loaded_at;
-    char reason[64];      /* "start", "reload", "SIGHUP", "files changed", "rollback" */
+    char reason[64]; /* "start", "reload", "SIGHUP", "files changed", "rollback" */
     pl_generation *next;
 };
 
@@ -32,7 +33,8 @@ typedef struct pl_generation_options {
 } pl_generation_options;
 
 /* Loads and checks the bundle, which the generation keeps a reference to. NULL: report says why. */
-pl_generation *pl_generation_build(pl_bundle *bundle, const pl_generation_options *options, pl_report *report);
+pl_generation *pl_generation_build(pl_bundle *bundle, const pl_generation_options *options,
+                                   pl_report *report);
 /* Frees it with all instances that are still here. NULL is fine. */
 void pl_generation_free(pl_generation *generation);
 

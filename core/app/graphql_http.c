@@ -22,7 +22,8 @@ static const pl_str media_names[] = {
     [PL_MEDIA_GRAPHQL_RESPONSE] = PL_STR("application/graphql-response+json; charset=utf-8"),
 };
 
-static void answer(pl_http_request *http, int status, pl_media media, bool pretty, pl_str body, const pl_header *headers, size_t count)
+static void answer(pl_http_request *http, int status, pl_media media, bool pretty, pl_str body,
+                   const pl_header *headers, size_t count)
 {
     pl_buf text;
     pl_buf_init(&text);
@@ -32,8 +33,11 @@ static void answer(pl_http_request *http, int status, pl_media media, bool prett
         if (!text.failed)
             body = pl_buf_view(&text);
     }
-    pl_http_response response = {
-        .status = status, .content_type = media_names[media], .body = body, .headers = headers, .header_count = count};
+    pl_http_response response = {.status = status,
+                                 .content_type = media_names[media],
+                                 .body = body,
+                                 .headers = headers,
+                                 .header_count = count};
     pl_http_respond(http, &response);
     pl_buf_dispose(&text);
 }
@@ -44,7 +48,8 @@ static void answer_error(exchange *x, int status, pl_code code, const char *mess
     pl_buf body;
     pl_buf_init(&body);
     gql_write_error(&body, code, pl_str_of(message));
-    answer(x->http, status, x->media, x->pretty, body.failed ? PL_STR("{}") : pl_buf_view(&body), allow, status == 405);
+    answer(x->http, status, x->media, x->pretty, body.failed ? PL_STR("{}") : pl_buf_view(&body), allow,
+           status == 405);
     pl_buf_dispose(&body);
 }
 
@@ -109,7 +114,9 @@ void pl_graphql_http_cancel_all(pl_instance *instance)
         exchange *x = instance->waiting;
         end_early(x);
         x->http->cancelled = NULL;
-        answer_error(x, 503, PL_UNAVAILABLE, "The server has gone over to a newer version, and this request took too long on the old one.");
+        answer_error(
+            x, 503, PL_UNAVAILABLE,
+            "The server has gone over to a newer version, and this request took too long on the old one.");
     }
 }
 
@@ -142,10 +149,12 @@ static bool read_body(exchange *x, gql_request *request)
     pl_value json;
     pl_str type = pl_http_header(x->http, PL_STR("content-type"));
     if (!pl_media_is_json(type)) {
-        answer_error(x, 415, PL_INVALID_ARGUMENT, "The body of a POST must be JSON: content-type: application/json.");
+        answer_error(x, 415, PL_INVALID_ARGUMENT,
+                     "The body of a POST must be JSON: content-type: application/json.");
         return false;
     }
-    if (pl_json_read(x->http->arena, x->http->body, NULL, &json, &err) != PL_OK || gql_request_read(&json, request, &err) != PL_OK) {
+    if (pl_json_read(x->http->arena, x->http->body, NULL, &json, &err) != PL_OK ||
+        gql_request_read(&json, request, &err) != PL_OK) {
         answer_error(x, 400, err.code, err.message);
         return false;
     }
@@ -199,7 +208,8 @@ void pl_graphql_http(pl_instance *instance, pl_http_request *http, pl_host *host
         answer_error(x, 503, PL_RESOURCE_EXHAUSTED, "out of memory");
     } else if (!acceptable) {
         answer_error(x, 406, PL_INVALID_ARGUMENT,
-                     "The response can be application/graphql-response+json or application/json; the Accept header allows neither.");
+                     "The response can be application/graphql-response+json or application/json; the Accept "
+                     "header allows neither.");
     } else if (pl_str_is(http->method, "POST")) {
         if (read_body(x, &request))
             run(x, &request, host, log);

@@ -27,7 +27,8 @@ static bool push_member(builder *b, pl_str name)
     return key && e->field(state, e->top(state), key);
 }
 
-/* Keeps the functions at app.timers[name].run. The names are the first state's: app.lua may have made something else here. */
+/* Keeps the functions at app.timers[name].run. The names are the first state's: app.lua may have made
+ * something else here. */
 static void keep_timers(builder *b, pl_slot app)
 {
     const pl_engine *e = engine_of(b);
@@ -42,7 +43,9 @@ static void keep_timers(builder *b, pl_slot app)
             e->is_function(state, e->top(state)))
             b->instance->timers[i] = e->keep(state, e->top(state));
         else if (!pl_report_has_errors(b->report))
-            pl_report_error(b->report, "app.lua", 0, 0, "The timer \"%.*s\" is not there every time that the file runs.", PL_STR_ARG(name));
+            pl_report_error(b->report, "app.lua", 0, 0,
+                            "The timer \"%.*s\" is not there every time that the file runs.",
+                            PL_STR_ARG(name));
         e->pop_to(state, app);
     }
 }
@@ -116,7 +119,8 @@ static void load_resolvers(builder *b, const pl_file *file)
     else if (b->instance->binding)
         gql_binding_add(b->instance->binding, table, file->path.ptr, &b->report->errors);
     else
-        pl_report_error(b->report, file->path.ptr, 0, 0, "There are resolvers, but the bundle has no schema/*.graphql.");
+        pl_report_error(b->report, file->path.ptr, 0, 0,
+                        "There are resolvers, but the bundle has no schema/*.graphql.");
     e->pop_to(state, top);
 }
 
@@ -128,7 +132,8 @@ static void warn_unresolved(builder *b, const gql_named *root)
         const gql_field *f = &root->fields[i];
         if (b->instance->binding->fields[f->id].resolver == PL_REF_NONE && b->source->read_config)
             pl_report_warning(b->report, f->source ? f->source->name : NULL, f->loc.line, f->loc.column,
-                              "%.*s.%.*s has no resolver: it is always null.", PL_STR_ARG(root->name), PL_STR_ARG(f->name));
+                              "%.*s.%.*s has no resolver: it is always null.", PL_STR_ARG(root->name),
+                              PL_STR_ARG(f->name));
     }
 }
 

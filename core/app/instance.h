@@ -7,27 +7,27 @@
 #include "app/report.h"
 #include "graphql/service.h"
 
-/* One worker's part of a generation: an engine state with the bundle's code, bound to the generation's schema. Made on the main thread, then handed to its worker;
- * freed when the generation is drained there. */
+/* One worker's part of a generation: an engine state with the bundle's code, bound to the generation's
+ * schema. Made on the main thread, then handed to its worker; freed when the generation is drained there. */
 typedef struct pl_generation pl_generation;
 typedef struct pl_instance pl_instance;
 struct pl_instance {
     pl_generation *generation; /* NULL in tools that have none */
     pl_state *state;
-    gql_binding *binding;      /* NULL: the bundle has no schema */
-    gql_service *service;      /* the same */
-    pl_ref default_resolver;   /* of app.lua; PL_REF_NONE */
-    pl_ref *timers;            /* the run function of each timer of the configuration */
+    gql_binding *binding;    /* NULL: the bundle has no schema */
+    gql_service *service;    /* the same */
+    pl_ref default_resolver; /* of app.lua; PL_REF_NONE */
+    pl_ref *timers;          /* the run function of each timer of the configuration */
     pl_arena arena;
 
     /* The worker's, on its thread. */
-    pl_host host, *loop;       /* instance_host.h */
-    pl_timers armed;           /* the script's */
-    pl_timer turn;             /* of the loop, for the first of them */
-    unsigned in_flight;        /* requests, timer calls and helper jobs that began on it */
-    bool retired;              /* a newer one is live; goes when it is quiet */
+    pl_host host, *loop; /* instance_host.h */
+    pl_timers armed;     /* the script's */
+    pl_timer turn;       /* of the loop, for the first of them */
+    unsigned in_flight;  /* requests, timer calls and helper jobs that began on it */
+    bool retired;        /* a newer one is live; goes when it is quiet */
     pl_instance *next;
-    struct exchange *waiting;  /* requests that wait (graphql_http.c) */
+    struct exchange *waiting; /* requests that wait (graphql_http.c) */
     pl_timer drain_deadline;
     void *worker;
 };
@@ -35,8 +35,8 @@ struct pl_instance {
 typedef struct pl_instance_source {
     const pl_engine *engine;
     pl_bundle *bundle;
-    const gql_schema *schema;  /* NULL: none */
-    pl_config *config;         /* filled from app.lua when read_config is set, read otherwise */
+    const gql_schema *schema; /* NULL: none */
+    pl_config *config;        /* filled from app.lua when read_config is set, read otherwise */
     pl_arena *config_arena;
     bool read_config;
     pl_logger *log;
@@ -45,7 +45,8 @@ typedef struct pl_instance_source {
     pl_state_limits limits;
 } pl_instance_source;
 
-/* The state and app.lua alone: step one, so that the settings are known before the schema is built. NULL: see report. */
+/* The state and app.lua alone: step one, so that the settings are known before the schema is built. NULL: see
+ * report. */
 pl_instance *pl_instance_open(const pl_instance_source *source, pl_report *report);
 /* Step two: resolvers bound to the schema, the GraphQL service made. */
 bool pl_instance_bind(pl_instance *instance, const pl_instance_source *source, pl_report *report);

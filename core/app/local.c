@@ -56,7 +56,8 @@ static void operation_end(void *data, gql_result result, pl_str body)
     pl_free(op);
 }
 
-static pl_code operation_start(pl_local *local, pl_str request, void (*done)(void *data, pl_str response), void *data, pl_error *err)
+static pl_code operation_start(pl_local *local, pl_str request, void (*done)(void *data, pl_str response),
+                               void *data, pl_error *err)
 {
     pl_instance *instance = local->generation->instances[0];
     if (!instance->service)
@@ -91,8 +92,8 @@ static pl_code operation_start(pl_local *local, pl_str request, void (*done)(voi
     return PL_OK;
 }
 
-static pl_code host_execute(pl_host *host, pl_state *state, pl_str request, void (*done)(void *data, pl_str response), void *data,
-                            pl_error *err)
+static pl_code host_execute(pl_host *host, pl_state *state, pl_str request,
+                            void (*done)(void *data, pl_str response), void *data, pl_error *err)
 {
     (void)state;
     return operation_start(host->owner, request, done, data, err);
@@ -152,8 +153,11 @@ pl_local *pl_local_open(pl_bundle *bundle, const pl_local_options *options, pl_r
     local->log = options->log;
     if (open_parts(local, err) != PL_OK)
         goto failed;
-    pl_generation_options generation = {
-        .engine = options->engine, .workers = 1, .log = options->log, .shared = local->shared, .testing = options->testing};
+    pl_generation_options generation = {.engine = options->engine,
+                                        .workers = 1,
+                                        .log = options->log,
+                                        .shared = local->shared,
+                                        .testing = options->testing};
     local->generation = pl_generation_build(bundle, &generation, report);
     if (!local->generation)
         goto failed;
@@ -177,7 +181,8 @@ void pl_local_close(pl_local *local)
         return;
     while (local->waiting) {
         gql_run_cancel(local->waiting->run);
-        operation_end(local->waiting, GQL_RESULT_REFUSED, PL_STR("{\"errors\":[{\"message\":\"The bundle has been closed.\"}]}"));
+        operation_end(local->waiting, GQL_RESULT_REFUSED,
+                      PL_STR("{\"errors\":[{\"message\":\"The bundle has been closed.\"}]}"));
     }
     if (local->generation && local->watchdog)
         pl_watchdog_remove(local->watchdog, local->generation->instances[0]->state);

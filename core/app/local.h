@@ -7,7 +7,8 @@
 #include "net/loop.h"
 #include "value/shared.h"
 
-/* A bundle without a server: one instance on a loop that turns while the caller waits. For tests of bundles, tools and embedders. One thread. */
+/* A bundle without a server: one instance on a loop that turns while the caller waits. For tests of bundles,
+ * tools and embedders. One thread. */
 typedef struct pl_local pl_local;
 
 typedef struct pl_local_options {

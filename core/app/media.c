@@ -40,7 +40,8 @@ static int quality(pl_str parameter)
     int value = 0, unit = 100;
     if (parameter.ptr[i] != '.') /* ".2", which Java's client sends, is not right, but clear */
         value = parameter.ptr[i++] == '0' ? 0 : 1000;
-    for (i++; i < parameter.len && unit > 0 && parameter.ptr[i] >= '0' && parameter.ptr[i] <= '9'; i++, unit /= 10)
+    for (i++; i < parameter.len && unit > 0 && parameter.ptr[i] >= '0' && parameter.ptr[i] <= '9';
+         i++, unit /= 10)
         value += (parameter.ptr[i] - '0') * unit;
     return value > 1000 ? 1000 : value;
 }
@@ -82,8 +83,9 @@ bool pl_media_choose(pl_str accept, pl_media *out)
         }
     }
     /* A client that says anything goes gets plain JSON. */
-    *out = graphql.quality > json.quality || (graphql.quality == json.quality && graphql.precision == 2) ? PL_MEDIA_GRAPHQL_RESPONSE
-                                                                                                           : PL_MEDIA_JSON;
+    *out = graphql.quality > json.quality || (graphql.quality == json.quality && graphql.precision == 2)
+               ? PL_MEDIA_GRAPHQL_RESPONSE
+               : PL_MEDIA_JSON;
     return json.quality > 0 || graphql.quality > 0;
 }
 
@@ -95,7 +97,8 @@ bool pl_media_is_json(pl_str content_type)
     while (next_part(&rest, ';', &part)) {
         if (part.len > 8 && strncasecmp(part.ptr, "charset=", 8) == 0) {
             pl_str charset = {part.ptr + 8, part.len - 8};
-            if (!same_word(charset, "utf-8") && !same_word(charset, "\"utf-8\"") && !same_word(charset, "utf8"))
+            if (!same_word(charset, "utf-8") && !same_word(charset, "\"utf-8\"") &&
+                !same_word(charset, "utf8"))
                 return false;
         }
     }

@@ -10,12 +10,14 @@
 /* Media types and query strings of GraphQL over HTTP. */
 typedef enum pl_media { PL_MEDIA_JSON, PL_MEDIA_GRAPHQL_RESPONSE } pl_media;
 
-/* The best media type for an Accept header (RFC 9110, 12.5.1; absent: application/json). False when it allows none. */
+/* The best media type for an Accept header (RFC 9110, 12.5.1; absent: application/json). False when it allows
+ * none. */
 bool pl_media_choose(pl_str accept, pl_media *out);
 /* Whether a Content-Type is application/json in UTF-8. */
 bool pl_media_is_json(pl_str content_type);
 
-/* The decoded value of a parameter of a query string (application/x-www-form-urlencoded); ptr NULL when absent or memory is short. */
+/* The decoded value of a parameter of a query string (application/x-www-form-urlencoded); ptr NULL when
+ * absent or memory is short. */
 pl_str pl_query_parameter(pl_arena *arena, pl_str query, pl_str name);
 bool pl_query_has(pl_str query, pl_str name); /* "a" in "a", "a=1&b" */
 

@@ -21,7 +21,8 @@ void pl_report_dispose(pl_report *report)
     pl_arena_dispose(&report->arena);
 }
 
-static void add(pl_report *report, gql_diagnostics *list, const char *file, uint32_t line, uint32_t column, const char *fmt, va_list args)
+static void add(pl_report *report, gql_diagnostics *list, const char *file, uint32_t line, uint32_t column,
+                const char *fmt, va_list args)
 {
     char text[1024];
     vsnprintf(text, sizeof text, fmt, args);
@@ -29,7 +30,8 @@ static void add(pl_report *report, gql_diagnostics *list, const char *file, uint
     gql_diagnose(list, NULL, &source, (gql_loc){line, column, 0}, (gql_loc){0}, "%s", text);
 }
 
-void pl_report_error(pl_report *report, const char *file, uint32_t line, uint32_t column, const char *fmt, ...)
+void pl_report_error(pl_report *report, const char *file, uint32_t line, uint32_t column, const char *fmt,
+                     ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -37,7 +39,8 @@ void pl_report_error(pl_report *report, const char *file, uint32_t line, uint32_
     va_end(args);
 }
 
-void pl_report_warning(pl_report *report, const char *file, uint32_t line, uint32_t column, const char *fmt, ...)
+void pl_report_warning(pl_report *report, const char *file, uint32_t line, uint32_t column, const char *fmt,
+                       ...)
 {
     va_list args;
     va_start(args, fmt);

@@ -17,12 +17,13 @@ typedef struct pl_report {
 void pl_report_init(pl_report *report);
 void pl_report_dispose(pl_report *report);
 /* file may be NULL, line and column 0. */
-void pl_report_error(pl_report *report, const char *file, uint32_t line, uint32_t column, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
-void pl_report_warning(pl_report *report, const char *file, uint32_t line, uint32_t column, const char *fmt, ...)
-    __attribute__((format(printf, 5, 6)));
+void pl_report_error(pl_report *report, const char *file, uint32_t line, uint32_t column, const char *fmt,
+                     ...) __attribute__((format(printf, 5, 6)));
+void pl_report_warning(pl_report *report, const char *file, uint32_t line, uint32_t column, const char *fmt,
+                       ...) __attribute__((format(printf, 5, 6)));
 void pl_report_add(pl_report *report, const pl_error *err); /* as an error */
-/* Copies the names of files, which the checks of a schema and of resolvers leave in the bundle: after that the bundle may go. */
+/* Copies the names of files, which the checks of a schema and of resolvers leave in the bundle: after that
+ * the bundle may go. */
 void pl_report_keep(pl_report *report);
 static inline bool pl_report_has_errors(const pl_report *report)
 {

@@ -10,8 +10,8 @@ struct scheduled {
     pl_schedule *schedule;
     pl_str name; /* in arena */
     uint64_t every_ms;
-    size_t index;  /* of its function in the live instance */
-    bool wanted;   /* the live generation declares it */
+    size_t index; /* of its function in the live instance */
+    bool wanted;  /* the live generation declares it */
     pl_timer timer;
     pl_arena arena;
 
@@ -61,8 +61,9 @@ static void run_end(scheduled *t)
 
 static void log_failure(scheduled *t, const pl_failure *failure)
 {
-    pl_log(t->schedule->log, PL_ERROR, "timer failed", PL_F_STR("timer", t->name), PL_F_CSTR("code", pl_code_name(failure->code)),
-           PL_F_STR("error", failure->message), PL_F_STR("traceback", failure->traceback));
+    pl_log(t->schedule->log, PL_ERROR, "timer failed", PL_F_STR("timer", t->name),
+           PL_F_CSTR("code", pl_code_name(failure->code)), PL_F_STR("error", failure->message),
+           PL_F_STR("traceback", failure->traceback));
 }
 
 static void sweep(pl_schedule *s);
@@ -100,12 +101,17 @@ static void run_start(scheduled *t)
 {
     pl_error err = {0};
     pl_arena_init(&t->work_arena, 0);
-    t->work = (pl_work){.protocol = "timer", .id = t->name, .arena = &t->work_arena, .ctx = PL_REF_NONE, .log = t->schedule->log};
+    t->work = (pl_work){.protocol = "timer",
+                        .id = t->name,
+                        .arena = &t->work_arena,
+                        .ctx = PL_REF_NONE,
+                        .log = t->schedule->log};
     t->running = true;
     t->instance = t->schedule->live;
     t->instance->in_flight++;
     if (!pl_engine_of(t->instance->state)->protect(t->instance->state, call_section, t, &err))
-        pl_log(t->schedule->log, PL_ERROR, "timer failed", PL_F_STR("timer", t->name), PL_F_CSTR("error", err.message));
+        pl_log(t->schedule->log, PL_ERROR, "timer failed", PL_F_STR("timer", t->name),
+               PL_F_CSTR("error", err.message));
     if (!t->call)
         run_end(t);
 }
@@ -124,7 +130,8 @@ static void fire(pl_timer *timer)
         return;
     arm(t);
     if (t->running)
-        pl_log(t->schedule->log, PL_WARN, "timer skipped: its last run is not over", PL_F_STR("timer", t->name));
+        pl_log(t->schedule->log, PL_WARN, "timer skipped: its last run is not over",
+               PL_F_STR("timer", t->name));
     else
         run_start(t);
 }
@@ -184,7 +191,8 @@ void pl_schedule_adopt(pl_schedule *s, pl_instance *instance)
         if (!t)
             t = add(s, &config->timers[i]);
         if (!t) {
-            pl_log(s->log, PL_ERROR, "timer not started: out of memory", PL_F_STR("timer", config->timers[i].name));
+            pl_log(s->log, PL_ERROR, "timer not started: out of memory",
+                   PL_F_STR("timer", config->timers[i].name));
             continue;
         }
         t->wanted = true;

@@ -4,8 +4,9 @@
 
 #include "app/instance.h"
 
-/* The named timers of a bundle (app.lua, timers): owned here, not by scripts, so that a reload goes on with a timer of the same name at the time it was due, with the new code; starts
- * those that are new and ends those that are gone. One worker runs them. A timer whose last run is not over is not started again. */
+/* The named timers of a bundle (app.lua, timers): owned here, not by scripts, so that a reload goes on with a
+ * timer of the same name at the time it was due, with the new code; starts those that are new and ends those
+ * that are gone. One worker runs them. A timer whose last run is not over is not started again. */
 typedef struct pl_schedule pl_schedule;
 
 pl_schedule *pl_schedule_new(pl_host *host, pl_logger *log); /* NULL: memory */

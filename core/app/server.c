@@ -26,14 +26,14 @@ struct pl_server {
     pl_worker **workers;
     unsigned worker_count;
     pl_generation *live;
-    pl_generation *old;     /* list: those that are drained */
-    pl_bundle *previous;    /* for rollback */
+    pl_generation *old;  /* list: those that are drained */
+    pl_bundle *previous; /* for rollback */
     uint64_t last_id;
     uint64_t reloads, refused;
     struct timespec started_at;
     int event_fd;
-    pthread_mutex_t lock;   /* of returned */
-    pl_instance *returned;  /* instances that workers have done with */
+    pthread_mutex_t lock;  /* of returned */
+    pl_instance *returned; /* instances that workers have done with */
 };
 
 /* --- instances come back --- */
@@ -148,7 +148,8 @@ static uint64_t elapsed_us(const struct timespec *since)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)(now.tv_sec - since->tv_sec) * 1000000 + (uint64_t)((now.tv_nsec - since->tv_nsec) / 1000);
+    return (uint64_t)(now.tv_sec - since->tv_sec) * 1000000 +
+           (uint64_t)((now.tv_nsec - since->tv_nsec) / 1000);
 }
 
 static pl_reload_result refuse(pl_server *s, const char *reason, const pl_report *report)
@@ -171,7 +172,8 @@ static pl_reload_result change(pl_server *s, pl_bundle *bundle, const char *reas
     s->reloads++;
     pl_report_log(report, s->config.log);
     pl_log(s->config.log, PL_INFO, "reloaded", PL_F_INT("generation", g->id), PL_F_CSTR("reason", reason),
-           PL_F_STR("bundle", ((pl_str){bundle->hash, 12})), PL_F_FLOAT("ms", (double)elapsed_us(&begin) / 1000.0));
+           PL_F_STR("bundle", ((pl_str){bundle->hash, 12})),
+           PL_F_FLOAT("ms", (double)elapsed_us(&begin) / 1000.0));
     pl_server_work(s);
     return PL_RELOADED;
 }
@@ -213,7 +215,8 @@ static void write_time(pl_buf *out, const struct timespec *t)
     pl_buf_printf(out, "\"%s.%03ldZ\"", text, t->tv_nsec / 1000000);
 }
 
-static void write_generation(pl_buf *out, const pl_generation *g, bool live, const pl_worker_status *statuses, unsigned count)
+static void write_generation(pl_buf *out, const pl_generation *g, bool live, const pl_worker_status *statuses,
+                             unsigned count)
 {
     unsigned in_flight = 0;
     size_t memory = 0;
@@ -225,19 +228,23 @@ static void write_generation(pl_buf *out, const pl_generation *g, bool live, con
             }
         }
     }
-    pl_buf_printf(out, "{\"id\":%llu,\"state\":\"%s\",\"loaded_at\":", (unsigned long long)g->id, live ? "live" : "draining");
+    pl_buf_printf(out, "{\"id\":%llu,\"state\":\"%s\",\"loaded_at\":", (unsigned long long)g->id,
+                  live ? "live" : "draining");
     write_time(out, &g->loaded_at);
     PL_BUF_LIT(out, ",\"reason\":");
     pl_json_string(out, pl_str_of(g->reason));
-    pl_buf_printf(out, ",\"bundle\":\"%s\",\"requests\":%u,\"memory\":%zu}", g->bundle->hash, in_flight, memory);
+    pl_buf_printf(out, ",\"bundle\":\"%s\",\"requests\":%u,\"memory\":%zu}", g->bundle->hash, in_flight,
+                  memory);
 }
 
 static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigned count)
 {
     PL_BUF_LIT(out, ",\"workers\":[");
     for (unsigned i = 0; i < count; i++)
-        pl_buf_printf(out, "%s{\"connections\":%u,\"requests\":%u,\"requests_total\":%llu,\"refused_total\":%llu}", i ? "," : "",
-                      statuses[i].edge.connections, statuses[i].edge.requests, (unsigned long long)statuses[i].edge.requests_total,
+        pl_buf_printf(out,
+                      "%s{\"connections\":%u,\"requests\":%u,\"requests_total\":%llu,\"refused_total\":%llu}",
+                      i ? "," : "", statuses[i].edge.connections, statuses[i].edge.requests,
+                      (unsigned long long)statuses[i].edge.requests_total,
                       (unsigned long long)statuses[i].edge.refused_total);
     pl_buf_char(out, ']');
 }
@@ -254,9 +261,10 @@ void pl_server_status(pl_server *s, pl_buf *out)
     pl_server_work(s);
     pl_buf_printf(out, "{\"version\":\"%s\",\"pid\":%d,\"started_at\":", PL_VERSION, (int)getpid());
     write_time(out, &s->started_at);
-    pl_buf_printf(out, ",\"generation\":%llu,\"reloads\":%llu,\"refused\":%llu,\"can_roll_back\":%s,\"generations\":[",
-                  (unsigned long long)s->live->id, (unsigned long long)s->reloads, (unsigned long long)s->refused,
-                  s->previous ? "true" : "false");
+    pl_buf_printf(
+        out, ",\"generation\":%llu,\"reloads\":%llu,\"refused\":%llu,\"can_roll_back\":%s,\"generations\":[",
+        (unsigned long long)s->live->id, (unsigned long long)s->reloads, (unsigned long long)s->refused,
+        s->previous ? "true" : "false");
     write_generation(out, s->live, true, statuses, s->worker_count);
     for (pl_generation *g = s->old; g; g = g->next) {
         pl_buf_char(out, ',');

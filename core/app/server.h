@@ -5,15 +5,16 @@
 #include "app/report.h"
 #include "app/worker.h"
 
-/* The server: workers that serve the live generation, and the steps from one generation to the next. All functions are the main thread's; no other thread's but where
- * said. Several servers can live in one process. */
+/* The server: workers that serve the live generation, and the steps from one generation to the next. All
+ * functions are the main thread's; no other thread's but where said. Several servers can live in one process.
+ */
 typedef struct pl_server pl_server;
 
 typedef struct pl_server_config {
-    const char *directory;      /* of the bundle */
-    unsigned workers;           /* 0: one a processor */
+    const char *directory; /* of the bundle */
+    unsigned workers;      /* 0: one a processor */
     pl_edge_config edge;
-    unsigned drain_ms;          /* for old generations and at the end; 0 is 30,000 */
+    unsigned drain_ms; /* for old generations and at the end; 0 is 30,000 */
     const struct pl_engine *engine;
     pl_logger *log;
     void (*override)(void *data, pl_config *config); /* see generation.h */
@@ -27,7 +28,8 @@ const char *pl_server_tls_address(const pl_server *server); /* NULL: none */
 uint64_t pl_server_generation(const pl_server *server);
 
 typedef enum pl_reload_result { PL_RELOADED, PL_RELOAD_UNCHANGED, PL_RELOAD_REFUSED } pl_reload_result;
-/* Reads the bundle anew and makes it live. REFUSED: nothing changed, and report says why. UNCHANGED: the bundle is the one that is live (not checked with force). */
+/* Reads the bundle anew and makes it live. REFUSED: nothing changed, and report says why. UNCHANGED: the
+ * bundle is the one that is live (not checked with force). */
 pl_reload_result pl_server_reload(pl_server *server, const char *reason, bool force, pl_report *report);
 /* Makes the bundle of the generation before the live one live again, from memory. */
 pl_reload_result pl_server_rollback(pl_server *server, pl_report *report);

@@ -30,7 +30,7 @@ struct pl_worker {
     pl_instance *first;    /* to begin with */
     pl_instance *current;
     pl_instance *retired;
-    request adoption;      /* the main thread's, one at a time */
+    request adoption; /* the main thread's, one at a time */
     unsigned stop_timeout_ms;
     pthread_t thread;
     bool started;
@@ -87,7 +87,8 @@ static const pl_http_settings *settings(pl_http_service *service)
 
 /* --- generations --- */
 
-/* After a turn: retired instances that are quiet go back to their owner. Only here, where none of their code is on the stack. */
+/* After a turn: retired instances that are quiet go back to their owner. Only here, where none of their code
+ * is on the stack. */
 static void after_turn(void *data)
 {
     pl_worker *w = data;
@@ -123,7 +124,8 @@ static void retire(pl_worker *w, pl_instance *instance)
     instance->worker = w;
     instance->drain_deadline.fire = drain_overdue;
     instance->drain_deadline.data = instance;
-    w->host->ops->timer_start(w->host, &instance->drain_deadline, w->host->ops->now(w->host) + w->config.drain_ms);
+    w->host->ops->timer_start(w->host, &instance->drain_deadline,
+                              w->host->ops->now(w->host) + w->config.drain_ms);
 }
 
 static void adopt(pl_worker *w, void *arg)
@@ -166,7 +168,8 @@ static pl_code set_up(pl_worker *w, pl_error *err)
     pl_loop_on_turn(w->loop, after_turn, w);
     if (config->index == 0 && !(w->schedule = pl_schedule_new(w->host, config->log)))
         return pl_fail_memory(err);
-    w->edge = pl_edge_new(w->loop, config->edge, config->listeners, config->index, &w->service, config->log, err);
+    w->edge =
+        pl_edge_new(w->loop, config->edge, config->listeners, config->index, &w->service, config->log, err);
     return w->edge ? PL_OK : err->code;
 }
 
@@ -213,8 +216,8 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* Signals of the process are not a worker's: above all SIGPIPE, which a client that leaves would end the process with. Those that tell of a fault stay,
- * and the engine lets its own through. */
+/* Signals of the process are not a worker's: above all SIGPIPE, which a client that leaves would end the
+ * process with. Those that tell of a fault stay, and the engine lets its own through. */
 static int start_thread(pl_worker *w)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};

@@ -5,7 +5,8 @@
 #include "app/generation.h"
 #include "net/edge.h"
 
-/* A worker: a thread with a loop, an HTTP edge and the live instance. The main thread talks to it by messages only. */
+/* A worker: a thread with a loop, an HTTP edge and the live instance. The main thread talks to it by messages
+ * only. */
 typedef struct pl_worker pl_worker;
 
 typedef struct pl_worker_config {
@@ -16,8 +17,10 @@ typedef struct pl_worker_config {
     pl_logger *log;
     struct pl_shared *shared;
     unsigned drain_ms; /* how long what began on an older generation may go on; then it is cancelled */
-    /* Called on the worker's thread when a retired instance has nothing in hand any more: the owner frees it, on a thread of its own. */
-    void (*instance_done)(void *owner, pl_instance *instance); /* at the end of the worker, for the live one too */
+    /* Called on the worker's thread when a retired instance has nothing in hand any more: the owner frees it,
+     * on a thread of its own. */
+    void (*instance_done)(void *owner,
+                          pl_instance *instance); /* at the end of the worker, for the live one too */
     void *owner;
 } pl_worker_config;
 

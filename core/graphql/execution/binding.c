@@ -73,11 +73,11 @@ static gql_loc place_of(binder *x, pl_slot slot, gql_source *source)
     return (gql_loc){.line = line};
 }
 
-#define COMPLAIN(x, slot, ...)                                                                               \
-    do {                                                                                                     \
-        gql_source source_;                                                                                  \
-        gql_loc loc_ = place_of(x, slot, &source_);                                                          \
-        gql_diagnose((x)->list, NULL, &source_, loc_, (gql_loc){0}, __VA_ARGS__);                            \
+#define COMPLAIN(x, slot, ...)                                                    \
+    do {                                                                          \
+        gql_source source_;                                                       \
+        gql_loc loc_ = place_of(x, slot, &source_);                               \
+        gql_diagnose((x)->list, NULL, &source_, loc_, (gql_loc){0}, __VA_ARGS__); \
     } while (0)
 
 static void bind_function(binder *x, pl_slot slot, pl_ref *ref, const char *taken, const char *what,

@@ -131,7 +131,7 @@ $(B)/tests/unit/%: tests/unit/%.c $(TEST_HELP_OBJ) $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,TEST,$@)$(CC) $(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -Itests/unit -MF $@.d -MT $@ $< $(TEST_HELP_OBJ) \
 	  $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ -lcmocka $(LIBS)
-$(TEST_HELP_OBJ): CPPFLAGS_all += -Itests/unit
+$(TEST_HELP_OBJ): private CPPFLAGS_all += -Itests/unit
 
 unit-bin: $(TEST_BIN)
 

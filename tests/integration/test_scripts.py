@@ -203,7 +203,8 @@ def test_endless_loops_end(server, what):
     begin = time.monotonic()
     response = server.graphql(RUN, {"what": what})
     assert response["data"] == {"run": None}
-    assert code_of(response) in ("DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
+    # The first error counts: spin_in_close has failed by itself before its handler is stopped.
+    assert code_of(response) in (("INTERNAL",) if what == "spin_in_close" else ("DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"))
     assert time.monotonic() - begin < 5 * SLOWNESS
 
 

@@ -299,7 +299,9 @@ static void drops_are_counted(int flags)
     }
     pl_buf_dispose(&buf);
     assert_int_equal(got + dropped, SENT);
-    assert_in_range(dropped, 2500, 3500); /* the queue holds 1 MiB and the pipe 64 KiB */
+    /* The queue holds 1 MiB and the pipe 64 KiB; half a MiB, when the writer had no chance to take its half.
+     */
+    assert_in_range(dropped, 2500, 3700);
     pl_log_plain(logger, PL_INFO, "after");
     char *text = read_all(fds[0], 1);
     assert_non_null(strstr(text, "\"after\""));

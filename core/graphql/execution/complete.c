@@ -13,6 +13,16 @@ static void drop_hole(void *data, gql_hole *hole)
     gql_pending_cancel(data, hole->owner);
 }
 
+static gql_outcome __attribute__((noinline))
+null_refused(gql_execution *x, const gql_plan_field *f, const gql_path *path)
+{
+    char message[512];
+    snprintf(message, sizeof message, "Cannot return null for non-nullable field %.*s.%.*s.",
+             PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name));
+    gql_error_add(x, f, path, PL_INTERNAL, pl_str_of(message), NULL, NULL);
+    return GQL_FAILED;
+}
+
 gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value,
                          const gql_path *path, gql_frame *parent)
 {
@@ -21,11 +31,7 @@ gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_ty
         outcome = complete_value(x, f, type->of, value, path, parent);
         if (outcome != GQL_NULL)
             return outcome;
-        char message[512];
-        snprintf(message, sizeof message, "Cannot return null for non-nullable field %.*s.%.*s.",
-                 PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name));
-        gql_error_add(x, f, path, PL_INTERNAL, pl_str_of(message), NULL, NULL);
-        return GQL_FAILED;
+        return null_refused(x, f, path);
     }
     gql_frame frame = {.parent = parent, .start = x->out.buf.len};
     outcome = complete_value(x, f, type, value, path, &frame);
@@ -50,19 +56,24 @@ static bool is_empty_map(gql_execution *x, pl_slot value)
     return empty;
 }
 
+/* The messages of the walk are made in functions of their own, to keep its frames small. */
+static gql_outcome __attribute__((noinline))
+not_a_list(gql_execution *x, const gql_plan_field *f, pl_kind kind, const gql_path *path)
+{
+    char message[512];
+    snprintf(message, sizeof message,
+             "Expected a list for field \"%.*s.%.*s\", but the resolver returned %s.",
+             PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name), pl_kind_phrase(kind));
+    gql_error_internal_text(x, f, path, PL_INTERNAL, message);
+    return GQL_FAILED;
+}
+
 static gql_outcome complete_list(gql_execution *x, const gql_plan_field *f, const gql_typeref *type,
-                                 pl_slot value, const gql_path *path, gql_frame *frame)
+                                 pl_slot value, pl_kind kind, const gql_path *path, gql_frame *frame)
 {
     const pl_engine *e = x->e;
-    pl_kind kind = e->kind(x->state, value);
-    if (kind != PL_KIND_LIST && !(kind == PL_KIND_MAP && is_empty_map(x, value))) {
-        char message[512];
-        snprintf(message, sizeof message,
-                 "Expected a list for field \"%.*s.%.*s\", but the resolver returned %s.",
-                 PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name), pl_kind_phrase(kind));
-        gql_error_internal_text(x, f, path, PL_INTERNAL, message);
-        return GQL_FAILED;
-    }
+    if (kind != PL_KIND_LIST && !(kind == PL_KIND_MAP && is_empty_map(x, value)))
+        return not_a_list(x, f, kind, path);
     size_t n = e->length(x->state, value);
     pl_slot top = e->top(x->state);
     gql_path here = {.parent = path};
@@ -175,23 +186,32 @@ static gql_outcome complete_custom(gql_execution *x, const gql_plan_field *f, co
     return outcome;
 }
 
-static gql_outcome complete_leaf(gql_execution *x, const gql_plan_field *f, const gql_named *type,
-                                 pl_slot slot, const gql_path *path)
+static gql_outcome __attribute__((noinline))
+complete_scalar(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_slot slot,
+                const gql_path *path)
 {
-    if (type->kind == GQL_ENUM)
-        return complete_enum(x, f, type, slot, path);
-    if (type->scalar == GQL_SCALAR_STRING && x->e->kind(x->state, slot) == PL_KIND_STRING) {
-        if (pl_json_string(&x->out.buf, x->e->get_string(x->state, slot)))
-            return GQL_WRITTEN;
-        return leaf_error(x, f, path, "String cannot represent bytes that are not UTF-8");
-    }
-    pl_ref serialize = x->binding->types[type->id].serialize;
-    if (serialize != PL_REF_NONE)
-        return complete_custom(x, f, type, serialize, slot, path);
     pl_error err;
     if (gql_scalar_write(type->scalar, type->name, x->state, slot, &x->out.buf, &err) != PL_OK)
         return leaf_error(x, f, path, err.message);
     return GQL_WRITTEN;
+}
+
+static gql_outcome complete_leaf(gql_execution *x, const gql_plan_field *f, const gql_named *type,
+                                 pl_slot slot, pl_kind kind, const gql_path *path)
+{
+    if (type->kind == GQL_ENUM)
+        return complete_enum(x, f, type, slot, path);
+    if (kind == PL_KIND_STRING && (type->scalar == GQL_SCALAR_STRING || type->scalar == GQL_SCALAR_ID)) {
+        if (pl_json_string(&x->out.buf, x->e->get_string(x->state, slot)))
+            return GQL_WRITTEN;
+        return leaf_error(x, f, path,
+                          type->scalar == GQL_SCALAR_ID ? "ID cannot represent bytes that are not UTF-8"
+                                                        : "String cannot represent bytes that are not UTF-8");
+    }
+    pl_ref serialize = x->binding->types[type->id].serialize;
+    if (serialize != PL_REF_NONE)
+        return complete_custom(x, f, type, serialize, slot, path);
+    return complete_scalar(x, f, type, slot, path);
 }
 
 /* --- composites --- */
@@ -259,32 +279,46 @@ static const gql_named *resolve_type(gql_execution *x, const gql_plan_field *f, 
     return object;
 }
 
-static gql_outcome complete_composite(gql_execution *x, const gql_plan_field *f, const gql_named *type,
-                                      pl_slot value, const gql_path *path, gql_frame *frame)
+static gql_outcome __attribute__((noinline))
+not_an_object(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_kind kind,
+              const gql_path *path)
 {
-    pl_kind kind = x->e->kind(x->state, value);
-    if (kind != PL_KIND_MAP && kind != PL_KIND_LIST && kind != PL_KIND_OTHER) {
-        char message[512];
-        snprintf(message, sizeof message,
-                 "Expected an object of type \"%.*s\" for field \"%.*s.%.*s\", but the resolver returned %s.",
-                 PL_STR_ARG(type->name), PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name),
-                 pl_kind_phrase(kind));
-        gql_error_internal_text(x, f, path, PL_INTERNAL, message);
-        return GQL_FAILED;
-    }
+    char message[512];
+    snprintf(message, sizeof message,
+             "Expected an object of type \"%.*s\" for field \"%.*s.%.*s\", but the resolver returned %s.",
+             PL_STR_ARG(type->name), PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name),
+             pl_kind_phrase(kind));
+    gql_error_internal_text(x, f, path, PL_INTERNAL, message);
+    return GQL_FAILED;
+}
+
+/* NULL: an error was recorded. */
+static const gql_plan_object *__attribute__((noinline))
+compile(gql_execution *x, const gql_plan_field *f, const gql_named *type, const gql_path *path)
+{
+    const gql_plan_object *object;
+    pl_error err;
+    if (gql_plan_object_get(x->plan, f->set, type, x->env.variables, x->env.variable_count, &object, &err) ==
+        PL_OK)
+        return object;
+    gql_error_add(x, f, path, err.code, pl_str_of(err.message), NULL, NULL);
+    return NULL;
+}
+
+static gql_outcome complete_composite(gql_execution *x, const gql_plan_field *f, const gql_named *type,
+                                      pl_slot value, pl_kind kind, const gql_path *path, gql_frame *frame)
+{
+    if (kind != PL_KIND_MAP && kind != PL_KIND_LIST && kind != PL_KIND_OTHER)
+        return not_an_object(x, f, type, kind, path);
     if (gql_is_abstract(type)) {
         type = resolve_type(x, f, type, value, path);
         if (!type)
             return GQL_FAILED;
     }
-    const gql_plan_object *object;
-    pl_error err = {0};
-    if (gql_plan_object_get(x->plan, f->set, type, x->env.variables, x->env.variable_count, &object, &err) !=
-        PL_OK) {
-        gql_error_add(x, f, path, err.code, pl_str_of(err.message), NULL, NULL);
-        return GQL_FAILED;
-    }
-    return gql_execute_fields(x, object, value, path, frame);
+    const gql_plan_object *object = f->set->objects;
+    if (!object || object->type != type)
+        object = compile(x, f, type, path);
+    return object ? gql_execute_fields(x, object, value, path, frame) : GQL_FAILED;
 }
 
 static gql_outcome complete_value(gql_execution *x, const gql_plan_field *f, const gql_typeref *type,
@@ -293,13 +327,13 @@ static gql_outcome complete_value(gql_execution *x, const gql_plan_field *f, con
     pl_kind kind = x->e->kind(x->state, value);
     if (kind == PL_KIND_ABSENT || kind == PL_KIND_NULL)
         return GQL_NULL;
+    if (type->kind != GQL_TYPE_LIST && gql_is_leaf(type->named))
+        return complete_leaf(x, f, type->named, value, kind, path);
     if (!x->e->reserve(x->state, 12)) {
         gql_error_internal_text(x, f, path, PL_RESOURCE_EXHAUSTED, "out of memory");
         return GQL_FAILED;
     }
     if (type->kind == GQL_TYPE_LIST)
-        return complete_list(x, f, type, value, path, frame);
-    if (gql_is_leaf(type->named))
-        return complete_leaf(x, f, type->named, value, path);
-    return complete_composite(x, f, type->named, value, path, frame);
+        return complete_list(x, f, type, value, kind, path, frame);
+    return complete_composite(x, f, type->named, value, kind, path, frame);
 }

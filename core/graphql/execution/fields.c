@@ -273,15 +273,16 @@ static gql_outcome resolve_call(gql_execution *x, const gql_plan_field *f, pl_sl
     return call_resolver(x, f, f->resolver, nargs, path, frame);
 }
 
+/* What field pushes is in the slot above top. */
 static gql_outcome resolve_property(gql_execution *x, const gql_plan_field *f, pl_slot parent,
-                                    const gql_path *path, gql_frame *frame)
+                                    const gql_path *path, gql_frame *frame, pl_slot top)
 {
     if (parent == 0) {
         x->e->push_absent(x->state); /* a root field without a resolver */
-        return gql_complete(x, f, f->def->type, x->e->top(x->state), path, frame);
+        return gql_complete(x, f, f->def->type, top + 1, path, frame);
     }
     if (x->e->field(x->state, parent, f->key))
-        return gql_complete(x, f, f->def->type, x->e->top(x->state), path, frame);
+        return gql_complete(x, f, f->def->type, top + 1, path, frame);
     pl_ref index = x->e->index_function(x->state);
     x->e->push_copy(x->state, parent);
     x->e->push_key(x->state, f->key);
@@ -293,7 +294,7 @@ static gql_outcome resolve(gql_execution *x, const gql_plan_field *f, pl_slot pa
                            gql_frame *frame)
 {
     if (f->how == GQL_RESOLVE_PROPERTY)
-        return resolve_property(x, f, parent, path, frame);
+        return resolve_property(x, f, parent, path, frame, x->e->top(x->state));
     return resolve_call(x, f, parent, path, frame);
 }
 
@@ -372,21 +373,33 @@ void gql_run_postponed(gql_execution *x)
         x->out.failed = true;
 }
 
+static inline gql_outcome execute_field(gql_execution *x, const gql_plan_field *f, pl_slot parent,
+                                        const gql_path *path, gql_frame *frame, pl_slot top)
+{
+    gql_path here = {.parent = path, .key = f->response_key};
+    gql_outcome outcome;
+    switch (f->how) {
+    case GQL_RESOLVE_TYPENAME:
+        pl_buf_str(&x->out.buf, f->text);
+        return GQL_WRITTEN;
+    case GQL_RESOLVE_META:
+        return gql_introspect(x, f, &here);
+    case GQL_RESOLVE_PROPERTY:
+        outcome = resolve_property(x, f, parent, &here, frame, top);
+        break;
+    default:
+        outcome =
+            turn_is_long(x) ? postpone(x, f, parent, &here, frame) : resolve_call(x, f, parent, &here, frame);
+        break;
+    }
+    x->e->pop_to(x->state, top);
+    return outcome;
+}
+
 gql_outcome gql_execute_field(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path,
                               gql_frame *frame)
 {
-    gql_path here = {.parent = path, .key = f->response_key};
-    pl_slot top = x->e->top(x->state);
-    if (f->how == GQL_RESOLVE_TYPENAME) {
-        pl_buf_str(&x->out.buf, f->text);
-        return GQL_WRITTEN;
-    }
-    if (f->how == GQL_RESOLVE_META)
-        return gql_introspect(x, f, &here);
-    gql_outcome outcome = f->how == GQL_RESOLVE_CALL && turn_is_long(x) ? postpone(x, f, parent, &here, frame)
-                                                                        : resolve(x, f, parent, &here, frame);
-    x->e->pop_to(x->state, top);
-    return outcome;
+    return execute_field(x, f, parent, path, frame, x->e->top(x->state));
 }
 
 gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, pl_slot parent,
@@ -397,11 +410,12 @@ gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, 
         x->out.failed = true;
         return GQL_FAILED;
     }
+    pl_slot top = x->e->top(x->state);
     pl_buf_char(buf, '{');
     for (uint32_t i = 0; i < object->count; i++) {
         const gql_plan_field *f = &object->fields[i];
         pl_buf_append(buf, f->prefix.ptr + (i == 0), f->prefix.len - (i == 0));
-        gql_outcome outcome = gql_execute_field(x, f, parent, path, frame);
+        gql_outcome outcome = execute_field(x, f, parent, path, frame, top);
         if (outcome != GQL_WRITTEN || buf->failed)
             return GQL_FAILED;
     }

@@ -15,7 +15,7 @@ import brotli
 import httpx
 import pytest
 
-from harness import SLOWNESS, http1, read_http1, self_signed, tls_client
+from harness import SLOWNESS, http1, read_http1, self_signed, tls_client, wait_until
 
 pytestmark = pytest.mark.core
 
@@ -423,11 +423,7 @@ def test_clients_that_hang_up(server):
     for i in range(100):
         with server.connect() as connection:
             connection.sendall(http1({"query": "{ big(size: 1000000) }"})[: None if i % 2 else 60])
-    for _ in range(200):
-        if server.descriptors() <= before + 2:
-            break
-        time.sleep(0.02)
-    assert server.descriptors() <= before + 2
+    wait_until(lambda: server.descriptors() <= before + 2, seconds=20, what="connections to go")
 
 
 def test_many_clients_at_once(server):

@@ -164,6 +164,8 @@ static gql_outcome complete_custom(gql_execution *x, const gql_plan_field *f, co
     pl_failure failure = {0};
     pl_error err;
     gql_outcome outcome = GQL_WRITTEN;
+    if (!x->e->reserve(x->state, 8))
+        return leaf_error(x, f, path, "out of memory");
     x->e->push_copy(x->state, slot);
     switch (x->e->call(x->state, serialize, 1, x->work, &pending, &failure)) {
     case PL_CALL_DONE:

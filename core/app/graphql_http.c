@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/graphql_http.h"
 
-#include <stdio.h>
-
 #include "app/generation.h"
+#include "app/graphql_read.h"
 #include "app/media.h"
 
 typedef struct exchange exchange;
@@ -42,15 +41,20 @@ static void answer(pl_http_request *http, int status, pl_media media, bool prett
     pl_buf_dispose(&text);
 }
 
-static void answer_error(exchange *x, int status, pl_code code, const char *message)
+static void answer_refusal(exchange *x, const pl_graphql_refusal *why)
 {
-    static const pl_header allow[] = {{PL_STR("allow"), PL_STR("GET, POST")}};
+    const pl_header allow = {PL_STR("allow"), why->allow};
     pl_buf body;
     pl_buf_init(&body);
-    gql_write_error(&body, code, pl_str_of(message));
-    answer(x->http, status, x->media, x->pretty, body.failed ? PL_STR("{}") : pl_buf_view(&body), allow,
-           status == 405);
+    pl_graphql_write_refusal(&body, why);
+    answer(x->http, why->status, x->media, x->pretty, body.failed ? PL_STR("{}") : pl_buf_view(&body), &allow,
+           why->allow.len > 0);
     pl_buf_dispose(&body);
+}
+
+static void answer_error(exchange *x, int status, pl_code code, const char *message)
+{
+    answer_refusal(x, &(pl_graphql_refusal){.status = status, .code = code, .message = pl_str_of(message)});
 }
 
 static int status_of(const exchange *x, gql_result result)
@@ -142,61 +146,11 @@ static void run(exchange *x, const gql_request *request, pl_host *host, pl_logge
     http->cancelled = cancelled;
 }
 
-/* --- reading the request --- */
-static bool read_body(exchange *x, gql_request *request)
-{
-    pl_error err = {0};
-    pl_value json;
-    pl_str type = pl_http_header(x->http, PL_STR("content-type"));
-    if (!pl_media_is_json(type)) {
-        answer_error(x, 415, PL_INVALID_ARGUMENT,
-                     "The body of a POST must be JSON: content-type: application/json.");
-        return false;
-    }
-    if (pl_json_read(x->http->arena, x->http->body, NULL, &json, &err) != PL_OK ||
-        gql_request_read(&json, request, &err) != PL_OK) {
-        answer_error(x, 400, err.code, err.message);
-        return false;
-    }
-    return true;
-}
-
-static bool read_parameters(exchange *x, gql_request *request)
-{
-    pl_error err = {0};
-    pl_str query = pl_query_parameter(x->http->arena, x->http->query, PL_STR("query"));
-    pl_str name = pl_query_parameter(x->http->arena, x->http->query, PL_STR("operationName"));
-    pl_str variables = pl_query_parameter(x->http->arena, x->http->query, PL_STR("variables"));
-    pl_value *json = pl_arena_zalloc(x->http->arena, sizeof *json);
-    *request = (gql_request){.query = query, .operation_name = name, .query_only = true};
-    if (!query.ptr) {
-        answer_error(x, 400, PL_INVALID_ARGUMENT, "The request must have a \"query\" parameter.");
-        return false;
-    }
-    if (!variables.ptr || variables.len == 0)
-        return true;
-    if (!json) {
-        answer_error(x, 503, PL_RESOURCE_EXHAUSTED, "out of memory");
-        return false;
-    }
-    if (pl_json_read(x->http->arena, variables, NULL, json, &err) != PL_OK) {
-        char message[1100];
-        snprintf(message, sizeof message, "The \"variables\" parameter: %s", err.message);
-        answer_error(x, 400, err.code, message);
-        return false;
-    }
-    if (json->kind != PL_KIND_MAP && json->kind != PL_KIND_NULL) {
-        answer_error(x, 400, PL_INVALID_ARGUMENT, "The \"variables\" parameter must be a JSON object.");
-        return false;
-    }
-    request->variables = json->kind == PL_KIND_MAP ? json : NULL;
-    return true;
-}
-
 void pl_graphql_http(pl_instance *instance, pl_http_request *http, pl_host *host, pl_logger *log)
 {
     exchange *x = pl_arena_zalloc(http->arena, sizeof *x), on_stack = {0};
-    gql_request request;
+    pl_graphql_input input;
+    pl_graphql_refusal why;
     bool no_memory = !x;
     if (no_memory)
         x = &on_stack;
@@ -210,13 +164,9 @@ void pl_graphql_http(pl_instance *instance, pl_http_request *http, pl_host *host
         answer_error(x, 406, PL_INVALID_ARGUMENT,
                      "The response can be application/graphql-response+json or application/json; the Accept "
                      "header allows neither.");
-    } else if (pl_str_is(http->method, "POST")) {
-        if (read_body(x, &request))
-            run(x, &request, host, log);
-    } else if (pl_str_is(http->method, "GET") || pl_str_is(http->method, "HEAD")) {
-        if (read_parameters(x, &request))
-            run(x, &request, host, log);
+    } else if (!pl_graphql_read(instance, http, &input, &why)) {
+        answer_refusal(x, &why);
     } else {
-        answer_error(x, 405, PL_INVALID_ARGUMENT, "GraphQL is served by GET and POST.");
+        run(x, &input.operations[0].request, host, log);
     }
 }

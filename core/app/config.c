@@ -240,6 +240,7 @@ static void read_graphql(context *c, const char *path, pl_slot slot, void *targe
         {"max_fields", read_uint32, AT(graphql.max_fields)},
         {"max_errors", read_uint32, AT(graphql.max_errors)},
         {"max_response", read_size, AT(graphql.max_response)},
+        {"max_result_items", read_uint32, AT(graphql.execute.max_list_items)},
         {"cache_size", read_size, AT(graphql.cache_bytes)},
         {"show_internal_errors", read_bool, AT(graphql.execute.show_internal)},
         {NULL, NULL, 0}};

@@ -9,6 +9,7 @@
 
 typedef struct cached_plan {
     const gql_operation *operation;
+    gql_incremental incremental;
     uint64_t conditions;
     gql_plan *plan;
 } cached_plan;
@@ -216,21 +217,24 @@ static uint64_t condition_bits(const gql_prepared *p, const gql_variable *variab
 }
 
 gql_plan *gql_prepared_plan(gql_documents *d, gql_prepared *p, const gql_operation *operation,
-                            const gql_variable *variables, uint32_t variable_count, bool *own)
+                            gql_incremental incremental, const gql_variable *variables,
+                            uint32_t variable_count, bool *own)
 {
     *own = p->condition_count > MAX_CONDITIONS;
     uint64_t conditions = *own || p->condition_count == 0 ? 0 : condition_bits(p, variables, variable_count);
     for (uint32_t i = 0; !*own && i < p->plan_count; i++) {
-        if (p->plans[i].operation == operation && p->plans[i].conditions == conditions)
-            return p->plans[i].plan;
+        const cached_plan *cached = &p->plans[i];
+        if (cached->operation == operation && cached->incremental == incremental &&
+            cached->conditions == conditions)
+            return cached->plan;
     }
-    gql_plan *plan = gql_plan_new(p->document, operation, d->binding, d->options->max_fields);
+    gql_plan *plan = gql_plan_new(p->document, operation, d->binding, incremental, d->options->max_fields);
     if (!plan || p->plan_count == MAX_PLANS) {
         *own = true;
         return plan;
     }
     if (!*own)
-        p->plans[p->plan_count++] = (cached_plan){operation, conditions, plan};
+        p->plans[p->plan_count++] = (cached_plan){operation, incremental, conditions, plan};
     return plan;
 }
 

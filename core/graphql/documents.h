@@ -21,7 +21,8 @@ const gql_document *gql_prepared_document(const gql_prepared *prepared);
 /* The plan for the operation under these values of its condition variables. own: it is not in the cache, and
  * the caller frees it. NULL: memory. */
 gql_plan *gql_prepared_plan(gql_documents *documents, gql_prepared *prepared, const gql_operation *operation,
-                            const gql_variable *variables, uint32_t variable_count, bool *own);
+                            gql_incremental incremental, const gql_variable *variables,
+                            uint32_t variable_count, bool *own);
 gql_service_stats gql_documents_stats(const gql_documents *documents);
 
 #endif

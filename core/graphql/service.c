@@ -92,7 +92,7 @@ static gql_run *run_refuse_with(gql_run *run, gql_result result, const char *mes
     return NULL;
 }
 
-static void run_done(void *data, pl_str response)
+static void run_payload(void *data, pl_str response, bool has_next)
 {
     gql_run *run = data;
     run_release(run);
@@ -220,10 +220,10 @@ gql_run *gql_service_run(gql_service *s, const gql_request *request, pl_work *wo
         run_refuse(run, GQL_RESULT_REFUSED);
         return NULL;
     }
-    run->plan = gql_prepared_plan(s->documents, run->prepared, operation, run->env.variables,
-                                  run->env.variable_count, &run->plan_is_own);
+    run->plan = gql_prepared_plan(s->documents, run->prepared, operation, request->incremental,
+                                  run->env.variables, run->env.variable_count, &run->plan_is_own);
     if (run->plan)
-        run->execution = gql_execution_new(run->plan, &run->env, work, &s->options.execute, &s->spare,
+        run->execution = gql_execution_new(run->plan, &run->env, work, &s->options.execute, NULL, &s->spare,
                                            s->options.max_response);
     if (!run->execution) {
         run->errors.out_of_memory = true;
@@ -232,7 +232,7 @@ gql_run *gql_service_run(gql_service *s, const gql_request *request, pl_work *wo
     }
     bool ended = false;
     run->ended = &ended;
-    gql_execution_start(run->execution, run_done, run);
+    gql_execution_start(run->execution, run_payload, run);
     if (ended)
         return NULL;
     run->ended = NULL;

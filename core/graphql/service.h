@@ -33,6 +33,7 @@ typedef struct gql_request {
     pl_str operation_name;     /* ptr NULL: none */
     const pl_value *variables; /* a MAP, or NULL */
     bool query_only;           /* refuse mutations (GET) */
+    gql_incremental incremental;
 } gql_request;
 
 typedef enum gql_result {

@@ -68,6 +68,16 @@ not_a_list(gql_execution *x, const gql_plan_field *f, pl_kind kind, const gql_pa
     return GQL_FAILED;
 }
 
+static gql_outcome __attribute__((noinline))
+list_too_long(gql_execution *x, const gql_plan_field *f, const gql_path *path)
+{
+    char message[512];
+    snprintf(message, sizeof message, "The list of field \"%.*s.%.*s\" has more than %u items.",
+             PL_STR_ARG(f->def->parent->name), PL_STR_ARG(f->def->name), x->options.max_list_items);
+    gql_error_add(x, f, path, PL_RESOURCE_EXHAUSTED, pl_str_of(message), NULL, NULL);
+    return GQL_FAILED;
+}
+
 static gql_outcome complete_list(gql_execution *x, const gql_plan_field *f, const gql_typeref *type,
                                  pl_slot value, pl_kind kind, const gql_path *path, gql_frame *frame)
 {
@@ -75,6 +85,8 @@ static gql_outcome complete_list(gql_execution *x, const gql_plan_field *f, cons
     if (kind != PL_KIND_LIST && !(kind == PL_KIND_MAP && is_empty_map(x, value)))
         return not_a_list(x, f, kind, path);
     size_t n = e->length(x->state, value);
+    if (x->options.max_list_items > 0 && n > x->options.max_list_items)
+        return list_too_long(x, f, path);
     pl_slot top = e->top(x->state);
     gql_path here = {.parent = path};
     pl_buf_char(&x->out.buf, '[');

@@ -6,7 +6,8 @@
 #define SPARE_BYTES (256 << 10)
 
 gql_execution *gql_execution_new(gql_plan *plan, const gql_input_env *env, pl_work *work,
-                                 const gql_execute_options *options, pl_buf *spare, size_t max_response)
+                                 const gql_execute_options *options, const gql_execution_params *params,
+                                 pl_buf *spare, size_t max_response)
 {
     gql_execution *x = pl_arena_zalloc(work->arena, sizeof *x);
     if (!x)
@@ -18,6 +19,7 @@ gql_execution *gql_execution_new(gql_plan *plan, const gql_input_env *env, pl_wo
     x->work = work;
     x->env = *env;
     x->options = *options;
+    x->params = params ? *params : (gql_execution_params){.root = PL_REF_NONE};
     if (x->options.timeout_ms == 0)
         x->options.timeout_ms = DEFAULT_TIMEOUT_MS;
     x->spare = spare;
@@ -81,6 +83,20 @@ static void write_errors(gql_execution *x, pl_buf *out)
     pl_buf_char(out, ']');
 }
 
+static void write_extensions(gql_execution *x, pl_buf *out)
+{
+    static const char opening[] = ",\"extensions\":{";
+    if (!x->params.extensions)
+        return;
+    size_t before = out->len;
+    PL_BUF_LIT(out, ",\"extensions\":{");
+    x->params.extensions(x->params.extensions_data, out);
+    if (out->len == before + sizeof opening - 1)
+        out->len = before;
+    else
+        pl_buf_char(out, '}');
+}
+
 static void write_fatal(gql_execution *x, pl_buf *out)
 {
     pl_log(x->work->log, PL_ERROR, "operation failed", PL_F_STR("request", x->work->id),
@@ -115,6 +131,7 @@ static pl_buf *put_together(gql_execution *x, pl_buf *buf, pl_buf *whole)
     }
     if (x->error_count > 0)
         write_errors(x, out);
+    write_extensions(x, out);
     pl_buf_char(out, '}');
     return out;
 }
@@ -135,11 +152,11 @@ static void finish(gql_execution *x)
         pl_buf_init(out);
         write_fatal(x, out);
     }
-    gql_execution_done done = x->done;
+    gql_execution_payload payload = x->payload;
     void *data = x->data;
     pl_buf *spare = x->spare;
     release(x);
-    done(data, out->failed ? no_memory : pl_buf_view(out)); /* x is gone after this */
+    payload(data, out->failed ? no_memory : pl_buf_view(out), false); /* x is gone after this */
     give_back(spare, &buf);
     pl_buf_dispose(&whole);
 }
@@ -207,16 +224,30 @@ bool gql_slice_arm(gql_execution *x)
 }
 
 /* --- mutations: root fields in order, each with all that it waits for --- */
+/* The root value's slot; 0: there is none, or no room for it. */
+static pl_slot push_root(gql_execution *x)
+{
+    if (x->params.root == PL_REF_NONE)
+        return 0;
+    if (x->e->reserve(x->state, 1))
+        return x->e->push_ref(x->state, x->params.root);
+    x->out.failed = true;
+    return 0;
+}
+
 static void write_root_field(gql_execution *x, const gql_plan_field *f, gql_hole *hole)
 {
     gql_frame frame = {.scope = x->root_scope};
     gql_output_fill_begin(&x->out, hole);
     frame.start = x->out.buf.len;
     gql_outcome outcome = GQL_FAILED;
+    pl_slot root = push_root(x);
     if (x->e->reserve(x->state, 16))
-        outcome = gql_execute_field(x, f, 0, NULL, &frame);
+        outcome = gql_execute_field(x, f, root, NULL, &frame);
     else
         x->out.failed = true;
+    if (root > 0)
+        x->e->pop_to(x->state, root - 1);
     gql_output_fill_end(&x->out);
     if (outcome != GQL_WRITTEN)
         gql_null_scope(x, x->root_scope);
@@ -302,7 +333,7 @@ static void run(void *data)
     if (x->plan->operation->kind == GQL_MUTATION && x->root->count > 0)
         start_serial(x, &frame);
     else
-        outcome = gql_execute_fields(x, x->root, 0, NULL, &frame);
+        outcome = gql_execute_fields(x, x->root, push_root(x), NULL, &frame);
     if (outcome != GQL_WRITTEN) {
         gql_output_rewind(&x->out, frame.start, drop_hole, x);
         frame.scope = NULL;
@@ -313,9 +344,9 @@ static void run(void *data)
     x->out.root.end = buf->len;
 }
 
-void gql_execution_start(gql_execution *x, gql_execution_done done, void *data)
+void gql_execution_start(gql_execution *x, gql_execution_payload payload, void *data)
 {
-    x->done = done;
+    x->payload = payload;
     x->data = data;
     if (!x->e->protect(x->state, run, x, &x->fatal))
         cancel_all(x);

@@ -47,7 +47,8 @@ struct gql_execution {
     pl_work *work;
     gql_input_env env;
     gql_execute_options options;
-    gql_execution_done done;
+    gql_execution_params params;
+    gql_execution_payload payload;
     void *data;
 
     pl_buf *spare; /* where the response's buffer goes back to */

@@ -9,7 +9,7 @@
 #define MAX_DEPTH 500     /* of selection sets, fragments followed: bounds the executor's recursion */
 
 gql_plan *gql_plan_new(const gql_document *document, const gql_operation *operation, gql_binding *binding,
-                       uint32_t max_fields)
+                       gql_incremental incremental, uint32_t max_fields)
 {
     gql_plan *plan = pl_calloc(1, sizeof *plan);
     if (!plan)
@@ -18,6 +18,7 @@ gql_plan *gql_plan_new(const gql_document *document, const gql_operation *operat
     plan->document = document;
     plan->operation = operation;
     plan->binding = binding;
+    plan->incremental = incremental;
     plan->max_fields = max_fields ? max_fields : DEFAULT_MAX_FIELDS;
     plan->root.declared = gql_schema_root(binding->schema, operation->kind);
     plan->root.root = &operation->selections;

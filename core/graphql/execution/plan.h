@@ -18,6 +18,13 @@ typedef struct gql_plan_set gql_plan_set;
 typedef struct gql_plan_object gql_plan_object;
 typedef struct gql_plan_field gql_plan_field;
 
+/* What becomes of @defer and @stream: as the client that asks can take it. */
+typedef enum gql_incremental {
+    GQL_INCREMENTAL_OFF,  /* executed as if they were not there */
+    GQL_INCREMENTAL_NEW,  /* graphql-js 17: pending, incremental, completed, hasNext */
+    GQL_INCREMENTAL_2022, /* deferSpec=20220824: incremental with label and path, hasNext */
+} gql_incremental;
+
 typedef enum gql_resolve_how {
     GQL_RESOLVE_TYPENAME, /* text holds the type's name in quotes */
     GQL_RESOLVE_PROPERTY, /* parent[key] */
@@ -75,13 +82,14 @@ struct gql_plan {
     uint32_t variable_count;
     gql_plan_set root;
     pl_map fragments; /* name -> gql_fragment * */
+    gql_incremental incremental;
     uint32_t field_count, max_fields;
     uint32_t steps; /* selections looked at so far */
 };
 
 /* NULL: memory. The document outlives the plan. max_fields 0 is 20,000. */
 gql_plan *gql_plan_new(const gql_document *document, const gql_operation *operation, gql_binding *binding,
-                       uint32_t max_fields);
+                       gql_incremental incremental, uint32_t max_fields);
 void gql_plan_free(gql_plan *plan); /* NULL is fine */
 
 /* The fields of set for the object type, compiled the first time. variables: of the execution that asks.

@@ -43,7 +43,7 @@ static void plan_open(planned *p, gf *f, const char *query, uint32_t max_fields)
     p->source = (gql_source){"query", pl_str_of(query)};
     if (gql_parse(&p->arena, &p->source, &(gql_parse_limits){.max_depth = 1000}, &p->document, &err) != PL_OK)
         fail_msg("%s", err.message);
-    p->plan = gql_plan_new(p->document, &p->document->operations[0], f->binding, max_fields);
+    p->plan = gql_plan_new(p->document, &p->document->operations[0], f->binding, GQL_INCREMENTAL_OFF, max_fields);
     assert_non_null(p->plan);
 }
 
@@ -301,7 +301,7 @@ static void test_no_memory(void **state)
         plan_open(&p, f, query, 0);
         gql_plan_free(p.plan);
         pl_alloc_fail_at(n, 0);
-        p.plan = gql_plan_new(p.document, &p.document->operations[0], f->binding, 0);
+        p.plan = gql_plan_new(p.document, &p.document->operations[0], f->binding, GQL_INCREMENTAL_OFF, 0);
         pl_code code = PL_RESOURCE_EXHAUSTED;
         if (p.plan)
             code = gql_plan_object_get(p.plan, &p.plan->root, f->schema->query, NULL, 0, &object, &err);

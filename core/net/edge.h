@@ -94,6 +94,8 @@ struct pl_http_request {
     /* Set by the service when it does not answer at once: the client has gone (or the server ends at once).
      * The service must forget the request before it returns; it may answer other requests meanwhile. */
     void (*cancelled)(pl_http_request *request);
+    /* For an answer in pieces (net/stream.h): what was queued has gone out. May be NULL. */
+    void (*drained)(pl_http_request *request);
 };
 pl_str pl_http_header(const pl_http_request *request, pl_str name); /* ptr NULL when absent */
 
@@ -118,6 +120,9 @@ struct pl_http_service {
     bool (*handle)(pl_http_service *service, pl_http_request *request);
     /* The settings in force now. */
     const pl_http_settings *(*settings)(pl_http_service *service);
+    /* Draining begins (may be NULL): time to end streams and to close WebSockets properly. WebSockets that
+     * are not closed then get 1001 from the edge; streams that go on are cut at the deadline. */
+    void (*drain)(pl_http_service *service);
 };
 
 /* Listening sockets of all workers, opened before any worker starts, so that an address in use is an error
@@ -146,7 +151,8 @@ void pl_edge_drain(pl_edge *edge, unsigned timeout_ms, void (*done)(void *data),
 void pl_edge_free(pl_edge *edge);
 typedef struct pl_edge_stats {
     unsigned connections;
-    unsigned requests; /* in hand */
+    unsigned requests; /* in hand, streams too */
+    unsigned streams, websockets;
     uint64_t requests_total, refused_total;
 } pl_edge_stats;
 pl_edge_stats pl_edge_get_stats(const pl_edge *edge); /* any thread */

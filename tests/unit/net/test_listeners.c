@@ -287,7 +287,7 @@ static void short_memory_is_an_error(void **state)
     for (size_t n = 1; !ok && n < 50; n++) {
         pl_error err = {0};
         pl_loop *loop = pl_loop_new(NULL, NULL, &err);
-        pl_http_service service = {handle, settings_of};
+        pl_http_service service = {.handle = handle, .settings = settings_of};
         pl_edge_config config = {.address = "127.0.0.1:0"};
         pl_alloc_fail_at(n, 1);
         pl_listeners *l = pl_listeners_open(&config, 2, &err);

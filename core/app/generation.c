@@ -9,26 +9,26 @@ static bool is_schema_file(const pl_file *file)
            pl_file_is(file, "schema/", ".gql");
 }
 
-/* The schema of all SDL files together. True without one when there is no file. */
-static bool build_schema(pl_generation *g, pl_report *report)
+pl_code pl_bundle_schema(const pl_bundle *bundle, const gql_schema_options *options, pl_report *report,
+                         gql_schema **out)
 {
     size_t count = 0;
-    gql_source *sources = pl_calloc(g->bundle->file_count + 1, sizeof *sources);
+    gql_source *sources = pl_calloc(bundle->file_count + 1, sizeof *sources);
+    *out = NULL;
     if (!sources) {
         report->errors.out_of_memory = true;
-        return false;
+        return PL_RESOURCE_EXHAUSTED;
     }
-    for (size_t i = 0; i < g->bundle->file_count; i++) {
-        const pl_file *file = &g->bundle->files[i];
+    for (size_t i = 0; i < bundle->file_count; i++) {
+        const pl_file *file = &bundle->files[i];
         if (is_schema_file(file))
             sources[count++] = (gql_source){.name = file->path.ptr, .text = file->bytes};
     }
-    bool ok = count == 0 ||
-              gql_schema_build(sources, count, &g->config.schema, &report->errors, &g->schema) == PL_OK;
-    if (!ok && report->errors.count == 0)
+    pl_code code = count == 0 ? PL_OK : gql_schema_build(sources, count, options, &report->errors, out);
+    if (code && report->errors.count == 0)
         report->errors.out_of_memory = true;
     pl_free(sources);
-    return ok;
+    return code;
 }
 
 /* The first instance reads the settings, which the schema and the others are built with. */
@@ -52,7 +52,7 @@ static bool build_instance(pl_generation *g, unsigned worker, const pl_generatio
     if (worker == 0) {
         if (options->override)
             options->override(options->override_data, &g->config);
-        if (!build_schema(g, report))
+        if (pl_bundle_schema(g->bundle, &g->config.schema, report, &g->schema) != PL_OK)
             return false;
     }
     source.schema = g->schema;

@@ -32,6 +32,10 @@ typedef struct pl_generation_options {
     void *override_data;
 } pl_generation_options;
 
+/* The schema of all SDL files of the bundle together; NULL, with PL_OK, when there is none. None of the
+ * bundle's code is run. */
+pl_code pl_bundle_schema(const pl_bundle *bundle, const gql_schema_options *options, pl_report *report,
+                         gql_schema **out);
 /* Loads and checks the bundle, which the generation keeps a reference to. NULL: report says why. */
 pl_generation *pl_generation_build(pl_bundle *bundle, const pl_generation_options *options,
                                    pl_report *report);

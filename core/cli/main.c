@@ -17,6 +17,7 @@ static const struct command {
     {"rollback", pl_cli_rollback, "make the bundle before the live one live again"},
     {"status", pl_cli_status, "show generations, workers and requests of a running server"},
     {"validate", pl_cli_validate, "validate a GraphQL document, or a schema"},
+    {"schema", pl_cli_schema, "print a bundle's schema, or what changed in it"},
 };
 
 static void print_help(FILE *to)

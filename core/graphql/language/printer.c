@@ -349,6 +349,12 @@ void gql_print_value(pl_buf *out, const gql_value *value)
     gql_write_value(&w, value);
 }
 
+void gql_print_value_lines(pl_buf *out, const gql_value *value)
+{
+    gql_writer w = {.out = out};
+    gql_write_value(&w, value);
+}
+
 void gql_print_type(pl_buf *out, const gql_type *type)
 {
     gql_writer w = {.out = out, .one_line = true};

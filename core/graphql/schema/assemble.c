@@ -186,6 +186,7 @@ static void fill_values(assembly *a, gql_named *type, const gql_node *node, uint
             value->deprecation = deprecation_of(&ast->directives);
             value->directives = &ast->directives;
             value->index = (uint32_t)(value - type->values);
+            value->source = node->ast->source;
             value->loc = ast->loc;
             gql_build_map(a->b, &type->value_map, value->name, value);
         }
@@ -466,10 +467,20 @@ static void set_roots(assembly *a, const gql_type_system *ast)
         *roots[ast->operation_types[i].kind] = find_named(a, ast->operation_types[i].type.text);
 }
 
+static void set_applied(assembly *a)
+{
+    static const gql_directives none = {0};
+    gql_builder *b = a->b;
+    gql_node definition = {b->schema_definition, b->schema_extensions};
+    const gql_node *first = definition.ast ? &definition : b->schema_extensions;
+    b->schema->applied = first ? merge_directives(a, first, count_members(first).directives) : &none;
+}
+
 static void make_roots(assembly *a)
 {
     gql_schema *schema = a->b->schema;
     const gql_type_system *definition = a->b->schema_definition;
+    set_applied(a);
     if (definition) {
         schema->description = definition->description;
         set_roots(a, definition);

@@ -12,4 +12,10 @@
  * at the end. */
 void gql_schema_print(pl_buf *out, const gql_schema *schema);
 
+typedef struct gql_print_options {
+    bool sort;       /* names in order: types, fields, arguments, members, values, locations */
+    bool directives; /* all directives on definitions, as they were written */
+} gql_print_options;
+void gql_schema_print_with(pl_buf *out, const gql_schema *schema, const gql_print_options *options);
+
 #endif

@@ -97,6 +97,7 @@ struct gql_enum_value {
     gql_deprecation deprecation;
     const gql_directives *directives;
     uint32_t index; /* in its enum */
+    const gql_source *source;
     gql_loc loc;
 };
 
@@ -170,6 +171,7 @@ struct gql_directive_def {
 struct gql_schema {
     pl_arena arena;
     pl_str description;
+    const gql_directives *applied; /* on the schema's definition and its extensions */
     gql_named **types; /* by id: those of the SDL in order of definition, then built-in scalars that are used
                           or needed by introspection (String, Boolean always), then introspection types */
     uint32_t type_count;

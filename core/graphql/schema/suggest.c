@@ -72,8 +72,7 @@ static double read_number(pl_str s, size_t *at)
     return n;
 }
 
-/* Byte order, but runs of digits compare as numbers. */
-static int natural_compare(pl_str a, pl_str b)
+int gql_natural_compare(pl_str a, pl_str b)
 {
     size_t i = 0, j = 0;
     while (i < a.len && j < b.len) {
@@ -105,7 +104,7 @@ void gql_suggest_add(gql_suggestions *s, pl_str name)
     while (at < s->count) {
         int order = (s->distances[at] > distance) - (s->distances[at] < distance);
         if (order == 0)
-            order = natural_compare(s->names[at], name);
+            order = gql_natural_compare(s->names[at], name);
         if (order == 0 && pl_str_eq(s->names[at], name))
             return;
         if (order > 0)

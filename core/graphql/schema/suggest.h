@@ -23,4 +23,7 @@ void gql_suggest_add(gql_suggestions *s, pl_str name);
  * nothing is near enough, or when memory is short. */
 pl_str gql_suggest_text(const gql_suggestions *s, pl_arena *arena, const char *what);
 
+/* The order of names in sorted lists: that of bytes, but runs of digits compare as numbers. <0, 0, >0. */
+int gql_natural_compare(pl_str a, pl_str b);
+
 #endif

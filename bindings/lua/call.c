@@ -24,8 +24,8 @@ static plua_call *call_take(plua_state *st)
     else
         call = call_new(st);
     call->id = ++st->call_count;
-    call->call.done = NULL;
-    call->call.data = NULL;
+    call->call = (pl_call){0};
+    call->asked_next = false;
     call->work = NULL;
     call->wait = NULL;
     call->instructions = 0;
@@ -244,6 +244,8 @@ static void finish_section(void *data)
     pl_call_status status = call_run(f->call, 0, &failure);
     if (status != PL_CALL_PENDING)
         f->copy.done(&f->copy, status, status == PL_CALL_DONE ? lua_gettop(f->state->L) : 0, &failure);
+    else if (f->call->call.wants_next)
+        f->copy.proceed(&f->call->call);
 }
 
 /* The call's end, or done itself, was left by a jump: done hears of it, once more if need be. */

@@ -22,6 +22,10 @@ struct plua_call {
     uint64_t instructions;  /* counted while the hook is armed */
     uint64_t id;            /* calls are used again, ids are not; from 1 */
     bool closing;           /* its to-be-closed variables run: nothing can wait */
+    plua_wait wrapped;      /* of a chain, for what it wraps */
+    int next_value;         /* the outcome of that: a ref */
+    bool next_failed;       /* the value is to be raised */
+    bool asked_next;        /* it has called next: once only */
 };
 
 struct plua_state {
@@ -135,6 +139,9 @@ void plua_call_cancel(pl_state *state, pl_call *call);
 void plua_cancel_all(plua_state *st);
 void plua_wait_drop(plua_call *call); /* forgets its wait, if any, as if it were cancelled */
 bool plua_protect(pl_state *state, void (*fn)(void *data), void *data, pl_error *err);
+
+/* chain.c: interceptors, and iterators */
+void plua_chain_init(pl_engine *engine);
 
 /* cursor.c */
 void plua_cursor_init(pl_engine *engine);

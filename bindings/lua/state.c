@@ -359,6 +359,7 @@ static void engine_init(void)
     e->cancel = plua_call_cancel;
     e->work_end = work_end;
     plua_cursor_init(e);
+    plua_chain_init(e);
 }
 
 const struct pl_engine *pl_lua_engine(void)

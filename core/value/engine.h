@@ -53,6 +53,12 @@ typedef enum pl_call_status { PL_CALL_DONE, PL_CALL_FAILED, PL_CALL_PENDING } pl
 struct pl_call {
     void (*done)(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure);
     void *data;
+    /* A call of a chain (pl_engine.chain) that waits for what it wraps, since one of its functions has called
+     * next: when pl_engine.call gives PENDING with wants_next set, or later, when `proceed` is called (below
+     * pl_protect, never inside of a script), the caller is to start that, and to tell its outcome with
+     * pl_engine.proceed. */
+    void (*proceed)(pl_call *call);
+    bool wants_next;
 };
 
 /* What one piece of work (a request, a timer, a message) is to the engine: made by the core, it lives at
@@ -68,6 +74,11 @@ typedef struct pl_work {
     size_t header_count;
     uint64_t deadline; /* host milliseconds; 0 is none: ctx.deadline */
     pl_arena *arena;   /* failures are written here */
+    /* What it is, for interceptors; ptr NULL where that does not apply. */
+    pl_str operation_name;
+    const char *operation_kind;           /* "query", "mutation", "subscription", "connection"; or NULL */
+    const pl_value *connection_params;    /* what the client sent when it opened its connection; or NULL */
+    const struct pl_work *parent;         /* its ctx begins as a copy of that work's; or NULL */
     pl_ref ctx;        /* the script's ctx of this work; PL_REF_NONE until the engine makes it */
     pl_logger *log;
 } pl_work;
@@ -79,6 +90,23 @@ struct pl_job {
     void (*done)(pl_job *job); /* then on the state's thread */
     pl_job *next;              /* the host's */
 };
+
+/* --- Publish and subscribe, over all workers and generations --- */
+typedef struct pl_event {
+    pl_str json;
+    uint64_t id; /* tells events of a worker apart, in the order of their arrival */
+} pl_event;
+/* Owned by whoever subscribes, until unsubscribe or `ended`. Both functions run on the host's thread, never
+ * inside of a script. */
+typedef struct pl_subscriber pl_subscriber;
+struct pl_subscriber {
+    const pl_work *work; /* for which it subscribes */
+    void (*message)(pl_subscriber *subscriber, const pl_event *event);
+    void (*ended)(pl_subscriber *subscriber); /* nothing comes any more; it is unsubscribed */
+    pl_subscriber *next, *prev;               /* the host's */
+    void *topic;                              /* the host's; NULL: not subscribed */
+};
+
 typedef struct pl_host_ops {
     uint64_t (*now)(pl_host *host); /* monotonic milliseconds, as of this loop turn */
     int (*timer_start)(pl_host *host, pl_timer *timer, uint64_t at); /* -1: memory */
@@ -90,6 +118,12 @@ typedef struct pl_host_ops {
      * response. For perilune.test; NULL where there is none. */
     pl_code (*execute)(pl_host *host, pl_state *state, pl_str request,
                        void (*done)(void *data, pl_str response), void *data, pl_error *err);
+    /* NULL where there are no events. -1: memory. */
+    int (*subscribe)(pl_host *host, pl_str topic, pl_subscriber *subscriber);
+    void (*unsubscribe)(pl_host *host, pl_subscriber *subscriber);
+    /* To all subscribers of the topic, on all workers, soon. RESOURCE_EXHAUSTED: memory, or too much is under
+     * way. */
+    pl_code (*publish)(pl_host *host, pl_str topic, pl_str json, pl_error *err);
 } pl_host_ops;
 struct pl_host {
     const pl_host_ops *ops;
@@ -166,6 +200,16 @@ struct pl_engine {
     pl_slot (*push_ctx)(pl_state *state, pl_work *work);
     /* Ends a waiting call: its coroutine is closed and its to-be-closed variables run. done is not called. */
     void (*cancel)(pl_state *state, pl_call *call);
+    /* Makes one function of several, each called as f(ctx, next): what the last one's next does is the
+     * caller's, see pl_call.proceed. The result is called with one argument, the ctx. [jumps] */
+    pl_ref (*chain)(pl_state *state, const pl_ref *functions, size_t count);
+    /* What a chain wrapped is over: next returns the value in the top slot (popped), or raises the failure. The
+     * chain goes on before this returns: its done is called, unless it waits again. Not inside of a script. */
+    void (*proceed)(pl_state *state, pl_call *call, pl_call_status status, const pl_failure *failure);
+    /* Takes the value in slot for a sequence: a function that gives the next value at each call, absent at the
+     * end; or an object with a method `next` (and, if it likes, `close`, for when nobody wants more). *close
+     * may be PL_REF_NONE. False: it is neither. [jumps] */
+    bool (*open_iterator)(pl_state *state, pl_slot slot, pl_ref *next, pl_ref *close);
     /* The work is over: its ctx is cut off from the core's memory. */
     void (*work_end)(pl_state *state, pl_work *work);
 

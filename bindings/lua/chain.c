@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bindings/lua/internal.h"
 
-/* Interceptors: f1(ctx, next) calls f2(ctx, next) and so on through next; the last next suspends the call, and
- * the core runs what the chain wraps. And what takes a script's value for a sequence. */
+/* Interceptors: f1(ctx, next) calls f2(ctx, next) and so on through next; the last next suspends the call,
+ * and the core runs what the chain wraps. And what takes a script's value for a sequence. */
 
 static const char compose_code[] = "local core, functions = ...\n"
                                    "local chain = core\n"
@@ -64,7 +64,6 @@ static pl_ref chain(pl_state *state, const pl_ref *functions, size_t count)
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-
 /* Keeps what next is to return or raise. */
 static void keep_outcome(plua_state *st, plua_call *call, pl_call_status status, const pl_failure *failure)
 {
@@ -83,8 +82,8 @@ static void proceed(pl_state *state, pl_call *pending, pl_call_status status, co
     plua_wait_finish(&call->wrapped);
 }
 
-/* Whether object has a function of that name: itself, or through tables in __index. No metamethod is called, as
- * no limits apply here. */
+/* Whether object has a function of that name: itself, or through tables in __index. No metamethod is called,
+ * as no limits apply here. */
 static bool has_method(lua_State *L, int object, const char *name)
 {
     int top = lua_gettop(L);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "bindings/lua/encode.h"
 #include "bindings/lua/internal.h"
 
 /* ctx: a table made for each piece of work when the first function asks for it. Its fields come from the work
@@ -49,11 +50,31 @@ static void push_headers(lua_State *L, const pl_work *work)
     }
 }
 
+static void push_connection_params(lua_State *L, const pl_work *work)
+{
+    if (work->connection_params)
+        plua_push_json(L, work->connection_params);
+    else
+        lua_pushnil(L);
+}
+
 /* stack: ctx key → value */
 static bool push_field(lua_State *L, const char *key, const pl_work *work)
 {
     if (strcmp(key, "headers") == 0) {
         push_headers(L, work);
+    } else if (strcmp(key, "response_headers") == 0 || strcmp(key, "extensions") == 0) {
+        lua_newtable(L); /* for the script to fill */
+    } else if (strcmp(key, "operation_name") == 0) {
+        push_str(L, work->operation_name);
+    } else if (strcmp(key, "operation_kind") == 0) {
+        lua_pushstring(L, work->operation_kind);
+    } else if (strcmp(key, "connection_params") == 0) {
+        push_connection_params(L, work);
+    } else if (strcmp(key, "pubsub") == 0) {
+        lua_pushcfunction(L, plua_require);
+        lua_pushliteral(L, "perilune.pubsub");
+        lua_call(L, 1, 1);
     } else if (strcmp(key, "protocol") == 0) {
         lua_pushstring(L, work->protocol);
     } else if (strcmp(key, "request_id") == 0 || strcmp(key, "trace_id") == 0) {
@@ -112,6 +133,36 @@ void plua_open_context(lua_State *L)
     st->works = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+/* What belongs to one work and is not handed down. */
+static bool is_own(lua_State *L, int key)
+{
+    static const char *const own[] = {"loaders", "request_id", "trace_id", "extensions", "response_headers"};
+    const char *name = lua_type(L, key) == LUA_TSTRING ? lua_tostring(L, key) : "";
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (strcmp(name, own[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* stack: ctx → ctx, with what stands in the parent's ctx: ctx.user, above all */
+static void copy_parent(lua_State *L, const pl_work *parent)
+{
+    if (!parent || parent->ctx == PL_REF_NONE)
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, parent->ctx);
+    lua_pushnil(L);
+    while (lua_next(L, -2)) { /* stack: ctx parent key value */
+        if (!is_own(L, -2)) {
+            lua_pushvalue(L, -2);
+            lua_pushvalue(L, -2);
+            lua_rawset(L, -6);
+        }
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
 void plua_ctx_push(plua_state *st, pl_work *work)
 {
     lua_State *L = st->L;
@@ -120,6 +171,7 @@ void plua_ctx_push(plua_state *st, pl_work *work)
         return;
     }
     lua_createtable(L, 0, 4); /* stack: ctx */
+    copy_parent(L, work->parent);
     lua_rawgeti(L, LUA_REGISTRYINDEX, st->ctx_meta);
     lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);

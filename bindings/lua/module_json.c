@@ -29,8 +29,6 @@ static json_state *state_of(lua_State *L)
 
 /* --- decode --- */
 
-static void push_value(lua_State *L, const pl_value *v);
-
 static void push_list(lua_State *L, const pl_value *v)
 {
     size_t hint = v->list.count > 65536 ? 65536 : v->list.count;
@@ -38,7 +36,7 @@ static void push_list(lua_State *L, const pl_value *v)
     if (v->list.count == 0)
         plua_mark_list(L, -1);
     for (size_t i = 0; i < v->list.count; i++) {
-        push_value(L, &v->list.items[i]);
+        plua_push_json(L, &v->list.items[i]);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
 }
@@ -50,13 +48,13 @@ static void push_map(lua_State *L, const pl_value *v)
     for (size_t i = 0; i < v->map.count; i++) {
         const pl_member *m = &v->map.members[i];
         lua_pushlstring(L, m->name.ptr, m->name.len);
-        push_value(L, &m->value);
+        plua_push_json(L, &m->value);
         lua_rawset(L, -3);
     }
 }
 
 /* The reader has bounded the depth. */
-static void push_value(lua_State *L, const pl_value *v)
+void plua_push_json(lua_State *L, const pl_value *v)
 {
     luaL_checkstack(L, 4, "too deep");
     switch (v->kind) {
@@ -95,7 +93,7 @@ static int json_decode(lua_State *L)
         pl_arena_reset(&st->arena);
         return plua_raise(L, err.code, "%s", err.message);
     }
-    push_value(L, &value);
+    plua_push_json(L, &value);
     pl_arena_reset(&st->arena);
     return 1;
 }

@@ -22,6 +22,7 @@ struct pl_instance {
 
     /* The worker's, on its thread. */
     pl_host host, *loop; /* instance_host.h */
+    struct pl_pubsub *pubsub; /* the worker's; may be NULL */
     pl_timers armed;     /* the script's */
     pl_timer turn;       /* of the loop, for the first of them */
     unsigned in_flight;  /* requests, timer calls and helper jobs that began on it */

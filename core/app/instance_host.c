@@ -98,11 +98,37 @@ static int offload(pl_host *host, pl_job *job, const void *lane)
     return -1;
 }
 
-void pl_instance_host_init(pl_instance *instance, pl_host *loop)
+/* --- events --- */
+static int subscribe(pl_host *host, pl_str topic, pl_subscriber *subscriber)
 {
-    static const pl_host_ops ops = {
-        .now = now, .timer_start = timer_start, .timer_stop = timer_stop, .offload = offload};
+    pl_instance *instance = instance_of(host);
+    return instance->pubsub ? pl_pubsub_subscribe(instance->pubsub, host, topic, subscriber) : -1;
+}
+
+static void unsubscribe(pl_host *host, pl_subscriber *subscriber)
+{
+    pl_pubsub_unsubscribe(instance_of(host)->pubsub, subscriber);
+}
+
+static pl_code publish(pl_host *host, pl_str topic, pl_str json, pl_error *err)
+{
+    pl_instance *instance = instance_of(host);
+    if (!instance->pubsub)
+        return pl_fail(err, PL_UNAVAILABLE, "there is no server any more");
+    return pl_pubsub_publish(instance->pubsub, topic, json, err);
+}
+
+void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubsub)
+{
+    static const pl_host_ops ops = {.now = now,
+                                    .timer_start = timer_start,
+                                    .timer_stop = timer_stop,
+                                    .offload = offload,
+                                    .subscribe = subscribe,
+                                    .unsubscribe = unsubscribe,
+                                    .publish = publish};
     instance->loop = loop;
+    instance->pubsub = pubsub;
     instance->turn = (pl_timer){.fire = turn, .data = instance};
     instance->host = (pl_host){.ops = &ops, .owner = instance, .log = loop->log, .shared = loop->shared};
 }
@@ -114,6 +140,9 @@ bool pl_instance_is_quiet(const pl_instance *instance)
 
 void pl_instance_host_leave(pl_instance *instance)
 {
+    if (instance->pubsub)
+        pl_pubsub_end(instance->pubsub, &instance->host, NULL);
+    instance->pubsub = NULL;
     if (instance->turn.index != 0)
         instance->loop->ops->timer_stop(instance->loop, &instance->turn);
     instance->loop = NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/local.h"
 
+#include "app/pubsub.h"
 #include "base/alloc.h"
 
 struct pl_local {
@@ -8,6 +9,8 @@ struct pl_local {
     pl_loop *loop;
     pl_host_ops ops; /* the loop's, with execute added */
     struct pl_shared *shared;
+    pl_pubsub_hub *hub;
+    pl_pubsub *pubsub;
     pl_watchdog *watchdog;
     pl_generation *generation;
     pl_logger *log;
@@ -99,6 +102,21 @@ static pl_code host_execute(pl_host *host, pl_state *state, pl_str request,
     return operation_start(host->owner, request, done, data, err);
 }
 
+static int host_subscribe(pl_host *host, pl_str topic, pl_subscriber *subscriber)
+{
+    return pl_pubsub_subscribe(((pl_local *)host->owner)->pubsub, host, topic, subscriber);
+}
+
+static void host_unsubscribe(pl_host *host, pl_subscriber *subscriber)
+{
+    pl_pubsub_unsubscribe(((pl_local *)host->owner)->pubsub, subscriber);
+}
+
+static pl_code host_publish(pl_host *host, pl_str topic, pl_str json, pl_error *err)
+{
+    return pl_pubsub_publish(((pl_local *)host->owner)->pubsub, topic, json, err);
+}
+
 typedef struct waiter {
     pl_local *local;
     pl_buf *response;
@@ -128,8 +146,9 @@ static pl_code open_parts(pl_local *local, pl_error *err)
 {
     local->helpers = pl_helpers_new(1, 1000);
     local->shared = pl_shared_new(0);
+    local->hub = pl_pubsub_hub_new(0);
     local->watchdog = pl_watchdog_new();
-    if (!local->helpers || !local->shared || !local->watchdog)
+    if (!local->helpers || !local->shared || !local->watchdog || !local->hub)
         return pl_fail(err, PL_RESOURCE_EXHAUSTED, "memory or threads are exhausted");
     local->loop = pl_loop_new(local->helpers, local->log, err);
     if (!local->loop)
@@ -137,6 +156,11 @@ static pl_code open_parts(pl_local *local, pl_error *err)
     pl_host *host = pl_loop_host(local->loop);
     local->ops = *host->ops;
     local->ops.execute = host_execute;
+    local->ops.subscribe = host_subscribe;
+    local->ops.unsubscribe = host_unsubscribe;
+    local->ops.publish = host_publish;
+    if (!(local->pubsub = pl_pubsub_join(local->hub, local->loop)))
+        return pl_fail_memory(err);
     host->ops = &local->ops;
     host->owner = local;
     host->shared = local->shared;
@@ -188,7 +212,11 @@ void pl_local_close(pl_local *local)
         pl_watchdog_remove(local->watchdog, local->generation->instances[0]->state);
     pl_watchdog_free(local->watchdog);
     pl_generation_free(local->generation);
+    if (local->pubsub)
+        pl_pubsub_leave(local->pubsub);
     pl_loop_free(local->loop);
+    pl_pubsub_free(local->pubsub);
+    pl_pubsub_hub_free(local->hub);
     pl_helpers_free(local->helpers);
     pl_shared_free(local->shared);
     pl_free(local);

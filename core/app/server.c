@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app/generation.h"
+#include "app/pubsub.h"
 #include "app/watchdog.h"
 #include "base/alloc.h"
 #include "value/json.h"
@@ -22,6 +23,7 @@ struct pl_server {
     pl_helpers *helpers;
     pl_listeners *listeners;
     struct pl_shared *shared;
+    pl_pubsub_hub *hub;
     pl_watchdog *watchdog;
     pl_worker **workers;
     unsigned worker_count;
@@ -286,11 +288,12 @@ static unsigned default_workers(void)
 static pl_code open_parts(pl_server *s, pl_error *err)
 {
     s->shared = pl_shared_new(0);
+    s->hub = pl_pubsub_hub_new(0);
     s->helpers = pl_helpers_new(HELPER_THREADS, HELPER_QUEUE);
     s->watchdog = pl_watchdog_new();
     s->workers = pl_calloc(s->worker_count, sizeof(*s->workers));
     s->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (!s->shared || !s->helpers || !s->watchdog || !s->workers || s->event_fd < 0)
+    if (!s->shared || !s->hub || !s->helpers || !s->watchdog || !s->workers || s->event_fd < 0)
         return pl_fail(err, PL_RESOURCE_EXHAUSTED, "memory, threads or descriptors are exhausted");
     s->listeners = pl_listeners_open(&s->config.edge, s->worker_count, err);
     return s->listeners ? PL_OK : err->code;
@@ -305,6 +308,7 @@ static pl_code start_workers(pl_server *s, pl_error *err)
                                    .helpers = s->helpers,
                                    .log = s->config.log,
                                    .shared = s->shared,
+                                   .hub = s->hub,
                                    .drain_ms = s->config.drain_ms,
                                    .instance_done = instance_done,
                                    .owner = s};
@@ -372,6 +376,7 @@ void pl_server_free(pl_server *s)
     pl_listeners_free(s->listeners);
     pl_helpers_free(s->helpers);
     pl_shared_free(s->shared);
+    pl_pubsub_hub_free(s->hub);
     if (s->event_fd >= 0)
         close(s->event_fd);
     pthread_mutex_destroy(&s->lock);

@@ -25,6 +25,7 @@ struct pl_worker {
     pl_worker_config config;
     pl_loop *loop;
     pl_host *host;
+    pl_pubsub *pubsub;
     pl_edge *edge;
     pl_schedule *schedule; /* named timers, on worker 0 */
     pl_instance *first;    /* to begin with */
@@ -131,7 +132,7 @@ static void retire(pl_worker *w, pl_instance *instance)
 static void adopt(pl_worker *w, void *arg)
 {
     pl_instance *instance = arg, *old = w->current;
-    pl_instance_host_init(instance, w->host);
+    pl_instance_host_init(instance, w->host, w->pubsub);
     pl_engine_of(instance->state)->state_attach(instance->state, &instance->host);
     w->current = instance;
     if (w->schedule)
@@ -165,6 +166,8 @@ static pl_code set_up(pl_worker *w, pl_error *err)
     w->host = pl_loop_host(w->loop);
     w->host->log = config->log;
     w->host->shared = config->shared;
+    if (!(w->pubsub = pl_pubsub_join(config->hub, w->loop)))
+        return pl_fail_memory(err);
     pl_loop_on_turn(w->loop, after_turn, w);
     if (config->index == 0 && !(w->schedule = pl_schedule_new(w->host, config->log)))
         return pl_fail_memory(err);
@@ -181,6 +184,8 @@ static void tear_down(pl_worker *w)
         pl_schedule_free(w->schedule);
     for (pl_instance *instance = w->retired; instance; instance = instance->next)
         w->host->ops->timer_stop(w->host, &instance->drain_deadline);
+    if (w->pubsub)
+        pl_pubsub_leave(w->pubsub);
     pl_loop_free(w->loop);
     while (w->retired) {
         pl_instance *instance = w->retired;
@@ -193,6 +198,7 @@ static void tear_down(pl_worker *w)
         w->config.instance_done(w->config.owner, w->current);
     }
     w->current = NULL;
+    pl_pubsub_free(w->pubsub);
 }
 
 static void *thread_main(void *arg)

@@ -76,10 +76,10 @@ typedef struct pl_work {
     pl_arena *arena;   /* failures are written here */
     /* What it is, for interceptors; ptr NULL where that does not apply. */
     pl_str operation_name;
-    const char *operation_kind;           /* "query", "mutation", "subscription", "connection"; or NULL */
-    const pl_value *connection_params;    /* what the client sent when it opened its connection; or NULL */
-    const struct pl_work *parent;         /* its ctx begins as a copy of that work's; or NULL */
-    pl_ref ctx;        /* the script's ctx of this work; PL_REF_NONE until the engine makes it */
+    const char *operation_kind;        /* "query", "mutation", "subscription", "connection"; or NULL */
+    const pl_value *connection_params; /* what the client sent when it opened its connection; or NULL */
+    const struct pl_work *parent;      /* its ctx begins as a copy of that work's; or NULL */
+    pl_ref ctx; /* the script's ctx of this work; PL_REF_NONE until the engine makes it */
     pl_logger *log;
 } pl_work;
 
@@ -103,8 +103,10 @@ struct pl_subscriber {
     const pl_work *work; /* for which it subscribes */
     void (*message)(pl_subscriber *subscriber, const pl_event *event);
     void (*ended)(pl_subscriber *subscriber); /* nothing comes any more; it is unsubscribed */
-    pl_subscriber *next, *prev;               /* the host's */
-    void *topic;                              /* the host's; NULL: not subscribed */
+    /* The host's. */
+    pl_host *host;
+    pl_subscriber *next, *prev;
+    void *topic; /* NULL: not subscribed */
 };
 
 typedef struct pl_host_ops {
@@ -203,12 +205,13 @@ struct pl_engine {
     /* Makes one function of several, each called as f(ctx, next): what the last one's next does is the
      * caller's, see pl_call.proceed. The result is called with one argument, the ctx. [jumps] */
     pl_ref (*chain)(pl_state *state, const pl_ref *functions, size_t count);
-    /* What a chain wrapped is over: next returns the value in the top slot (popped), or raises the failure. The
-     * chain goes on before this returns: its done is called, unless it waits again. Not inside of a script. */
+    /* What a chain wrapped is over: next returns the value in the top slot (popped), or raises the failure.
+     * The chain goes on before this returns: its done is called, unless it waits again. Not inside of a
+     * script. */
     void (*proceed)(pl_state *state, pl_call *call, pl_call_status status, const pl_failure *failure);
-    /* Takes the value in slot for a sequence: a function that gives the next value at each call, absent at the
-     * end; or an object with a method `next` (and, if it likes, `close`, for when nobody wants more). *close
-     * may be PL_REF_NONE. False: it is neither. [jumps] */
+    /* Takes the value in slot for a sequence: a function that gives the next value at each call, absent at
+     * the end; or an object with a method `next` (and, if it likes, `close`, for when nobody wants more).
+     * *close may be PL_REF_NONE. False: it is neither. [jumps] */
     bool (*open_iterator)(pl_state *state, pl_slot slot, pl_ref *next, pl_ref *close);
     /* The work is over: its ctx is cut off from the core's memory. */
     void (*work_end)(pl_state *state, pl_work *work);

@@ -61,7 +61,7 @@ static void fixture_init(fixture *f)
     f->loop.now = 1000;
     pl_timers_init(&f->loop.timers);
     pl_timers_init(&f->instance.armed);
-    pl_instance_host_init(&f->instance, &f->loop.host);
+    pl_instance_host_init(&f->instance, &f->loop.host, NULL);
 }
 
 static void fixture_end(fixture *f)

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/alloc.h"
+#include "bindings/lua/encode.h"
+#include "bindings/lua/internal.h"
+#include "value/json.h"
+
+/* The C half of perilune.pubsub: publishing, and queues of events for scripts to take from.
+ *
+ * An event is read from JSON once for all subscribers of the state. It is put into each subscriber's queue as
+ * it comes; the calls that wait for one are resumed from a timer, in slices, so that an event for thousands
+ * of subscribers does not hold the loop. */
+
+#define QUEUE_TYPE "perilune.pubsub.queue"
+#define DEFAULT_CAPACITY 1000
+#define MAX_CAPACITY 1000000
+#define SLICE_MS 20
+
+typedef enum policy { DROP_OLDEST, DROP_NEWEST, CLOSE } policy;
+static const char *const policies[] = {"drop_oldest", "drop_newest", "close", NULL};
+
+typedef struct queue queue;
+
+/* Of a state. */
+typedef struct hub {
+    plua_state *st;
+    queue *ready, **ready_end; /* those whose calls can go on, first come first served */
+    pl_timer timer;
+    bool armed;
+    uint64_t event_id; /* of the event read last */
+    int event_value;   /* it, a ref */
+    pl_arena arena;
+} hub;
+
+struct queue {
+    pl_subscriber subscriber; /* first */
+    hub *hub;
+    plua_wait wait;
+    int self; /* the ref that keeps it alive while it is subscribed */
+    policy policy;
+    uint32_t capacity, count;
+    lua_Integer head; /* index of the oldest event in the table of values */
+    uint64_t dropped;
+    bool full; /* CLOSE: it overflowed */
+    bool is_ready;
+    queue *ready_next;
+};
+
+/* --- who can go on --- */
+static void on_timer(pl_timer *timer);
+
+static bool arm(hub *h)
+{
+    pl_host *host = h->st->head.host;
+    if (!h->armed)
+        h->armed = host->ops->timer_start(host, &h->timer, host->ops->now(host)) == 0;
+    return h->armed;
+}
+
+static queue *ready_take(hub *h)
+{
+    queue *q = h->ready;
+    h->ready = q->ready_next;
+    if (!h->ready)
+        h->ready_end = &h->ready;
+    q->is_ready = false;
+    return q;
+}
+
+static void on_timer(pl_timer *timer)
+{
+    hub *h = timer->data;
+    uint64_t began = atomic_load_explicit(&h->st->watched_now, memory_order_relaxed);
+    h->armed = false;
+    while (h->ready) {
+        plua_wait_finish(&ready_take(h)->wait);
+        if (atomic_load_explicit(&h->st->watched_now, memory_order_relaxed) - began >= SLICE_MS && h->ready &&
+            arm(h))
+            return;
+    }
+}
+
+static void wake(queue *q)
+{
+    hub *h = q->hub;
+    if (!q->wait.call || q->is_ready)
+        return;
+    q->is_ready = true;
+    q->ready_next = NULL;
+    *h->ready_end = q;
+    h->ready_end = &q->ready_next;
+    if (!arm(h)) {
+        ready_take(h); /* the only one: others would have armed it */
+        plua_wait_finish(&q->wait);
+    }
+}
+
+static void not_ready(queue *q)
+{
+    queue **at = &q->hub->ready;
+    if (!q->is_ready)
+        return;
+    while (*at != q)
+        at = &(*at)->ready_next;
+    *at = q->ready_next;
+    if (!*at)
+        q->hub->ready_end = at;
+    q->is_ready = false;
+}
+
+/* --- events come --- */
+/* Pushes the event's value; all subscribers of the state get the same. [jumps] */
+static void push_event(hub *h, const pl_event *event)
+{
+    lua_State *L = h->st->L;
+    pl_value value;
+    pl_error err = {0};
+    if (h->event_id != event->id) {
+        luaL_unref(L, LUA_REGISTRYINDEX, h->event_value);
+        h->event_value = LUA_NOREF;
+        h->event_id = 0;
+        pl_arena_reset(&h->arena);
+        if (pl_json_read(&h->arena, event->json, NULL, &value, &err) != PL_OK)
+            luaL_error(L, "%s", err.message);
+        plua_push_json(L, &value);
+        pl_arena_reset(&h->arena);
+        h->event_value = luaL_ref(L, LUA_REGISTRYINDEX);
+        h->event_id = event->id;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->event_value);
+}
+
+static void push_values(lua_State *L, queue *q)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, q->self);
+    lua_getiuservalue(L, -1, 1);
+    lua_remove(L, -2);
+}
+
+typedef struct arrival {
+    queue *queue;
+    const pl_event *event;
+} arrival;
+
+static void arrive(void *data)
+{
+    arrival *a = data;
+    queue *q = a->queue;
+    lua_State *L = q->hub->st->L;
+    if (!lua_checkstack(L, 8))
+        luaL_error(L, "out of memory");
+    push_values(L, q); /* stack: values */
+    push_event(q->hub, a->event);
+    lua_rawseti(L, -2, q->head + q->count);
+    q->count++;
+    if (q->count > q->capacity) {
+        lua_pushnil(L);
+        lua_rawseti(L, -2, q->head++);
+        q->count--;
+    }
+}
+
+static void count_dropped(queue *q)
+{
+    plua_state *st = q->hub->st;
+    q->dropped++;
+    if ((q->dropped & (q->dropped - 1)) == 0) /* 1, 2, 4, … */
+        pl_log(st->config.log, PL_WARN, "subscriber is slow: events dropped", PL_F_INT("dropped", q->dropped),
+               PL_F_CSTR("policy", policies[q->policy]),
+               PL_F_STR("request", q->subscriber.work ? q->subscriber.work->id : PL_STR_NONE));
+}
+
+static void leave(queue *q)
+{
+    pl_host *host = q->hub->st->head.host;
+    if (q->subscriber.topic)
+        host->ops->unsubscribe(host, &q->subscriber);
+    luaL_unref(q->hub->st->L, LUA_REGISTRYINDEX, q->self);
+    q->self = LUA_NOREF;
+}
+
+/* Whether the event is to be put into the queue. */
+static bool has_room(queue *q)
+{
+    if (q->count < q->capacity)
+        return true;
+    if (!q->full)
+        count_dropped(q);
+    if (q->policy == CLOSE)
+        q->full = true;
+    return q->policy == DROP_OLDEST;
+}
+
+static void on_message(pl_subscriber *subscriber, const pl_event *event)
+{
+    queue *q = (queue *)subscriber;
+    arrival a = {q, event};
+    pl_error err = {0};
+    if (has_room(q) && !plua_protect((pl_state *)q->hub->st, arrive, &a, &err)) {
+        q->dropped++;
+        pl_log(q->hub->st->config.log, PL_ERROR, "event lost", PL_F_CSTR("error", err.message));
+        return;
+    }
+    wake(q);
+}
+
+static void on_ended(pl_subscriber *subscriber)
+{
+    queue *q = (queue *)subscriber;
+    wake(q);
+    leave(q);
+}
+
+/* --- for scripts --- */
+static queue *check_queue(lua_State *L)
+{
+    return luaL_checkudata(L, 1, QUEUE_TYPE);
+}
+
+static void wait_cancelled(plua_wait *wait)
+{
+    not_ready(wait->data);
+}
+
+static int take(lua_State *L, int status, lua_KContext ctx);
+
+/* queue:take() waits for the next event and returns it; nil when nothing comes any more */
+static int queue_take(lua_State *L)
+{
+    return take(L, LUA_OK, 0);
+}
+
+static int take(lua_State *L, int status, lua_KContext ctx)
+{
+    queue *q = check_queue(L);
+    lua_settop(L, 1);
+    if (q->count > 0) {
+        lua_getiuservalue(L, 1, 1); /* stack: queue values */
+        lua_rawgeti(L, 2, q->head);
+        lua_pushnil(L);
+        lua_rawseti(L, 2, q->head++);
+        q->count--;
+        return 1;
+    }
+    if (q->full) {
+        leave(q);
+        return plua_raise(L, PL_RESOURCE_EXHAUSTED,
+                          "The subscriber is too slow: more than %u events were waiting for it.",
+                          q->capacity);
+    }
+    if (q->self == LUA_NOREF)
+        return 0;
+    if (q->wait.call)
+        return luaL_error(L, "another call waits for an event of this subscription already");
+    plua_wait_begin(L, "subscription:next", &q->wait, wait_cancelled);
+    return plua_wait_yield(L, 0, take);
+}
+
+static int queue_close(lua_State *L)
+{
+    queue *q = check_queue(L);
+    if (q->self != LUA_NOREF) {
+        wake(q);
+        leave(q);
+    }
+    return 0;
+}
+
+static int queue_dropped(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)check_queue(L)->dropped);
+    return 1;
+}
+
+static int queue_gc(lua_State *L)
+{
+    queue *q = lua_touserdata(L, 1);
+    not_ready(q);
+    if (q->self != LUA_NOREF)
+        leave(q); /* the state ends */
+    return 0;
+}
+
+static pl_str check_topic(lua_State *L, int index)
+{
+    pl_str topic;
+    topic.ptr = luaL_checklstring(L, index, &topic.len);
+    luaL_argcheck(L, topic.len > 0 && topic.len <= 1024, index, "a topic of 1 to 1024 bytes is expected");
+    return topic;
+}
+
+static hub *hub_of(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+static pl_host *check_host(lua_State *L)
+{
+    pl_host *host = plua_host(L);
+    if (!host || !host->ops->subscribe)
+        luaL_error(L, "events cannot be published or subscribed to here: there is no server behind");
+    return host;
+}
+
+/* core.subscribe(topic, capacity, policy) → queue; upvalue: hub */
+static int core_subscribe(lua_State *L)
+{
+    pl_str topic = check_topic(L, 1);
+    lua_Integer capacity = luaL_optinteger(L, 2, DEFAULT_CAPACITY);
+    luaL_argcheck(L, capacity >= 1 && capacity <= MAX_CAPACITY, 2,
+                  "a queue of 1 to 1,000,000 events is expected");
+    policy p = (policy)luaL_checkoption(L, 3, policies[0], policies);
+    pl_host *host = check_host(L);
+    queue *q = lua_newuserdatauv(L, sizeof *q, 1); /* stack: … queue */
+    *q = (queue){.hub = hub_of(L), .self = LUA_NOREF, .policy = p, .capacity = (uint32_t)capacity, .head = 1};
+    q->wait.data = q;
+    q->subscriber = (pl_subscriber){.work = plua_work(L), .message = on_message, .ended = on_ended};
+    luaL_setmetatable(L, QUEUE_TYPE);
+    lua_newtable(L);
+    lua_setiuservalue(L, -2, 1);
+    lua_pushvalue(L, -1);
+    q->self = luaL_ref(L, LUA_REGISTRYINDEX);
+    if (host->ops->subscribe(host, topic, &q->subscriber) == 0)
+        return 1;
+    luaL_unref(L, LUA_REGISTRYINDEX, q->self);
+    q->self = LUA_NOREF;
+    return plua_raise(L, PL_RESOURCE_EXHAUSTED, "the subscription could not be made: out of memory");
+}
+
+/* core.publish(topic, value) */
+static int core_publish(lua_State *L)
+{
+    static const plua_encode_options options = {0};
+    pl_str topic = check_topic(L, 1);
+    luaL_checkany(L, 2);
+    pl_host *host = check_host(L);
+    pl_error err = {0};
+    pl_buf *json = plua_push_buf(L);
+    if (!plua_encode(L, 2, &options, json, &err))
+        return plua_raise(L, err.code, "the event cannot be published: %s", err.message);
+    if (json->failed)
+        return plua_raise(L, PL_RESOURCE_EXHAUSTED, "the event cannot be published: out of memory");
+    if (host->ops->publish(host, topic, pl_buf_view(json), &err) != PL_OK)
+        return plua_raise(L, err.code, "the event cannot be published: %s", err.message);
+    pl_buf_dispose(json);
+    return 0;
+}
+
+static int hub_gc(lua_State *L)
+{
+    hub *h = lua_touserdata(L, 1);
+    if (h->armed)
+        h->st->head.host->ops->timer_stop(h->st->head.host, &h->timer);
+    h->armed = false;
+    pl_arena_dispose(&h->arena);
+    return 0;
+}
+
+static void push_hub(lua_State *L)
+{
+    hub *h = lua_newuserdatauv(L, sizeof *h, 0);
+    *h = (hub){.st = plua_state_of(L), .event_value = LUA_NOREF, .timer = {.fire = on_timer, .data = h}};
+    h->ready_end = &h->ready;
+    pl_arena_init(&h->arena, 1024);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, hub_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+}
+
+int plua_open_pubsub(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"take", queue_take}, {"close", queue_close}, {"dropped", queue_dropped}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"subscribe", core_subscribe}, {"publish", core_publish}, {NULL, NULL}};
+    if (luaL_newmetatable(L, QUEUE_TYPE)) {
+        lua_pushcfunction(L, queue_gc);
+        lua_setfield(L, -2, "__gc");
+        luaL_newlib(L, methods);
+        lua_setfield(L, -2, "__index");
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+    }
+    lua_pop(L, 1);
+    luaL_newlibtable(L, functions);
+    push_hub(L);
+    luaL_setfuncs(L, functions, 1);
+    return 1;
+}

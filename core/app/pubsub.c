@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/pubsub.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/alloc.h"
+#include "base/map.h"
+
+#define DEFAULT_MAX_BYTES ((size_t)64 << 20)
+
+struct pl_pubsub_hub {
+    pthread_mutex_t lock; /* of parts; held while an event is posted to them */
+    pl_pubsub *parts;
+    size_t max_bytes;
+    atomic_size_t under_way;
+};
+
+typedef struct topic {
+    pl_str name;
+    pl_subscriber *first, *last;
+    char bytes[];
+} topic;
+
+struct pl_pubsub {
+    pl_pubsub_hub *hub;
+    pl_loop *loop;
+    pl_pubsub *next;
+    pl_map topics;
+    atomic_size_t subscribers; /* read by publishers: nobody is woken for nothing */
+    uint64_t arrived, delivered;
+    bool left;
+};
+
+/* One event; each worker that it goes to has a message of it. */
+typedef struct event event;
+typedef struct delivery {
+    pl_message message;
+    pl_pubsub *pubsub;
+    event *event;
+} delivery;
+struct event {
+    atomic_uint refs;
+    pl_pubsub_hub *hub;
+    size_t size;
+    pl_str topic, json; /* in bytes */
+    delivery *deliveries;
+    char bytes[];
+};
+
+pl_pubsub_hub *pl_pubsub_hub_new(size_t max_bytes)
+{
+    pl_pubsub_hub *hub = pl_calloc(1, sizeof *hub);
+    if (!hub)
+        return NULL;
+    pthread_mutex_init(&hub->lock, NULL);
+    hub->max_bytes = max_bytes ? max_bytes : DEFAULT_MAX_BYTES;
+    return hub;
+}
+
+void pl_pubsub_hub_free(pl_pubsub_hub *hub)
+{
+    if (!hub)
+        return;
+    pthread_mutex_destroy(&hub->lock);
+    pl_free(hub);
+}
+
+pl_pubsub *pl_pubsub_join(pl_pubsub_hub *hub, pl_loop *loop)
+{
+    pl_pubsub *p = pl_calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->hub = hub;
+    p->loop = loop;
+    pl_map_init(&p->topics);
+    pthread_mutex_lock(&hub->lock);
+    p->next = hub->parts;
+    hub->parts = p;
+    pthread_mutex_unlock(&hub->lock);
+    return p;
+}
+
+void pl_pubsub_leave(pl_pubsub *p)
+{
+    pthread_mutex_lock(&p->hub->lock);
+    for (pl_pubsub **at = &p->hub->parts; *at; at = &(*at)->next) {
+        if (*at == p) {
+            *at = p->next;
+            break;
+        }
+    }
+    p->left = true;
+    pthread_mutex_unlock(&p->hub->lock);
+    while (p->topics.count > 0) {
+        pl_subscriber *s = ((topic *)p->topics.entries[0].value)->first;
+        pl_pubsub_unsubscribe(p, s);
+        s->ended(s);
+    }
+}
+
+void pl_pubsub_free(pl_pubsub *p)
+{
+    if (!p)
+        return;
+    pl_map_dispose(&p->topics);
+    pl_free(p);
+}
+
+/* --- subscribers --- */
+static topic *topic_get(pl_pubsub *p, pl_str name)
+{
+    topic *t = pl_map_get(&p->topics, name);
+    if (t)
+        return t;
+    t = pl_malloc(sizeof *t + name.len);
+    if (!t)
+        return NULL;
+    *t = (topic){.name = {t->bytes, name.len}};
+    memcpy(t->bytes, name.ptr, name.len);
+    if (pl_map_set(&p->topics, t->name, t))
+        return t;
+    pl_free(t);
+    return NULL;
+}
+
+int pl_pubsub_subscribe(pl_pubsub *p, pl_host *host, pl_str name, pl_subscriber *s)
+{
+    topic *t = p->left ? NULL : topic_get(p, name);
+    if (!t)
+        return -1;
+    s->host = host;
+    s->topic = t;
+    s->next = NULL;
+    s->prev = t->last;
+    *(t->last ? &t->last->next : &t->first) = s;
+    t->last = s;
+    atomic_fetch_add(&p->subscribers, 1);
+    return 0;
+}
+
+void pl_pubsub_unsubscribe(pl_pubsub *p, pl_subscriber *s)
+{
+    topic *t = s->topic;
+    if (!t)
+        return;
+    *(s->prev ? &s->prev->next : &t->first) = s->next;
+    *(s->next ? &s->next->prev : &t->last) = s->prev;
+    s->topic = NULL;
+    atomic_fetch_sub(&p->subscribers, 1);
+    if (t->first)
+        return;
+    pl_map_remove(&p->topics, t->name);
+    pl_free(t);
+}
+
+static bool belongs(const pl_subscriber *s, const pl_host *host, const pl_work *work)
+{
+    return s->host == host && (!work || s->work == work || (s->work && s->work->parent == work));
+}
+
+/* From the end, as a topic whose last subscriber goes is replaced by the last one. */
+void pl_pubsub_end(pl_pubsub *p, const pl_host *host, const pl_work *work)
+{
+    for (size_t i = p->topics.count; i-- > 0;) {
+        topic *t = p->topics.entries[i].value;
+        for (pl_subscriber *s = t->first, *next; s; s = next) {
+            next = s->next;
+            if (!belongs(s, host, work))
+                continue;
+            pl_pubsub_unsubscribe(p, s);
+            s->ended(s);
+        }
+    }
+}
+
+/* --- events --- */
+static void event_release(event *e)
+{
+    if (atomic_fetch_sub(&e->refs, 1) != 1)
+        return;
+    atomic_fetch_sub(&e->hub->under_way, e->size);
+    pl_free(e->deliveries);
+    pl_free(e);
+}
+
+static void deliver(pl_message *message)
+{
+    delivery *d = message->data;
+    pl_pubsub *p = d->pubsub;
+    topic *t = p->left ? NULL : pl_map_get(&p->topics, d->event->topic);
+    pl_event told = {d->event->json, ++p->arrived};
+    for (pl_subscriber *s = t ? t->first : NULL; s; s = s->next) { /* none goes while it is told */
+        s->message(s, &told);
+        p->delivered++;
+    }
+    event_release(d->event);
+}
+
+static event *event_new(pl_pubsub_hub *hub, pl_str topic_name, pl_str json)
+{
+    event *e = pl_malloc(sizeof *e + topic_name.len + json.len);
+    if (!e)
+        return NULL;
+    *e = (event){.hub = hub, .size = sizeof *e + topic_name.len + json.len};
+    atomic_store(&e->refs, 1);
+    memcpy(e->bytes, topic_name.ptr, topic_name.len);
+    memcpy(e->bytes + topic_name.len, json.ptr, json.len);
+    e->topic = (pl_str){e->bytes, topic_name.len};
+    e->json = (pl_str){e->bytes + topic_name.len, json.len};
+    atomic_fetch_add(&hub->under_way, e->size);
+    return e;
+}
+
+/* With the lock held. */
+static bool post_to_all(pl_pubsub_hub *hub, event *e)
+{
+    size_t n = 0;
+    for (pl_pubsub *p = hub->parts; p; p = p->next)
+        n += atomic_load(&p->subscribers) > 0;
+    if (n == 0)
+        return true;
+    e->deliveries = pl_calloc(n, sizeof *e->deliveries);
+    if (!e->deliveries)
+        return false;
+    size_t i = 0;
+    for (pl_pubsub *p = hub->parts; p && i < n; p = p->next) {
+        if (atomic_load(&p->subscribers) == 0)
+            continue;
+        delivery *d = &e->deliveries[i++];
+        *d = (delivery){.message = {.run = deliver, .data = d}, .pubsub = p, .event = e};
+        atomic_fetch_add(&e->refs, 1);
+        pl_loop_post(p->loop, &d->message);
+    }
+    return true;
+}
+
+pl_code pl_pubsub_publish(pl_pubsub *p, pl_str topic_name, pl_str json, pl_error *err)
+{
+    pl_pubsub_hub *hub = p->hub;
+    if (atomic_load(&hub->under_way) + json.len > hub->max_bytes)
+        return pl_fail(err, PL_RESOURCE_EXHAUSTED,
+                       "too many events are under way: subscribers are slower than publishers");
+    event *e = event_new(hub, topic_name, json);
+    if (!e)
+        return pl_fail_memory(err);
+    pthread_mutex_lock(&hub->lock);
+    bool ok = post_to_all(hub, e);
+    pthread_mutex_unlock(&hub->lock);
+    event_release(e);
+    return ok ? PL_OK : pl_fail_memory(err);
+}
+
+pl_pubsub_stats pl_pubsub_get_stats(const pl_pubsub *p)
+{
+    return (pl_pubsub_stats){p->topics.count, atomic_load(&p->subscribers), p->delivered};
+}

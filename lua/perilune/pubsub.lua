@@ -1,0 +1,47 @@
+-- SPDX-License-Identifier: MIT
+-- Publish and subscribe, over all workers and generations of a server. Events are values that JSON can hold; each subscriber gets
+-- those that are published while it is there. All subscribers of a worker share one copy of an event: treat it as read-only.
+local core = require "perilune.pubsub.core"
+
+local Subscription = {}
+Subscription.__index = Subscription
+Subscription.__name = "perilune.pubsub.subscription"
+
+-- Waits for the next event that the filter lets through, and returns it; nil after close.
+function Subscription:next()
+  local queue, filter = self.queue, self.filter
+  while true do
+    local event = queue:take()
+    if event == nil or not filter or filter(event) then return event end
+  end
+end
+
+-- Ends it: whoever waits for the next event gets nil.
+function Subscription:close()
+  self.queue:close()
+end
+
+-- How many events were dropped because too many were waiting.
+function Subscription:dropped()
+  return self.queue:dropped()
+end
+
+Subscription.__call = Subscription.next
+Subscription.__close = Subscription.close
+
+local pubsub = {}
+
+-- pubsub:publish(topic, value): to all subscribers of the topic, on all workers; does not wait for them.
+function pubsub.publish(_, topic, value)
+  core.publish(topic, value)
+end
+
+-- pubsub:subscribe(topic, filter, options): a subscription, which is an iterator, too. filter(event) decides which events are
+-- wanted (optional). options.queue: how many events may wait for a slow subscriber (1000); options.on_full: what happens beyond
+-- that: "drop_oldest" (the default), "drop_newest", or "close", which raises RESOURCE_EXHAUSTED when what waits has been taken.
+function pubsub.subscribe(_, topic, filter, options)
+  options = options or {}
+  return setmetatable({ queue = core.subscribe(topic, options.queue, options.on_full), filter = filter }, Subscription)
+end
+
+return pubsub

@@ -429,8 +429,11 @@ fixture *fixture_new(const fixture_options *options)
     pl_buf_init(&f->code);
     pl_buf_init(&f->log);
     pl_timers_init(&f->timers);
-    f->ops = (pl_host_ops){host_now, host_timer_start, host_timer_stop, host_offload,
-                           f->options.execute ? host_execute : NULL};
+    f->ops = (pl_host_ops){.now = host_now,
+                           .timer_start = host_timer_start,
+                           .timer_stop = host_timer_stop,
+                           .offload = host_offload,
+                           .execute = f->options.execute ? host_execute : NULL};
     f->host.ops = &f->ops;
     f->host.log = pl_logger_new_sink(on_log, &f->log, PL_LOG_JSON, PL_DEBUG);
     f->host.shared = f->options.shared;

@@ -142,7 +142,10 @@ ls_state *ls_new(const ls_options *given)
     pl_timers_init(&s->timers);
     pl_buf_init(&s->code);
     pl_buf_init(&s->log);
-    s->ops = (pl_host_ops){host_now, host_timer_start, host_timer_stop, host_offload, NULL};
+    s->ops = (pl_host_ops){.now = host_now,
+                           .timer_start = host_timer_start,
+                           .timer_stop = host_timer_stop,
+                           .offload = host_offload};
     s->host.ops = &s->ops;
     s->host.log = pl_logger_new_sink(on_log, &s->log, PL_LOG_JSON, PL_DEBUG);
     set_files(s, options.files);

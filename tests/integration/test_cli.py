@@ -32,11 +32,11 @@ SCHEMA = "type Query {\n  user(id: ID!): User\n}\ntype User {\n  name: String!\n
 def test_help():
     result = run_cli("--help")
     assert result.returncode == 0
-    for command in ("run", "check", "reload", "rollback", "status", "validate", "test", "new"):
+    for command in ("run", "check", "reload", "rollback", "status", "validate", "schema", "test", "new"):
         assert command in result.stdout
 
 
-@pytest.mark.parametrize("command", ["run", "check", "reload", "rollback", "status", "validate", "test", "new"])
+@pytest.mark.parametrize("command", ["run", "check", "reload", "rollback", "status", "validate", "schema", "test", "new"])
 def test_help_of_commands(command):
     result = run_cli(command, "--help")
     assert result.returncode == 0
@@ -59,6 +59,10 @@ def test_version():
         ["run", "--workers"],
         ["run", "--workers", "none"],
         ["validate"],
+        ["schema"],
+        ["schema", "nonsense"],
+        ["schema", "diff"],
+        ["schema", "diff", "--against", "old.graphql", "--fail-on", "everything"],
         ["new"],
     ],
     ids=" ".join,

@@ -2,6 +2,8 @@
 /* Schemas as SDL. */
 #include "graphql/schema/print.h"
 
+#include "base/alloc.h"
+
 #include "schemas.h"
 
 static char *print_schema(const char *sdl, pl_buf *out)
@@ -189,6 +191,45 @@ static void test_reads_back(void **state)
     }
 }
 
+static void test_options(void **state)
+{
+    gql_schema *schema =
+        build_schema("directive @tag(name: String, n: [Int]) repeatable on SCHEMA | OBJECT | FIELD_DEFINITION"
+                     " | ARGUMENT_DEFINITION | ENUM_VALUE | UNION | SCALAR\n"
+                     "extend schema @tag(name: \"s\")\n"
+                     "type Query implements J & I @tag(n: [1, 2]) { b10(z: Int = 1, a: Int @tag): Int "
+                     "@deprecated(reason: \"x\")\n"
+                     " b9: E }\n"
+                     "extend type Query @tag(name: \"more\") { a: S }\n"
+                     "interface J { b9: E } interface I { b9: E }\n"
+                     "enum E { Y X @tag }\n"
+                     "union U @tag = Query | A type A { a: Int }\n"
+                     "scalar S @specifiedBy(url: \"u\")",
+                     NULL);
+    pl_buf out;
+    pl_buf_init(&out);
+    gql_schema_print_with(&out, schema, &(gql_print_options){.sort = true, .directives = true});
+    pl_buf_char(&out, '\0');
+    assert_false(out.failed);
+    assert_string_equal(
+        out.data, "schema @tag(name: \"s\") {\n  query: Query\n}\n\n"
+                  "directive @tag(n: [Int], name: String) repeatable on ARGUMENT_DEFINITION | ENUM_VALUE | "
+                  "FIELD_DEFINITION | OBJECT | SCALAR | SCHEMA | UNION\n\n"
+                  "type A {\n  a: Int\n}\n\n"
+                  "enum E {\n  X @tag\n  Y\n}\n\n"
+                  "interface I {\n  b9: E\n}\n\n"
+                  "interface J {\n  b9: E\n}\n\n"
+                  "type Query implements I & J @tag(n: [1, 2]) @tag(name: \"more\") {\n"
+                  "  a: S\n"
+                  "  b9: E\n"
+                  "  b10(a: Int @tag, z: Int = 1): Int @deprecated(reason: \"x\")\n"
+                  "}\n\n"
+                  "scalar S @specifiedBy(url: \"u\")\n\n"
+                  "union U @tag = A | Query");
+    pl_buf_dispose(&out);
+    gql_schema_free(schema);
+}
+
 static void test_short_of_memory(void **state)
 {
     gql_schema *schema = build_schema("\"d\" type Query { a: Int }", NULL);
@@ -198,6 +239,14 @@ static void test_short_of_memory(void **state)
     gql_schema_print(&out, schema);
     assert_true(out.failed);
     pl_buf_dispose(&out);
+    for (size_t n = 1; n <= 3; n++) {
+        pl_buf_init(&out);
+        pl_alloc_fail_at(n, 0);
+        gql_schema_print(&out, schema);
+        pl_alloc_fail_at(0, 0);
+        assert_true(out.failed);
+        pl_buf_dispose(&out);
+    }
     gql_schema_free(schema);
 }
 
@@ -206,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prints_merged_definitions),
         cmocka_unit_test(test_reads_back),
+        cmocka_unit_test(test_options),
         cmocka_unit_test(test_short_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,6 +81,8 @@ static bool push_field(lua_State *L, const char *key, const pl_work *work)
         push_str(L, work->id);
     } else if (strcmp(key, "peer") == 0) {
         push_str(L, work->peer);
+    } else if (strcmp(key, "request_extensions") == 0 && work->extensions) {
+        plua_push_json(L, work->extensions);
     } else if (strcmp(key, "log") == 0) {
         lua_pushcfunction(L, plua_require);
         lua_pushliteral(L, "perilune.log");

@@ -31,9 +31,11 @@ static bool ends_with(pl_str s, const char *ending)
     return s.len >= n && memcmp(s.ptr + s.len - n, ending, n) == 0;
 }
 
-static bool is_wanted(pl_str name)
+bool pl_bundle_wants(pl_str name)
 {
-    static const char *const endings[] = {".lua", ".graphql", ".graphqls", ".gql", ".proto", ".binpb"};
+    static const char *const endings[] = {".lua",          ".graphql",       ".graphqls",
+                                          ".gql",          ".proto",         ".binpb",
+                                          "manifest.json", "documents.json", "queries.json"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         if (ends_with(name, endings[i]))
             return true;
@@ -125,14 +127,14 @@ static pl_code read_entry(reader *r, int dir, const char *prefix, const char *na
         return PL_OK;
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return cannot_read(r, path);
-    if (S_ISLNK(st.st_mode) && is_wanted(pl_str_of(name))) {
+    if (S_ISLNK(st.st_mode) && pl_bundle_wants(pl_str_of(name))) {
         if (!stays_inside(r, path))
             return PL_OK;
         if (fstatat(dir, name, &st, 0) != 0)
             return cannot_read(r, path);
         return S_ISREG(st.st_mode) ? read_file(r, dir, name, path) : PL_OK;
     }
-    if (S_ISREG(st.st_mode) && is_wanted(pl_str_of(name)))
+    if (S_ISREG(st.st_mode) && pl_bundle_wants(pl_str_of(name)))
         return read_file(r, dir, name, path);
     if (!S_ISDIR(st.st_mode) || depth == MAX_DEPTH)
         return PL_OK;

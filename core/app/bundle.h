@@ -19,10 +19,13 @@ typedef struct pl_bundle {
     atomic_uint refs;
 } pl_bundle;
 
-/* Reads the *.lua, *.graphql(s), *.gql, *.proto and *.binpb files below directory; hidden ones, node_modules
+/* Reads the *.lua, *.graphql(s), *.gql, *.proto and *.binpb files below directory, and manifests of trusted
+ * documents (*manifest.json, *documents.json, *queries.json); hidden ones, node_modules
  * and links out of it are left out. At most 64 MiB and 20,000 files. What is there and cannot be read is an
  * error. NULL with *err filled. */
 pl_bundle *pl_bundle_read(const char *directory, pl_error *err);
+/* Whether a file of this name belongs to a bundle. */
+bool pl_bundle_wants(pl_str name);
 /* Of files in memory, which are copied. */
 pl_bundle *pl_bundle_from_memory(const pl_file *files, size_t count, pl_error *err);
 pl_bundle *pl_bundle_ref(pl_bundle *bundle);

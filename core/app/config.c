@@ -10,6 +10,12 @@ void pl_config_default(pl_config *config)
 {
     *config = (pl_config){.path = PL_STR("/graphql")};
     config->http.compress = true;
+    config->reading.apq.size = (size_t)16 << 20;
+    config->reading.apq.ttl_ms = (uint64_t)24 * 3600 * 1000;
+    config->reading.documents.path = PL_STR("documents");
+    config->reading.uploads.max_file_size = (size_t)16 << 20;
+    config->reading.uploads.max_files = 10;
+    config->reading.uploads.timeout_ms = 300000;
 }
 
 /* --- a table that says which settings there are, and reads them --- */
@@ -174,32 +180,44 @@ static size_t count_entries(context *c, pl_slot slot)
     return n;
 }
 
-static void read_origins(context *c, const char *path, pl_slot slot, void *target)
+/* A list of strings, in the arena; NULL when it is none, which has been reported. */
+static pl_str *read_strings(context *c, const char *path, pl_slot slot, const char *expected, size_t *count)
 {
-    pl_cors *cors = &c->config->http.cors;
-    (void)target;
     size_t n = c->e->length(c->state, slot);
     pl_kind kind = c->e->kind(c->state, slot);
     if (kind != PL_KIND_LIST && (kind != PL_KIND_MAP || count_entries(c, slot) > 0)) {
-        wrong(c, path, "a list of origins such as { \"https://shop.example\" }, or { \"*\" }", slot);
-        return;
+        wrong(c, path, expected, slot);
+        return NULL;
     }
-    pl_str *origins = pl_arena_array(c->arena, n, sizeof *origins);
-    if (!origins) {
+    pl_str *strings = pl_arena_array(c->arena, n, sizeof *strings);
+    if (!strings) {
         c->report->errors.out_of_memory = true;
-        return;
+        return NULL;
     }
     for (size_t i = 0; i < n; i++) {
         c->e->element(c->state, slot, i);
         pl_slot item = c->e->top(c->state);
         if (c->e->kind(c->state, item) == PL_KIND_STRING)
-            origins[i] = copy_string(c, item);
+            strings[i] = copy_string(c, item);
         else
             wrong(c, path, "a list of strings", item);
         c->e->pop_to(c->state, item - 1);
     }
-    cors->origins = origins;
-    cors->origin_count = n;
+    *count = n;
+    return strings;
+}
+
+static void read_origins(context *c, const char *path, pl_slot slot, void *target)
+{
+    pl_cors *cors = &c->config->http.cors;
+    (void)target;
+    size_t n = 0;
+    pl_str *origins = read_strings(
+        c, path, slot, "a list of origins such as { \"https://shop.example\" }, or { \"*\" }", &n);
+    if (origins) {
+        cors->origins = origins;
+        cors->origin_count = n;
+    }
 }
 
 static void read_table(context *c, const char *path, pl_slot slot, const setting *settings, void *base);
@@ -218,12 +236,151 @@ static void read_cors(context *c, const char *path, pl_slot slot, void *target)
     read_table(c, path, slot, settings, c->config);
 }
 
+/* A string that is one of the words, as its place among them. */
+static bool read_word(context *c, pl_slot slot, const char *const *words, unsigned *out)
+{
+    if (c->e->kind(c->state, slot) != PL_KIND_STRING)
+        return false;
+    pl_str s = c->e->get_string(c->state, slot);
+    for (unsigned i = 0; words[i]; i++) {
+        if (pl_str_is(s, words[i])) {
+            *out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A table of settings, which may also be `false` (off) or `true` (on, with the defaults). */
+static void read_switch(context *c, const char *path, pl_slot slot, const setting *settings, bool *on)
+{
+    if (c->e->kind(c->state, slot) == PL_KIND_BOOL) {
+        *on = c->e->get_bool(c->state, slot);
+        return;
+    }
+    *on = true;
+    read_table(c, path, slot, settings, c->config);
+}
+
+static void read_csrf_headers(context *c, const char *path, pl_slot slot, void *target)
+{
+    size_t n = 0;
+    (void)target;
+    pl_str *names = read_strings(c, path, slot, "a list of header names such as { \"x-my-client\" }", &n);
+    for (size_t i = 0; names && i < n; i++) {
+        for (size_t k = 0; k < names[i].len; k++) {
+            char *byte = (char *)names[i].ptr + k; /* of the arena */
+            *byte = *byte >= 'A' && *byte <= 'Z' ? (char)(*byte | 0x20) : *byte;
+        }
+    }
+    c->config->reading.csrf.headers = names;
+    c->config->reading.csrf.header_count = names ? n : 0;
+}
+
+static void read_csrf_strict(context *c, const char *path, pl_slot slot, void *target)
+{
+    bool strict = false;
+    read_bool(c, path, slot, &strict);
+    if (strict)
+        *(pl_csrf_mode *)target = PL_CSRF_STRICT;
+}
+
+/* true, false, "strict" or { headers = {…}, strict = … } */
+static void read_csrf(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const setting settings[] = {{"headers", read_csrf_headers, 0},
+                                       {"strict", read_csrf_strict, AT(reading.csrf.mode)},
+                                       {NULL, NULL, 0}};
+    static const char *const words[] = {"strict", NULL};
+    pl_csrf_mode *mode = target;
+    unsigned word;
+    bool on = true;
+    *mode = PL_CSRF_ON;
+    if (read_word(c, slot, words, &word))
+        *mode = PL_CSRF_STRICT;
+    else
+        read_switch(c, path, slot, settings, &on);
+    if (!on)
+        *mode = PL_CSRF_OFF;
+}
+
+static void read_batching(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const setting settings[] = {{"max", read_uint32, AT(reading.max_batch)}, {NULL, NULL, 0}};
+    bool on = false;
+    uint32_t *max = target;
+    *max = 10;
+    read_switch(c, path, slot, settings, &on);
+    if (!on)
+        *max = 0;
+}
+
+static void read_uploads(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const setting settings[] = {{"max_file_size", read_size, AT(reading.uploads.max_file_size)},
+                                       {"max_files", read_uint32, AT(reading.uploads.max_files)},
+                                       {"max_size", read_size, AT(reading.uploads.max_size)},
+                                       {"timeout", read_seconds, AT(reading.uploads.timeout_ms)},
+                                       {"directory", read_string, AT(reading.uploads.directory)},
+                                       {NULL, NULL, 0}};
+    read_switch(c, path, slot, settings, target);
+}
+
+static void read_status(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const char *const words[] = {"audit", "draft", NULL};
+    unsigned word = 0;
+    if (!read_word(c, slot, words, &word))
+        wrong(c, path, "\"audit\" or \"draft\"", slot);
+    *(bool *)target = word == 1;
+}
+
+static void read_documents_mode(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const char *const words[] = {"off", "mixed", "strict", NULL};
+    unsigned word = 0;
+    if (!read_word(c, slot, words, &word))
+        wrong(c, path, "\"strict\", \"mixed\" or \"off\"", slot);
+    *(pl_documents_mode *)target = (pl_documents_mode)word;
+}
+
+/* { path = …, mode = … }; a table alone means strict, which is what the list is for. */
+static void read_documents(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const setting settings[] = {{"path", read_string, AT(reading.documents.path)},
+                                       {"mode", read_documents_mode, AT(reading.documents.mode)},
+                                       {NULL, NULL, 0}};
+    bool on = true;
+    pl_documents_mode *mode = target;
+    *mode = PL_DOCUMENTS_STRICT;
+    read_switch(c, path, slot, settings, &on);
+    if (!on)
+        *mode = PL_DOCUMENTS_OFF;
+}
+
+static void read_ttl(context *c, const char *path, pl_slot slot, void *target)
+{
+    get_seconds(c, path, slot, target);
+}
+
+static void read_apq(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const setting settings[] = {{"size", read_size, AT(reading.apq.size)},
+                                       {"ttl", read_ttl, AT(reading.apq.ttl_ms)},
+                                       {NULL, NULL, 0}};
+    read_switch(c, path, slot, settings, target);
+}
+
 static void read_http(context *c, const char *path, pl_slot slot, void *target)
 {
     static const setting settings[] = {{"path", read_path, AT(path)},
                                        {"cors", read_cors, 0},
                                        {"compress", read_bool, AT(http.compress)},
                                        {"pretty", read_bool, AT(pretty)},
+                                       {"csrf", read_csrf, AT(reading.csrf.mode)},
+                                       {"batching", read_batching, AT(reading.max_batch)},
+                                       {"uploads", read_uploads, AT(reading.uploads.on)},
+                                       {"status", read_status, AT(reading.draft_status)},
                                        {NULL, NULL, 0}};
     (void)target;
     read_table(c, path, slot, settings, c->config);
@@ -233,6 +390,8 @@ static void read_graphql(context *c, const char *path, pl_slot slot, void *targe
 {
     static const setting settings[] = {
         {"introspection", read_not_bool, AT(graphql.no_introspection)},
+        {"documents", read_documents, AT(reading.documents.mode)},
+        {"apq", read_apq, AT(reading.apq.on)},
         {"ready_made_scalars", read_not_bool, AT(schema.no_ready_made_scalars)},
         {"timeout", read_seconds, AT(graphql.execute.timeout_ms)},
         {"max_tokens", read_uint32, AT(graphql.parse.max_tokens)},

@@ -12,11 +12,45 @@ typedef struct pl_timer_config {
     uint64_t every_ms;
 } pl_timer_config;
 
+/* How GraphQL requests may come in (graphql_read.h). All zero is the default. */
+typedef enum pl_csrf_mode { PL_CSRF_ON, PL_CSRF_OFF, PL_CSRF_STRICT } pl_csrf_mode; /* csrf.h */
+typedef enum pl_documents_mode {
+    PL_DOCUMENTS_OFF,
+    PL_DOCUMENTS_MIXED,
+    PL_DOCUMENTS_STRICT
+} pl_documents_mode;
+typedef struct pl_reading_config {
+    struct {
+        pl_csrf_mode mode;
+        const pl_str *headers; /* lower case; count 0: the ones that csrf.h names */
+        size_t header_count;
+    } csrf;
+    uint32_t max_batch; /* operations in a JSON array; 0: none may be sent */
+    struct {
+        pl_documents_mode mode;
+        pl_str path; /* a folder or a file of the bundle */
+    } documents;
+    struct {
+        bool on;
+        size_t size;     /* bytes for all texts */
+        uint64_t ttl_ms; /* since a text was last sent */
+    } apq;
+    struct {
+        bool on;
+        size_t max_file_size, max_size; /* bytes: of one file, of the whole request */
+        uint32_t max_files;
+        unsigned timeout_ms; /* to receive the whole request */
+        pl_str directory;    /* where upload:save may write; "": nowhere */
+    } uploads;
+    bool draft_status; /* status codes of the newest draft instead of those of the graphql-http audits */
+} pl_reading_config;
+
 typedef struct pl_config {
     pl_str name;
     pl_str path; /* http.path: where GraphQL is served; "/graphql" */
     pl_http_settings http;
     bool pretty; /* http.pretty: indented JSON for all; ?pretty asks for it once */
+    pl_reading_config reading;
     gql_service_options graphql;
     gql_schema_options schema;
     pl_state_limits limits;

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/bundle.h"
 #include "base/alloc.h"
-#include "base/arena.h"
 
 #define QUIET_MS 50
 #define MAX_DEPTH 32
@@ -28,19 +28,6 @@ static bool is_ignored(const char *name)
 {
     size_t n = strlen(name);
     return name[0] == '.' || strcmp(name, "node_modules") == 0 || (n > 0 && name[n - 1] == '~');
-}
-
-/* A change of data files (databases, logs) is none of the bundle. */
-static bool is_bundle_file(const char *name)
-{
-    static const char *const endings[] = {".lua", ".graphql", ".graphqls", ".gql", ".proto", ".binpb"};
-    size_t n = strlen(name);
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        size_t k = strlen(endings[i]);
-        if (n > k && strcmp(name + n - k, endings[i]) == 0)
-            return true;
-    }
-    return false;
 }
 
 /* False, with errno, when path itself cannot be watched, or there is no watch left for something below. What
@@ -112,7 +99,7 @@ static bool counts(const struct inotify_event *event)
         return true;
     if (event->len == 0 || is_ignored(event->name))
         return false;
-    return (event->mask & IN_ISDIR) || is_bundle_file(event->name);
+    return (event->mask & IN_ISDIR) || pl_bundle_wants(pl_str_of(event->name));
 }
 
 void pl_files_watch_work(pl_files_watch *w, uint64_t now)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/generation.h"
 
+#include "app/trusted.h"
 #include "base/alloc.h"
 
 static bool is_schema_file(const pl_file *file)
@@ -31,6 +32,15 @@ pl_code pl_bundle_schema(const pl_bundle *bundle, const gql_schema_options *opti
     return code;
 }
 
+static bool read_documents(pl_generation *g, pl_report *report)
+{
+    const pl_reading_config *reading = &g->config.reading;
+    if (reading->documents.mode == PL_DOCUMENTS_OFF)
+        return true;
+    g->trusted = pl_trusted_new(g->bundle, reading->documents.path, g->schema, &g->config.graphql, report);
+    return g->trusted != NULL;
+}
+
 /* The first instance reads the settings, which the schema and the others are built with. */
 static bool build_instance(pl_generation *g, unsigned worker, const pl_generation_options *options,
                            pl_report *report)
@@ -52,7 +62,8 @@ static bool build_instance(pl_generation *g, unsigned worker, const pl_generatio
     if (worker == 0) {
         if (options->override)
             options->override(options->override_data, &g->config);
-        if (pl_bundle_schema(g->bundle, &g->config.schema, report, &g->schema) != PL_OK)
+        if (pl_bundle_schema(g->bundle, &g->config.schema, report, &g->schema) != PL_OK ||
+            !read_documents(g, report))
             return false;
     }
     source.schema = g->schema;
@@ -90,6 +101,7 @@ void pl_generation_free(pl_generation *g)
         return;
     for (unsigned i = 0; g->instances && i < g->instance_count; i++)
         pl_instance_free(g->instances[i]);
+    pl_trusted_free(g->trusted);
     gql_schema_free(g->schema);
     pl_bundle_unref(g->bundle);
     pl_arena_dispose(&g->arena);

@@ -89,11 +89,16 @@ bool pl_media_choose(pl_str accept, pl_media *out)
     return json.quality > 0 || graphql.quality > 0;
 }
 
-bool pl_media_is_json(pl_str content_type)
+bool pl_media_is(pl_str content_type, const char *type)
 {
     pl_str rest = content_type, part;
-    if (!next_part(&rest, ';', &part) || !same_word(part, "application/json"))
-        return false;
+    return next_part(&rest, ';', &part) && same_word(part, type);
+}
+
+bool pl_media_is_utf8(pl_str content_type)
+{
+    pl_str rest = content_type, part;
+    next_part(&rest, ';', &part);
     while (next_part(&rest, ';', &part)) {
         if (part.len > 8 && strncasecmp(part.ptr, "charset=", 8) == 0) {
             pl_str charset = {part.ptr + 8, part.len - 8};
@@ -103,6 +108,11 @@ bool pl_media_is_json(pl_str content_type)
         }
     }
     return true;
+}
+
+bool pl_media_is_json(pl_str content_type)
+{
+    return pl_media_is(content_type, "application/json") && pl_media_is_utf8(content_type);
 }
 
 static int hex(char c)

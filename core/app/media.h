@@ -16,6 +16,11 @@ bool pl_media_choose(pl_str accept, pl_media *out);
 /* Whether a Content-Type is application/json in UTF-8. */
 bool pl_media_is_json(pl_str content_type);
 
+/* Whether a Content-Type is the given type, whatever its parameters. */
+bool pl_media_is(pl_str content_type, const char *type);
+/* Whether a Content-Type has no charset, or that of UTF-8. */
+bool pl_media_is_utf8(pl_str content_type);
+
 /* The decoded value of a parameter of a query string (application/x-www-form-urlencoded); ptr NULL when
  * absent or memory is short. */
 pl_str pl_query_parameter(pl_arena *arena, pl_str query, pl_str name);

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "app/graphql_http.h"
+#include "app/graphql_read.h"
 #include "app/instance_host.h"
 #include "app/schedule.h"
 #include "base/alloc.h"
@@ -73,7 +74,7 @@ static void request_wait(request *r)
 static bool handle(pl_http_service *service, pl_http_request *http)
 {
     pl_worker *w = (pl_worker *)service;
-    if (!w->current || !w->current->service || !pl_str_eq(http->path, w->current->generation->config.path))
+    if (!w->current || !w->current->service || !pl_graphql_serves(&w->current->generation->config, http->path))
         return false;
     pl_graphql_http(w->current, http, w->host, w->config.log);
     return true;

@@ -194,6 +194,7 @@ gql_run *gql_service_run(gql_service *s, const gql_request *request, pl_work *wo
 {
     static const pl_str no_memory = PL_STR(
         "{\"errors\":[{\"message\":\"out of memory\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}]}");
+    work->extensions = request->extensions;
     gql_run *run = run_new(s, work, done, data);
     if (!run) {
         done(data, GQL_RESULT_REFUSED, no_memory);
@@ -245,7 +246,7 @@ static pl_code wrong_type(pl_error *err, const char *name, const char *expected)
     return pl_fail(err, PL_INVALID_ARGUMENT, "\"%s\" must be %s.", name, expected);
 }
 
-pl_code gql_request_read(const pl_value *json, gql_request *out, pl_error *err)
+pl_code gql_request_read_members(const pl_value *json, gql_request *out, pl_error *err)
 {
     *out = (gql_request){0};
     if (json->kind != PL_KIND_MAP)
@@ -255,9 +256,7 @@ pl_code gql_request_read(const pl_value *json, gql_request *out, pl_error *err)
     const pl_value *name = pl_value_member(json, PL_STR("operationName"));
     const pl_value *variables = pl_value_member(json, PL_STR("variables"));
     const pl_value *extensions = pl_value_member(json, PL_STR("extensions"));
-    if (!query || query->kind == PL_KIND_NULL)
-        return pl_fail(err, PL_INVALID_ARGUMENT, "The request must have a \"query\".");
-    if (query->kind != PL_KIND_STRING)
+    if (query && query->kind != PL_KIND_STRING && query->kind != PL_KIND_NULL)
         return wrong_type(err, "query", "a string");
     if (name && name->kind != PL_KIND_STRING && name->kind != PL_KIND_NULL)
         return wrong_type(err, "operationName", "a string");
@@ -265,12 +264,23 @@ pl_code gql_request_read(const pl_value *json, gql_request *out, pl_error *err)
         return wrong_type(err, "variables", "an object");
     if (extensions && extensions->kind != PL_KIND_MAP && extensions->kind != PL_KIND_NULL)
         return wrong_type(err, "extensions", "an object");
-    out->query = query->string;
+    if (query && query->kind == PL_KIND_STRING)
+        out->query = query->string;
     if (name && name->kind == PL_KIND_STRING)
         out->operation_name = name->string;
     if (variables && variables->kind == PL_KIND_MAP)
         out->variables = variables;
+    if (extensions && extensions->kind == PL_KIND_MAP)
+        out->extensions = extensions;
     return PL_OK;
+}
+
+pl_code gql_request_read(const pl_value *json, gql_request *out, pl_error *err)
+{
+    pl_code code = gql_request_read_members(json, out, err);
+    if (code == PL_OK && !out->query.ptr)
+        code = pl_fail(err, PL_INVALID_ARGUMENT, "The request must have a \"query\".");
+    return code;
 }
 
 void gql_write_error(pl_buf *out, pl_code code, pl_str message)

@@ -30,9 +30,10 @@ void gql_service_free(gql_service *service);         /* no run may be left; NULL
 
 typedef struct gql_request {
     pl_str query;
-    pl_str operation_name;     /* ptr NULL: none */
-    const pl_value *variables; /* a MAP, or NULL */
-    bool query_only;           /* refuse mutations (GET) */
+    pl_str operation_name;      /* ptr NULL: none */
+    const pl_value *variables;  /* a MAP, or NULL */
+    const pl_value *extensions; /* a MAP, or NULL: for the script, and for those who extend the protocol */
+    bool query_only;            /* refuse mutations (GET) */
     gql_incremental incremental;
 } gql_request;
 
@@ -67,5 +68,7 @@ void gql_write_error(pl_buf *out, pl_code code, pl_str message);
 /* Reads {"query", "operationName", "variables", "extensions"} from a JSON value; INVALID_ARGUMENT says what
  * is wrong. */
 pl_code gql_request_read(const pl_value *json, gql_request *out, pl_error *err);
+/* The same, but there may be no query (its ptr is NULL then). */
+pl_code gql_request_read_members(const pl_value *json, gql_request *out, pl_error *err);
 
 #endif

@@ -79,6 +79,7 @@ typedef struct pl_work {
     const char *operation_kind;        /* "query", "mutation", "subscription", "connection"; or NULL */
     const pl_value *connection_params; /* what the client sent when it opened its connection; or NULL */
     const struct pl_work *parent;      /* its ctx begins as a copy of that work's; or NULL */
+    const pl_value *extensions;        /* of a GraphQL request, a MAP: ctx.request_extensions; or NULL */
     pl_ref ctx; /* the script's ctx of this work; PL_REF_NONE until the engine makes it */
     pl_logger *log;
 } pl_work;

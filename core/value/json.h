@@ -13,6 +13,8 @@
 typedef struct pl_json_limits {
     unsigned max_depth; /* nested lists and maps; 0 is 64, more than 900 is 900 */
     size_t max_bytes;   /* 0 is no limit */
+    bool unique_names;  /* refuse a map that has a name twice, at whatever depth */
+    bool skip_bom;      /* pass over a byte order mark, which RFC 8259 lets a reader do */
 } pl_json_limits;
 
 /* Fills *out, its strings copied into arena. Integers without fraction and exponent that fit in 64 bits

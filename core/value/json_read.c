@@ -354,6 +354,7 @@ typedef struct conversion {
     const source *source;
     pl_arena *arena;
     size_t next_number;
+    bool unique_names;
 } conversion;
 
 static pl_code convert(conversion *c, const cJSON *node, pl_value *out);
@@ -433,6 +434,10 @@ static pl_code convert_members(conversion *c, const cJSON *node, bool large, pl_
             member->name = name;
             if (large && !pl_map_set(&names, name, member))
                 code = pl_fail_memory(c->source->err);
+        } else if (c->unique_names) {
+            code = pl_fail(c->source->err, PL_INVALID_ARGUMENT,
+                           "The name \"%.*s\" is there twice in one JSON object",
+                           name.len > 100 ? 100 : (int)name.len, name.ptr);
         }
         member->value = value;
     }
@@ -477,10 +482,10 @@ static pl_code convert(conversion *c, const cJSON *node, pl_value *out)
 }
 
 /* cJSON gets valid JSON only, so that it can fail for want of memory only. */
-static pl_code build(const source *s, pl_arena *arena, pl_value *out)
+static pl_code build(const source *s, pl_arena *arena, bool unique_names, pl_value *out)
 {
     pl_value value;
-    conversion c = {.source = s, .arena = arena};
+    conversion c = {.source = s, .arena = arena, .unique_names = unique_names};
     cJSON *tree = cJSON_ParseWithLengthOpts(s->bytes, s->len, NULL, 0);
     if (!tree)
         return pl_fail_memory(s->err);
@@ -493,6 +498,8 @@ static pl_code build(const source *s, pl_arena *arena, pl_value *out)
 
 pl_code pl_json_read(pl_arena *arena, pl_str text, const pl_json_limits *limits, pl_value *out, pl_error *err)
 {
+    if (limits && limits->skip_bom && pl_str_starts(text, PL_STR("\xef\xbb\xbf")))
+        text = (pl_str){text.ptr + 3, text.len - 3};
     source s = {.bytes = text.ptr, .len = text.len, .max_depth = DEFAULT_DEPTH, .err = err};
     if (limits && limits->max_depth != 0)
         s.max_depth = limits->max_depth < MOST_DEPTH ? limits->max_depth : MOST_DEPTH;
@@ -501,7 +508,7 @@ pl_code pl_json_read(pl_arena *arena, pl_str text, const pl_json_limits *limits,
     pl_buf_init(&s.numbers);
     pl_code code = check(&s);
     if (!code)
-        code = build(&s, arena, out);
+        code = build(&s, arena, limits && limits->unique_names, out);
     pl_buf_dispose(&s.numbers);
     return code;
 }

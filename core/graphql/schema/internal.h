@@ -8,6 +8,7 @@
  *
  * Building goes in stages, and each one may rely on what the stages before it have found to be right:
  *   parse       every file, so that all syntax errors are seen            build.c
+ *   federation  of a subgraph: what it need not define itself             ../federation
  *   rules       names, directives, duplicates: on the trees alone         sdl_rules.c
  *   assemble    types, fields, inputs, numbers: cannot fail but for memory build.c, possible.c
  *   check       what a schema must be                                     check*.c, literal.c
@@ -55,6 +56,7 @@ typedef struct gql_builder {
     gql_named **input_owners;               /* by input id: the input object; NULL for arguments */
     uint32_t sdl_type_count;                /* type ids below this are the SDL's own */
     struct gql_defaults *defaults;
+    struct gql_subgraph *subgraph; /* federation/internal.h; NULL: it is none */
 } gql_builder;
 
 /* Zeroed memory of the schema or of this build; NULL sets no_memory. */

@@ -22,6 +22,7 @@ typedef struct gql_input gql_input;
 typedef struct gql_field gql_field;
 typedef struct gql_enum_value gql_enum_value;
 typedef struct gql_directive_def gql_directive_def;
+typedef struct gql_federation gql_federation;
 
 typedef enum gql_named_kind {
     GQL_SCALAR,
@@ -186,6 +187,7 @@ struct gql_schema {
     /* The meta fields that stand on no type: __schema and __type on the query root, __typename on every
      * composite. */
     gql_field *schema_field, *type_field, *typename_field;
+    gql_federation *federation; /* federation/federation.h; NULL: this is no subgraph */
 };
 
 /* Builds and checks a schema from documents (SDL files, read together: definitions and extensions may stand
@@ -195,6 +197,7 @@ struct gql_schema {
  */
 typedef struct gql_schema_options {
     bool no_ready_made_scalars; /* DateTime, Date, JSON, UUID and BigInt are plain custom scalars */
+    bool subgraph; /* a subgraph of federation even when nothing in the SDL says so (version 1 then) */
 } gql_schema_options;
 pl_code gql_schema_build(const gql_source *sources, size_t count, const gql_schema_options *options,
                          gql_diagnostics *list, gql_schema **out);

@@ -2,6 +2,7 @@
 #include "app/instance.h"
 
 #include "base/alloc.h"
+#include "graphql/federation/federation.h"
 
 typedef struct builder {
     pl_instance *instance;
@@ -130,7 +131,8 @@ static void warn_unresolved(builder *b, const gql_named *root)
         return;
     for (uint32_t i = 0; i < root->field_count; i++) {
         const gql_field *f = &root->fields[i];
-        if (b->instance->binding->fields[f->id].resolver == PL_REF_NONE && b->source->read_config)
+        if (b->instance->binding->fields[f->id].resolver == PL_REF_NONE && b->source->read_config &&
+            !gql_is_federation_field(b->source->schema, f))
             pl_report_warning(b->report, f->source ? f->source->name : NULL, f->loc.line, f->loc.column,
                               "%.*s.%.*s has no resolver: it is always null.", PL_STR_ARG(root->name),
                               PL_STR_ARG(f->name));

@@ -2,6 +2,7 @@
 #include "graphql/execution/binding.h"
 
 #include "base/alloc.h"
+#include "graphql/federation/federation.h"
 
 gql_binding *gql_binding_new(const gql_schema *schema, pl_state *state)
 {
@@ -23,6 +24,7 @@ gql_binding *gql_binding_new(const gql_schema *schema, pl_state *state)
         b->fields[i].resolver = PL_REF_NONE;
     for (uint32_t i = 0; i < schema->type_count; i++) {
         b->types[i].resolve_type = b->types[i].serialize = b->types[i].parse = PL_REF_NONE;
+        b->types[i].resolve_reference = b->types[i].resolve_references = PL_REF_NONE;
         for (uint32_t k = 0; k < schema->types[i]->field_count; k++) {
             const gql_field *f = &schema->types[i]->fields[k];
             b->fields[f->id].key = e->key(state, f->name);
@@ -122,12 +124,45 @@ static bool bind_subscription(binder *x, const gql_field *field, pl_slot slot)
     return true;
 }
 
+/* __resolve_reference or __resolve_references; false: it is neither. */
+static bool bind_reference(binder *x, const gql_named *type, pl_str name, pl_slot slot)
+{
+    gql_type_binding *tb = &x->b->types[type->id];
+    bool all = pl_str_is(name, "__resolve_references");
+    if (!all && !pl_str_is(name, "__resolve_reference"))
+        return false;
+    if (!gql_is_entity(x->b->schema, type)) {
+        COMPLAIN(x, slot, "\"%.*s\" has %.*s, but it is no entity: the type has no @key.",
+                 PL_STR_ARG(type->name), PL_STR_ARG(name));
+        return true;
+    }
+    if ((all ? tb->resolve_reference : tb->resolve_references) != PL_REF_NONE) {
+        COMPLAIN(x, slot,
+                 "\"%.*s\" has both __resolve_reference and __resolve_references; it can have one of them.",
+                 PL_STR_ARG(type->name));
+        return true;
+    }
+    bind_function(x, slot, all ? &tb->resolve_references : &tb->resolve_reference, tb->file,
+                  all ? "__resolve_references" : "__resolve_reference", type->name, name);
+    if (x->e->is_function(x->state, slot))
+        *(all ? &tb->references_arity : &tb->reference_arity) = x->e->arity(x->state, slot);
+    tb->file = file_copy(x);
+    return true;
+}
+
 static void bind_field(binder *x, const gql_named *type, pl_str name, pl_slot slot)
 {
     gql_field *field = pl_map_get(&type->field_map, name);
+    if (bind_reference(x, type, name, slot))
+        return;
     if (!field) {
         COMPLAIN(x, slot, "There is a resolver for \"%.*s.%.*s\", but type \"%.*s\" has no field \"%.*s\".",
                  PL_STR_ARG(type->name), PL_STR_ARG(name), PL_STR_ARG(type->name), PL_STR_ARG(name));
+        return;
+    }
+    if (gql_is_federation_field(x->b->schema, field)) {
+        COMPLAIN(x, slot, "\"%.*s.%.*s\" cannot have a resolver: the server answers it itself.",
+                 PL_STR_ARG(type->name), PL_STR_ARG(name));
         return;
     }
     if (bind_subscription(x, field, slot))
@@ -189,6 +224,8 @@ static void bind_abstract(binder *x, const gql_named *type, pl_str name, pl_slot
         tb->file = file_copy(x);
         return;
     }
+    if (type->kind == GQL_INTERFACE && bind_reference(x, type, name, slot))
+        return;
     COMPLAIN(x, slot,
              "\"%.*s.%.*s\": a resolver belongs to an object type; %s \"%.*s\" can have __resolve_type only.",
              PL_STR_ARG(type->name), PL_STR_ARG(name), type->kind == GQL_UNION ? "union" : "interface",

@@ -18,7 +18,10 @@ typedef struct gql_field_binding {
 } gql_field_binding;
 
 typedef struct gql_type_binding {
-    pl_ref resolve_type;     /* INTERFACE, UNION */
+    pl_ref resolve_type;       /* INTERFACE, UNION */
+    pl_ref resolve_reference;  /* OBJECT, INTERFACE that is an entity: (reference, ctx, info) */
+    pl_ref resolve_references; /* … all of one request: (references, ctx, info) */
+    int reference_arity, references_arity;
     pl_ref serialize, parse; /* SCALAR */
     enum {
         GQL_SCRIPT_UNKNOWN,
@@ -46,8 +49,9 @@ gql_binding *gql_binding_new(const gql_schema *schema, pl_state *state);
 void gql_binding_free(gql_binding *binding); /* NULL is fine; refs die with the state */
 /* Binds what one resolvers file returned: { TypeName = { fieldName = function } }; scalars { serialize, parse
  * }, enums { NAME = value },
- * __resolve_type of unions and interfaces, Subscription fields { subscribe, resolve }. Unknown names, values
- * of a wrong kind and clashes with another file are diagnostics with file and line. Below pl_protect. */
+ * __resolve_type of unions and interfaces, __resolve_reference or __resolve_references of entities,
+ * Subscription fields { subscribe, resolve }. Unknown names, values of a wrong kind and clashes with another
+ * file are diagnostics with file and line. Below pl_protect. */
 void gql_binding_add(gql_binding *binding, pl_slot table, const char *file, gql_diagnostics *list);
 void gql_binding_set_default(gql_binding *binding, pl_slot function);
 

@@ -47,7 +47,7 @@ gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_ty
 }
 
 /* An empty table may be a list. */
-static bool is_empty_map(gql_execution *x, pl_slot value)
+bool gql_is_empty_map(gql_execution *x, pl_slot value)
 {
     pl_slot top = x->e->top(x->state);
     x->e->push_absent(x->state);
@@ -82,7 +82,7 @@ static gql_outcome complete_list(gql_execution *x, const gql_plan_field *f, cons
                                  pl_slot value, pl_kind kind, const gql_path *path, gql_frame *frame)
 {
     const pl_engine *e = x->e;
-    if (kind != PL_KIND_LIST && !(kind == PL_KIND_MAP && is_empty_map(x, value)))
+    if (kind != PL_KIND_LIST && !(kind == PL_KIND_MAP && gql_is_empty_map(x, value)))
         return not_a_list(x, f, kind, path);
     size_t n = e->length(x->state, value);
     if (x->options.max_list_items > 0 && n > x->options.max_list_items)
@@ -261,8 +261,8 @@ static bool push_type_name(gql_execution *x, const gql_plan_field *f, const gql_
     }
 }
 
-static const gql_named *resolve_type(gql_execution *x, const gql_plan_field *f, const gql_named *type,
-                                     pl_slot value, const gql_path *path)
+const gql_named *gql_resolve_type(gql_execution *x, const gql_plan_field *f, const gql_named *type,
+                                  pl_slot value, const gql_path *path)
 {
     pl_slot top = x->e->top(x->state);
     if (!push_type_name(x, f, type, value, path)) {
@@ -325,7 +325,7 @@ static gql_outcome complete_composite(gql_execution *x, const gql_plan_field *f,
     if (kind != PL_KIND_MAP && kind != PL_KIND_LIST && kind != PL_KIND_OTHER)
         return not_an_object(x, f, type, kind, path);
     if (gql_is_abstract(type)) {
-        type = resolve_type(x, f, type, value, path);
+        type = gql_resolve_type(x, f, type, value, path);
         if (!type)
             return GQL_FAILED;
     }

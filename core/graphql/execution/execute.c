@@ -45,6 +45,7 @@ static void release(gql_execution *x)
 {
     pl_host *host = ((pl_state_head *)x->state)->host;
     x->finished = true;
+    gql_batches_cancel(x);
     if (x->timer_armed)
         host->ops->timer_stop(host, &x->timer);
     if (x->slice_armed)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "graphql/execution/entities.h"
 #include "graphql/execution/internal.h"
 #include "graphql/language/printer.h"
 
@@ -131,14 +132,18 @@ static void drop_parent(gql_execution *x, gql_pending *p)
 
 void gql_pending_cancel(gql_execution *x, gql_pending *p)
 {
-    if (!p || (!p->call && !p->postponed))
+    if (!p || (!p->call && !p->batch && !p->postponed))
         return;
     pl_call *call = p->call;
+    gql_batch *batch = p->batch;
     p->call = NULL;
+    p->batch = NULL;
     p->postponed = false; /* it stays in the queue, and is passed over */
     pending_remove(x, p);
     if (call)
         x->e->cancel(x->state, call);
+    else if (batch)
+        gql_batch_leave(x, batch);
     else
         drop_parent(x, p);
 }
@@ -177,6 +182,18 @@ static gql_outcome leave_hole(gql_execution *x, const gql_plan_field *f, pl_call
     return GQL_WRITTEN;
 }
 
+gql_pending *gql_leave_shared_hole(gql_execution *x, const gql_plan_field *f, gql_batch *batch,
+                                   const gql_path *path, gql_frame *frame)
+{
+    gql_pending *p = pending_new(x, f, path, frame);
+    if (!p)
+        return NULL;
+    p->batch = batch;
+    batch->waiting++;
+    pending_add(x, p);
+    return p;
+}
+
 static gql_outcome call_ended(gql_execution *x, const gql_plan_field *f, pl_call_status status,
                               pl_slot result, const pl_failure *failure, const gql_path *path,
                               gql_frame *frame)
@@ -213,6 +230,15 @@ static void fill(gql_execution *x, gql_pending *p, pl_call_status status, pl_slo
         gql_null_scope(x, p->scope);
 }
 
+void gql_pending_end(gql_execution *x, gql_pending *p, pl_call_status status, pl_slot result,
+                     const pl_failure *failure)
+{
+    p->call = NULL;
+    p->batch = NULL;
+    pending_remove(x, p);
+    fill(x, p, status, result, failure);
+}
+
 static void call_done(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure)
 {
     gql_pending *p = call->data;
@@ -220,11 +246,9 @@ static void call_done(pl_call *call, pl_call_status status, pl_slot result, cons
     if (x->in_turn) { /* the first time was left by a jump */
         pl_fail(&x->fatal, failure->code, "%.*s", PL_STR_ARG(failure->message));
     } else {
-        p->call = NULL;
-        pending_remove(x, p);
         gql_turn_begin(x);
         x->in_turn = true;
-        fill(x, p, status, result, failure);
+        gql_pending_end(x, p, status, result, failure);
     }
     x->in_turn = false;
     gql_execution_continue(x);
@@ -246,6 +270,12 @@ static gql_outcome call_resolver(gql_execution *x, const gql_plan_field *f, pl_r
     if (status == PL_CALL_PENDING)
         return leave_hole(x, f, call, path, frame);
     return call_ended(x, f, status, x->e->top(x->state), &failure, path, frame);
+}
+
+gql_outcome gql_call_function(gql_execution *x, const gql_plan_field *f, pl_ref function, int nargs,
+                              const gql_path *path, gql_frame *frame)
+{
+    return call_resolver(x, f, function, nargs, path, frame);
 }
 
 static gql_outcome resolve_call(gql_execution *x, const gql_plan_field *f, pl_slot parent,
@@ -295,6 +325,8 @@ static gql_outcome resolve(gql_execution *x, const gql_plan_field *f, pl_slot pa
 {
     if (f->how == GQL_RESOLVE_PROPERTY)
         return resolve_property(x, f, parent, path, frame, x->e->top(x->state));
+    if (f->how == GQL_RESOLVE_FEDERATION)
+        return gql_federation_resolve(x, f, parent, path, frame);
     return resolve_call(x, f, parent, path, frame);
 }
 
@@ -333,6 +365,12 @@ static gql_outcome postpone(gql_execution *x, const gql_plan_field *f, pl_slot p
     x->postponed_end = &p->postponed_next;
     pending_add(x, p);
     return GQL_WRITTEN;
+}
+
+gql_outcome gql_field_resolve(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path,
+                              gql_frame *frame)
+{
+    return turn_is_long(x) ? postpone(x, f, parent, path, frame) : resolve(x, f, parent, path, frame);
 }
 
 static void run_one(gql_execution *x, gql_pending *p)
@@ -386,6 +424,9 @@ static inline gql_outcome execute_field(gql_execution *x, const gql_plan_field *
         return gql_introspect(x, f, &here);
     case GQL_RESOLVE_PROPERTY:
         outcome = resolve_property(x, f, parent, &here, frame, top);
+        break;
+    case GQL_RESOLVE_FEDERATION:
+        outcome = gql_federation_resolve(x, f, parent, &here, frame);
         break;
     default:
         outcome =

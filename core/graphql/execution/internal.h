@@ -25,11 +25,19 @@ typedef enum gql_outcome {
 /* A field whose call waits; or that is not called yet, because the execution has held its thread for long
  * enough. */
 typedef struct gql_pending gql_pending;
+/* A call that several fields wait for. */
+typedef struct gql_batch gql_batch;
+struct gql_batch {
+    gql_batch *next;  /* of the execution, over or not */
+    pl_call *call;    /* NULL: over */
+    uint32_t waiting; /* fields */
+};
 struct gql_pending {
     gql_pending *next, *prev;               /* of the execution, oldest first */
     gql_pending *scope_next, **scope_place; /* of its scope */
     gql_execution *x;
-    pl_call *call; /* NULL: postponed, or over */
+    pl_call *call;    /* NULL: postponed, shared, or over */
+    gql_batch *batch; /* shared; NULL: it is not, or over */
     bool postponed;
     pl_ref parent; /* postponed: the value that it is a field of; PL_REF_NONE at the root */
     gql_pending *postponed_next;
@@ -56,6 +64,7 @@ struct gql_execution {
     pl_buf errors; /* JSON objects, separated by commas */
     uint32_t error_count;
     gql_pending *pending, *last_pending;
+    gql_batch *batches;
     uint32_t pending_count;
     pl_timer timer; /* the deadline, armed when something waits */
     bool timer_armed;
@@ -94,6 +103,12 @@ void gql_path_print(pl_buf *out, const gql_path *path); /* user.posts[3].title *
 gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value,
                          const gql_path *path, gql_frame *parent);
 
+/* The concrete type of a value of an abstract type; NULL: an error was recorded. */
+const gql_named *gql_resolve_type(gql_execution *x, const gql_plan_field *f, const gql_named *type,
+                                  pl_slot value, const gql_path *path);
+/* Of a MAP: it may be an empty list. */
+bool gql_is_empty_map(gql_execution *x, pl_slot value);
+
 /* fields.c */
 gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, pl_slot parent,
                                const gql_path *path, gql_frame *frame);
@@ -104,6 +119,22 @@ void gql_pending_cancel(gql_execution *x, gql_pending *p);
 void gql_null_scope(gql_execution *x, gql_scope *scope);
 /* Ends what waits with a failure: its field becomes null, or null goes up. */
 void gql_pending_fail(gql_execution *x, gql_pending *p, const pl_failure *failure);
+
+/* The field's resolver, now or in the loop's next turn; path: the field's own. */
+gql_outcome gql_field_resolve(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path,
+                              gql_frame *frame);
+/* Calls function with the top nargs slots for the field: completes what it gives, or leaves a hole. */
+gql_outcome gql_call_function(gql_execution *x, const gql_plan_field *f, pl_ref function, int nargs,
+                              const gql_path *path, gql_frame *frame);
+/* A hole for a field that waits for a shared call; NULL: memory. gql_pending_end fills it. */
+gql_pending *gql_leave_shared_hole(gql_execution *x, const gql_plan_field *f, gql_batch *batch,
+                                   const gql_path *path, gql_frame *frame);
+void gql_pending_end(gql_execution *x, gql_pending *p, pl_call_status status, pl_slot result,
+                     const pl_failure *failure);
+
+/* entities.c: one field less waits for it; without any it is cancelled */
+void gql_batch_leave(gql_execution *x, gql_batch *batch);
+void gql_batches_cancel(gql_execution *x);
 
 /* Goes on with postponed fields, until this turn has been long enough, too. */
 void gql_run_postponed(gql_execution *x);

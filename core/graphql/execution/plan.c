@@ -2,6 +2,7 @@
 #include "graphql/execution/plan.h"
 
 #include "base/alloc.h"
+#include "graphql/execution/entities.h"
 #include "value/json.h"
 
 #define DEFAULT_MAX_FIELDS 20000
@@ -266,6 +267,8 @@ static void choose_resolver(gql_plan *plan, const gql_named *type, gql_plan_fiel
     }
     const gql_field_binding *fb = &plan->binding->fields[f->def->id];
     f->key = fb->key;
+    if (gql_federation_choose(schema, f->def, &f->how))
+        return;
     f->resolver = fb->resolver != PL_REF_NONE ? fb->resolver : plan->binding->default_resolver;
     f->arity = fb->resolver != PL_REF_NONE ? fb->arity : plan->binding->default_arity;
     f->how = f->resolver != PL_REF_NONE ? GQL_RESOLVE_CALL : GQL_RESOLVE_PROPERTY;

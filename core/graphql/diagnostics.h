@@ -18,6 +18,8 @@ struct gql_diagnostic {
     const char *file; /* of the first location */
     gql_loc *locations;
     uint32_t location_count;
+    const char *limit; /* of a limit that was passed: the setting's name; NULL for other errors */
+    uint64_t value, most;
 };
 typedef struct gql_diagnostics {
     pl_arena *arena;

@@ -13,10 +13,10 @@
 static bool copy_sources(gql_builder *b, const gql_source *sources, size_t count)
 {
     b->count = count;
-    /* one more: what a subgraph's SDL need not define */
-    b->sources = gql_build_alloc(b, count + 1, sizeof(*b->sources));
-    b->listed = gql_scratch_alloc(b, count + 1, sizeof(*b->listed));
-    b->documents = gql_scratch_alloc(b, count + 1, sizeof(*b->documents));
+    /* two more: what a subgraph's SDL need not define, and what gql_add_ready_made adds */
+    b->sources = gql_build_alloc(b, count + 2, sizeof(*b->sources));
+    b->listed = gql_scratch_alloc(b, count + 2, sizeof(*b->listed));
+    b->documents = gql_scratch_alloc(b, count + 2, sizeof(*b->documents));
     for (size_t i = 0; !b->no_memory && i < count; i++) {
         const char *name = sources[i].name ? sources[i].name : "GraphQL schema";
         b->sources[i].name = pl_arena_str(&b->schema->arena, pl_str_of(name)).ptr;
@@ -118,8 +118,8 @@ static void collect_groups(gql_builder *b)
 static void run_stages(gql_builder *b)
 {
     static void (*const stages[])(gql_builder *) = {
-        parse_sources,      gql_federation_prepare, collect_groups,       gql_check_sdl,       gql_assemble,
-        gql_build_possible, gql_check_schema,       gql_federation_check, gql_coerce_defaults,
+        parse_sources, gql_federation_prepare, gql_add_ready_made, collect_groups,       gql_check_sdl,
+        gql_assemble,  gql_build_possible,     gql_check_schema,   gql_federation_check, gql_coerce_defaults,
     };
     for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
         stages[i](b);

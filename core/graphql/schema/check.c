@@ -328,4 +328,6 @@ void gql_check_schema(gql_builder *b)
         check_type(b, b->schema->types[i]);
     gql_check_finite_inputs(b);
     gql_check_applied_directives(b);
+    if (b->errors == 0)
+        gql_check_cost_directives(b);
 }

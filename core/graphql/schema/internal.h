@@ -9,6 +9,7 @@
  * Building goes in stages, and each one may rely on what the stages before it have found to be right:
  *   parse       every file, so that all syntax errors are seen            build.c
  *   federation  of a subgraph: what it need not define itself             ../federation
+ *   ready-made  definitions of known directives that the SDL only uses    ready_made.c
  *   rules       names, directives, duplicates: on the trees alone         sdl_rules.c
  *   assemble    types, fields, inputs, numbers: cannot fail but for memory build.c, possible.c
  *   check       what a schema must be                                     check*.c, literal.c
@@ -85,6 +86,8 @@ extern const gql_source gql_builtin_source;
 bool gql_is_builtin_type_name(pl_str name);
 extern const char *const gql_builtin_type_names[]; /* NULL-terminated; scalars first */
 
+/* ready_made.c */
+void gql_add_ready_made(gql_builder *b);
 /* sdl_rules.c */
 void gql_check_sdl(gql_builder *b);
 /* assemble.c: no error but for memory. */
@@ -99,6 +102,7 @@ gql_place gql_deprecated_place(const gql_source *source, const gql_directives *d
 void gql_check_interfaces(gql_builder *b, gql_named *type);
 void gql_check_finite_inputs(gql_builder *b);
 void gql_check_applied_directives(gql_builder *b);
+void gql_check_cost_directives(gql_builder *b);
 static inline bool gql_is_required(const gql_input *input)
 {
     return input->type->kind == GQL_TYPE_NON_NULL && !input->default_ast;

@@ -61,6 +61,8 @@ static int status_of(const exchange *x, gql_result result)
 {
     if (result == GQL_RESULT_QUERY_ONLY)
         return 405;
+    if (result == GQL_RESULT_THROTTLED)
+        return 429;
     if (result == GQL_RESULT_REFUSED && x->media == PL_MEDIA_GRAPHQL_RESPONSE)
         return 400;
     return 200;

@@ -64,6 +64,8 @@ int pl_graphql_status(const pl_reading_config *config, bool graphql_media, gql_r
 {
     if (result == GQL_RESULT_QUERY_ONLY)
         return 405;
+    if (result == GQL_RESULT_THROTTLED)
+        return 429;
     if (!graphql_media)
         return 200;
     if (result == GQL_RESULT_REFUSED)

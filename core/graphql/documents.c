@@ -14,6 +14,14 @@ typedef struct cached_plan {
     gql_plan *plan;
 } cached_plan;
 
+/* What an operation's cost comes to, or why it cannot be told. */
+typedef struct cached_cost {
+    bool made;
+    const gql_cost_plan *plan;
+    pl_code code;
+    pl_str message;
+} cached_cost;
+
 struct gql_prepared {
     gql_prepared *prev, *next; /* most recently used first */
     pl_arena arena;
@@ -23,7 +31,8 @@ struct gql_prepared {
     uint32_t condition_count;
     cached_plan plans[MAX_PLANS];
     uint32_t plan_count;
-    size_t bytes; /* as counted in the cache */
+    cached_cost *costs; /* by operation; NULL: none was asked for */
+    size_t bytes;       /* as counted in the cache */
     unsigned in_use;
     bool cached;
 };
@@ -35,6 +44,8 @@ struct gql_documents {
     gql_prepared *first, *last;
     size_t bytes, max_bytes;
     uint64_t hits, misses;
+    pl_arena arena;
+    gql_cost_model *cost_model; /* NULL: not asked for yet; in arena */
 };
 
 gql_documents *gql_documents_new(gql_binding *binding, const gql_service_options *options)
@@ -46,6 +57,7 @@ gql_documents *gql_documents_new(gql_binding *binding, const gql_service_options
     d->options = options;
     d->max_bytes = options->cache_bytes ? options->cache_bytes : DEFAULT_CACHE_BYTES;
     pl_map_init(&d->by_text);
+    pl_arena_init(&d->arena, 0);
     return d;
 }
 
@@ -66,6 +78,7 @@ void gql_documents_free(gql_documents *d)
         prepared_free(p);
     }
     pl_map_dispose(&d->by_text);
+    pl_arena_dispose(&d->arena);
     pl_free(d);
 }
 
@@ -130,14 +143,18 @@ static bool parse(gql_documents *d, gql_prepared *p, pl_str text, gql_diagnostic
 
 static bool validate(gql_documents *d, gql_prepared *p, gql_diagnostics *errors, pl_code *code)
 {
-    static const char *const no_introspection[] = {"NoSchemaIntrospectionCustom"};
-    *code = gql_validate(d->binding->schema, p->document, &d->options->validate, errors);
-    if (*code == PL_OK && d->options->no_introspection) {
-        gql_validate_options only = d->options->validate;
-        only.only = no_introspection;
-        only.only_count = 1;
+    const char *optional[2];
+    gql_validate_options only = d->options->validate;
+    only.only = optional;
+    if (d->options->no_introspection)
+        optional[only.only_count++] = "NoSchemaIntrospectionCustom";
+    if (d->options->no_deprecated)
+        optional[only.only_count++] = "NoDeprecatedCustom";
+    *code = gql_limits_check(p->document, &d->options->limits, errors, NULL);
+    if (*code == PL_OK)
+        *code = gql_validate(d->binding->schema, p->document, &d->options->validate, errors);
+    if (*code == PL_OK && only.only_count > 0)
         *code = gql_validate(d->binding->schema, p->document, &only, errors);
-    }
     return *code == PL_OK;
 }
 
@@ -236,6 +253,40 @@ gql_plan *gql_prepared_plan(gql_documents *d, gql_prepared *p, const gql_operati
     if (!*own)
         p->plans[p->plan_count++] = (cached_plan){operation, incremental, conditions, plan};
     return plan;
+}
+
+/* --- cost --- */
+const gql_cost_options *gql_documents_cost_options(const gql_documents *d)
+{
+    return &d->options->cost;
+}
+
+static void make_cost(gql_documents *d, gql_prepared *p, const gql_operation *operation, cached_cost *cost)
+{
+    pl_error err = {0};
+    gql_cost_plan *plan = NULL;
+    cost->code = gql_cost_plan_new(&p->arena, d->cost_model, p->document, operation, &plan, NULL, &err);
+    cost->plan = cost->code ? NULL : plan;
+    if (cost->code)
+        cost->message = pl_arena_str(&p->arena, pl_str_of(err.message));
+    cost->made = cost->code == PL_OK || cost->message.ptr; /* else another try finds memory */
+}
+
+pl_code gql_prepared_cost(gql_documents *d, gql_prepared *p, const gql_operation *operation,
+                          const gql_cost_plan **out, pl_error *err)
+{
+    *out = NULL;
+    if (!d->cost_model)
+        d->cost_model = gql_cost_model_new(&d->arena, d->binding->schema, d->options->cost.default_list_size);
+    if (!p->costs)
+        p->costs = pl_arena_array(&p->arena, p->document->operation_count, sizeof *p->costs);
+    if (!d->cost_model || !p->costs)
+        return PL_RESOURCE_EXHAUSTED;
+    cached_cost *cost = &p->costs[operation - p->document->operations];
+    if (!cost->made)
+        make_cost(d, p, operation, cost);
+    *out = cost->plan;
+    return cost->code ? pl_fail(err, cost->code, "%.*s", PL_STR_ARG(cost->message)) : PL_OK;
 }
 
 gql_service_stats gql_documents_stats(const gql_documents *d)

@@ -4,6 +4,7 @@
 
 #include "graphql/execution/plan.h"
 #include "graphql/service.h"
+#include "graphql/validation/cost.h"
 
 /* The cache of prepared documents: parsed, validated, and with the plans that executions have asked for.
  * Bounded in memory; entries in use are kept until they are released. */
@@ -23,6 +24,11 @@ const gql_document *gql_prepared_document(const gql_prepared *prepared);
 gql_plan *gql_prepared_plan(gql_documents *documents, gql_prepared *prepared, const gql_operation *operation,
                             gql_incremental incremental, const gql_variable *variables,
                             uint32_t variable_count, bool *own);
+/* The cost plan of the operation, made when it is first asked for. Errors: as gql_cost_plan_new; without a
+ * message it is memory. *out is NULL then. */
+pl_code gql_prepared_cost(gql_documents *documents, gql_prepared *prepared, const gql_operation *operation,
+                          const gql_cost_plan **out, pl_error *err);
+const gql_cost_options *gql_documents_cost_options(const gql_documents *documents);
 gql_service_stats gql_documents_stats(const gql_documents *documents);
 
 #endif

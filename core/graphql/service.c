@@ -2,6 +2,7 @@
 #include "graphql/service.h"
 
 #include "base/alloc.h"
+#include "graphql/admission.h"
 #include "graphql/documents.h"
 
 struct gql_service {
@@ -18,6 +19,7 @@ struct gql_run {
     gql_plan *plan;
     bool plan_is_own; /* not in the cache: freed with the run */
     gql_input_env env;
+    gql_admission admission;
     gql_execution *execution;
     gql_run_done done;
     void *data;
@@ -90,6 +92,27 @@ static gql_run *run_refuse_with(gql_run *run, gql_result result, const char *mes
     gql_diagnose(&run->errors, NULL, NULL, (gql_loc){0}, (gql_loc){0}, "%s", message);
     run_refuse(run, result);
     return NULL;
+}
+
+/* The members of the response's extensions. */
+static void write_extensions(void *data, pl_buf *out)
+{
+    gql_run *run = data;
+    gql_admission_write(&run->admission, out);
+}
+
+/* The cost of the operation, which is not executed. */
+static void run_answer_cost(gql_run *run)
+{
+    pl_buf body;
+    pl_buf_init(&body);
+    PL_BUF_LIT(&body, "{\"extensions\":{");
+    gql_admission_write(&run->admission, &body);
+    PL_BUF_LIT(&body, "}}");
+    gql_input_release(&run->env);
+    run_release(run);
+    run->done(run->data, GQL_RESULT_DATA, body.failed ? PL_STR("{}") : pl_buf_view(&body));
+    pl_buf_dispose(&body);
 }
 
 static void run_payload(void *data, pl_str response, bool has_next)
@@ -184,7 +207,12 @@ static gql_run *run_new(gql_service *s, pl_work *work, gql_run_done done, void *
     run->data = data;
     run->source.name = "GraphQL request";
     run->code = PL_INVALID_ARGUMENT;
-    run->env = (gql_input_env){.binding = s->binding, .arena = work->arena, .work = work};
+    uint32_t max_list_items = s->options.limits.max_list_items;
+    run->env =
+        (gql_input_env){.binding = s->binding,
+                        .arena = work->arena,
+                        .work = work,
+                        .max_list_items = max_list_items ? max_list_items : GQL_DEFAULT_MAX_LIST_ITEMS};
     gql_diagnostics_init(&run->errors, work->arena, s->options.max_errors);
     return run;
 }
@@ -221,11 +249,21 @@ gql_run *gql_service_run(gql_service *s, const gql_request *request, pl_work *wo
         run_refuse(run, GQL_RESULT_REFUSED);
         return NULL;
     }
+    if (!gql_admit(s->documents, run->prepared, operation, run->env.variables, run->env.variable_count, work,
+                   &run->errors, &run->code, &run->admission)) {
+        run_refuse(run, run->admission.throttled ? GQL_RESULT_THROTTLED : GQL_RESULT_REFUSED);
+        return NULL;
+    }
+    if (run->admission.only) {
+        run_answer_cost(run);
+        return NULL;
+    }
     run->plan = gql_prepared_plan(s->documents, run->prepared, operation, request->incremental,
                                   run->env.variables, run->env.variable_count, &run->plan_is_own);
     if (run->plan)
-        run->execution = gql_execution_new(run->plan, &run->env, work, &s->options.execute, NULL, &s->spare,
-                                           s->options.max_response);
+        run->execution = gql_execution_new(run->plan, &run->env, work, &s->options.execute,
+                                           &(gql_execution_params){PL_REF_NONE, write_extensions, run},
+                                           &s->spare, s->options.max_response);
     if (!run->execution) {
         run->errors.out_of_memory = true;
         run_refuse(run, GQL_RESULT_REFUSED);
@@ -307,7 +345,11 @@ void gql_write_diagnostics(pl_buf *out, const gql_diagnostics *list, pl_code cod
                           d->locations[i].line, d->locations[i].column);
         if (d->location_count > 0)
             pl_buf_char(out, ']');
-        pl_buf_printf(out, ",\"extensions\":{\"code\":\"%s\"}}", pl_code_name(code));
+        pl_buf_printf(out, ",\"extensions\":{\"code\":\"%s\"", pl_code_name(code));
+        if (d->limit)
+            pl_buf_printf(out, ",\"limit\":\"%s\",\"value\":%llu,\"maximum\":%llu", d->limit,
+                          (unsigned long long)d->value, (unsigned long long)d->most);
+        PL_BUF_LIT(out, "}}");
     }
     PL_BUF_LIT(out, "]}");
 }

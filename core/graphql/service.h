@@ -4,6 +4,7 @@
 
 #include "graphql/execution/execute.h"
 #include "graphql/language/parser.h"
+#include "graphql/validation/limits.h"
 #include "graphql/validation/validate.h"
 #include "value/json.h"
 
@@ -12,8 +13,24 @@
  * used go first). No I/O; belongs to the state's thread. */
 typedef struct gql_service gql_service;
 
+/* What a client may still spend: a bucket of `capacity`, refilled by `refill` a second. */
+typedef struct gql_throttle {
+    double capacity, left, refill;
+    uint64_t retry_after_ms; /* when refused: until there is enough */
+} gql_throttle;
+typedef struct gql_cost_options {
+    uint64_t max_cost;          /* of an operation; 0: no bound */
+    uint32_t default_list_size; /* 0 is 10 */
+    /* Takes the cost of an operation from its client's budget. False: there is not enough. NULL: no budgets.
+     */
+    bool (*admit)(void *data, pl_work *work, double cost, gql_throttle *out);
+    void *admit_data;
+} gql_cost_options;
+
 typedef struct gql_service_options {
     gql_parse_limits parse;
+    gql_limits limits;
+    gql_cost_options cost;
     gql_validate_options validate;
     gql_execute_options execute;
     size_t cache_bytes;  /* 0 is 16 MiB */
@@ -21,6 +38,7 @@ typedef struct gql_service_options {
     uint32_t max_fields; /* of a plan; 0 is 20,000 */
     size_t max_response; /* bytes; 0 is 64 MiB */
     bool no_introspection;
+    bool no_deprecated; /* refuse operations that use what is deprecated */
 } gql_service_options;
 
 gql_service *
@@ -41,6 +59,7 @@ typedef enum gql_result {
     GQL_RESULT_DATA,       /* executed: there is a data entry */
     GQL_RESULT_REFUSED,    /* a request error: there is none */
     GQL_RESULT_QUERY_ONLY, /* refused because of query_only */
+    GQL_RESULT_THROTTLED,  /* refused by the rate limit */
 } gql_result;
 
 /* Called once; body is JSON, valid during the call, which the service must outlive. */

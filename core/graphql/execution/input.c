@@ -394,6 +394,9 @@ static pl_code json_list(gql_input_env *env, const pl_value *in, const gql_typer
 {
     bool is_list = in->kind == PL_KIND_LIST;
     size_t n = is_list ? in->list.count : 1;
+    if (env->max_list_items > 0 && n > env->max_list_items)
+        return pl_fail(err, PL_INVALID_ARGUMENT, "The list has %zu items; graphql.max_list_items allows %u.",
+                       n, env->max_list_items);
     pl_value *items = pl_arena_array(env->arena, n, sizeof *items);
     if (!items)
         return pl_fail_memory(err);

@@ -196,6 +196,15 @@ double gql_cost_slice(const gql_cost_env *env, const gql_selection *field, const
     return most >= 0 ? most : list_size->assumed;
 }
 
+void gql_cost_write_slicing(pl_buf *out, const gql_unsliced *unsliced)
+{
+    for (uint32_t i = 0; i < unsliced->list_size->slicing_count; i++) {
+        const gql_slicing *s = &unsliced->list_size->slicing[i];
+        pl_buf_printf(out, "%s\"%.*s%s%.*s\"", i ? ", " : "", PL_STR_ARG(s->argument->name),
+                      s->path.len ? "." : "", PL_STR_ARG(s->path));
+    }
+}
+
 /* --- @skip and @include --- */
 
 static const gql_value *condition_of(const gql_directive *directive)
@@ -244,8 +253,7 @@ typedef struct evaluation {
     double *values; /* of nodes, from 1 */
     /* Fields that miss a slicing argument are NaN, so that the total tells whether one of them counts. */
     bool poison;
-    const gql_selection *unsliced;
-    uint32_t unsliced_count;
+    gql_unsliced unsliced;
 } evaluation;
 
 static double term_value(const evaluation *ev, gql_cost_term term)
@@ -272,10 +280,8 @@ static double field_value(evaluation *ev, const gql_cost_node *node)
         if (gql_cost_is_unsliced(node->list_size, count)) {
             if (ev->poison)
                 return NAN;
-            if (!ev->unsliced) {
-                ev->unsliced = node->field;
-                ev->unsliced_count = count;
-            }
+            if (!ev->unsliced.field)
+                ev->unsliced = (gql_unsliced){node->field, node->list_size, count};
         }
     }
     return list_length(ev, &node->size) * term_value(ev, node->terms[0]) +
@@ -315,7 +321,7 @@ static double evaluate(evaluation *ev, bool poison)
 pl_code gql_cost(const gql_cost_plan *plan, const gql_variable *variables, uint32_t variable_count,
                  pl_arena *scratch, gql_cost_result *out)
 {
-    *out = (gql_cost_result){plan->total.constant, plan->unsliced, plan->unsliced_count};
+    *out = (gql_cost_result){plan->total.constant, plan->unsliced};
     if (plan->node_count == 0)
         return PL_OK;
     evaluation ev = {.env = {.model = plan->model, .variables = variables, .variable_count = variable_count},
@@ -325,9 +331,7 @@ pl_code gql_cost(const gql_cost_plan *plan, const gql_variable *variables, uint3
     if (!ev.env.scores || !ev.values)
         return PL_RESOURCE_EXHAUSTED;
     out->cost = evaluate(&ev, false);
-    if (!out->unsliced && ev.unsliced && isnan(evaluate(&ev, true))) {
+    if (!out->unsliced.field && ev.unsliced.field && isnan(evaluate(&ev, true)))
         out->unsliced = ev.unsliced;
-        out->slicing_count = ev.unsliced_count;
-    }
     return PL_OK;
 }

@@ -35,13 +35,19 @@ pl_code gql_cost_plan_new(pl_arena *arena, const gql_cost_model *model, const gq
                           const gql_operation *operation, gql_cost_plan **out, uint64_t *steps,
                           pl_error *err);
 
+/* A field of @listSize(requireOneSlicingArgument: true) that is not given exactly one slicing argument. */
+typedef struct gql_unsliced {
+    const gql_selection *field; /* NULL: there is none */
+    const struct gql_list_size *list_size;
+    uint32_t count; /* of slicing arguments that have a number */
+} gql_unsliced;
 typedef struct gql_cost_result {
-    double cost;
-    /* A field of @listSize(requireOneSlicingArgument: true) that is not given exactly one slicing argument:
-     * the list's length was then taken as if the directive did not ask for one. NULL: none. */
-    const gql_selection *unsliced;
-    uint32_t slicing_count;
+    double cost; /* from 0 to 1e15 */
+    gql_unsliced
+        unsliced; /* the first; its list's length was taken as if the directive did not ask for one */
 } gql_cost_result;
+/* "first", "last" */
+void gql_cost_write_slicing(pl_buf *out, const gql_unsliced *unsliced);
 /* variables are coerced, sorted by name. scratch: for the time of the call. Errors: RESOURCE_EXHAUSTED for
  * memory only. */
 pl_code gql_cost(const gql_cost_plan *plan, const gql_variable *variables, uint32_t variable_count,

@@ -61,8 +61,7 @@ struct gql_cost_plan {
     gql_cost_term total;
     gql_cost_node *nodes;
     uint32_t node_count;
-    const gql_selection *unsliced; /* known without variables */
-    uint32_t unsliced_count;
+    gql_unsliced unsliced; /* known without variables */
 };
 
 /* Sums stop here: exact as an integer, and so far from infinity that no product gets there. */

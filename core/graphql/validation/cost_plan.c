@@ -179,10 +179,8 @@ static gql_cost_size own_size(planner *p, const gql_selection *node, const gql_l
     if (varies && list_size->slicing_count > 0)
         return (gql_cost_size){-1, node, list_size};
     double n = gql_cost_slice(&p->env, node, list_size, &count);
-    if (gql_cost_is_unsliced(list_size, count) && !p->plan->unsliced) {
-        p->plan->unsliced = node;
-        p->plan->unsliced_count = count;
-    }
+    if (gql_cost_is_unsliced(list_size, count) && !p->plan->unsliced.field)
+        p->plan->unsliced = (gql_unsliced){node, list_size, count};
     return (gql_cost_size){n >= 0 ? n : p->model->default_list_size, NULL, list_size};
 }
 

@@ -478,7 +478,7 @@ static void test_depth(void **state)
     te_value me = te_map(f->t, "age", te_int(1), NULL);
     te_set(f->t, me, "self", me);
     gf_give(f, "Query", "me", me);
-    f->options.parse.max_depth = 1000;
+    f->options.parse.max_depth = f->options.limits.max_depth = 1000;
     pl_buf query, expected;
     for (int depth = 490; depth <= 510; depth += 20) {
         pl_buf_init(&query);

@@ -13,12 +13,12 @@ static void push_works(lua_State *L)
     lua_rawgeti(L, LUA_REGISTRYINDEX, plua_state_of(L)->works);
 }
 
-static const pl_work *work_of(lua_State *L, int index)
+static pl_work *work_of(lua_State *L, int index)
 {
     push_works(L);
     lua_pushvalue(L, index);
     lua_rawget(L, -2);
-    const pl_work *work = lua_touserdata(L, -1);
+    pl_work *work = lua_touserdata(L, -1);
     lua_pop(L, 2);
     return work;
 }
@@ -59,7 +59,7 @@ static void push_connection_params(lua_State *L, const pl_work *work)
 }
 
 /* stack: ctx key → value */
-static bool push_field(lua_State *L, const char *key, const pl_work *work)
+static bool push_field(lua_State *L, const char *key, pl_work *work)
 {
     if (strcmp(key, "headers") == 0) {
         push_headers(L, work);
@@ -83,6 +83,8 @@ static bool push_field(lua_State *L, const char *key, const pl_work *work)
         push_str(L, work->peer);
     } else if (strcmp(key, "request_extensions") == 0 && work->extensions) {
         plua_push_json(L, work->extensions);
+    } else if (strcmp(key, "loaders") == 0) {
+        plua_loaders_push(L, work);
     } else if (strcmp(key, "log") == 0) {
         lua_pushcfunction(L, plua_require);
         lua_pushliteral(L, "perilune.log");
@@ -106,7 +108,7 @@ static int push_deadline(lua_State *L, const pl_work *work)
 
 static int ctx_index(lua_State *L)
 {
-    const pl_work *work = work_of(L, 1);
+    pl_work *work = work_of(L, 1);
     if (!work || lua_type(L, 2) != LUA_TSTRING)
         return 0;
     const char *key = lua_tostring(L, 2);
@@ -188,6 +190,7 @@ void plua_ctx_push(plua_state *st, pl_work *work)
 void plua_ctx_end(plua_state *st, pl_work *work)
 {
     lua_State *L = st->L;
+    plua_loaders_end(work);
     if (work->ctx == PL_REF_NONE)
         return;
     push_works(L);

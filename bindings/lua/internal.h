@@ -67,6 +67,14 @@ struct plua_state {
     pl_map keys;  /* name -> pl_key * */
     int ctx_meta; /* refs */
     int works;    /* ctx -> pl_work *, while the work goes on */
+    struct {      /* loader.h */
+        const pl_loader *declared;
+        size_t count;
+        int set_meta, loader_meta;            /* refs */
+        struct plua_entry *entries, *in_hand; /* to be used again; on its way into a batch */
+        struct plua_load *loads;              /* to be used again */
+        unsigned spare;                       /* how many these are */
+    } loads;
     int list_meta;
     int error_meta; /* the metatable of perilune.errors */
     int loaded;     /* what require has loaded */
@@ -109,6 +117,15 @@ const pl_file *plua_find_file(const plua_state *st, pl_str path);
 void plua_open_context(lua_State *L);
 void plua_ctx_push(plua_state *st, pl_work *work);
 void plua_ctx_end(plua_state *st, pl_work *work);
+
+/* module_loader.c, loader_batch.c */
+typedef struct plua_loaders plua_loaders; /* of a work: pl_work.loaders */
+void plua_open_loaders(lua_State *L);
+void plua_set_loaders(pl_state *state, const pl_loader *loaders, size_t count);
+void plua_loaders_push(lua_State *L, pl_work *work); /* ctx.loaders */
+void plua_dispatch(pl_state *state, pl_work *work);
+void plua_loaders_end(pl_work *work);
+void plua_loads_dispose(plua_state *st); /* the last of a state, after Lua is closed */
 
 /* watch.c */
 void plua_run_begin(plua_state *st, lua_State *co);

@@ -76,6 +76,7 @@ static int open_all(lua_State *L)
     st->list_meta = luaL_ref(L, LUA_REGISTRYINDEX);
     plua_open_globals(L);
     plua_open_context(L);
+    plua_open_loaders(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, st->loaded);
     lua_pushcfunction(L, core_module);
     lua_call(L, 0, 1);
@@ -100,6 +101,7 @@ static void state_free(pl_state *state)
         plua_cancel_all(st);
         lua_close(st->L);
     }
+    plua_loads_dispose(st);
     for (size_t i = 0; i < st->keys.count; i++)
         pl_free(st->keys.entries[i].value);
     pl_map_dispose(&st->keys);
@@ -358,6 +360,8 @@ static void engine_init(void)
     e->push_ctx = push_ctx;
     e->cancel = plua_call_cancel;
     e->work_end = work_end;
+    e->set_loaders = plua_set_loaders;
+    e->dispatch = plua_dispatch;
     plua_cursor_init(e);
     plua_chain_init(e);
 }

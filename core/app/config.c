@@ -469,6 +469,39 @@ static void read_timer(context *c, const char *path, pl_slot slot, pl_str name)
     c->config->timers[c->config->timer_count++] = (pl_timer_config){copy(c, name), entry.every_ms};
 }
 
+/* A table by names: room for one item of size bytes for each entry. NULL: an error was reported, or memory
+ * is short. expected says what the table should be. */
+static void *begin_named(context *c, const char *path, pl_slot slot, const char *expected, size_t size)
+{
+    if (c->e->kind(c->state, slot) != PL_KIND_MAP) {
+        wrong(c, path, expected, slot);
+        return NULL;
+    }
+    void *items = pl_arena_array(c->arena, count_entries(c, slot), size);
+    if (!items)
+        c->report->errors.out_of_memory = true;
+    return items;
+}
+
+static void read_named(context *c, const char *path, pl_slot slot,
+                       void (*read)(context *c, const char *path, pl_slot slot, pl_str name))
+{
+    c->e->push_absent(c->state);
+    pl_slot key = c->e->top(c->state);
+    while (c->e->next(c->state, slot)) {
+        char at[256];
+        if (c->e->kind(c->state, key) == PL_KIND_STRING) {
+            pl_str name = c->e->get_string(c->state, key);
+            snprintf(at, sizeof at, "%s.%.*s", path, PL_STR_ARG(name));
+            read(c, at, key + 1, name);
+        } else {
+            pl_report_error(c->report, FILE_NAME, 0, 0, "%s has an entry that is not named by a string.",
+                            path);
+        }
+        c->e->pop_to(c->state, key);
+    }
+}
+
 static int compare_timers(const void *a, const void *b)
 {
     return pl_str_cmp(((const pl_timer_config *)a)->name, ((const pl_timer_config *)b)->name);
@@ -477,32 +510,64 @@ static int compare_timers(const void *a, const void *b)
 static void read_timers(context *c, const char *path, pl_slot slot, void *target)
 {
     (void)target;
-    if (c->e->kind(c->state, slot) != PL_KIND_MAP) {
-        wrong(c, path, "a table { name = { every = seconds, run = function } }", slot);
-        return;
-    }
-    c->config->timers = pl_arena_array(c->arena, count_entries(c, slot), sizeof *c->config->timers);
     c->config->timer_count = 0;
-    if (!c->config->timers) {
-        c->report->errors.out_of_memory = true;
+    c->config->timers = begin_named(c, path, slot, "a table { name = { every = seconds, run = function } }",
+                                    sizeof *c->config->timers);
+    if (!c->config->timers)
         return;
-    }
-    c->e->push_absent(c->state);
-    pl_slot key = c->e->top(c->state);
-    while (c->e->next(c->state, slot)) {
-        char at[256];
-        if (c->e->kind(c->state, key) == PL_KIND_STRING) {
-            pl_str name = c->e->get_string(c->state, key);
-            snprintf(at, sizeof at, "%s.%.*s", path, PL_STR_ARG(name));
-            read_timer(c, at, key + 1, name);
-        } else {
-            pl_report_error(c->report, FILE_NAME, 0, 0, "%s has an entry that is not named by a string.",
-                            path);
-        }
-        c->e->pop_to(c->state, key);
-    }
+    read_named(c, path, slot, read_timer);
     if (c->config->timer_count > 1)
         qsort(c->config->timers, c->config->timer_count, sizeof *c->config->timers, compare_timers);
+}
+
+/* --- loaders = { name = function, name = { batch = function, … } } --- */
+typedef struct loader_entry {
+    pl_loader_config config;
+    bool has_batch;
+} loader_entry;
+
+static void read_batch(context *c, const char *path, pl_slot slot, void *target)
+{
+    ((loader_entry *)target)->has_batch = true;
+    read_function(c, path, slot, NULL);
+}
+
+static void read_loader(context *c, const char *path, pl_slot slot, pl_str name)
+{
+    static const setting settings[] = {{"batch", read_batch, 0},
+                                       {"key", read_function, 0},
+                                       {"max_batch", read_uint32, offsetof(loader_entry, config.max_batch)},
+                                       {"cache", read_not_bool, offsetof(loader_entry, config.uncached)},
+                                       {NULL, NULL, 0}};
+    loader_entry entry = {.config.name = copy(c, name)};
+    if (!c->e->is_function(c->state, slot)) {
+        if (c->e->kind(c->state, slot) != PL_KIND_MAP) {
+            wrong(c, path, "a function(keys, ctx), or a table { batch = function, … }", slot);
+            return;
+        }
+        read_table(c, path, slot, settings, &entry);
+        if (!entry.has_batch)
+            pl_report_error(c->report, FILE_NAME, 0, 0, "%s has no \"batch\".", path);
+    }
+    c->config->loaders[c->config->loader_count++] = entry.config;
+}
+
+static int compare_loaders(const void *a, const void *b)
+{
+    return pl_str_cmp(((const pl_loader_config *)a)->name, ((const pl_loader_config *)b)->name);
+}
+
+static void read_loaders(context *c, const char *path, pl_slot slot, void *target)
+{
+    (void)target;
+    c->config->loader_count = 0;
+    c->config->loaders =
+        begin_named(c, path, slot, "a table { name = function(keys, ctx) }", sizeof *c->config->loaders);
+    if (!c->config->loaders)
+        return;
+    read_named(c, path, slot, read_loader);
+    if (c->config->loader_count > 1)
+        qsort(c->config->loaders, c->config->loader_count, sizeof *c->config->loaders, compare_loaders);
 }
 
 static const setting *find_setting(const setting *settings, pl_str name)
@@ -556,6 +621,7 @@ void pl_config_read(pl_state *state, pl_slot slot, pl_arena *arena, pl_config *c
                                        {"graphql", read_graphql, 0},
                                        {"limits", read_limits, 0},
                                        {"timers", read_timers, 0},
+                                       {"loaders", read_loaders, 0},
                                        {"default_resolver", read_function, 0},
                                        {NULL, NULL, 0}};
     context c = {state, pl_engine_of(state), arena, config, report};

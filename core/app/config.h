@@ -12,6 +12,12 @@ typedef struct pl_timer_config {
     uint64_t every_ms;
 } pl_timer_config;
 
+typedef struct pl_loader_config {
+    pl_str name;
+    uint32_t max_batch; /* 0: no bound */
+    bool uncached;
+} pl_loader_config;
+
 /* How GraphQL requests may come in (graphql_read.h). All zero is the default. */
 typedef enum pl_csrf_mode { PL_CSRF_ON, PL_CSRF_OFF, PL_CSRF_STRICT } pl_csrf_mode; /* csrf.h */
 typedef enum pl_documents_mode {
@@ -56,6 +62,8 @@ typedef struct pl_config {
     pl_state_limits limits;
     pl_timer_config *timers; /* sorted by name */
     size_t timer_count;
+    pl_loader_config *loaders; /* sorted by name */
+    size_t loader_count;
 } pl_config;
 
 void pl_config_default(pl_config *config);

@@ -51,6 +51,48 @@ static void keep_timers(builder *b, pl_slot app)
     }
 }
 
+/* Pushes loaders[name], or what stands at `member` of it where it is a table, if that is a function. */
+static bool push_loader_function(builder *b, pl_str name, pl_str member)
+{
+    const pl_engine *e = engine_of(b);
+    pl_state *state = b->instance->state;
+    if (!push_member(b, PL_STR("loaders")) || !push_member(b, name))
+        return false;
+    if (e->is_function(state, e->top(state)))
+        return pl_str_is(member, "batch");
+    return push_member(b, member) && e->is_function(state, e->top(state));
+}
+
+static void keep_loaders(builder *b, pl_slot app)
+{
+    const pl_engine *e = engine_of(b);
+    pl_state *state = b->instance->state;
+    size_t n = b->source->config->loader_count;
+    pl_loader *loaders = pl_arena_array(&b->instance->arena, n, sizeof *loaders);
+    b->report->errors.out_of_memory |= !loaders;
+    for (size_t i = 0; loaders && i < n; i++) {
+        const pl_loader_config *config = &b->source->config->loaders[i];
+        loaders[i] = (pl_loader){.name = config->name,
+                                 .batch = PL_REF_NONE,
+                                 .key = PL_REF_NONE,
+                                 .max_batch = config->max_batch,
+                                 .uncached = config->uncached};
+        if (push_loader_function(b, config->name, PL_STR("batch")))
+            loaders[i].batch = e->keep(state, e->top(state));
+        else if (!pl_report_has_errors(b->report))
+            pl_report_error(b->report, "app.lua", 0, 0,
+                            "The loader \"%.*s\" is not there every time that the file runs.",
+                            PL_STR_ARG(config->name));
+        e->pop_to(state, app);
+        if (push_loader_function(b, config->name, PL_STR("key")))
+            loaders[i].key = e->keep(state, e->top(state));
+        e->pop_to(state, app);
+    }
+    b->instance->loaders = loaders;
+    if (loaders && e->set_loaders)
+        e->set_loaders(state, loaders, n);
+}
+
 static void open_section(void *data)
 {
     builder *b = data;
@@ -70,6 +112,8 @@ static void open_section(void *data)
         pl_config_read(state, app, b->source->config_arena, b->source->config, b->report);
     if (!pl_report_has_errors(b->report))
         keep_timers(b, app);
+    if (!pl_report_has_errors(b->report))
+        keep_loaders(b, app);
     if (push_member(b, PL_STR("default_resolver")) && e->is_function(state, e->top(state)))
         b->instance->default_resolver = e->keep(state, e->top(state));
     b->ok = !pl_report_has_errors(b->report);

@@ -18,6 +18,7 @@ struct pl_instance {
     gql_service *service;    /* the same */
     pl_ref default_resolver; /* of app.lua; PL_REF_NONE */
     pl_ref *timers;          /* the run function of each timer of the configuration */
+    pl_loader *loaders;      /* as the engine has them */
     pl_arena arena;
 
     /* The worker's, on its thread. */

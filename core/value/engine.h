@@ -80,9 +80,21 @@ typedef struct pl_work {
     const pl_value *connection_params; /* what the client sent when it opened its connection; or NULL */
     const struct pl_work *parent;      /* its ctx begins as a copy of that work's; or NULL */
     const pl_value *extensions;        /* of a GraphQL request, a MAP: ctx.request_extensions; or NULL */
-    pl_ref ctx; /* the script's ctx of this work; PL_REF_NONE until the engine makes it */
+    pl_ref ctx;    /* the script's ctx of this work; PL_REF_NONE until the engine makes it */
+    void *loaders; /* the engine's; NULL until a script asks for them */
+    bool runnable; /* the core has more of this work to run at once: batches of loaders wait for it, see
+                      pl_engine.dispatch */
     pl_logger *log;
 } pl_work;
+
+/* A loader that app.lua declares: ctx.loaders[name]. */
+typedef struct pl_loader {
+    pl_str name;  /* its bytes end with a NUL */
+    pl_ref batch; /* function(keys, ctx) -> list of values in the order of keys */
+    pl_ref key;   /* function(key) -> string, number or boolean; PL_REF_NONE: keys are such themselves */
+    uint32_t max_batch; /* keys of one batch; 0: no bound */
+    bool uncached;
+} pl_loader;
 
 /* --- What a state needs from where it runs: the loop of a worker, or a plain loop in a test --- */
 typedef struct pl_job pl_job;
@@ -214,7 +226,14 @@ struct pl_engine {
      * the end; or an object with a method `next` (and, if it likes, `close`, for when nobody wants more).
      * *close may be PL_REF_NONE. False: it is neither. [jumps] */
     bool (*open_iterator)(pl_state *state, pl_slot slot, pl_ref *next, pl_ref *close);
-    /* The work is over: its ctx is cut off from the core's memory. */
+    /* The state's loaders, once; the array is the caller's, and lives as long as the state. */
+    void (*set_loaders)(pl_state *state, const pl_loader *loaders, size_t count);
+    /* All of the work that can go on at once has done so: starts the batches that its loaders have collected,
+     * and resumes what they answer at once, until nothing is left. The work may be over when this returns. It
+     * need not be called after each turn: batches are started in the loop's next turn all the same, unless
+     * pl_work.runnable is set. Not below pl_protect. NULL: the engine has no loaders. */
+    void (*dispatch)(pl_state *state, pl_work *work);
+    /* The work is over: its ctx is cut off from the core's memory, and batches that wait are cancelled. */
     void (*work_end)(pl_state *state, pl_work *work);
 
     /* -- keeping -- */

@@ -51,6 +51,7 @@ static void release(gql_execution *x)
     if (x->slice_armed)
         host->ops->timer_stop(host, &x->slice);
     x->timer_armed = x->slice_armed = false;
+    x->work->runnable = false;
     gql_input_release(&x->env);
     pl_buf_dispose(&x->errors);
 }
@@ -199,6 +200,8 @@ static bool timer_start(gql_execution *x)
 }
 
 /* --- what was postponed --- */
+static void go_on(gql_execution *x, bool dispatch);
+
 static void run_postponed(void *data)
 {
     gql_run_postponed(data);
@@ -210,7 +213,7 @@ static void on_slice(pl_timer *timer)
     x->slice_armed = false;
     if (!x->e->protect(x->state, run_postponed, x, &x->fatal))
         cancel_all(x);
-    gql_execution_continue(x);
+    go_on(x, true);
 }
 
 bool gql_slice_arm(gql_execution *x)
@@ -277,7 +280,9 @@ static void run_serial(void *data)
     }
 }
 
-void gql_execution_continue(gql_execution *x)
+/* dispatch: nothing else of the operation is about to go on, as it is after a turn that the loop began for
+ * one of several waiting calls. */
+static void go_on(gql_execution *x, bool dispatch)
 {
     if (x->finished)
         return;
@@ -291,8 +296,16 @@ void gql_execution_continue(gql_execution *x)
         pl_fail_memory(&x->fatal);
         cancel_all(x);
     }
+    x->work->runnable = x->postponed != NULL;
     if (x->pending_count == 0)
         finish(x);
+    else if (dispatch && !x->postponed && x->e->dispatch)
+        x->e->dispatch(x->state, x->work); /* x may be gone after this */
+}
+
+void gql_execution_continue(gql_execution *x)
+{
+    go_on(x, false);
 }
 
 /* --- the start --- */
@@ -351,5 +364,5 @@ void gql_execution_start(gql_execution *x, gql_execution_payload payload, void *
     x->data = data;
     if (!x->e->protect(x->state, run, x, &x->fatal))
         cancel_all(x);
-    gql_execution_continue(x);
+    go_on(x, true);
 }

@@ -153,6 +153,21 @@ static void test_limits(void **state)
     unload(&l);
 }
 
+static void test_loaders(void **state)
+{
+    loaded l;
+    load_ok(&l, "return { loaders = { users = print, posts = { batch = print, key = print, max_batch = 7, "
+                "cache = false } } }");
+    assert_int_equal(l.config.loader_count, 2);
+    assert_true(pl_str_is(l.config.loaders[0].name, "posts"));
+    assert_int_equal(l.config.loaders[0].max_batch, 7);
+    assert_true(l.config.loaders[0].uncached);
+    assert_true(pl_str_is(l.config.loaders[1].name, "users"));
+    assert_int_equal(l.config.loaders[1].max_batch, 0);
+    assert_false(l.config.loaders[1].uncached);
+    unload(&l);
+}
+
 static void test_timers(void **state)
 {
     loaded l;
@@ -282,6 +297,19 @@ static void test_wrong_kinds(void **state)
         {"graphql = { introspection = 0 }", "graphql.introspection must be true or false, not an integer."},
         {"limits = print", "limits must be a table of settings, not a function, thread or foreign object."},
         {"default_resolver = 'x'", "default_resolver must be a function, not a string."},
+        {"loaders = { 1 }", "loaders must be a table { name = function(keys, ctx) }, not a list."},
+        {"loaders = { [7.5] = print }", "loaders has an entry that is not named by a string."},
+        {"loaders = { l = 1 }",
+         "loaders.l must be a function(keys, ctx), or a table { batch = function, … }, not an integer."},
+        {"loaders = { l = { max_batch = 5 } }", "loaders.l has no \"batch\"."},
+        {"loaders = { l = { batch = 'x' } }", "loaders.l.batch must be a function, not a string."},
+        {"loaders = { l = { batch = print, key = true } }",
+         "loaders.l.key must be a function, not a boolean."},
+        {"loaders = { l = { batch = print, max_batch = 0 } }",
+         "loaders.l.max_batch must be a whole number from 1 to 4294967295, not an integer."},
+        {"loaders = { l = { batch = print, cache = 1 } }",
+         "loaders.l.cache must be true or false, not an integer."},
+        {"loaders = { l = { batch = print, size = 1 } }", "There is no setting \"loaders.l.size\"."},
         {"timers = { 1 }",
          "timers must be a table { name = { every = seconds, run = function } }, not a list."},
         {"timers = { [7.5] = {} }", "timers has an entry that is not named by a string."},
@@ -360,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_http),
         cmocka_unit_test(test_graphql),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_loaders),
         cmocka_unit_test(test_timers),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_counts),

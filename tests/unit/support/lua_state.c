@@ -300,8 +300,8 @@ static void begin(void *data)
     e->pop_to(state, function - 1);
     if (c->failing)
         pl_alloc_fail_at(c->fail_at, c->sticky);
-    e->push_ctx(state, &c->work);
-    c->status = e->call(state, ref, 1, &c->work, &c->pending, &c->failure);
+    e->push_ctx(state, c->used);
+    c->status = e->call(state, ref, 1, c->used, &c->pending, &c->failure);
     if (c->status != PL_CALL_PENDING)
         stop_failing(c);
     e->drop(state, ref);
@@ -314,7 +314,8 @@ static void begin(void *data)
     }
 }
 
-static ls_call *start(ls_state *s, const char *body, bool failing, size_t fail_at, bool sticky)
+static ls_call *start_for(ls_state *s, pl_work *work, const char *body, bool failing, size_t fail_at,
+                          bool sticky)
 {
     ls_call *c = calloc(1, sizeof *c);
     c->s = s;
@@ -327,6 +328,7 @@ static ls_call *start(ls_state *s, const char *body, bool failing, size_t fail_a
     pl_arena_init(&c->arena, 0);
     c->work = (pl_work){
         .protocol = "test", .id = PL_STR("id-1"), .arena = &c->arena, .ctx = PL_REF_NONE, .log = s->host.log};
+    c->used = work ? work : &c->work;
     pl_buf_reset(&s->code, 1 << 16);
     PL_BUF_LIT(&s->code, "return function(ctx) ");
     pl_buf_str(&s->code, pl_str_of(body));
@@ -344,9 +346,19 @@ static ls_call *start(ls_state *s, const char *body, bool failing, size_t fail_a
     return c;
 }
 
+static ls_call *start(ls_state *s, const char *body, bool failing, size_t fail_at, bool sticky)
+{
+    return start_for(s, NULL, body, failing, fail_at, sticky);
+}
+
 ls_call *ls_start(ls_state *s, const char *body)
 {
     return start(s, body, false, 0, false);
+}
+
+ls_call *ls_join(ls_call *first, const char *body)
+{
+    return start_for(first->s, &first->work, body, false, 0, false);
 }
 
 static ls_call *finish(ls_call *c)

@@ -41,7 +41,7 @@ typedef struct ls_call {
     pl_failure failure;    /* FAILED */
     unsigned ends;         /* how often done was called */
     pl_call *pending;
-    pl_work work;
+    pl_work work, *used;
     pl_arena arena;
     bool failing;   /* allocations are counted, and: */
     size_t fail_at; /* the allocation that fails, counted from the call's beginning */
@@ -51,6 +51,8 @@ typedef struct ls_call {
 
 /* Begins a call of function(ctx) BODY end. */
 ls_call *ls_start(ls_state *s, const char *body);
+/* The same, for the work of another call. */
+ls_call *ls_join(ls_call *first, const char *body);
 /* Begins it, and turns the loop until it has ended. */
 ls_call *ls_run(ls_state *s, const char *body);
 /* As ls_run, while the n-th allocation fails, or with sticky all from the n-th on; n 0 only counts them. */

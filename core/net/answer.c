@@ -41,6 +41,7 @@ static const char *reason_of(int status)
         {415, "Unsupported Media Type"},
         {417, "Expectation Failed"},
         {422, "Unprocessable Content"},
+        {426, "Upgrade Required"},
         {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
         {500, "Internal Server Error"},
@@ -70,6 +71,8 @@ pl_str edge_error_body(int status)
         return BODY("request body is too large");
     case 417:
         return BODY("expectation cannot be met");
+    case 426:
+        return BODY("WebSocket version must be 13");
     case 431:
         return BODY("request header is too large");
     case 503:
@@ -85,7 +88,7 @@ static void add(h2o_req_t *req, const h2o_token_t *name, pl_str value)
     h2o_add_header(&req->pool, &req->res.headers, name, NULL, value.ptr, value.len);
 }
 
-static bool is_bodiless(int status)
+bool edge_is_bodiless(int status)
 {
     return status == 204 || status == 304;
 }
@@ -259,8 +262,7 @@ static void begin(edge_request *r, int status)
         add(req, &x_request_id, r->public.id);
 }
 
-/* A copy of the answer in the arena; NULL: memory. */
-static pl_http_response *copy_response(pl_arena *arena, const pl_http_response *response)
+pl_http_response *edge_copy_response(pl_arena *arena, const pl_http_response *response)
 {
     pl_http_response *copy = pl_arena_alloc(arena, sizeof(*copy));
     pl_header *headers = pl_arena_array(arena, response->header_count, sizeof(*headers));
@@ -287,13 +289,23 @@ static pl_http_response *copy_response(pl_arena *arena, const pl_http_response *
 static void postpone(edge_request *r, const pl_http_response *response)
 {
     pl_edge *edge = r->edge;
-    r->postponed = copy_response(&r->arena, response);
+    r->postponed = edge_copy_response(&r->arena, response);
     r->state = EDGE_POSTPONED;
     if (r->conn->waiting == r)
         r->conn->waiting = NULL;
     EDGE_ADD(edge->request_count, -1u);
     edge_link_append(&edge->postponed, &r->link);
     edge_soon(edge);
+}
+
+void edge_put_head(edge_request *r, const pl_http_response *response)
+{
+    begin(r, response->status);
+    if (response->content_type.len != 0 && is_sound_value(response->content_type))
+        add(r->req, H2O_TOKEN_CONTENT_TYPE, response->content_type);
+    for (size_t i = 0; i < response->header_count; i++)
+        add_checked(r, response->headers[i].name, response->headers[i].value);
+    add_cors(r->req, &r->edge->service->settings(r->edge->service)->cors, r->origin);
 }
 
 void pl_http_respond(pl_http_request *request, const pl_http_response *response)
@@ -306,19 +318,13 @@ void pl_http_respond(pl_http_request *request, const pl_http_response *response)
         return;
     }
     h2o_req_t *req = r->req;
-    const pl_http_settings *settings = r->edge->service->settings(r->edge->service);
     pl_str body = response->body;
     bool kept = response->body_in_arena;
-    begin(r, response->status);
-    if (response->content_type.len != 0 && is_sound_value(response->content_type))
-        add(req, H2O_TOKEN_CONTENT_TYPE, response->content_type);
-    for (size_t i = 0; i < response->header_count; i++)
-        add_checked(r, response->headers[i].name, response->headers[i].value);
-    add_cors(req, &settings->cors, r->origin);
-    if (is_bodiless(req->res.status)) {
+    edge_put_head(r, response);
+    if (edge_is_bodiless(req->res.status)) {
         body = PL_STR_NONE;
     } else {
-        if (settings->compress)
+        if (r->edge->service->settings(r->edge->service)->compress)
             compress_body(r, response, &body, &kept);
         req->res.content_length = body.len;
     }

@@ -10,6 +10,11 @@
 /* {"errors":[{"message":"not found"}]} */
 pl_str edge_error_body(int status);
 void edge_answer_preflight(edge_request *r, const pl_cors_answer *answer);
+/* A copy in the arena; NULL: memory. */
+pl_http_response *edge_copy_response(pl_arena *arena, const pl_http_response *response);
+/* Hands status and headers to h2o's request, which looks at them until its response has been started. */
+void edge_put_head(edge_request *r, const pl_http_response *response);
+bool edge_is_bodiless(int status);
 /* Ends h2o's request with an empty answer. */
 void edge_send_nothing(h2o_req_t *req);
 /* Makes an error that h2o sends itself look like ours. */

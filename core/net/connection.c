@@ -20,6 +20,9 @@ static void on_close(void *data)
     pl_edge *edge = conn->edge;
     conn->socket = NULL;
     conn->waiting = NULL;
+    if (conn->websocket)
+        edge_websocket_lost(conn->websocket);
+    conn->websocket = NULL;
     edge_link_remove(&conn->link);
     edge_link_push(&edge->free_conns, &conn->link);
     EDGE_ADD(edge->connection_count, -1u);
@@ -247,6 +250,7 @@ void edge_sweep(pl_edge *edge)
             break;
         edge_conn_cut(r->conn);
     }
+    edge_streams_sweep(edge, now);
     for (edge_link *l = edge->conns.next; l != &edge->conns; l = l->next) {
         edge_conn *conn = EDGE_OF(edge_conn, link, l);
         if (!conn->http1)

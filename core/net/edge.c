@@ -146,13 +146,21 @@ static uint64_t tick(const pl_edge *edge)
     return least < 10 ? 10 : least > 1000 ? 1000 : least;
 }
 
+/* What must not be done in the middle of h2o's work, or is done once for all that a turn has brought. */
+static void catch_up(pl_edge *edge)
+{
+    edge_requests_catch_up(edge);
+    edge_streams_flush(edge);
+    edge_websockets_flush(edge);
+}
+
 static void on_housekeeping(pl_timer *timer)
 {
     pl_edge *edge = timer->data;
     /* First of all, as this cannot fail: the heap has just given up this timer's place. */
     edge->host->ops->timer_start(edge->host, timer, now_of(edge) + tick(edge));
     edge_sweep(edge);
-    edge_requests_catch_up(edge);
+    catch_up(edge);
     if (edge->draining)
         drain_step(edge);
 }
@@ -160,7 +168,7 @@ static void on_housekeeping(pl_timer *timer)
 static void on_soon(pl_timer *timer)
 {
     pl_edge *edge = timer->data;
-    edge_requests_catch_up(edge);
+    catch_up(edge);
     if (edge->draining)
         drain_step(edge);
 }
@@ -227,6 +235,10 @@ static void init(pl_edge *edge, pl_loop *loop, pl_http_service *service, pl_logg
     edge_link_init(&edge->free_conns);
     edge_link_init(&edge->sending);
     edge_link_init(&edge->postponed);
+    edge_link_init(&edge->streams);
+    edge_link_init(&edge->due_streams);
+    edge_link_init(&edge->websockets);
+    edge_link_init(&edge->due_websockets);
     edge_link_init(&edge->free_requests);
     /* Ids need not be secret, only different from those of other servers. */
     uint32_t prefix;
@@ -266,6 +278,9 @@ void pl_edge_drain(pl_edge *edge, unsigned timeout_ms, void (*done)(void *data),
     edge->drained = done;
     edge->drained_data = data;
     stop_listening(edge);
+    if (edge->service->drain)
+        edge->service->drain(edge->service);
+    edge_websockets_drain(edge);
     h2o_context_request_shutdown(&edge->context);
     edge_sweep(edge);
     /* Its timer is armed: to arm it anew cannot fail. */
@@ -278,10 +293,10 @@ static void end_connections(pl_edge *edge)
     cut_all(edge);
     for (int i = 0; i < 100 && edge->connection_count != 0; i++) {
         h2o_evloop_run(edge->context.loop, 1);
-        edge_requests_catch_up(edge);
+        catch_up(edge);
         cut_all(edge);
     }
-    edge_requests_catch_up(edge);
+    catch_up(edge);
 }
 
 void pl_edge_free(pl_edge *edge)
@@ -315,6 +330,8 @@ pl_edge_stats pl_edge_get_stats(const pl_edge *edge)
     return (pl_edge_stats){
         .connections = __atomic_load_n(&edge->connection_count, __ATOMIC_RELAXED),
         .requests = __atomic_load_n(&edge->request_count, __ATOMIC_RELAXED),
+        .streams = __atomic_load_n(&edge->stream_count, __ATOMIC_RELAXED),
+        .websockets = __atomic_load_n(&edge->websocket_count, __ATOMIC_RELAXED),
         .requests_total = __atomic_load_n(&edge->requests_total, __ATOMIC_RELAXED),
         .refused_total = __atomic_load_n(&edge->refused_total, __ATOMIC_RELAXED),
     };

@@ -3,13 +3,15 @@
 #define PL_NET_EDGE_INTERNAL_H
 
 /* What the files of the edge share: edge.c (life of an edge, accepting, draining), connection.c (the list of
- * connections, their timeouts, clients that leave) and request.c (from h2o's request to the service and
- * back). */
+ * connections, their timeouts, clients that leave), request.c (from h2o's request to the service and
+ * back), stream.c (answers in pieces) and websocket.c. */
 
 #include <h2o.h>
+#include <h2o/http1.h>
 
 #include "net/edge.h"
 #include "net/loop_internal.h"
+#include "net/websocket.h"
 
 typedef struct edge_conn edge_conn;
 typedef struct edge_request edge_request;
@@ -29,12 +31,13 @@ struct edge_conn {
     pl_edge *edge;
     h2o_socket_t *socket; /* NULL: a free record */
     int fd;
-    unsigned in_hand;       /* requests that are at work, HTTP/2 */
-    edge_request *waiting;  /* HTTP/1.1: the request that the service has not answered */
-    edge_link queue;        /* HTTP/2: requests over the limit of streams, oldest first */
-    uint64_t idle_since;    /* HTTP/1.1: accepted, or the last answer sent */
-    uint64_t seen_at;       /* when an HTTP connection was last found on this socket */
-    uint64_t partial_since; /* since when the same request is incomplete; 0: none */
+    unsigned in_hand;        /* requests that are at work, HTTP/2 */
+    edge_request *waiting;   /* HTTP/1.1: the request that the service has not answered, or not to its end */
+    pl_websocket *websocket; /* what has become of this connection; NULL: it speaks HTTP */
+    edge_link queue;         /* HTTP/2: requests over the limit of streams, oldest first */
+    uint64_t idle_since;     /* HTTP/1.1: accepted, or the last answer sent */
+    uint64_t seen_at;        /* when an HTTP connection was last found on this socket */
+    uint64_t partial_since;  /* since when the same request is incomplete; 0: none */
     struct timeval partial_begin,
         sweep_begin;           /* HTTP/2: when the oldest incomplete request began; as the sweep finds it */
     bool http1, sweep_partial; /* set by the sweep: speaks HTTP/1.1; has an incomplete request, HTTP/2 */
@@ -48,25 +51,49 @@ struct edge_conn {
 typedef enum edge_state {
     EDGE_QUEUED, /* the service does not know it yet */
     EDGE_AT_WORK,
+    EDGE_STREAMING, /* the service answers in pieces */
     EDGE_POSTPONED, /* answered while h2o could not take it */
     EDGE_ANSWERED,  /* the answer is on its way */
     EDGE_ENDED,     /* the service is being told that it is over */
 } edge_state;
 
+/* Bytes on their way out: what is queued gathers in `waiting` while h2o has a part of `sending`. */
+typedef struct edge_output {
+    pl_buf waiting, sending;
+    size_t sent;      /* of `sending` */
+    size_t in_flight; /* of what follows `sent`: h2o has them */
+    uint64_t since;   /* when h2o was given them; the owner's */
+} edge_output;
+
+/* An answer in pieces. */
+typedef struct edge_stream {
+    h2o_generator_t generator;
+    edge_link due; /* in edge->due_streams: something is to be done at the end of this turn */
+    edge_output output;
+    bool begun;
+    bool started; /* h2o knows of it */
+    bool busy;    /* h2o works at the last piece, and must not be given another one */
+    bool bodiless, ended, failed;
+    bool drains; /* something was queued since `drained` was called */
+} edge_stream;
+
 /* A request, with its arena. Records are used again. */
 struct edge_request {
     pl_http_request public;
-    edge_link link; /* by state: conn->queue, edge->postponed, edge->sending, edge->free_requests */
+    /* By state: conn->queue, edge->postponed, edge->streams, edge->sending, edge->free_requests. */
+    edge_link link;
     pl_edge *edge;
     edge_conn *conn;
     h2o_req_t *req;
-    const pl_http_response *postponed; /* in the arena; NULL: there was no memory for it */
+    /* In the arena: the whole answer (NULL: there was no memory for it), or the head of one in pieces. */
+    const pl_http_response *postponed;
     edge_state state;
     uint64_t answered_at;
     size_t header_size;
     pl_str origin, accept_encoding; /* ptr NULL when absent */
     pl_arena arena;
     pl_buf compressed; /* the body that is sent, if it was compressed */
+    edge_stream stream;
     char id[PL_EDGE_ID_SIZE];
 };
 
@@ -88,6 +115,9 @@ struct pl_edge {
     edge_link conns, free_conns;
     edge_link sending;   /* requests that are answered but not sent, oldest first */
     edge_link postponed; /* requests whose answers wait for the end of the turn */
+    edge_link streams;   /* answers in pieces, until they have ended */
+    edge_link websockets;
+    edge_link due_streams, due_websockets; /* something is to be done at the end of this turn */
     unsigned
         disposing; /* h2o is in the middle of ending a connection or stream, and must not be written to */
     edge_link free_requests;
@@ -106,7 +136,7 @@ struct pl_edge {
     void *drained_data;
     /* Read by other threads. */
     bool ready;
-    unsigned connection_count, request_count;
+    unsigned connection_count, request_count, stream_count, websocket_count;
     uint64_t requests_total, refused_total;
 };
 
@@ -166,6 +196,41 @@ void edge_request_abandon(edge_request *r);
  * that were queued to the service. */
 void edge_requests_catch_up(pl_edge *edge);
 void edge_requests_free(pl_edge *edge);
+
+/* What the service is told when it will not be able to answer. */
+void edge_request_tell(edge_request *r);
+/* The request leaves the hands of the service and of h2o: its connection becomes something else. The record
+ * is the caller's to free. */
+void edge_request_detach(edge_request *r);
+
+/* stream.c */
+void edge_stream_init(edge_request *r);
+void edge_stream_dispose(edge_request *r);
+/* The client has gone; h2o is made to find that out. */
+void edge_stream_abandon(edge_request *r);
+/* Gives h2o what has been written in this turn. */
+void edge_streams_flush(pl_edge *edge);
+/* Cuts connections that take nothing. */
+void edge_streams_sweep(pl_edge *edge, uint64_t now);
+
+/* output.c */
+void edge_output_init(edge_output *output);
+void edge_output_dispose(edge_output *output);
+/* The next piece for h2o; empty when there is none. */
+pl_str edge_output_next(edge_output *output);
+/* h2o has taken the piece. */
+void edge_output_taken(edge_output *output);
+static inline size_t edge_output_queued(const edge_output *output)
+{
+    return output->waiting.len + output->sending.len - output->sent;
+}
+
+/* websocket.c */
+/* The socket has been closed by h2o. */
+void edge_websocket_lost(pl_websocket *ws);
+void edge_websockets_flush(pl_edge *edge);
+/* Closes all that the service has not closed. */
+void edge_websockets_drain(pl_edge *edge);
 
 /* edge.c */
 void edge_soon(pl_edge *edge); /* edge_requests_catch_up, and the end of a drain, at the end of this turn */

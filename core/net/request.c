@@ -38,6 +38,7 @@ static edge_request *new_request(pl_edge *edge)
     r->edge = edge;
     pl_arena_init(&r->arena, ARENA_CHUNK);
     pl_buf_init(&r->compressed);
+    edge_stream_init(r);
     return r;
 }
 
@@ -52,6 +53,8 @@ void edge_request_free(edge_request *r)
 {
     pl_edge *edge = r->edge;
     edge_link_remove(&r->link);
+    if (r->stream.begun)
+        edge_stream_dispose(r);
     if (edge->free_request_count == MOST_FREE_REQUESTS) {
         destroy_request(r);
         return;
@@ -239,12 +242,16 @@ static void start(edge_request *r)
     }
     if (answer_here(r))
         return;
-    if (!edge->service->handle(edge->service, &r->public)) {
+    const tie *t = (const tie *)r->req->prefilters;
+    bool known = edge->service->handle(edge->service, &r->public);
+    if (t->r != r) /* it has become a WebSocket, and its record is gone */
+        return;
+    if (!known) {
         if (r->state == EDGE_AT_WORK)
             answer_error(r, 404);
         return;
     }
-    if (r->state == EDGE_AT_WORK && r->public.http_version < 0x200) {
+    if ((r->state == EDGE_AT_WORK || r->state == EDGE_STREAMING) && r->public.http_version < 0x200) {
         r->conn->waiting = r;
         edge_conn_watch(r->conn);
     }
@@ -281,8 +288,7 @@ static int on_request(h2o_handler_t *self, h2o_req_t *req)
     return 0;
 }
 
-/* The service is told that it will not be able to answer. */
-static void tell(edge_request *r)
+void edge_request_tell(edge_request *r)
 {
     pl_edge *edge = r->edge;
     EDGE_ADD(edge->request_count, -1u);
@@ -313,22 +319,35 @@ static void on_dispose(h2o_logger_t *self, h2o_req_t *req)
     }
     if (req->version < 0x200)
         conn->idle_since = edge->host->ops->now(edge->host);
-    if (r->state == EDGE_AT_WORK) {
+    if (r->state == EDGE_AT_WORK || r->state == EDGE_STREAMING) {
         r->public.body = PL_STR_NONE; /* over HTTP/2, it has been freed before the rest */
         edge->disposing++;
-        tell(r);
+        edge_request_tell(r);
         edge->disposing--;
     }
     edge_request_free(r);
 }
 
+void edge_request_detach(edge_request *r)
+{
+    if (r->conn->waiting == r)
+        r->conn->waiting = NULL;
+    r->conn->in_hand--;
+    EDGE_ADD(r->edge->request_count, -1u);
+    ((tie *)r->req->prefilters)->r = NULL;
+}
+
 void edge_request_abandon(edge_request *r)
 {
     h2o_req_t *req = r->req;
+    if (r->state == EDGE_STREAMING) {
+        edge_stream_abandon(r);
+        return;
+    }
     r->conn->waiting = NULL;
     r->conn->in_hand--;
     ((tie *)req->prefilters)->r = NULL;
-    tell(r);
+    edge_request_tell(r);
     /* h2o closes the connection when it cannot write this: the descriptor has been shut down. */
     req->http1_is_persistent = 0;
     edge_send_nothing(req);

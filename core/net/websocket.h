@@ -11,7 +11,7 @@
  * last); broken frames close with 1002, text that is not UTF-8 with 1007, a message over max_message with
  * 1009, one that takes longer than request_timeout to arrive with 1008; a peer that does not read is closed
  * with 1013 when more than max_queued waits for it, and cut when it takes nothing for response_timeout; a
- * closing handshake that takes longer than five seconds is cut short. */
+ * closing handshake that takes longer than five seconds, or request_timeout if that is less, is cut short. */
 typedef struct pl_websocket pl_websocket;
 
 typedef struct pl_websocket_handler {

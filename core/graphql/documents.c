@@ -2,6 +2,7 @@
 #include "graphql/documents.h"
 
 #include "base/alloc.h"
+#include "graphql/execution/literal_check.h"
 
 #define DEFAULT_CACHE_BYTES ((size_t)16 << 20)
 #define MAX_CONDITIONS 32 /* variables of @skip and @include that tell cached plans apart */
@@ -141,24 +142,27 @@ static bool parse(gql_documents *d, gql_prepared *p, pl_str text, gql_diagnostic
     return *code == PL_OK;
 }
 
-static bool validate(gql_documents *d, gql_prepared *p, gql_diagnostics *errors, pl_code *code)
+static bool validate(gql_documents *d, gql_prepared *p, pl_work *work, gql_diagnostics *errors, pl_code *code)
 {
     const char *optional[2];
-    gql_validate_options only = d->options->validate;
-    only.only = optional;
+    gql_literal_checker checker = {d->binding, work, errors->arena};
+    gql_validate_options all = d->options->validate, only = {.only = optional};
+    all.scalar_literal = gql_literal_suits;
+    all.data = &checker;
     if (d->options->no_introspection)
         optional[only.only_count++] = "NoSchemaIntrospectionCustom";
     if (d->options->no_deprecated)
         optional[only.only_count++] = "NoDeprecatedCustom";
     *code = gql_limits_check(p->document, &d->options->limits, errors, NULL);
     if (*code == PL_OK)
-        *code = gql_validate(d->binding->schema, p->document, &d->options->validate, errors);
+        *code = gql_validate(d->binding->schema, p->document, &all, errors);
     if (*code == PL_OK && only.only_count > 0)
         *code = gql_validate(d->binding->schema, p->document, &only, errors);
     return *code == PL_OK;
 }
 
-static gql_prepared *prepare(gql_documents *d, pl_str text, gql_diagnostics *errors, pl_code *code)
+static gql_prepared *prepare(gql_documents *d, pl_str text, pl_work *work, gql_diagnostics *errors,
+                             pl_code *code)
 {
     gql_prepared *p = pl_calloc(1, sizeof *p);
     if (!p) {
@@ -167,7 +171,7 @@ static gql_prepared *prepare(gql_documents *d, pl_str text, gql_diagnostics *err
         return NULL;
     }
     pl_arena_init(&p->arena, 2048);
-    if (!parse(d, p, text, errors, code) || !validate(d, p, errors, code)) {
+    if (!parse(d, p, text, errors, code) || !validate(d, p, work, errors, code)) {
         prepared_free(p);
         return NULL;
     }
@@ -175,7 +179,8 @@ static gql_prepared *prepare(gql_documents *d, pl_str text, gql_diagnostics *err
     return p;
 }
 
-gql_prepared *gql_documents_get(gql_documents *d, pl_str text, gql_diagnostics *errors, pl_code *code)
+gql_prepared *gql_documents_get(gql_documents *d, pl_str text, pl_work *work, gql_diagnostics *errors,
+                                pl_code *code)
 {
     gql_prepared *p = pl_map_get(&d->by_text, text);
     if (p) {
@@ -188,7 +193,7 @@ gql_prepared *gql_documents_get(gql_documents *d, pl_str text, gql_diagnostics *
         return p;
     }
     d->misses++;
-    p = prepare(d, text, errors, code);
+    p = prepare(d, text, work, errors, code);
     if (!p)
         return NULL;
     p->in_use = 1;

@@ -13,9 +13,9 @@ typedef struct gql_prepared gql_prepared;
 
 gql_documents *gql_documents_new(gql_binding *binding, const gql_service_options *options);
 void gql_documents_free(gql_documents *documents); /* nothing may be in use; NULL is fine */
-/* The document for the text, from the cache or made now. NULL: what is wrong is in errors, and its code in
- * *code. Release it after use. */
-gql_prepared *gql_documents_get(gql_documents *documents, pl_str text, gql_diagnostics *errors,
+/* The document for the text, from the cache or made now, for work: scripts that check literals are called for
+ * it. NULL: what is wrong is in errors, and its code in *code. Release it after use. Not below pl_protect. */
+gql_prepared *gql_documents_get(gql_documents *documents, pl_str text, pl_work *work, gql_diagnostics *errors,
                                 pl_code *code);
 void gql_prepared_release(gql_documents *documents, gql_prepared *prepared);
 const gql_document *gql_prepared_document(const gql_prepared *prepared);

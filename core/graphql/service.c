@@ -229,7 +229,7 @@ gql_run *gql_service_run(gql_service *s, const gql_request *request, pl_work *wo
         return NULL;
     }
     const gql_operation *operation;
-    run->prepared = gql_documents_get(s->documents, request->query, &run->errors, &run->code);
+    run->prepared = gql_documents_get(s->documents, request->query, work, &run->errors, &run->code);
     if (run->prepared)
         run->code = PL_INVALID_ARGUMENT; /* of what may be wrong from here on */
     if (!run->prepared || !choose_operation(run, request, &operation)) {

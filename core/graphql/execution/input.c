@@ -50,7 +50,8 @@ static pl_code take_parsed(gql_input_env *env, pl_value *out, pl_error *err)
     if (kind == PL_KIND_BOOL || kind == PL_KIND_INT || kind == PL_KIND_FLOAT || kind == PL_KIND_STRING ||
         kind == PL_KIND_NULL)
         return pl_read_value(state, slot, 1, env->arena, out, err);
-    if (kind == PL_KIND_ABSENT)
+    env->script_gave_nothing = kind == PL_KIND_ABSENT;
+    if (env->script_gave_nothing)
         return pl_fail(err, PL_INVALID_ARGUMENT, "the value is not valid");
     gql_input_ref *ref = pl_arena_alloc(env->arena, sizeof *ref);
     if (!ref)
@@ -67,6 +68,7 @@ static pl_code parse_failed(gql_input_env *env, const gql_named *type, const pl_
 {
     if (failure->expected)
         return pl_fail(err, PL_INVALID_ARGUMENT, "%.*s", PL_STR_ARG(failure->message));
+    env->script_gave_nothing = true;
     pl_log(env->work->log, PL_WARN, "parse function failed", PL_F_STR("request", env->work->id),
            PL_F_STR("scalar", type->name), PL_F_STR("error", failure->message),
            PL_F_STR("traceback", failure->traceback));

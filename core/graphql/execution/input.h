@@ -25,8 +25,9 @@ typedef struct gql_input_env {
     const gql_variable *variables;
     uint32_t variable_count; /* variables are sorted by name */
     gql_input_ref *refs;
-    bool script_refused;     /* a scalar's parse function was what failed */
-    uint32_t max_list_items; /* of a list in a variable; 0: no bound */
+    bool script_refused;      /* a scalar's parse function was what failed */
+    bool script_gave_nothing; /* it refused the value without a word that is meant for the client */
+    uint32_t max_list_items;  /* of a list in a variable; 0: no bound */
 } gql_input_env;
 
 void gql_input_release(gql_input_env *env);

@@ -335,15 +335,33 @@ static void test_argument_errors(void **state)
     expect_argument_error(f, "query($v: Int = 1) { defaults(b: $v) }", "{\"v\":null}",
                           "{\"data\":{\"defaults\":null}",
                           "Argument \"b\" of non-null type \"Int!\" must not be null.");
-    expect_argument_error(f, "{ show(even: 3) }", NULL, "{\"data\":{\"show\":null}",
-                          "Argument \"even\" has invalid value 3; not even");
-    expect_argument_error(f, "{ show(even: \"x\") }", NULL, "{\"data\":{\"show\":null}",
-                          "Argument \"even\" has invalid value \"x\"; Expected a value of type \"Even\".");
+    expect_argument_error(f, "query($v: Int) { show(even: { a: $v }) }", "{\"v\":3}",
+                          "{\"data\":{\"show\":null}",
+                          "Argument \"even\" has invalid value { a: $v }; not even");
     expect_argument_error(f, "query($v: Int = 1) { show(must: [2, $v]) }", "{\"v\":null}",
                           "{\"data\":{\"show\":null}", "Argument \"must\" has invalid value [2, $v].");
     expect_argument_error(f, "query($v: Int = 1) { show(shape: { name: \"n\", points: { x: $v } }) }",
                           "{\"v\":null}", "{\"data\":{\"show\":null}",
                           "Argument \"shape\" has invalid value { name: \"n\", points: { x: $v } }.");
+}
+
+/* A scalar's parse function is asked about literals before anything is executed, as the built-in ones are. */
+static void test_literals_of_custom_scalars(void **state)
+{
+    gf *f = *state;
+    gf_expect(
+        f, "{ show(even: 3) }", NULL,
+        "{\"errors\":[{\"message\":\"Expected value of type \\\"Even\\\", found 3; not even\",\"locations\":["
+        "{\"line\":1,\"column\":14}],\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}}]}");
+    gf_expect(
+        f, "{ show(evens: [2, \"x\"]) }", NULL,
+        "{\"errors\":[{\"message\":\"Expected value of type \\\"Even\\\", found \\\"x\\\".\",\"locations\":["
+        "{\"line\":1,\"column\":19}],\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}}]}");
+    gf_expect(f, "{ show(big: 9223372036854775808) }", NULL,
+              "{\"errors\":[{\"message\":\"Expected value of type \\\"BigInt\\\", found 9223372036854775808; "
+              "BigInt "
+              "cannot represent value that is not a 64-bit integer: 9223372036854776000\",\"locations\":["
+              "{\"line\":1,\"column\":13}],\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}}]}");
 }
 
 /* Many variables are found by name without a look at each of them. */
@@ -413,7 +431,7 @@ static void test_arena_is_full(void **state)
         gf_start(&r, f, query,
                  "{\"s\":{\"name\":\"n\",\"points\":[{\"x\":1}],\"even\":4},\"l\":[8,6],\"i\":1}");
         assert_int_equal(r.done, 1);
-        if (strstr(r.body, "Argument \\\"big\\\" has invalid value 9223372036854775808."))
+        if (strstr(r.body, "found 9223372036854775808;"))
             done++;
         else
             assert_non_null(strstr(r.body, "\"code\":\"RESOURCE_EXHAUSTED\""));
@@ -435,6 +453,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused_variables, setup, teardown),
         cmocka_unit_test_setup_teardown(test_required_variables, setup, teardown),
         cmocka_unit_test_setup_teardown(test_argument_errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_literals_of_custom_scalars, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_variables, setup, teardown),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_arena_is_full),

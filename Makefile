@@ -16,6 +16,9 @@ endif
 VERSION := 0.1.0
 SOVERSION := 0
 PREFIX ?= /usr/local
+# GRAPHIQL=no: without the GraphiQL page, whose files come from npm packages.
+GRAPHIQL ?= yes
+export GRAPHIQL
 FUZZ_SECONDS ?= 60
 CONFORMANCE_DATA ?= ../shared/conformance
 export CONFORMANCE_DATA
@@ -61,7 +64,7 @@ LIBS := -lh2o-evloop -lssl -lcrypto -llua5.4 -lcjson -lsqlite3 -lz -lbrotlienc -
 LIB_SRC := $(filter-out core/cli/%,$(shell find core bindings/lua -name '*.c' 2>/dev/null | sort))
 CLI_SRC := $(sort $(wildcard core/cli/*.c))
 LUA_SRC := $(shell find lua/perilune -name '*.lua' 2>/dev/null | sort)
-LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/lua_library.o
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/lua_library.o $(B)/obj/gen/ide_files.o
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
 
 TEST_SRC := $(shell find tests/unit -name 'test_*.c' -not -path 'tests/unit/support/*' 2>/dev/null | sort)
@@ -72,7 +75,7 @@ TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(B)/obj/%.o)
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
-.PHONY: help build deps run test unit asan tsan integration conformance bench fuzz lint format install clean \
+.PHONY: help build graphiql deps run test unit asan tsan integration conformance bench fuzz lint format install clean \
         unit-bin fuzz-bin asan-bin tsan-bin python npm FORCE
 FORCE:
 
@@ -95,6 +98,19 @@ $(B)/lua-files: FORCE
 $(B)/gen/lua_library.c: $(B)/lua-files scripts/embed-lua $(LUA_SRC)
 	@mkdir -p $(@D)
 	$(call show,EMBED,$@)scripts/embed-lua lua $(LUA_SRC) >$@
+
+# The files of the GraphiQL page, the same in all variants; without a network there are none, which is no error.
+GRAPHIQL_SRC := scripts/build-graphiql $(wildcard scripts/graphiql/*)
+build/graphiql/wanted: FORCE
+	$(call keep-if-same,$(GRAPHIQL))
+build/graphiql/ide_files.c: build/graphiql/wanted $(GRAPHIQL_SRC)
+	$(call show,PAGE,$@)scripts/build-graphiql $@
+$(B)/obj/gen/ide_files.o: build/graphiql/ide_files.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call show,CC,$<)$(CC) $(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -c $< -o $@
+graphiql: ## fetch and bundle the GraphiQL page anew (the build does it by itself, once)
+	@rm -f build/graphiql/ide_files.c
+	@$(MAKE) build/graphiql/ide_files.c
 
 $(B)/obj/gen/%.o: $(B)/gen/%.c $(B)/flags
 	@mkdir -p $(@D)
@@ -228,6 +244,7 @@ install: build $(B)/libperilune.so.$(VERSION) ## PREFIX=/usr/local, DESTDIR= for
 	ln -sf libperilune.so.$(SOVERSION) $(D)/lib/libperilune.so
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@LIBS@|$(LIBS)|' scripts/perilune.pc.in >$(D)/lib/pkgconfig/perilune.pc
 	cd core/include && find . -name '*.h' -exec install -D -m 644 {} $(D)/include/{} \;
+	if [ -f build/graphiql/licences.txt ]; then install -m 644 build/graphiql/licences.txt $(D)/share/perilune/graphiql-licences.txt; fi
 	cd lua && find perilune -name '*.lua' -exec install -D -m 644 {} $(D)/share/perilune/lua/{} \;
 
 clean: ## remove build/

@@ -371,6 +371,16 @@ static void read_apq(context *c, const char *path, pl_slot slot, void *target)
     read_switch(c, path, slot, settings, target);
 }
 
+/* true, or a table of settings for the page, which then is on. */
+static void read_graphiql(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const setting settings[] = {{"title", read_string, AT(ide.title)},
+                                       {"default_query", read_string, AT(ide.default_query)},
+                                       {"headers", read_not_bool, AT(ide.no_headers)},
+                                       {NULL, NULL, 0}};
+    read_switch(c, path, slot, settings, target);
+}
+
 static void read_http(context *c, const char *path, pl_slot slot, void *target)
 {
     static const setting settings[] = {{"path", read_path, AT(path)},
@@ -381,6 +391,7 @@ static void read_http(context *c, const char *path, pl_slot slot, void *target)
                                        {"batching", read_batching, AT(reading.max_batch)},
                                        {"uploads", read_uploads, AT(reading.uploads.on)},
                                        {"status", read_status, AT(reading.draft_status)},
+                                       {"graphiql", read_graphiql, AT(ide.enabled)},
                                        {NULL, NULL, 0}};
     (void)target;
     read_table(c, path, slot, settings, c->config);

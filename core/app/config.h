@@ -51,10 +51,19 @@ typedef struct pl_reading_config {
     bool draft_status; /* status codes of the newest draft instead of those of the graphql-http audits */
 } pl_reading_config;
 
+/* http.graphiql: the page for browsers (ide.h). */
+typedef struct pl_ide_config {
+    bool enabled;
+    pl_str title;         /* empty: made of the application's name */
+    pl_str default_query; /* ptr NULL: GraphiQL's own welcome */
+    bool no_headers;      /* no editor for headers */
+} pl_ide_config;
+
 typedef struct pl_config {
     pl_str name;
     pl_str path; /* http.path: where GraphQL is served; "/graphql" */
     pl_http_settings http;
+    pl_ide_config ide;
     bool pretty; /* http.pretty: indented JSON for all; ?pretty asks for it once */
     pl_reading_config reading;
     gql_service_options graphql;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/generation.h"
 
+#include "app/ide.h"
 #include "app/trusted.h"
 #include "base/alloc.h"
 
@@ -62,6 +63,10 @@ static bool build_instance(pl_generation *g, unsigned worker, const pl_generatio
     if (worker == 0) {
         if (options->override)
             options->override(options->override_data, &g->config);
+        if (g->config.ide.enabled && pl_ide_built_in.count == 0)
+            pl_report_warning(report, "app.lua", 0, 0,
+                              "http.graphiql is set, but this build is without the page's files: "
+                              "\"make graphiql build\" gets them.");
         if (pl_bundle_schema(g->bundle, &g->config.schema, report, &g->schema) != PL_OK ||
             !read_documents(g, report))
             return false;

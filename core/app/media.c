@@ -57,21 +57,32 @@ static void consider(choice *c, int precision, int q)
         *c = (choice){q, precision};
 }
 
-bool pl_media_choose(pl_str accept, pl_media *out)
+/* Cuts the first range off an Accept header: its type and its quality. False at the end. */
+static bool next_range(pl_str *rest, pl_str *type, int *q)
 {
-    choice json = {0, -1}, graphql = {0, -1};
-    pl_str rest = accept, range, parameter, type;
-    *out = PL_MEDIA_JSON;
-    if (!accept.ptr || trim(accept).len == 0)
-        return true;
-    while (next_part(&rest, ',', &range)) {
-        int q = 1000;
-        if (!next_part(&range, ';', &type))
+    pl_str range, parameter;
+    while (next_part(rest, ',', &range)) {
+        *q = 1000;
+        if (!next_part(&range, ';', type))
             continue;
         while (next_part(&range, ';', &parameter)) {
             int value = quality(parameter);
-            q = value < q ? value : q;
+            *q = value < *q ? value : *q;
         }
+        return true;
+    }
+    return false;
+}
+
+bool pl_media_choose(pl_str accept, pl_media *out)
+{
+    choice json = {0, -1}, graphql = {0, -1};
+    pl_str rest = accept, type;
+    int q;
+    *out = PL_MEDIA_JSON;
+    if (!accept.ptr || trim(accept).len == 0)
+        return true;
+    while (next_range(&rest, &type, &q)) {
         if (same_word(type, "application/json")) {
             consider(&json, 2, q);
         } else if (same_word(type, "application/graphql-response+json")) {
@@ -87,6 +98,23 @@ bool pl_media_choose(pl_str accept, pl_media *out)
                ? PL_MEDIA_GRAPHQL_RESPONSE
                : PL_MEDIA_JSON;
     return json.quality > 0 || graphql.quality > 0;
+}
+
+bool pl_media_prefers_html(pl_str accept)
+{
+    static const char *const graphql[] = {"application/json", "application/graphql-response+json",
+                                          "multipart/mixed", "text/event-stream"};
+    pl_str rest = accept, type;
+    int q, html = 0, best = 0;
+    while (next_range(&rest, &type, &q)) {
+        if (same_word(type, "text/html"))
+            html = q > html ? q : html;
+        for (size_t i = 0; i < sizeof graphql / sizeof *graphql; i++) {
+            if (same_word(type, graphql[i]))
+                best = q > best ? q : best;
+        }
+    }
+    return html > best;
 }
 
 bool pl_media_is(pl_str content_type, const char *type)

@@ -13,6 +13,9 @@ typedef enum pl_media { PL_MEDIA_JSON, PL_MEDIA_GRAPHQL_RESPONSE } pl_media;
 /* The best media type for an Accept header (RFC 9110, 12.5.1; absent: application/json). False when it allows
  * none. */
 bool pl_media_choose(pl_str accept, pl_media *out);
+/* Whether an Accept header names text/html, and no type of GraphQL's as much: a browser that opens an
+ * address. */
+bool pl_media_prefers_html(pl_str accept);
 /* Whether a Content-Type is application/json in UTF-8. */
 bool pl_media_is_json(pl_str content_type);
 

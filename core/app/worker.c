@@ -6,6 +6,7 @@
 
 #include "app/graphql_http.h"
 #include "app/graphql_read.h"
+#include "app/ide.h"
 #include "app/instance_host.h"
 #include "app/schedule.h"
 #include "base/alloc.h"
@@ -74,7 +75,14 @@ static void request_wait(request *r)
 static bool handle(pl_http_service *service, pl_http_request *http)
 {
     pl_worker *w = (pl_worker *)service;
-    if (!w->current || !w->current->service || !pl_graphql_serves(&w->current->generation->config, http->path))
+    pl_http_response page;
+    if (!w->current || !w->current->service)
+        return false;
+    if (pl_ide_answer(&pl_ide_built_in, &w->current->generation->config, http, &page)) {
+        pl_http_respond(http, &page);
+        return true;
+    }
+    if (!pl_graphql_serves(&w->current->generation->config, http->path))
         return false;
     pl_graphql_http(w->current, http, w->host, w->config.log);
     return true;

@@ -20,6 +20,7 @@ templates[] = {
                 "return {\n"
                 "  name = \"%s\",\n"
                 "  http = {\n"
+                "    graphiql = true, -- a page for browsers at /graphql; take it out where strangers come by\n"
                 "    -- cors = { origins = { \"http://localhost:3000\" } },\n"
                 "  },\n"
                 "}\n"},

@@ -72,30 +72,47 @@ static int weight_of(pl_str parameters)
     return 1000;
 }
 
-pl_coding pl_coding_choose(pl_str accept_encoding)
+/* The weights of an Accept-Encoding header; -1: not named. */
+typedef struct weights {
+    int gzip, brotli, identity;
+} weights;
+
+static weights read_weights(pl_str accept_encoding)
 {
-    int gzip = -1, brotli = -1, other = -1, identity = -1; /* -1: not named */
+    weights all = {-1, -1, -1};
+    int other = -1;
     while (accept_encoding.len != 0) {
         pl_str parameters = cut(&accept_encoding, ',');
         pl_str name = cut(&parameters, ';');
         int w = weight_of(parameters);
         if (is_word(name, "br"))
-            brotli = w;
+            all.brotli = w;
         else if (is_word(name, "gzip") || is_word(name, "x-gzip"))
-            gzip = w;
+            all.gzip = w;
         else if (is_word(name, "identity"))
-            identity = w;
+            all.identity = w;
         else if (is_word(name, "*"))
             other = w;
     }
-    if (brotli < 0)
-        brotli = other;
-    if (gzip < 0)
-        gzip = other;
-    int best = brotli >= gzip ? brotli : gzip;
-    if (best <= 0 || best < identity)
+    if (all.brotli < 0)
+        all.brotli = other;
+    if (all.gzip < 0)
+        all.gzip = other;
+    return all;
+}
+
+pl_coding pl_coding_choose(pl_str accept_encoding)
+{
+    weights all = read_weights(accept_encoding);
+    int best = all.brotli >= all.gzip ? all.brotli : all.gzip;
+    if (best <= 0 || best < all.identity)
         return PL_CODING_IDENTITY;
-    return brotli >= gzip ? PL_CODING_BROTLI : PL_CODING_GZIP;
+    return all.brotli >= all.gzip ? PL_CODING_BROTLI : PL_CODING_GZIP;
+}
+
+bool pl_coding_accepts_gzip(pl_str accept_encoding)
+{
+    return read_weights(accept_encoding).gzip > 0;
 }
 
 pl_str pl_coding_name(pl_coding coding)
@@ -244,4 +261,18 @@ bool pl_compress(pl_coding coding, pl_str body, pl_buf *out)
     size_t written = coding == PL_CODING_GZIP ? gzip_into(body, to, room) : brotli_into(body, to, room);
     out->len += written;
     return written != 0;
+}
+
+bool pl_gunzip(pl_str packed, char *out, size_t size)
+{
+    z_stream z = {.zalloc = zlib_alloc, .zfree = zlib_free};
+    if (inflateInit2(&z, 15 + 16) != Z_OK) /* 16: a gzip header */
+        return false;
+    z.next_in = (Bytef *)(uintptr_t)packed.ptr;
+    z.avail_in = (uInt)packed.len;
+    z.next_out = (Bytef *)out;
+    z.avail_out = (uInt)size;
+    bool whole = inflate(&z, Z_FINISH) == Z_STREAM_END && z.total_out == size;
+    inflateEnd(&z);
+    return whole;
 }

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
 return {
   name = "blog",
-  http = { cors = { origins = { "http://localhost:3000" } } },
+  http = { cors = { origins = { "http://localhost:3000" } }, graphiql = true },
 }

@@ -113,6 +113,32 @@ static void test_http(void **state)
     unload(&l);
 }
 
+static void test_graphiql(void **state)
+{
+    loaded l;
+    load_ok(&l, "return { name = 'shop' }");
+    assert_false(l.config.ide.enabled);
+    unload(&l);
+    load_ok(&l, "return { http = { graphiql = true } }");
+    assert_true(l.config.ide.enabled);
+    assert_null(l.config.ide.default_query.ptr);
+    assert_false(l.config.ide.no_headers);
+    unload(&l);
+    load_ok(&l, "return { http = { graphiql = false } }");
+    assert_false(l.config.ide.enabled);
+    unload(&l);
+    load_ok(&l,
+            "return { http = { graphiql = { title = 'Shop', default_query = '{ a }', headers = false } } }");
+    assert_true(l.config.ide.enabled);
+    assert_true(pl_str_is(l.config.ide.title, "Shop"));
+    assert_true(pl_str_is(l.config.ide.default_query, "{ a }"));
+    assert_true(l.config.ide.no_headers);
+    unload(&l);
+    expect_refused("http = { graphiql = 'yes' }", "http.graphiql must be a table of settings, not a string.");
+    expect_refused("http = { graphiql = { tilte = 'Shop' } }",
+                   "There is no setting \"http.graphiql.tilte\".");
+}
+
 static void test_graphql(void **state)
 {
     loaded l;
@@ -386,6 +412,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_http),
+        cmocka_unit_test(test_graphiql),
         cmocka_unit_test(test_graphql),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_loaders),

@@ -114,6 +114,37 @@ static void test_quality(void **state)
         expect_choice(cases[i][0], cases[i][1]);
 }
 
+static void test_html(void **state)
+{
+    static const struct {
+        const char *accept;
+        bool html;
+    } cases[] = {
+        {"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", true},
+        {"text/html", true},
+        {"Text/HTML; charset=utf-8", true},
+        {"text/html, */*", true},
+        {"application/json;q=0.9, text/html", true},
+        {"text/html;q=0.2, image/png", true},
+        {"", false},
+        {"*/*", false},
+        {"text/*", false},
+        {"text/html;q=0", false},
+        {"application/json, text/html", false},
+        {"text/html;q=0.5, " GRAPHQL, false},
+        {"text/html;q=0.9, multipart/mixed;deferSpec=20220824", false},
+        {"text/event-stream, text/html", false},
+        {"text/htmlx", false},
+    };
+    assert_false(pl_media_prefers_html(PL_STR_NONE));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        pl_str s = exact(cases[i].accept, strlen(cases[i].accept));
+        if (pl_media_prefers_html(s) != cases[i].html)
+            fail_msg("Accept: %s", cases[i].accept);
+        free((char *)s.ptr);
+    }
+}
+
 static void test_content_type(void **state)
 {
     static const struct {
@@ -236,7 +267,7 @@ int main(void)
         cmocka_unit_test(test_accept),         cmocka_unit_test(test_quality),
         cmocka_unit_test(test_content_type),   cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_broken_escapes), cmocka_unit_test(test_memory_of_parameters),
-        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_flags),          cmocka_unit_test(test_html),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

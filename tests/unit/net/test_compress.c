@@ -101,6 +101,38 @@ static void gzip_round_trip(void **state)
     }
 }
 
+static void gunzip(void **state)
+{
+    pl_str body = make_body(100000);
+    char *back = malloc(body.len);
+    pl_buf out;
+    pl_buf_init(&out);
+    assert_true(pl_compress(PL_CODING_GZIP, body, &out));
+    assert_true(pl_gunzip(pl_buf_view(&out), back, body.len));
+    assert_memory_equal(back, body.ptr, body.len);
+    assert_false(pl_gunzip(pl_buf_view(&out), back, body.len - 1));
+    assert_false(pl_gunzip((pl_str){out.data, out.len - 1}, back, body.len));
+    assert_false(pl_gunzip(PL_STR("not gzip"), back, body.len));
+    pl_alloc_fail_at(1, 1);
+    assert_false(pl_gunzip(pl_buf_view(&out), back, body.len));
+    pl_alloc_fail_at(0, 0);
+    out.data[out.len / 2] ^= 0x55;
+    assert_false(pl_gunzip(pl_buf_view(&out), back, body.len));
+    free(back);
+    free((char *)(uintptr_t)body.ptr);
+    pl_buf_dispose(&out);
+}
+
+static void accepting_gzip(void **state)
+{
+    assert_true(pl_coding_accepts_gzip(PL_STR("br;q=1.0, gzip;q=0.1")));
+    assert_true(pl_coding_accepts_gzip(PL_STR("*")));
+    assert_true(pl_coding_accepts_gzip(PL_STR("identity, x-gzip;q=0.5")));
+    assert_false(pl_coding_accepts_gzip(PL_STR("gzip;q=0, *")));
+    assert_false(pl_coding_accepts_gzip(PL_STR("br")));
+    assert_false(pl_coding_accepts_gzip(PL_STR_NONE));
+}
+
 static void brotli_shrinks(void **state)
 {
     const size_t sizes[] = {1024, 100000, 3000000};
@@ -162,6 +194,8 @@ int main(void)
         cmocka_unit_test(refusals),
         cmocka_unit_test(media_types),
         cmocka_unit_test(gzip_round_trip),
+        cmocka_unit_test(gunzip),
+        cmocka_unit_test(accepting_gzip),
         cmocka_unit_test(brotli_shrinks),
         cmocka_unit_test(what_does_not_shrink_is_refused),
         cmocka_unit_test(short_memory_is_an_error),

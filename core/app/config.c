@@ -445,6 +445,27 @@ static void read_function(context *c, const char *path, pl_slot slot, void *targ
         wrong(c, path, "a function", slot);
 }
 
+static void read_interceptors(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const char expected[] = "a list of functions f(ctx, next)";
+    size_t n = c->e->length(c->state, slot);
+    (void)target; /* each state binds its own */
+    if (c->e->kind(c->state, slot) != PL_KIND_LIST &&
+        (c->e->kind(c->state, slot) != PL_KIND_MAP || count_entries(c, slot) > 0)) {
+        wrong(c, path, expected, slot);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        char at[256];
+        snprintf(at, sizeof at, "%s[%zu]", path, i + 1);
+        c->e->element(c->state, slot, i);
+        pl_slot item = c->e->top(c->state);
+        if (!c->e->is_function(c->state, item))
+            wrong(c, at, "a function f(ctx, next)", item);
+        c->e->pop_to(c->state, item - 1);
+    }
+}
+
 /* --- timers = { name = { every = seconds, run = function } } --- */
 typedef struct timer_entry {
     uint64_t every_ms;
@@ -633,6 +654,7 @@ void pl_config_read(pl_state *state, pl_slot slot, pl_arena *arena, pl_config *c
                                        {"limits", read_limits, 0},
                                        {"timers", read_timers, 0},
                                        {"loaders", read_loaders, 0},
+                                       {"interceptors", read_interceptors, 0},
                                        {"default_resolver", read_function, 0},
                                        {NULL, NULL, 0}};
     context c = {state, pl_engine_of(state), arena, config, report};

@@ -3,17 +3,37 @@
 
 #include "app/generation.h"
 #include "app/graphql_read.h"
-#include "app/media.h"
+#include "app/graphql_stream.h"
+#include "app/operation.h"
+#include "net/stream.h"
+
+#define HEARTBEAT_MS 15000
+#define MUCH_QUEUED                                                                        \
+    (256 << 10) /* bytes that a stream's client has not taken: no more events until it has \
+                 */
 
 typedef struct exchange exchange;
+
+/* One of the operations of a request. */
+typedef struct part {
+    exchange *x;
+    pl_operation *operation; /* NULL: over */
+    pl_str body;             /* in a batch: its payload, in the arena */
+} part;
+
 struct exchange {
-    exchange *next, *prev; /* those of the instance that wait */
+    pl_endpoint_link link; /* first; a stream is among the endpoint's lasting ones */
+    pl_endpoint *endpoint;
+    pl_instance *instance; /* that was live when it came */
     pl_http_request *http;
-    pl_instance *instance;
-    pl_work work;
-    gql_run *run;
-    pl_media media;
-    bool pretty;
+    pl_accept accept;
+    bool pretty, batch;
+    part *parts;
+    size_t count, left;  /* operations that are not over */
+    pl_stream_kind kind; /* of the stream that has begun */
+    bool written;        /* something, to the stream */
+    pl_timer heartbeat;
+    bool heartbeat_armed;
 };
 
 static const pl_str media_names[] = {
@@ -21,134 +41,340 @@ static const pl_str media_names[] = {
     [PL_MEDIA_GRAPHQL_RESPONSE] = PL_STR("application/graphql-response+json; charset=utf-8"),
 };
 
-static void answer(pl_http_request *http, int status, pl_media media, bool pretty, pl_str body,
-                   const pl_header *headers, size_t count)
+/* --- one answer --- */
+static void answer(const exchange *x, int status, pl_str body, const pl_header *headers, size_t count)
 {
     pl_buf text;
     pl_buf_init(&text);
-    if (pretty) {
+    if (x->pretty) {
         pl_json_pretty(&text, body);
         pl_buf_char(&text, '\n');
         if (!text.failed)
             body = pl_buf_view(&text);
     }
     pl_http_response response = {.status = status,
-                                 .content_type = media_names[media],
+                                 .content_type = media_names[x->accept.media],
                                  .body = body,
                                  .headers = headers,
                                  .header_count = count};
-    pl_http_respond(http, &response);
+    pl_http_respond(x->http, &response);
     pl_buf_dispose(&text);
 }
 
-static void answer_refusal(exchange *x, const pl_graphql_refusal *why)
+static void answer_refusal(const exchange *x, const pl_graphql_refusal *why)
 {
-    const pl_header allow = {PL_STR("allow"), why->allow};
+    pl_header headers[2];
+    size_t count = 0;
     pl_buf body;
     pl_buf_init(&body);
+    if (why->allow.len > 0)
+        headers[count++] = (pl_header){PL_STR("allow"), why->allow};
+    if (why->no_store)
+        headers[count++] = (pl_header){PL_STR("cache-control"), PL_STR("no-store")};
     pl_graphql_write_refusal(&body, why);
-    answer(x->http, why->status, x->media, x->pretty, body.failed ? PL_STR("{}") : pl_buf_view(&body), &allow,
-           why->allow.len > 0);
+    answer(x, why->status, body.failed ? PL_STR("{}") : pl_buf_view(&body), headers, count);
     pl_buf_dispose(&body);
 }
 
-static void answer_error(exchange *x, int status, pl_code code, const char *message)
+static void answer_error(const exchange *x, int status, pl_code code, const char *message)
 {
     answer_refusal(x, &(pl_graphql_refusal){.status = status, .code = code, .message = pl_str_of(message)});
 }
 
-static int status_of(const exchange *x, gql_result result)
+/* What an interceptor has raised is as good as said by HTTP itself. */
+static int status_of_code(pl_code code)
 {
-    if (result == GQL_RESULT_QUERY_ONLY)
-        return 405;
-    if (result == GQL_RESULT_THROTTLED)
+    switch (code) {
+    case PL_UNAUTHENTICATED:
+        return 401;
+    case PL_PERMISSION_DENIED:
+        return 403;
+    case PL_NOT_FOUND:
+        return 404;
+    case PL_RESOURCE_EXHAUSTED:
         return 429;
-    if (result == GQL_RESULT_REFUSED && x->media == PL_MEDIA_GRAPHQL_RESPONSE)
+    case PL_INVALID_ARGUMENT:
+    case PL_FAILED_PRECONDITION:
+    case PL_OUT_OF_RANGE:
         return 400;
-    return 200;
-}
-
-static void waiting_add(exchange *x)
-{
-    x->next = x->instance->waiting;
-    if (x->next)
-        x->next->prev = x;
-    x->instance->waiting = x;
-}
-
-static void waiting_remove(exchange *x)
-{
-    if (!x->run)
-        return;
-    if (x->prev)
-        x->prev->next = x->next;
-    else
-        x->instance->waiting = x->next;
-    if (x->next)
-        x->next->prev = x->prev;
-}
-
-static void run_done(void *data, gql_result result, pl_str body)
-{
-    static const pl_header allow[] = {{PL_STR("allow"), PL_STR("POST")}};
-    exchange *x = data;
-    pl_instance *instance = x->instance;
-    waiting_remove(x);
-    pl_engine_of(instance->state)->work_end(instance->state, &x->work);
-    answer(x->http, status_of(x, result), x->media, x->pretty, body, allow, result == GQL_RESULT_QUERY_ONLY);
-    instance->in_flight--;
-}
-
-static void end_early(exchange *x)
-{
-    pl_instance *instance = x->instance;
-    waiting_remove(x);
-    gql_run_cancel(x->run);
-    pl_engine_of(instance->state)->work_end(instance->state, &x->work);
-    instance->in_flight--;
-}
-
-static void cancelled(pl_http_request *http)
-{
-    exchange *x = http->data;
-    end_early(x);
-}
-
-void pl_graphql_http_cancel_all(pl_instance *instance)
-{
-    while (instance->waiting) {
-        exchange *x = instance->waiting;
-        end_early(x);
-        x->http->cancelled = NULL;
-        answer_error(
-            x, 503, PL_UNAVAILABLE,
-            "The server has gone over to a newer version, and this request took too long on the old one.");
+    case PL_ABORTED:
+    case PL_ALREADY_EXISTS:
+        return 409;
+    case PL_UNAVAILABLE:
+        return 503;
+    case PL_DEADLINE_EXCEEDED:
+        return 504;
+    case PL_UNIMPLEMENTED:
+        return 501;
+    default:
+        return 500;
     }
 }
 
-static void run(exchange *x, const gql_request *request, pl_host *host, pl_logger *log)
+static int status_of(const exchange *x, const gql_payload *payload)
 {
-    pl_http_request *http = x->http;
-    (void)host;
-    x->work = (pl_work){.protocol = "graphql",
-                        .id = http->id,
-                        .peer = http->peer,
-                        .headers = http->headers,
-                        .header_count = http->header_count,
-                        .arena = http->arena,
-                        .ctx = PL_REF_NONE,
-                        .log = log};
-    x->instance->in_flight++;
-    gql_run *started = gql_service_run(x->instance->service, request, &x->work, run_done, x);
-    if (!started)
-        return; /* answered already: x is gone */
-    x->run = started;
-    waiting_add(x);
-    http->data = x;
-    http->cancelled = cancelled;
+    bool graphql = x->accept.media == PL_MEDIA_GRAPHQL_RESPONSE;
+    switch (payload->result) {
+    case GQL_RESULT_REFUSED_BY_SCRIPT:
+        return status_of_code(payload->code);
+    case GQL_RESULT_THROTTLED:
+        return 429;
+    case GQL_RESULT_NO_SUBSCRIPTION:
+        return graphql ? 406 : 200;
+    case GQL_RESULT_REFUSED:
+        if (payload->code == PL_UNAVAILABLE)
+            return 503;
+        break;
+    default:
+        break;
+    }
+    return pl_graphql_status(&x->instance->generation->config.reading, graphql, payload->result,
+                             payload->errors > 0, payload->invalid);
 }
 
-void pl_graphql_http(pl_instance *instance, pl_http_request *http, pl_host *host, pl_logger *log)
+/* --- several payloads --- */
+static exchange *exchange_of(pl_http_request *http)
+{
+    return http->data;
+}
+
+static void write(exchange *x, pl_buf *bytes)
+{
+    x->written = true;
+    if (bytes->failed || !pl_http_stream_write(x->http, pl_buf_view(bytes)))
+        pl_log(x->endpoint->log, PL_ERROR, "stream broken off: out of memory",
+               PL_F_STR("request", x->http->id));
+    pl_buf_dispose(bytes);
+}
+
+static void on_heartbeat(pl_timer *timer);
+
+static void heartbeat_start(exchange *x)
+{
+    pl_host *host = x->endpoint->host;
+    x->heartbeat = (pl_timer){.fire = on_heartbeat, .data = x};
+    x->heartbeat_armed =
+        host->ops->timer_start(host, &x->heartbeat, host->ops->now(host) + HEARTBEAT_MS) == 0;
+}
+
+static void on_heartbeat(pl_timer *timer)
+{
+    exchange *x = timer->data;
+    pl_buf bytes;
+    pl_buf_init(&bytes);
+    if (pl_http_stream_queued(x->http) == 0) {
+        pl_stream_write_heartbeat(x->kind, &bytes, !x->written);
+        write(x, &bytes);
+    }
+    heartbeat_start(x);
+}
+
+/* The stream is no more the endpoint's to end. */
+static void leave(exchange *x)
+{
+    pl_host *host = x->endpoint->host;
+    pl_endpoint_remove(&x->link);
+    if (x->heartbeat_armed)
+        host->ops->timer_stop(host, &x->heartbeat);
+    x->heartbeat_armed = false;
+}
+
+/* The server ends. No "complete" is sent: the client is to come back. */
+static void drain(pl_endpoint_link *link)
+{
+    exchange *x = (exchange *)link;
+    leave(x);
+    pl_operation_cancel(x->parts[0].operation);
+    pl_http_stream_end(x->http);
+}
+
+static void on_drained(pl_http_request *http)
+{
+    exchange *x = exchange_of(http);
+    if (x->parts[0].operation)
+        pl_operation_hold(x->parts[0].operation, false);
+}
+
+static void stream_begin(exchange *x, pl_stream_kind kind)
+{
+    pl_header headers[64 + 2] = {{PL_STR("cache-control"), PL_STR("no-cache, no-transform")},
+                                 {PL_STR("x-accel-buffering"), PL_STR("no")}};
+    size_t count;
+    const pl_header *more =
+        x->parts[0].operation ? pl_operation_headers(x->parts[0].operation, &count) : NULL;
+    if (!more)
+        count = 0;
+    for (size_t i = 0; i < count && i < 64; i++)
+        headers[i + 2] = more[i];
+    x->kind = kind;
+    pl_http_response head = {.status = 200,
+                             .content_type = pl_stream_content_type(kind, x->accept.old_defer),
+                             .headers = headers,
+                             .header_count = count + 2};
+    x->http->drained = on_drained;
+    pl_http_stream_begin(x->http, &head);
+    x->link.drain = drain;
+    pl_endpoint_add(x->endpoint, &x->link);
+    if (kind != PL_STREAM_MULTIPART)
+        heartbeat_start(x);
+}
+
+/* Which stream the payload begins, if it has to be one. */
+static pl_stream_kind stream_for(const exchange *x, const gql_payload *payload)
+{
+    if (payload->result == GQL_RESULT_SUBSCRIBED)
+        return x->accept.events;
+    if (payload->has_next || !x->accept.single)
+        return x->accept.incremental ? x->accept.incremental : x->accept.events;
+    return PL_STREAM_NONE;
+}
+
+static void stream_payload(exchange *x, const gql_payload *payload)
+{
+    pl_buf bytes;
+    pl_buf_init(&bytes);
+    if (payload->body.ptr)
+        pl_stream_write(x->kind, &bytes, payload->body, !x->written, payload->has_next);
+    else if (payload->result == GQL_RESULT_COMPLETE)
+        pl_stream_write_end(x->kind, &bytes, !x->written);
+    if (bytes.len > 0)
+        write(x, &bytes);
+    if (!payload->has_next) {
+        leave(x);
+        pl_http_stream_end(x->http);
+    } else if (x->parts[0].operation && pl_http_stream_queued(x->http) > MUCH_QUEUED) {
+        pl_operation_hold(x->parts[0].operation, true);
+    }
+}
+
+/* --- payloads --- */
+static void answer_payload(part *p, const gql_payload *payload)
+{
+    exchange *x = p->x;
+    pl_header headers[64 + 1];
+    size_t count = 0, n = 0;
+    const pl_header *more = p->operation ? pl_operation_headers(p->operation, &count) : NULL;
+    for (; more && n < count && n < 64; n++)
+        headers[n] = more[n];
+    if (payload->result == GQL_RESULT_QUERY_ONLY)
+        headers[n++] = (pl_header){PL_STR("allow"), PL_STR("POST")};
+    answer(x, status_of(x, payload), payload->body, headers, n);
+}
+
+static void on_payload(void *data, const gql_payload *payload)
+{
+    part *p = data;
+    exchange *x = p->x;
+    pl_stream_kind kind = x->kind ? x->kind : stream_for(x, payload);
+    if (!payload->has_next)
+        x->left = 0;
+    if (!kind) {
+        answer_payload(p, payload);
+        return;
+    }
+    if (!x->kind)
+        stream_begin(x, kind);
+    stream_payload(x, payload);
+}
+
+static void answer_batch(exchange *x)
+{
+    pl_buf body;
+    pl_buf_init(&body);
+    for (size_t i = 0; i < x->count; i++) {
+        pl_buf_char(&body, i == 0 ? '[' : ',');
+        pl_buf_str(&body, x->parts[i].body);
+    }
+    pl_buf_char(&body, ']');
+    if (body.failed)
+        answer_error(x, 503, PL_RESOURCE_EXHAUSTED, "out of memory");
+    else
+        answer(x, 200, pl_buf_view(&body), NULL, 0);
+    pl_buf_dispose(&body);
+}
+
+static void on_batch_payload(void *data, const gql_payload *payload)
+{
+    part *p = data;
+    p->operation = NULL;
+    p->body = pl_arena_str(p->x->http->arena, payload->body);
+    if (!p->body.ptr)
+        p->body = PL_STR("{\"errors\":[{\"message\":\"out of memory\"}]}");
+    if (--p->x->left == 0)
+        answer_batch(p->x);
+}
+
+/* --- the start --- */
+static void cancelled(pl_http_request *http)
+{
+    exchange *x = exchange_of(http);
+    leave(x);
+    for (size_t i = 0; i < x->count; i++) {
+        if (x->parts[i].operation)
+            pl_operation_cancel(x->parts[i].operation);
+    }
+}
+
+static void start_part(exchange *x, part *p, gql_request *request)
+{
+    pl_http_request *http = x->http;
+    pl_work work = {.protocol = "graphql",
+                    .id = http->id,
+                    .peer = http->peer,
+                    .headers = http->headers,
+                    .header_count = http->header_count,
+                    .arena = http->arena,
+                    .ctx = PL_REF_NONE,
+                    .log = x->endpoint->log};
+    if (!x->batch) {
+        request->subscriptions = x->accept.events != PL_STREAM_NONE;
+        if (x->accept.incremental)
+            request->incremental = x->accept.old_defer ? GQL_INCREMENTAL_2022 : GQL_INCREMENTAL_NEW;
+    }
+    pl_operation_config config = {.instance = x->instance,
+                                  .request = request,
+                                  .work = &work,
+                                  .host = x->endpoint->host,
+                                  .payload = x->batch ? on_batch_payload : on_payload,
+                                  .data = p,
+                                  .place = &p->operation};
+    pl_operation_start(&config);
+}
+
+static void refuse_part(part *p, const pl_graphql_refusal *why)
+{
+    pl_buf body;
+    pl_buf_init(&body);
+    pl_graphql_write_refusal(&body, why);
+    on_batch_payload(p, &(gql_payload){.result = GQL_RESULT_REFUSED,
+                                       .code = why->code,
+                                       .body = body.failed ? PL_STR_NONE : pl_buf_view(&body)});
+    pl_buf_dispose(&body);
+}
+
+static void run(exchange *x, pl_graphql_input *input)
+{
+    x->batch = input->batch;
+    x->count = x->left = input->count;
+    x->parts = pl_arena_array(x->http->arena, input->count, sizeof *x->parts);
+    if (!x->parts) {
+        answer_error(x, 503, PL_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    x->http->data = x;
+    x->http->cancelled = cancelled;
+    size_t count = input->count; /* x goes with the last one */
+    for (size_t i = 0; i < count; i++) {
+        pl_graphql_operation *operation = &input->operations[i];
+        x->parts[i].x = x;
+        if (operation->refusal.status != 0)
+            refuse_part(&x->parts[i], &operation->refusal);
+        else
+            start_part(x, &x->parts[i], &operation->request);
+    }
+}
+
+void pl_graphql_http(pl_endpoint *endpoint, pl_http_request *http)
 {
     exchange *x = pl_arena_zalloc(http->arena, sizeof *x), on_stack = {0};
     pl_graphql_input input;
@@ -156,19 +382,20 @@ void pl_graphql_http(pl_instance *instance, pl_http_request *http, pl_host *host
     bool no_memory = !x;
     if (no_memory)
         x = &on_stack;
+    x->endpoint = endpoint;
     x->http = http;
-    x->instance = instance;
-    x->pretty = instance->generation->config.pretty || pl_query_has(http->query, PL_STR("pretty"));
-    bool acceptable = pl_media_choose(pl_http_header(http, PL_STR("accept")), &x->media);
-    if (no_memory) {
+    x->instance = endpoint->live;
+    x->pretty = x->instance->generation->config.pretty || pl_query_has(http->query, PL_STR("pretty"));
+    bool acceptable = pl_accept_read(pl_http_header(http, PL_STR("accept")), &x->accept);
+    if (no_memory)
         answer_error(x, 503, PL_RESOURCE_EXHAUSTED, "out of memory");
-    } else if (!acceptable) {
-        answer_error(x, 406, PL_INVALID_ARGUMENT,
-                     "The response can be application/graphql-response+json or application/json; the Accept "
-                     "header allows neither.");
-    } else if (!pl_graphql_read(instance, http, &input, &why)) {
+    else if (!acceptable)
+        answer_error(
+            x, 406, PL_INVALID_ARGUMENT,
+            "The response can be application/graphql-response+json, application/json, multipart/mixed "
+            "or text/event-stream; the Accept header allows none of them.");
+    else if (!pl_graphql_read(x->instance, http, &input, &why))
         answer_refusal(x, &why);
-    } else {
-        run(x, &input.operations[0].request, host, log);
-    }
+    else
+        run(x, &input);
 }

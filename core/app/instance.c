@@ -93,6 +93,29 @@ static void keep_loaders(builder *b, pl_slot app)
         e->set_loaders(state, loaders, n);
 }
 
+/* The chain of app.interceptors. */
+static void keep_interceptors(builder *b, pl_slot app)
+{
+    const pl_engine *e = engine_of(b);
+    pl_state *state = b->instance->state;
+    if (!push_member(b, PL_STR("interceptors")) || e->kind(state, e->top(state)) != PL_KIND_LIST) {
+        e->pop_to(state, app);
+        return;
+    }
+    pl_slot list = e->top(state);
+    size_t n = e->length(state, list);
+    pl_ref *functions = pl_arena_array(&b->instance->arena, n, sizeof *functions);
+    b->report->errors.out_of_memory |= !functions;
+    for (size_t i = 0; functions && i < n; i++) {
+        e->element(state, list, i);
+        functions[i] = e->keep(state, e->top(state));
+        e->pop_to(state, list);
+    }
+    if (functions)
+        b->instance->interceptors = e->chain(state, functions, n);
+    e->pop_to(state, app);
+}
+
 static void open_section(void *data)
 {
     builder *b = data;
@@ -110,10 +133,11 @@ static void open_section(void *data)
     }
     if (b->source->read_config)
         pl_config_read(state, app, b->source->config_arena, b->source->config, b->report);
-    if (!pl_report_has_errors(b->report))
+    if (!pl_report_has_errors(b->report)) {
         keep_timers(b, app);
-    if (!pl_report_has_errors(b->report))
         keep_loaders(b, app);
+        keep_interceptors(b, app);
+    }
     if (push_member(b, PL_STR("default_resolver")) && e->is_function(state, e->top(state)))
         b->instance->default_resolver = e->keep(state, e->top(state));
     b->ok = !pl_report_has_errors(b->report);
@@ -136,7 +160,7 @@ pl_instance *pl_instance_open(const pl_instance_source *source, pl_report *repor
     }
     pl_arena_init(&instance->arena, 0);
     pl_timers_init(&instance->armed);
-    instance->default_resolver = PL_REF_NONE;
+    instance->default_resolver = instance->interceptors = PL_REF_NONE;
     if (source->engine->state_new(source->engine, &config, &instance->state, &err) != PL_OK) {
         pl_report_add(report, &err);
         pl_instance_free(instance);
@@ -183,6 +207,17 @@ static void warn_unresolved(builder *b, const gql_named *root)
     }
 }
 
+static void warn_without_source(builder *b, const gql_named *root)
+{
+    for (uint32_t i = 0; root && i < root->field_count; i++) {
+        const gql_field *f = &root->fields[i];
+        if (b->instance->binding->fields[f->id].subscribe == PL_REF_NONE && b->source->read_config)
+            pl_report_warning(b->report, f->source ? f->source->name : NULL, f->loc.line, f->loc.column,
+                              "%.*s.%.*s has no subscribe function: nobody can subscribe to it.",
+                              PL_STR_ARG(root->name), PL_STR_ARG(f->name));
+    }
+}
+
 static void bind_section(void *data)
 {
     builder *b = data;
@@ -200,6 +235,7 @@ static void bind_section(void *data)
     if (instance->binding && b->ok) {
         warn_unresolved(b, b->source->schema->query);
         warn_unresolved(b, b->source->schema->mutation);
+        warn_without_source(b, b->source->schema->subscription);
     }
 }
 
@@ -222,6 +258,8 @@ bool pl_instance_bind(pl_instance *instance, const pl_instance_source *source, p
     if (instance->binding) {
         instance->service = gql_service_new(instance->binding, &source->config->graphql);
         report->errors.out_of_memory |= !instance->service;
+        if (instance->service)
+            gql_service_set_interceptors(instance->service, instance->interceptors);
     }
     return !report->errors.out_of_memory;
 }

@@ -47,16 +47,19 @@ static void waiting_remove(operation *op)
         op->next->prev = op->prev;
 }
 
-static void operation_end(void *data, gql_result result, pl_str body)
+static void operation_end(operation *op, pl_str body)
 {
-    operation *op = data;
     pl_state *state = op->local->generation->instances[0]->state;
-    (void)result;
     waiting_remove(op);
     pl_engine_of(state)->work_end(state, &op->work);
     op->done(op->data, body);
     pl_arena_dispose(&op->arena);
     pl_free(op);
+}
+
+static void on_payload(void *data, const gql_payload *payload)
+{
+    operation_end(data, payload->body);
 }
 
 static pl_code operation_start(pl_local *local, pl_str request, void (*done)(void *data, pl_str response),
@@ -87,7 +90,7 @@ static pl_code operation_start(pl_local *local, pl_str request, void (*done)(voi
                          .arena = &op->arena,
                          .ctx = PL_REF_NONE,
                          .log = local->log};
-    gql_run *run = gql_service_run(instance->service, &parsed, &op->work, operation_end, op);
+    gql_run *run = gql_service_run(instance->service, &parsed, &op->work, on_payload, op);
     if (run) { /* else op is gone */
         op->run = run;
         waiting_add(op);
@@ -205,8 +208,7 @@ void pl_local_close(pl_local *local)
         return;
     while (local->waiting) {
         gql_run_cancel(local->waiting->run);
-        operation_end(local->waiting, GQL_RESULT_REFUSED,
-                      PL_STR("{\"errors\":[{\"message\":\"The bundle has been closed.\"}]}"));
+        operation_end(local->waiting, PL_STR("{\"errors\":[{\"message\":\"The bundle has been closed.\"}]}"));
     }
     if (local->generation && local->watchdog)
         pl_watchdog_remove(local->watchdog, local->generation->instances[0]->state);

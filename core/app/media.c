@@ -117,6 +117,52 @@ bool pl_media_prefers_html(pl_str accept)
     return html > best;
 }
 
+typedef struct streams {
+    bool sse, multipart, subscription, old_defer;
+} streams;
+
+/* One range of an Accept header. */
+static void read_stream(streams *s, pl_str range)
+{
+    pl_str type, parameter;
+    streams found = {0};
+    int q = 1000;
+    if (!next_part(&range, ';', &type))
+        return;
+    while (next_part(&range, ';', &parameter)) {
+        int value = quality(parameter);
+        q = value < q ? value : q;
+        found.old_defer |= same_word(parameter, "deferSpec=20220824");
+        found.subscription |=
+            same_word(parameter, "subscriptionSpec=1.0") || same_word(parameter, "subscriptionSpec=\"1.0\"");
+    }
+    if (q == 0)
+        return;
+    s->sse |= same_word(type, "text/event-stream");
+    if (!same_word(type, "multipart/mixed"))
+        return;
+    s->old_defer |= found.old_defer;
+    s->subscription |= found.subscription;
+    s->multipart |= !found.subscription;
+}
+
+bool pl_accept_read(pl_str accept, pl_accept *out)
+{
+    streams s = {0};
+    pl_str rest = accept, range;
+    *out = (pl_accept){0};
+    out->single = pl_media_choose(accept, &out->media);
+    while (next_part(&rest, ',', &range))
+        read_stream(&s, range);
+    out->incremental = s.multipart ? PL_STREAM_MULTIPART : s.sse ? PL_STREAM_SSE : PL_STREAM_NONE;
+    out->events = s.subscription ? PL_STREAM_SUBSCRIPTION
+                  : s.sse        ? PL_STREAM_SSE
+                  : s.multipart  ? PL_STREAM_SUBSCRIPTION
+                                 : PL_STREAM_NONE;
+    out->old_defer = s.old_defer;
+    return out->single || out->incremental || out->events;
+}
+
 bool pl_media_is(pl_str content_type, const char *type)
 {
     pl_str rest = content_type, part;

@@ -16,6 +16,25 @@ bool pl_media_choose(pl_str accept, pl_media *out);
 /* Whether an Accept header names text/html, and no type of GraphQL's as much: a browser that opens an
  * address. */
 bool pl_media_prefers_html(pl_str accept);
+
+/* How several payloads can be sent. */
+typedef enum pl_stream_kind {
+    PL_STREAM_NONE,
+    PL_STREAM_SSE,          /* text/event-stream: the distinct connections mode of graphql-sse */
+    PL_STREAM_MULTIPART,    /* multipart/mixed, for @defer and @stream */
+    PL_STREAM_SUBSCRIPTION, /* multipart/mixed;subscriptionSpec=1.0 */
+} pl_stream_kind;
+
+/* All that an Accept header allows. */
+typedef struct pl_accept {
+    bool single;    /* one payload can be sent, as media */
+    pl_media media; /* also of errors that no media type allows */
+    pl_stream_kind incremental, events;
+    bool old_defer; /* deferSpec=20220824 */
+} pl_accept;
+/* False when it allows nothing that GraphQL can answer. */
+bool pl_accept_read(pl_str accept, pl_accept *out);
+
 /* Whether a Content-Type is application/json in UTF-8. */
 bool pl_media_is_json(pl_str content_type);
 

@@ -8,6 +8,7 @@
 #include "app/graphql_read.h"
 #include "app/ide.h"
 #include "app/instance_host.h"
+#include "app/operation.h"
 #include "app/schedule.h"
 #include "base/alloc.h"
 
@@ -28,6 +29,7 @@ struct pl_worker {
     pl_loop *loop;
     pl_host *host;
     pl_pubsub *pubsub;
+    pl_endpoint endpoint;
     pl_edge *edge;
     pl_schedule *schedule; /* named timers, on worker 0 */
     pl_instance *first;    /* to begin with */
@@ -84,7 +86,7 @@ static bool handle(pl_http_service *service, pl_http_request *http)
     }
     if (!pl_graphql_serves(&w->current->generation->config, http->path))
         return false;
-    pl_graphql_http(w->current, http, w->host, w->config.log);
+    pl_graphql_http(&w->endpoint, http);
     return true;
 }
 
@@ -95,7 +97,18 @@ static const pl_http_settings *settings(pl_http_service *service)
     return w->current ? &w->current->generation->config.http : &none;
 }
 
+static void drain(pl_http_service *service)
+{
+    pl_endpoint_drain(&((pl_worker *)service)->endpoint);
+}
+
 /* --- generations --- */
+
+static void stop_timers(pl_worker *w, pl_instance *instance)
+{
+    w->host->ops->timer_stop(w->host, &instance->drain_deadline);
+    w->host->ops->timer_stop(w->host, &instance->rebase_turn);
+}
 
 /* After a turn: retired instances that are quiet go back to their owner. Only here, where none of their code
  * is on the stack. */
@@ -109,7 +122,7 @@ static void after_turn(void *data)
             continue;
         }
         *at = instance->next;
-        w->host->ops->timer_stop(w->host, &instance->drain_deadline);
+        stop_timers(w, instance);
         pl_instance_host_leave(instance);
         w->config.instance_done(w->config.owner, instance);
     }
@@ -121,7 +134,7 @@ static void drain_overdue(pl_timer *timer)
     pl_worker *w = instance->worker;
     pl_log(w->config.log, PL_WARN, "old generation cut off", PL_F_INT("generation", instance->generation->id),
            PL_F_INT("in_flight", instance->in_flight), PL_F_INT("after_ms", w->config.drain_ms));
-    pl_graphql_http_cancel_all(instance);
+    pl_operations_end(instance);
     if (w->schedule)
         pl_schedule_cancel(w->schedule, instance);
 }
@@ -146,8 +159,11 @@ static void adopt(pl_worker *w, void *arg)
     w->current = instance;
     if (w->schedule)
         pl_schedule_adopt(w->schedule, instance);
+    w->endpoint.live = instance;
     if (old)
         retire(w, old);
+    for (pl_instance *retired = w->retired; retired; retired = retired->next)
+        pl_operations_rebase(retired, instance);
 }
 
 /* --- life: loop and edge are made, run and freed on the worker's own thread --- */
@@ -161,6 +177,7 @@ pl_worker *pl_worker_new(const pl_worker_config *config, pl_error *err)
     w->config = *config;
     w->service.handle = handle;
     w->service.settings = settings;
+    w->service.drain = drain;
     pthread_mutex_init(&w->start_lock, NULL);
     pthread_cond_init(&w->start_ended, NULL);
     return w;
@@ -177,6 +194,7 @@ static pl_code set_up(pl_worker *w, pl_error *err)
     w->host->shared = config->shared;
     if (!(w->pubsub = pl_pubsub_join(config->hub, w->loop)))
         return pl_fail_memory(err);
+    pl_endpoint_init(&w->endpoint, w->host, config->log);
     pl_loop_on_turn(w->loop, after_turn, w);
     if (config->index == 0 && !(w->schedule = pl_schedule_new(w->host, config->log)))
         return pl_fail_memory(err);
@@ -192,7 +210,7 @@ static void tear_down(pl_worker *w)
     if (w->schedule)
         pl_schedule_free(w->schedule);
     for (pl_instance *instance = w->retired; instance; instance = instance->next)
-        w->host->ops->timer_stop(w->host, &instance->drain_deadline);
+        stop_timers(w, instance);
     if (w->pubsub)
         pl_pubsub_leave(w->pubsub);
     pl_loop_free(w->loop);

@@ -1,33 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "graphql/service.h"
-
 #include "base/alloc.h"
-#include "graphql/admission.h"
-#include "graphql/documents.h"
-
-struct gql_service {
-    gql_binding *binding;
-    gql_service_options options;
-    gql_documents *documents;
-    pl_buf spare; /* a response buffer between two runs */
-};
-
-struct gql_run {
-    gql_service *service;
-    pl_work *work;
-    gql_prepared *prepared;
-    gql_plan *plan;
-    bool plan_is_own; /* not in the cache: freed with the run */
-    gql_input_env env;
-    gql_admission admission;
-    gql_execution *execution;
-    gql_run_done done;
-    void *data;
-    bool *ended;  /* set when the run ends before gql_service_run returns */
-    pl_code code; /* of the errors */
-    gql_diagnostics errors;
-    gql_source source;
-};
+#include "graphql/execution/failure.h"
+#include "graphql/service_internal.h"
 
 gql_service *gql_service_new(gql_binding *binding, const gql_service_options *options)
 {
@@ -36,6 +10,7 @@ gql_service *gql_service_new(gql_binding *binding, const gql_service_options *op
         return NULL;
     s->binding = binding;
     s->options = *options;
+    s->interceptors = PL_REF_NONE;
     if (s->options.max_errors == 0)
         s->options.max_errors = 5;
     if (s->options.max_response == 0)
@@ -63,219 +38,9 @@ gql_service_stats gql_service_get_stats(const gql_service *s)
     return gql_documents_stats(s->documents);
 }
 
-/* --- the end of a run: the run is in the work's arena, which done may let go of --- */
-static void run_release(gql_run *run)
+void gql_service_set_interceptors(gql_service *s, pl_ref chain)
 {
-    if (run->plan_is_own)
-        gql_plan_free(run->plan);
-    if (run->prepared)
-        gql_prepared_release(run->service->documents, run->prepared);
-    if (run->ended)
-        *run->ended = true;
-}
-
-static void run_refuse(gql_run *run, gql_result result)
-{
-    static const pl_str no_memory = PL_STR(
-        "{\"errors\":[{\"message\":\"out of memory\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}]}");
-    pl_buf body;
-    pl_buf_init(&body);
-    gql_write_diagnostics(&body, &run->errors, run->code);
-    gql_input_release(&run->env);
-    run_release(run);
-    run->done(run->data, result, body.failed ? no_memory : pl_buf_view(&body));
-    pl_buf_dispose(&body);
-}
-
-static gql_run *run_refuse_with(gql_run *run, gql_result result, const char *message)
-{
-    gql_diagnose(&run->errors, NULL, NULL, (gql_loc){0}, (gql_loc){0}, "%s", message);
-    run_refuse(run, result);
-    return NULL;
-}
-
-/* The members of the response's extensions. */
-static void write_extensions(void *data, pl_buf *out)
-{
-    gql_run *run = data;
-    gql_admission_write(&run->admission, out);
-}
-
-/* The cost of the operation, which is not executed. */
-static void run_answer_cost(gql_run *run)
-{
-    pl_buf body;
-    pl_buf_init(&body);
-    PL_BUF_LIT(&body, "{\"extensions\":{");
-    gql_admission_write(&run->admission, &body);
-    PL_BUF_LIT(&body, "}}");
-    gql_input_release(&run->env);
-    run_release(run);
-    run->done(run->data, GQL_RESULT_DATA, body.failed ? PL_STR("{}") : pl_buf_view(&body));
-    pl_buf_dispose(&body);
-}
-
-static void run_payload(void *data, pl_str response, bool has_next)
-{
-    gql_run *run = data;
-    run_release(run);
-    run->done(run->data, GQL_RESULT_DATA, response);
-}
-
-void gql_run_cancel(gql_run *run)
-{
-    gql_execution_cancel(run->execution);
-    run_release(run);
-}
-
-/* --- the steps --- */
-static bool choose_operation(gql_run *run, const gql_request *request, const gql_operation **out)
-{
-    const gql_document *doc = gql_prepared_document(run->prepared);
-    *out = NULL;
-    if (request->operation_name.ptr && request->operation_name.len > 0) {
-        for (uint32_t i = 0; i < doc->operation_count && !*out; i++) {
-            if (pl_str_eq(doc->operations[i].name.text, request->operation_name))
-                *out = &doc->operations[i];
-        }
-        if (!*out)
-            gql_diagnose(&run->errors, NULL, NULL, (gql_loc){0}, (gql_loc){0},
-                         "Unknown operation named \"%.*s\".",
-                         request->operation_name.len > 200 ? 200 : (int)request->operation_name.len,
-                         request->operation_name.ptr);
-    } else if (doc->operation_count == 1) {
-        *out = &doc->operations[0];
-    } else {
-        gql_diagnose(&run->errors, NULL, NULL, (gql_loc){0}, (gql_loc){0},
-                     doc->operation_count == 0
-                         ? "Must provide an operation."
-                         : "Must provide operation name if query contains multiple operations.");
-    }
-    return *out != NULL;
-}
-
-static void report_variable(void *data, const gql_variable_definition *definition, pl_code code,
-                            pl_str message)
-{
-    gql_run *run = data;
-    if (code == PL_RESOURCE_EXHAUSTED)
-        run->errors.out_of_memory = true;
-    else
-        gql_diagnose(&run->errors, NULL, &run->source, definition->loc, (gql_loc){0}, "%.*s",
-                     PL_STR_ARG(message));
-}
-
-typedef struct coercion {
-    gql_run *run;
-    const gql_operation *operation;
-    const pl_value *given;
-    gql_variable *variables;
-    bool ok;
-} coercion;
-
-static void coerce_section(void *data)
-{
-    coercion *c = data;
-    c->ok = gql_input_variables(&c->run->env, c->operation, c->given, c->variables, report_variable, c->run);
-}
-
-static bool coerce_variables(gql_run *run, const gql_operation *operation, const pl_value *given)
-{
-    pl_error err = {0};
-    if (operation->variable_count == 0)
-        return true;
-    coercion c = {.run = run, .operation = operation, .given = given};
-    c.variables = pl_arena_array(run->work->arena, operation->variable_count, sizeof *c.variables);
-    if (!c.variables || !pl_engine_of(run->service->binding->state)
-                             ->protect(run->service->binding->state, coerce_section, &c, &err)) {
-        run->errors.out_of_memory = true;
-        return false;
-    }
-    run->env.variables = c.variables;
-    run->env.variable_count = operation->variable_count;
-    return c.ok;
-}
-
-static gql_run *run_new(gql_service *s, pl_work *work, gql_run_done done, void *data)
-{
-    gql_run *run = pl_arena_zalloc(work->arena, sizeof *run);
-    if (!run)
-        return NULL;
-    run->service = s;
-    run->work = work;
-    run->done = done;
-    run->data = data;
-    run->source.name = "GraphQL request";
-    run->code = PL_INVALID_ARGUMENT;
-    uint32_t max_list_items = s->options.limits.max_list_items;
-    run->env =
-        (gql_input_env){.binding = s->binding,
-                        .arena = work->arena,
-                        .work = work,
-                        .max_list_items = max_list_items ? max_list_items : GQL_DEFAULT_MAX_LIST_ITEMS};
-    gql_diagnostics_init(&run->errors, work->arena, s->options.max_errors);
-    return run;
-}
-
-gql_run *gql_service_run(gql_service *s, const gql_request *request, pl_work *work, gql_run_done done,
-                         void *data)
-{
-    static const pl_str no_memory = PL_STR(
-        "{\"errors\":[{\"message\":\"out of memory\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}]}");
-    work->extensions = request->extensions;
-    gql_run *run = run_new(s, work, done, data);
-    if (!run) {
-        done(data, GQL_RESULT_REFUSED, no_memory);
-        return NULL;
-    }
-    const gql_operation *operation;
-    run->prepared = gql_documents_get(s->documents, request->query, work, &run->errors, &run->code);
-    if (run->prepared)
-        run->code = PL_INVALID_ARGUMENT; /* of what may be wrong from here on */
-    if (!run->prepared || !choose_operation(run, request, &operation)) {
-        run_refuse(run, GQL_RESULT_REFUSED);
-        return NULL;
-    }
-    if (operation->kind == GQL_SUBSCRIPTION)
-        return run_refuse_with(run, GQL_RESULT_REFUSED,
-                               "A subscription cannot be executed over this transport.");
-    if (!gql_schema_root(s->binding->schema, operation->kind))
-        return run_refuse_with(run, GQL_RESULT_REFUSED,
-                               "The schema does not have a root type for this operation.");
-    if (request->query_only && operation->kind != GQL_QUERY)
-        return run_refuse_with(run, GQL_RESULT_QUERY_ONLY,
-                               "Can only perform a mutation operation from a POST request.");
-    if (!coerce_variables(run, operation, request->variables)) {
-        run_refuse(run, GQL_RESULT_REFUSED);
-        return NULL;
-    }
-    if (!gql_admit(s->documents, run->prepared, operation, run->env.variables, run->env.variable_count, work,
-                   &run->errors, &run->code, &run->admission)) {
-        run_refuse(run, run->admission.throttled ? GQL_RESULT_THROTTLED : GQL_RESULT_REFUSED);
-        return NULL;
-    }
-    if (run->admission.only) {
-        run_answer_cost(run);
-        return NULL;
-    }
-    run->plan = gql_prepared_plan(s->documents, run->prepared, operation, request->incremental,
-                                  run->env.variables, run->env.variable_count, &run->plan_is_own);
-    if (run->plan)
-        run->execution = gql_execution_new(run->plan, &run->env, work, &s->options.execute,
-                                           &(gql_execution_params){PL_REF_NONE, write_extensions, run},
-                                           &s->spare, s->options.max_response);
-    if (!run->execution) {
-        run->errors.out_of_memory = true;
-        run_refuse(run, GQL_RESULT_REFUSED);
-        return NULL;
-    }
-    bool ended = false;
-    run->ended = &ended;
-    gql_execution_start(run->execution, run_payload, run);
-    if (ended)
-        return NULL;
-    run->ended = NULL;
-    return run;
+    s->interceptors = chain;
 }
 
 /* --- JSON of requests and errors --- */
@@ -352,4 +117,63 @@ void gql_write_diagnostics(pl_buf *out, const gql_diagnostics *list, pl_code cod
         PL_BUF_LIT(out, "}}");
     }
     PL_BUF_LIT(out, "]}");
+}
+
+/* --- what scripts make of an answer --- */
+void gql_log_failure(const pl_work *work, const pl_failure *failure, const char *what)
+{
+    pl_log_field fields[] = {PL_F_STR("request", work->id), PL_F_CSTR("code", pl_code_name(failure->code)),
+                             PL_F_STR("error", failure->message), PL_F_STR("traceback", failure->traceback)};
+    pl_log_write(work->log, PL_ERROR, pl_str_of(what), fields, failure->traceback.len > 0 ? 4 : 3);
+}
+
+void gql_write_failure(pl_buf *out, const pl_work *work, const pl_failure *failure, bool show_internal)
+{
+    if (!failure->expected)
+        gql_log_failure(work, failure, "interceptor failed");
+    PL_BUF_LIT(out, "{\"errors\":[{\"message\":");
+    pl_json_string(out, gql_failure_message(failure, show_internal));
+    gql_write_error_extensions(out, failure->code, &failure->details, &failure->extensions,
+                               failure->expected ? PL_STR_NONE : work->id);
+    PL_BUF_LIT(out, "}]}");
+}
+
+typedef struct extensions {
+    pl_state *state;
+    const pl_work *work;
+    pl_buf text; /* a JSON object */
+} extensions;
+
+/* Below pl_protect: a table may be met that has to be walked. */
+static void extensions_section(void *data)
+{
+    extensions *x = data;
+    const pl_engine *e = pl_engine_of(x->state);
+    pl_error err = {0};
+    pl_key *key = e->key(x->state, PL_STR("extensions"));
+    if (!key || !e->reserve(x->state, 8))
+        return;
+    e->push_ctx(x->state, (pl_work *)x->work);
+    if (!e->field(x->state, e->top(x->state), key) || e->kind(x->state, e->top(x->state)) != PL_KIND_MAP)
+        return;
+    if (pl_write_json(x->state, e->top(x->state), 32, &x->text, &err) == PL_OK)
+        return;
+    x->text.len = 0;
+    pl_log(x->work->log, PL_WARN, "ctx.extensions cannot be written", PL_F_STR("request", x->work->id),
+           PL_F_CSTR("error", err.message));
+}
+
+void gql_write_ctx_extensions(pl_buf *out, size_t begin, pl_state *state, const pl_work *work)
+{
+    extensions x = {state, work, {0}};
+    pl_error err = {0};
+    if (work->ctx == PL_REF_NONE)
+        return;
+    pl_buf_init(&x.text);
+    bool found = pl_engine_of(state)->protect(state, extensions_section, &x, &err) && x.text.len > 2;
+    if (found && out->len > begin)
+        pl_buf_char(out, ',');
+    if (found)
+        pl_buf_append(out, x.text.data + 1, x.text.len - 2);
+    pl_buf_dispose(&x.text);
 }

@@ -52,26 +52,49 @@ typedef struct gql_request {
     const pl_value *variables;  /* a MAP, or NULL */
     const pl_value *extensions; /* a MAP, or NULL: for the script, and for those who extend the protocol */
     bool query_only;            /* refuse mutations (GET) */
+    bool subscriptions;         /* events can be carried; otherwise a subscription is refused */
+    bool held;                  /* a subscription begins on hold (gql_run_hold) */
     gql_incremental incremental;
 } gql_request;
 
 typedef enum gql_result {
-    GQL_RESULT_DATA,       /* executed: there is a data entry */
-    GQL_RESULT_REFUSED,    /* a request error: there is none */
-    GQL_RESULT_QUERY_ONLY, /* refused because of query_only */
-    GQL_RESULT_THROTTLED,  /* refused by the rate limit */
+    GQL_RESULT_DATA,              /* executed: there is a data entry */
+    GQL_RESULT_REFUSED,           /* a request error: there is none */
+    GQL_RESULT_QUERY_ONLY,        /* refused because of query_only */
+    GQL_RESULT_THROTTLED,         /* refused by the rate limit */
+    GQL_RESULT_NO_SUBSCRIPTION,   /* refused for want of `subscriptions` */
+    GQL_RESULT_REFUSED_BY_SCRIPT, /* an interceptor has raised an error */
+    GQL_RESULT_SUBSCRIBED,        /* a subscription has its source; no body */
+    GQL_RESULT_COMPLETE,          /* a subscription has ended; no body */
 } gql_result;
 
-/* Called once; body is JSON, valid during the call, which the service must outlive. */
-typedef void (*gql_run_done)(void *data, gql_result result, pl_str body);
+typedef struct gql_payload {
+    gql_result result;
+    pl_code code;    /* of a refusal */
+    bool invalid;    /* of a refusal: not because of the document's syntax */
+    uint32_t errors; /* that the operation has met so far */
+    pl_str body;     /* JSON, valid during the call; ptr NULL: none */
+    bool has_next;
+} gql_payload;
+
+/* Called for each payload, in order: once for a query or mutation, unless @defer or @stream make it several;
+ * for a subscription SUBSCRIBED, DATA for each event, and COMPLETE or a refusal at the end. After the one
+ * without has_next the run is over. The service outlives it. */
+typedef void (*gql_run_payload)(void *data, const gql_payload *payload);
 typedef struct gql_run gql_run;
 
-/* Runs a request for work (whose arena holds all that belongs to it, and the request). NULL when done has
- * been called before it returns; otherwise a handle for cancelling until done. Not below pl_protect. */
-gql_run *gql_service_run(gql_service *service, const gql_request *request, pl_work *work, gql_run_done done,
-                         void *data);
-/* done will not be called. */
+/* Runs a request for work (whose arena holds all that belongs to it, and the request). NULL when it was over
+ * before this returns; otherwise a handle until the last payload. */
+gql_run *gql_service_run(gql_service *service, const gql_request *request, pl_work *work,
+                         gql_run_payload payload, void *data);
+/* No payload will come. */
 void gql_run_cancel(gql_run *run);
+/* A subscription whose receiver cannot take more for the time being: no event is taken from its source until
+ * it is let go again. */
+void gql_run_hold(gql_run *run, bool hold);
+
+/* The interceptors of all operations (pl_engine.chain); PL_REF_NONE: none. */
+void gql_service_set_interceptors(gql_service *service, pl_ref chain);
 
 typedef struct gql_service_stats {
     size_t documents, bytes;
@@ -83,6 +106,13 @@ gql_service_stats gql_service_get_stats(const gql_service *service);
 void gql_write_diagnostics(pl_buf *out, const gql_diagnostics *list, pl_code code);
 /* {"errors":[{"message":…,"extensions":{"code":…}}]} */
 void gql_write_error(pl_buf *out, pl_code code, pl_str message);
+
+/* {"errors":[…]} of a script's failure; an unexpected one is logged, and shown by its code and the work's id
+ * only. */
+void gql_write_failure(pl_buf *out, const pl_work *work, const pl_failure *failure, bool show_internal);
+void gql_log_failure(const pl_work *work, const pl_failure *failure, const char *what);
+/* Adds the members of ctx.extensions, where a script has filled it, to those that stand from `begin` on. */
+void gql_write_ctx_extensions(pl_buf *out, size_t begin, pl_state *state, const pl_work *work);
 
 /* Reads {"query", "operationName", "variables", "extensions"} from a JSON value; INVALID_ARGUMENT says what
  * is wrong. */

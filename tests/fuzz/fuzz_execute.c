@@ -209,9 +209,10 @@ typedef struct request {
     bool cancelled;
 } request;
 
-static void on_done(void *data, gql_result result, pl_str body)
+static void on_payload(void *data, const gql_payload *payload)
 {
     request *r = data;
+    pl_str body = payload->body;
     pl_arena arena;
     pl_value v;
     pl_error err;
@@ -222,7 +223,7 @@ static void on_done(void *data, gql_result result, pl_str body)
         fprintf(stderr, "%s\n%.*s\n", err.message, (int)body.len, body.ptr);
     CHECK(is_json);
     bool has_data = pl_value_member(&v, PL_STR("data")), has_errors = pl_value_member(&v, PL_STR("errors"));
-    CHECK(result == GQL_RESULT_DATA ? has_data : has_errors && !has_data);
+    CHECK(payload->result == GQL_RESULT_DATA ? has_data : has_errors && !has_data);
     pl_arena_dispose(&arena);
     r->run = NULL;
     r->done++;
@@ -251,7 +252,7 @@ static void start(request *r, gql_service *service, pl_str document)
         request.operation_name = PL_STR("Q");
     if (decide(8) == 7)
         pl_alloc_fail_at(1 + decide(64), decide(2) != 0);
-    gql_run *run = gql_service_run(service, &request, &r->work, on_done, r);
+    gql_run *run = gql_service_run(service, &request, &r->work, on_payload, r);
     CHECK((run == NULL) == (r->done == 1));
     if (r->done == 0)
         r->run = run;

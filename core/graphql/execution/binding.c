@@ -21,7 +21,7 @@ gql_binding *gql_binding_new(const gql_schema *schema, pl_state *state)
     if (!b->fields || !b->types || !b->inputs || !b->typename_key)
         goto failed;
     for (uint32_t i = 0; i < schema->field_count; i++)
-        b->fields[i].resolver = PL_REF_NONE;
+        b->fields[i].resolver = b->fields[i].subscribe = PL_REF_NONE;
     for (uint32_t i = 0; i < schema->type_count; i++) {
         b->types[i].resolve_type = b->types[i].serialize = b->types[i].parse = PL_REF_NONE;
         b->types[i].resolve_reference = b->types[i].resolve_references = PL_REF_NONE;
@@ -105,21 +105,46 @@ static const char *file_copy(binder *x)
     return copy;
 }
 
-/* A Subscription field: { subscribe = function, resolve = function }. */
+static void bind_subscribe(binder *x, const gql_field *field, pl_slot fn)
+{
+    gql_field_binding *fb = &x->b->fields[field->id];
+    bind_function(x, fn, &fb->subscribe, fb->file, "subscribe", field->parent->name, field->name);
+    if (x->e->is_function(x->state, fn))
+        fb->subscribe_arity = x->e->arity(x->state, fn);
+    fb->file = file_copy(x);
+}
+
+static void bind_event_resolver(binder *x, const gql_field *field, pl_slot fn)
+{
+    gql_field_binding *fb = &x->b->fields[field->id];
+    bind_function(x, fn, &fb->resolver, fb->file, "resolve", field->parent->name, field->name);
+    if (x->e->is_function(x->state, fn))
+        fb->arity = x->e->arity(x->state, fn);
+    fb->file = file_copy(x);
+}
+
+/* A field of Subscription: { subscribe = function, resolve = function }, or its subscribe function. */
 static bool bind_subscription(binder *x, const gql_field *field, pl_slot slot)
 {
-    if (field->parent != x->b->schema->subscription || x->e->kind(x->state, slot) != PL_KIND_MAP)
+    if (field->parent != x->b->schema->subscription)
         return false;
-    pl_key *resolve = x->e->key(x->state, PL_STR("resolve"));
-    x->list->out_of_memory |= !resolve;
-    if (resolve && x->e->field(x->state, slot, resolve)) {
-        pl_slot fn = x->e->top(x->state);
-        if (x->e->is_function(x->state, fn)) {
-            gql_field_binding *fb = &x->b->fields[field->id];
-            bind_function(x, fn, &fb->resolver, fb->file, "resolve", field->parent->name, field->name);
-            fb->arity = x->e->arity(x->state, fn);
-            fb->file = file_copy(x);
-        }
+    if (x->e->kind(x->state, slot) != PL_KIND_MAP) {
+        bind_subscribe(x, field, slot);
+        return true;
+    }
+    x->e->push_absent(x->state);
+    pl_slot key = x->e->top(x->state);
+    while (x->e->next(x->state, slot)) {
+        pl_str name =
+            x->e->kind(x->state, key) == PL_KIND_STRING ? x->e->get_string(x->state, key) : PL_STR_NONE;
+        if (pl_str_is(name, "subscribe"))
+            bind_subscribe(x, field, key + 1);
+        else if (pl_str_is(name, "resolve"))
+            bind_event_resolver(x, field, key + 1);
+        else
+            COMPLAIN(x, key + 1, "%.*s.%.*s has \"%.*s\"; what it can have is subscribe and resolve.",
+                     PL_STR_ARG(field->parent->name), PL_STR_ARG(field->name), PL_STR_ARG(name));
+        x->e->pop_to(x->state, key);
     }
     return true;
 }

@@ -13,6 +13,8 @@
 typedef struct gql_field_binding {
     pl_ref resolver;  /* PL_REF_NONE: the default (a property, or default_resolver) */
     int arity;        /* how many of (parent, args, ctx, info) it reads */
+    pl_ref subscribe; /* of a subscription's field: gives its source of events; PL_REF_NONE */
+    int subscribe_arity;
     pl_key *key;      /* the field's name */
     const char *file; /* where the resolver stands; NULL without one */
 } gql_field_binding;
@@ -50,8 +52,8 @@ void gql_binding_free(gql_binding *binding); /* NULL is fine; refs die with the 
 /* Binds what one resolvers file returned: { TypeName = { fieldName = function } }; scalars { serialize, parse
  * }, enums { NAME = value },
  * __resolve_type of unions and interfaces, __resolve_reference or __resolve_references of entities,
- * Subscription fields { subscribe, resolve }. Unknown names, values of a wrong kind and clashes with another
- * file are diagnostics with file and line. Below pl_protect. */
+ * Subscription fields { subscribe, resolve } or the subscribe function alone. Unknown names, values of a
+ * wrong kind and clashes with another file are diagnostics with file and line. Below pl_protect. */
 void gql_binding_add(gql_binding *binding, pl_slot table, const char *file, gql_diagnostics *list);
 void gql_binding_set_default(gql_binding *binding, pl_slot function);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "graphql/execution/failure.h"
 #include "graphql/execution/internal.h"
 #include "value/json.h"
 
@@ -76,8 +77,8 @@ static void write_locations(pl_buf *out, const gql_plan_field *field)
     pl_buf_char(out, ']');
 }
 
-static void write_extensions(pl_buf *out, pl_code code, const pl_value *details, const pl_value *extensions,
-                             pl_str id)
+void gql_write_error_extensions(pl_buf *out, pl_code code, const pl_value *details,
+                                const pl_value *extensions, pl_str id)
 {
     PL_BUF_LIT(out, ",\"extensions\":{\"code\":\"");
     pl_buf_str(out, pl_str_of(pl_code_name(code)));
@@ -117,7 +118,7 @@ static void add(gql_execution *x, const gql_plan_field *field, const gql_path *p
     write_locations(&x->errors, field);
     write_path(&x->errors, path);
     if (code != PL_OK)
-        write_extensions(&x->errors, code, details, extensions, id);
+        gql_write_error_extensions(&x->errors, code, details, extensions, id);
     pl_buf_char(&x->errors, '}');
 }
 
@@ -125,6 +126,17 @@ void gql_error_add(gql_execution *x, const gql_plan_field *field, const gql_path
                    pl_str message, const pl_value *details, const pl_value *extensions)
 {
     add(x, field, path, code, message, details, extensions, PL_STR_NONE);
+}
+
+pl_str gql_failure_message(const pl_failure *failure, bool show_internal)
+{
+    if (failure->expected || show_internal)
+        return failure->message;
+    if (failure->code == PL_RESOURCE_EXHAUSTED)
+        return PL_STR("The resolver used more than it may of memory or instructions.");
+    if (failure->code == PL_DEADLINE_EXCEEDED)
+        return PL_STR("The resolver took too long.");
+    return PL_STR("Internal server error");
 }
 
 static void log_internal(gql_execution *x, const gql_path *path, const pl_failure *failure)
@@ -143,18 +155,10 @@ static void log_internal(gql_execution *x, const gql_path *path, const pl_failur
 void gql_error_internal(gql_execution *x, const gql_plan_field *field, const gql_path *path,
                         const pl_failure *failure)
 {
-    pl_str message;
     if (x->error_count < (x->options.max_errors ? x->options.max_errors : DEFAULT_MAX_ERRORS))
         log_internal(x, path, failure);
-    if (x->options.show_internal)
-        message = failure->message;
-    else if (failure->code == PL_RESOURCE_EXHAUSTED)
-        message = PL_STR("The resolver used more than it may of memory or instructions.");
-    else if (failure->code == PL_DEADLINE_EXCEEDED)
-        message = PL_STR("The resolver took too long.");
-    else
-        message = PL_STR("Internal server error");
-    add(x, field, path, failure->code, message, NULL, NULL, x->work->id);
+    add(x, field, path, failure->code, gql_failure_message(failure, x->options.show_internal), NULL, NULL,
+        x->work->id);
 }
 
 void gql_error_internal_text(gql_execution *x, const gql_plan_field *field, const gql_path *path,

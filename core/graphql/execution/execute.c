@@ -56,6 +56,11 @@ static void release(gql_execution *x)
     pl_buf_dispose(&x->errors);
 }
 
+uint32_t gql_execution_errors(const gql_execution *x)
+{
+    return x->error_count;
+}
+
 static void cancel_all(gql_execution *x)
 {
     while (x->pending)

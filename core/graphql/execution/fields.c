@@ -69,8 +69,7 @@ pl_code gql_field_arguments(gql_execution *x, const gql_plan_field *f, pl_value 
     return PL_OK;
 }
 
-/* Pushes the arguments table. False: an error was recorded. */
-static bool push_arguments(gql_execution *x, const gql_plan_field *f, const gql_path *path)
+bool gql_push_arguments(gql_execution *x, const gql_plan_field *f, const gql_path *path)
 {
     if (f->argument_count == 0) {
         x->e->push_map(x->state, 0);
@@ -288,7 +287,7 @@ static gql_outcome resolve_call(gql_execution *x, const gql_plan_field *f, pl_sl
         else
             x->e->push_absent(x->state);
     }
-    if (nargs >= 2 && !push_arguments(x, f, path)) {
+    if (nargs >= 2 && !gql_push_arguments(x, f, path)) {
         if (f->def->type->kind == GQL_TYPE_NON_NULL)
             return GQL_FAILED;
         PL_BUF_LIT(&x->out.buf, "null");
@@ -422,6 +421,10 @@ static inline gql_outcome execute_field(gql_execution *x, const gql_plan_field *
         return GQL_WRITTEN;
     case GQL_RESOLVE_META:
         return gql_introspect(x, f, &here);
+    case GQL_RESOLVE_EVENT:
+        x->e->push_copy(x->state, parent);
+        outcome = gql_complete(x, f, f->def->type, top + 1, &here, frame);
+        break;
     case GQL_RESOLVE_PROPERTY:
         outcome = resolve_property(x, f, parent, &here, frame, top);
         break;

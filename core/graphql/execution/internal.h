@@ -112,6 +112,8 @@ bool gql_is_empty_map(gql_execution *x, pl_slot value);
 /* fields.c */
 gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, pl_slot parent,
                                const gql_path *path, gql_frame *frame);
+/* Pushes the arguments table. False: an error was recorded. [jumps] */
+bool gql_push_arguments(gql_execution *x, const gql_plan_field *f, const gql_path *path);
 gql_outcome gql_execute_field(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path,
                               gql_frame *frame);
 void gql_pending_cancel(gql_execution *x, gql_pending *p);

@@ -269,6 +269,10 @@ static void choose_resolver(gql_plan *plan, const gql_named *type, gql_plan_fiel
     f->key = fb->key;
     if (gql_federation_choose(schema, f->def, &f->how))
         return;
+    if (type == schema->subscription && fb->resolver == PL_REF_NONE) {
+        f->how = GQL_RESOLVE_EVENT;
+        return;
+    }
     f->resolver = fb->resolver != PL_REF_NONE ? fb->resolver : plan->binding->default_resolver;
     f->arity = fb->resolver != PL_REF_NONE ? fb->arity : plan->binding->default_arity;
     f->how = f->resolver != PL_REF_NONE ? GQL_RESOLVE_CALL : GQL_RESOLVE_PROPERTY;

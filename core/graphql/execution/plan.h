@@ -29,6 +29,7 @@ typedef enum gql_resolve_how {
     GQL_RESOLVE_TYPENAME, /* text holds the type's name in quotes */
     GQL_RESOLVE_PROPERTY, /* parent[key] */
     GQL_RESOLVE_CALL,
+    GQL_RESOLVE_EVENT,      /* a subscription's field without resolve: the event itself */
     GQL_RESOLVE_META,       /* __schema, __type, and every field of the introspection types */
     GQL_RESOLVE_FEDERATION, /* _service, _entities: entities.h */
 } gql_resolve_how;

@@ -84,11 +84,11 @@ typedef struct result {
     char text[2048];
 } result;
 
-static void on_result(void *data, gql_result kind, pl_str body)
+static void on_payload(void *data, const gql_payload *payload)
 {
     result *r = data;
     r->done = true;
-    snprintf(r->text, sizeof(r->text), "%.*s", PL_STR_ARG(body));
+    snprintf(r->text, sizeof(r->text), "%.*s", PL_STR_ARG(payload->body));
 }
 
 static void expect_answer(pl_instance *instance, const char *query, const char *expected)
@@ -98,7 +98,7 @@ static void expect_answer(pl_instance *instance, const char *query, const char *
     pl_arena_init(&arena, 0);
     pl_work work = {.protocol = "graphql", .id = PL_STR("1"), .arena = &arena, .ctx = PL_REF_NONE};
     gql_request request = {.query = pl_str_of(query)};
-    gql_service_run(instance->service, &request, &work, on_result, &r);
+    gql_service_run(instance->service, &request, &work, on_payload, &r);
     assert_true(r.done);
     pl_engine_of(instance->state)->work_end(instance->state, &work);
     assert_string_equal(r.text, expected);

@@ -90,6 +90,7 @@ static void test_bound(void **state)
     assert_int_equal(f->binding->fields[a->id].arity, 2);
     assert_string_equal(f->binding->fields[a->id].file, "a.lua");
     assert_int_not_equal(f->binding->fields[tick->id].resolver, PL_REF_NONE);
+    assert_int_not_equal(f->binding->fields[tick->id].subscribe, PL_REF_NONE);
     const pl_value *shades = f->binding->types[gql_schema_type(s, PL_STR("Shade"))->id].internal;
     assert_int_equal(shades[0].kind, PL_KIND_STRING);
     assert_true(pl_str_is(shades[0].string, "DARK"));
@@ -132,7 +133,7 @@ static void test_refused(void **state)
           "only.");
     check(f, "x.lua", entry(f, "In", "a", function(f)), "Input type \"In\" cannot have resolvers.");
     check(f, "x.lua", entry(f, "Subscription", "tick", te_int(1)),
-          "Subscription.tick: a resolver must be a function, not an integer.");
+          "Subscription.tick: subscribe must be a function, not an integer.");
 }
 
 static void test_clash(void **state)

@@ -119,8 +119,11 @@ static void test_query_only(void **state)
 
 static void test_subscription(void **state)
 {
-    expect_refused(*state, "subscription { tick }", NULL,
-                   REFUSED("A subscription cannot be executed over this transport."));
+    gf_request r;
+    gf_start(&r, *state, "subscription { tick }", NULL);
+    assert_int_equal(r.result, GQL_RESULT_NO_SUBSCRIPTION);
+    gf_check(&r, REFUSED("A subscription cannot be executed over this transport."));
+    gf_end(&r);
 }
 
 static void test_no_introspection(void **state)

@@ -45,7 +45,8 @@ static size_t bound_refs(const gf *f)
 {
     size_t n = f->binding->default_resolver != PL_REF_NONE;
     for (uint32_t i = 0; i < f->schema->field_count; i++)
-        n += f->binding->fields[i].resolver != PL_REF_NONE;
+        n += (f->binding->fields[i].resolver != PL_REF_NONE) +
+             (f->binding->fields[i].subscribe != PL_REF_NONE);
     for (uint32_t i = 0; i < f->schema->type_count; i++) {
         const gql_type_binding *tb = &f->binding->types[i];
         n += (tb->resolve_type != PL_REF_NONE) + (tb->parse != PL_REF_NONE) + (tb->serialize != PL_REF_NONE);
@@ -165,13 +166,13 @@ void gf_fail(gf *f, const char *type, const char *name, const char *message)
 }
 
 /* --- requests --- */
-static void on_done(void *data, gql_result result, pl_str body)
+static void on_payload(void *data, const gql_payload *payload)
 {
     gf_request *r = data;
     r->done++;
-    r->result = result;
+    r->result = payload->result;
     free(r->body);
-    r->body = strndup(body.ptr, body.len);
+    r->body = payload->body.ptr ? strndup(payload->body.ptr, payload->body.len) : NULL;
 }
 
 static const pl_value *read_variables(gf_request *r, const char *json)
@@ -200,7 +201,7 @@ void gf_start_full(gf_request *r, gf *f, const char *query, const char *operatio
     assert_true(!variables || request.variables);
     r->arena.limit = f->arena_limit;
     pl_alloc_fail_at(f->fail_at, f->fail_on);
-    r->run = gql_service_run(f->service, &request, &r->work, on_done, r);
+    r->run = gql_service_run(f->service, &request, &r->work, on_payload, r);
     assert_int_equal(r->done, r->run ? 0 : 1);
 }
 

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/operation.h"
+
+#include "app/pubsub.h"
+#include "base/alloc.h"
+
+#define GRACE_MS 1000 /* for a source to end by itself, when the operation has another one */
+#define SLICE_MS 20   /* of a turn in which subscriptions go over */
+#define MAX_HEADERS 64
+
+/* A run of the operation on one instance. */
+typedef struct pl_leg leg;
+struct pl_leg {
+    leg *next, **place; /* in the instance's list */
+    pl_operation *op;
+    pl_instance *instance;
+    gql_run *run; /* NULL while it is started */
+    pl_work work;
+    pl_arena own; /* of a leg that is not the first */
+    bool has_own, subscribed;
+};
+
+struct pl_operation {
+    pl_operation_config config;
+    gql_request request;
+    pl_work work; /* what each leg's begins as */
+    leg first;
+    leg *current;   /* whose payloads go out */
+    leg *successor; /* on a newer instance; takes over when current has ended */
+    pl_timer grace;
+    bool grace_armed, held;
+    bool *gone; /* set at the end, while it is started */
+    const pl_header *headers;
+    size_t header_count;
+    bool headers_read;
+};
+
+/* --- lists --- */
+static void list_add(leg **list, leg *l)
+{
+    l->next = *list;
+    if (l->next)
+        l->next->place = &l->next;
+    *list = l;
+    l->place = list;
+}
+
+static void list_remove(leg *l)
+{
+    if (!l->place)
+        return;
+    *l->place = l->next;
+    if (l->next)
+        l->next->place = l->place;
+    l->place = NULL;
+}
+
+/* --- the end of a leg --- */
+static void leg_close(leg *l)
+{
+    pl_instance *instance = l->instance;
+    list_remove(l);
+    pl_engine_of(instance->state)->work_end(instance->state, &l->work);
+    instance->in_flight--;
+    if (!l->has_own)
+        return;
+    pl_arena_dispose(&l->own);
+    pl_free(l);
+}
+
+static void leg_cancel(leg *l)
+{
+    if (l->run)
+        gql_run_cancel(l->run);
+    leg_close(l);
+}
+
+static void grace_stop(pl_operation *op)
+{
+    if (op->grace_armed)
+        op->config.host->ops->timer_stop(op->config.host, &op->grace);
+    op->grace_armed = false;
+}
+
+/* Hands out the last payload. */
+static void end(pl_operation *op, const gql_payload *payload)
+{
+    grace_stop(op);
+    if (op->gone)
+        *op->gone = true;
+    op->config.payload(op->config.data, payload);
+}
+
+/* The successor goes on where the current leg, which has gone, has left off. */
+static void take_over(pl_operation *op)
+{
+    grace_stop(op);
+    op->current = op->successor;
+    op->successor = NULL;
+    if (op->current->run && !op->held)
+        gql_run_hold(op->current->run, false);
+}
+
+static void on_grace(pl_timer *timer)
+{
+    pl_operation *op = timer->data;
+    op->grace_armed = false;
+    leg_cancel(op->current);
+    take_over(op);
+}
+
+/* --- headers --- */
+typedef struct reading {
+    pl_operation *op;
+    leg *leg;
+    pl_header *headers;
+    size_t count;
+} reading;
+
+static void read_header(reading *r, pl_slot key)
+{
+    pl_state *state = r->leg->instance->state;
+    const pl_engine *e = pl_engine_of(state);
+    pl_arena *arena = r->op->work.arena;
+    if (r->count == MAX_HEADERS || e->kind(state, key) != PL_KIND_STRING)
+        return;
+    pl_kind kind = e->kind(state, key + 1);
+    pl_str value = PL_STR_NONE;
+    if (kind == PL_KIND_STRING)
+        value = pl_arena_str(arena, e->get_string(state, key + 1));
+    else if (kind == PL_KIND_INT)
+        value = pl_arena_printf(arena, "%lld", (long long)e->get_int(state, key + 1));
+    pl_str name = pl_arena_str(arena, e->get_string(state, key));
+    if (name.ptr && value.ptr)
+        r->headers[r->count++] = (pl_header){name, value};
+}
+
+static void headers_section(void *data)
+{
+    reading *r = data;
+    pl_state *state = r->leg->instance->state;
+    const pl_engine *e = pl_engine_of(state);
+    pl_key *name = e->key(state, PL_STR("response_headers"));
+    if (!name || !e->reserve(state, 8))
+        return;
+    e->push_ctx(state, &r->leg->work);
+    pl_slot map = e->top(state) + 1;
+    if (!e->field(state, map - 1, name) || e->kind(state, map) != PL_KIND_MAP)
+        return;
+    r->headers = pl_arena_array(r->op->work.arena, MAX_HEADERS, sizeof *r->headers);
+    e->push_absent(state);
+    while (r->headers && e->next(state, map)) {
+        read_header(r, map + 1);
+        e->pop_to(state, map + 1);
+    }
+}
+
+static void read_headers(pl_operation *op, leg *l)
+{
+    reading r = {.op = op, .leg = l};
+    pl_error err = {0};
+    pl_state *state = l->instance->state;
+    if (op->headers_read)
+        return;
+    op->headers_read = true;
+    if (l->work.ctx == PL_REF_NONE || !pl_engine_of(state)->protect(state, headers_section, &r, &err))
+        return;
+    op->headers = r.headers;
+    op->header_count = r.count;
+}
+
+const pl_header *pl_operation_headers(const pl_operation *op, size_t *count)
+{
+    *count = op->header_count;
+    return op->headers;
+}
+
+/* --- payloads --- */
+static void current_payload(pl_operation *op, leg *l, const gql_payload *payload)
+{
+    if (payload->result == GQL_RESULT_SUBSCRIBED)
+        l->subscribed = true;
+    if (payload->has_next) {
+        read_headers(op, l);
+        op->config.payload(op->config.data, payload);
+        return;
+    }
+    if (op->successor && op->successor->subscribed) {
+        leg_close(l);
+        take_over(op);
+        return;
+    }
+    if (op->successor) {
+        leg_cancel(op->successor);
+        op->successor = NULL;
+    }
+    read_headers(op, l);
+    leg_close(l);
+    end(op, payload);
+}
+
+/* The old source is told to end: what it has still to give is taken first. */
+static void end_current(pl_operation *op)
+{
+    pl_host *host = op->config.host;
+    leg *l = op->current;
+    op->grace = (pl_timer){.fire = on_grace, .data = op};
+    op->grace_armed = host->ops->timer_start(host, &op->grace, host->ops->now(host) + GRACE_MS) == 0;
+    if (l->instance->pubsub)
+        pl_pubsub_end(l->instance->pubsub, &l->instance->host, &l->work);
+    if (op->grace_armed)
+        return;
+    leg_cancel(l);
+    take_over(op);
+}
+
+static void successor_payload(pl_operation *op, leg *l, const gql_payload *payload)
+{
+    if (payload->result == GQL_RESULT_SUBSCRIBED) {
+        l->subscribed = true;
+        if (l->run)
+            end_current(op); /* else by whoever starts it */
+        return;
+    }
+    if (payload->has_next)
+        return; /* cannot be: it is on hold */
+    leg_cancel(op->current);
+    op->successor = NULL;
+    leg_close(l);
+    end(op, payload);
+}
+
+static void on_payload(void *data, const gql_payload *payload)
+{
+    leg *l = data;
+    if (l == l->op->current)
+        current_payload(l->op, l, payload);
+    else
+        successor_payload(l->op, l, payload);
+}
+
+/* --- the start --- */
+/* False: the leg has ended. */
+static bool leg_start(leg *l, pl_operation *op, pl_instance *instance, pl_arena *arena, bool held)
+{
+    gql_request request = op->request;
+    l->op = op;
+    l->instance = instance;
+    l->work = op->work;
+    l->work.arena = arena;
+    l->work.ctx = PL_REF_NONE;
+    request.held = held;
+    instance->in_flight++;
+    list_add(&instance->operations, l);
+    gql_run *run = gql_service_run(instance->service, &request, &l->work, on_payload, l);
+    if (run)
+        l->run = run;
+    return run != NULL;
+}
+
+pl_operation *pl_operation_start(const pl_operation_config *config)
+{
+    bool gone = false;
+    pl_operation *op = pl_arena_zalloc(config->work->arena, sizeof *op);
+    if (!op) {
+        config->payload(
+            config->data,
+            &(gql_payload){.result = GQL_RESULT_REFUSED,
+                           .code = PL_RESOURCE_EXHAUSTED,
+                           .body = PL_STR("{\"errors\":[{\"message\":\"out of memory\",\"extensions\":"
+                                          "{\"code\":\"RESOURCE_EXHAUSTED\"}}]}")});
+        return NULL;
+    }
+    op->config = *config;
+    op->request = *config->request;
+    op->work = *config->work;
+    op->current = &op->first;
+    op->gone = &gone;
+    if (config->place)
+        *config->place = op;
+    leg_start(&op->first, op, config->instance, config->work->arena, false);
+    if (gone)
+        return NULL;
+    op->gone = NULL;
+    return op;
+}
+
+void pl_operation_cancel(pl_operation *op)
+{
+    grace_stop(op);
+    if (op->successor)
+        leg_cancel(op->successor);
+    leg_cancel(op->current);
+    if (op->gone)
+        *op->gone = true;
+}
+
+void pl_operation_hold(pl_operation *op, bool hold)
+{
+    op->held = hold;
+    if (op->current->run)
+        gql_run_hold(op->current->run, hold);
+}
+
+/* --- going over to a newer instance --- */
+static void go_over(leg *l, pl_instance *live)
+{
+    pl_operation *op = l->op;
+    leg *next = pl_calloc(1, sizeof *next);
+    if (!next)
+        return; /* it stays, until its generation is cut off */
+    if (op->successor)
+        leg_cancel(op->successor);
+    pl_arena_init(&next->own, 1024);
+    next->has_own = true;
+    op->successor = next;
+    if (leg_start(next, op, live, &next->own, true) && next->subscribed)
+        end_current(op);
+}
+
+static uint64_t clock_of(pl_instance *instance)
+{
+    const pl_engine *e = pl_engine_of(instance->state);
+    return e->watched_at ? e->watched_at(instance->state) : 0;
+}
+
+static void rebase_slice(pl_instance *retired)
+{
+    pl_instance *live = retired->rebase_to;
+    uint64_t began = clock_of(live);
+    while (retired->rebasing) {
+        leg *l = retired->rebasing;
+        list_remove(l);
+        list_add(&retired->operations, l);
+        go_over(l, live);
+        if (clock_of(live) - began < SLICE_MS || !retired->rebasing)
+            continue;
+        retired->rebase_turn.data = retired;
+        if (retired->loop->ops->timer_start(retired->loop, &retired->rebase_turn,
+                                            retired->loop->ops->now(retired->loop)) == 0)
+            return;
+    }
+}
+
+static void on_rebase_turn(pl_timer *timer)
+{
+    rebase_slice(timer->data);
+}
+
+void pl_operations_rebase(pl_instance *retired, pl_instance *live)
+{
+    if (!live->service)
+        return;
+    for (leg *l = retired->operations, *next; l; l = next) {
+        next = l->next;
+        if (!l->subscribed || l != l->op->current)
+            continue;
+        list_remove(l);
+        list_add(&retired->rebasing, l);
+    }
+    retired->rebase_to = live;
+    retired->rebase_turn.fire = on_rebase_turn;
+    if (retired->rebase_turn.index == 0)
+        rebase_slice(retired);
+}
+
+static void leg_end(leg *l)
+{
+    pl_operation *op = l->op;
+    if (l == op->successor) {
+        op->successor = NULL;
+        leg_cancel(l);
+        return;
+    }
+    leg_cancel(l);
+    if (op->successor) {
+        take_over(op);
+        return;
+    }
+    end(op, &(gql_payload){
+                .result = GQL_RESULT_REFUSED,
+                .code = PL_UNAVAILABLE,
+                .body = PL_STR(
+                    "{\"errors\":[{\"message\":\"The server has gone over to a newer version, and this "
+                    "operation took too long on the old one.\",\"extensions\":{\"code\":"
+                    "\"UNAVAILABLE\"}}]}")});
+}
+
+void pl_operations_end(pl_instance *instance)
+{
+    while (instance->operations)
+        leg_end(instance->operations);
+    while (instance->rebasing)
+        leg_end(instance->rebasing);
+}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import SLOWNESS
+from harness import SLOWNESS, self_signed
 
 CLIENTS = Path(__file__).parent / "clients"
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"}
@@ -23,10 +23,9 @@ def chromium():
     return path
 
 
-def browse(scenario, url, screenshot=None):
+def browse(scenario, url, *files):
     """Runs a scenario of clients/ide.mjs."""
-    command = ["node", str(CLIENTS / "ide.mjs"), scenario, url, chromium()]
-    command += [str(screenshot)] if screenshot else []
+    command = ["node", str(CLIENTS / "ide.mjs"), scenario, url, chromium(), *map(str, files)]
     env = os.environ | {"IDE_TIMEOUT_MS": str(20_000 * SLOWNESS)}
     result = subprocess.run(command, capture_output=True, text=True, timeout=60 * SLOWNESS, cwd=CLIENTS, env=env)
     assert result.returncode == 0, result.stderr
@@ -43,6 +42,10 @@ def test_query(start, blog, tmp_path):
     picture = Path(os.environ.get("SCREENSHOT") or tmp_path / "graphiql.png").resolve()
     browse("query", start(blog).url, picture)
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_behind_a_tls_proxy_with_a_prefix(start, blog, tmp_path):
+    browse("behindProxy", start(blog).url, *self_signed(tmp_path))
 
 
 SHOP = {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The GraphiQL page in a browser: node ide.mjs SCENARIO URL CHROMIUM [SCREENSHOT]
+// The GraphiQL page in a browser: node ide.mjs SCENARIO URL CHROMIUM [FILE...]
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import http from "node:http";
+import https from "node:https";
 import { chromium } from "playwright-core";
 
-const [scenario, url, executablePath, screenshot] = process.argv.slice(2);
+const [scenario, url, executablePath, ...files] = process.argv.slice(2);
 const TIMEOUT = Number(process.env.IDE_TIMEOUT_MS ?? 20_000);
 
 // -- what a user does --
@@ -37,6 +39,38 @@ async function until(what, read, expected) {
   }
 }
 
+/** Stands before the server as a TLS proxy that puts it below /shop; gives the page's address there. */
+async function proxy([cert, key]) {
+  const target = new URL(url);
+  const options = (request) => ({
+    host: target.hostname,
+    port: target.port,
+    method: request.method,
+    path: request.url.replace(/^\/shop/, ""),
+    headers: request.headers,
+  });
+  const server = https.createServer({ cert: readFileSync(cert), key: readFileSync(key) }, (request, response) => {
+    const onward = http.request(options(request), (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    request.pipe(onward);
+  });
+  server.on("upgrade", (request, socket) => {
+    http
+      .request(options(request))
+      .on("upgrade", (answer, onward) => {
+        const headers = Object.entries(answer.headers).map(([name, value]) => `${name}: ${value}\r\n`);
+        socket.write(`HTTP/1.1 101 Switching Protocols\r\n${headers.join("")}\r\n`);
+        onward.on("error", () => socket.destroy()).pipe(socket).on("error", () => onward.destroy()).pipe(onward);
+      })
+      .end();
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  server.unref();
+  return `https://127.0.0.1:${server.address().port}/shop/graphql`;
+}
+
 const sees = (page, expected) => until("response", () => text(page, ".graphiql-response .view-line"), expected);
 
 // -- scenarios --
@@ -50,12 +84,12 @@ const scenarios = {
     await until("lines of the formatted query", lines, /^1\d$/);
     await run(page);
     await sees(page, /"name": "Ada Lovelace".*"title": "Notes on the engine"/);
-    if (screenshot) {
+    if (files[0]) {
       await page.getByRole("button", { name: /Documentation Explorer/ }).first().click();
       await page.locator(".graphiql-doc-explorer").getByText("Query", { exact: true }).click();
       await until("fields", () => text(page, ".graphiql-doc-explorer"), /users/);
       await page.mouse.move(0, 0);
-      await page.screenshot({ path: screenshot });
+      await page.screenshot({ path: files[0] });
     }
   },
 
@@ -137,7 +171,7 @@ const scenarios = {
     assert.deepEqual(hits, []);
     other.close();
     seen.errors.length = 0; // they tell of these refusals
-    seen.hosts.clear();
+    seen.hosts.delete(new URL(address).host);
   },
 
   // With a title, a default query, and without headers: test_ide.py has the settings.
@@ -149,6 +183,15 @@ const scenarios = {
     await until("default query", () => text(page, ".graphiql-query-editor .view-line"), /hello\(name: "moon"\)/);
     await run(page);
     await sees(page, /Hello, moon!/);
+  },
+
+  async behindProxy(page, seen) {
+    const address = await proxy(files);
+    seen.own = new URL(address).host;
+    await open(page, address);
+    await ask(page, '{ user(id: "1") { name } }');
+    await run(page);
+    await sees(page, /"name": "Ada Lovelace"/);
   },
 
   async absent(page, seen) {
@@ -164,16 +207,17 @@ try {
   const context = await browser.newContext({ viewport: { width: 1280, height: 720 }, ignoreHTTPSErrors: true });
   context.setDefaultTimeout(TIMEOUT);
   const page = await context.newPage();
-  const seen = { errors: [], hosts: new Set() };
+  const seen = { errors: [], hosts: new Set(), own: new URL(url).host };
   page.on("console", (message) => /error|warning/.test(message.type()) && seen.errors.push(message.text()));
   page.on("pageerror", (error) => seen.errors.push(error.message));
   page.on("request", (request) => !/^(data|blob):/.test(request.url()) && seen.hosts.add(new URL(request.url()).host));
   page.on("websocket", (socket) => seen.hosts.add(new URL(socket.url()).host));
   await scenarios[scenario](page, seen);
-  seen.hosts.delete(new URL(url).host);
+  seen.hosts.delete(seen.own);
   assert.deepEqual([...seen.hosts], [], "requests to other hosts");
   assert.deepEqual(seen.errors, [], "errors and warnings in the browser's console");
 } finally {
   await browser.close();
 }
 console.log("ok");
+process.exit(0); // whatever a proxy holds open

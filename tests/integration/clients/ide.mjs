@@ -193,12 +193,6 @@ const scenarios = {
     await run(page);
     await sees(page, /"name": "Ada Lovelace"/);
   },
-
-  async absent(page, seen) {
-    await page.goto(url);
-    await until("text", () => text(page, "body"), /make graphiql build/);
-    seen.errors.length = 0; // the status of the page
-  },
 };
 
 // -- all of them: nothing goes wrong unseen, and nothing leaves the host --

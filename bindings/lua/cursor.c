@@ -337,6 +337,7 @@ void plua_cursor_init(pl_engine *e)
     e->push_map = push_map;
     e->push_list = push_list;
     e->push_copy = push_copy;
+    e->push_upload = plua_push_upload;
     e->set_field = set_field;
     e->set_member = set_member;
     e->set_element = set_element;

@@ -127,6 +127,9 @@ void plua_dispatch(pl_state *state, pl_work *work);
 void plua_loaders_end(pl_work *work);
 void plua_loads_dispose(plua_state *st); /* the last of a state, after Lua is closed */
 
+/* module_upload.c. [jumps] */
+void plua_push_upload(pl_state *state, const struct pl_upload *upload);
+
 /* watch.c */
 void plua_run_begin(plua_state *st, lua_State *co);
 void plua_run_end(plua_state *st);

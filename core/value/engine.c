@@ -69,6 +69,12 @@ static void push(pl_state *state, const pl_value *v, bool input)
     case PL_KIND_SCRIPT:
         e->push_ref(state, v->script);
         break;
+    case PL_KIND_UPLOAD:
+        if (e->push_upload)
+            e->push_upload(state, v->upload);
+        else
+            e->push_absent(state);
+        break;
     default:
         e->push_absent(state);
         break;

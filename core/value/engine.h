@@ -272,6 +272,9 @@ struct pl_engine {
     void (*push_map)(pl_state *state, size_t size_hint);
     void (*push_list)(pl_state *state, size_t size_hint);
     void (*push_copy)(pl_state *state, pl_slot slot);
+    /* A value that reads the file, until its request ends; the strings of upload are copied. NULL: the engine
+     * knows no files. */
+    void (*push_upload)(pl_state *state, const struct pl_upload *upload);
     void (*set_field)(pl_state *state, pl_slot map, const pl_key *key); /* pops the value */
     void (*set_member)(pl_state *state, pl_slot map, pl_str name);      /* pops the value */
     void (*set_element)(pl_state *state, pl_slot list, size_t index);   /* pops the value; from 0 */

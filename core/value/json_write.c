@@ -66,6 +66,7 @@ void pl_json_value(pl_buf *out, const pl_value *v)
     case PL_KIND_NULL:
     case PL_KIND_OTHER:
     case PL_KIND_SCRIPT:
+    case PL_KIND_UPLOAD:
         PL_BUF_LIT(out, "null");
         break;
     }

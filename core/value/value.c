@@ -25,6 +25,7 @@ const char *pl_kind_phrase(pl_kind kind)
         [PL_KIND_MAP] = "a map",
         [PL_KIND_OTHER] = "a function, thread or foreign object",
         [PL_KIND_SCRIPT] = "a script value",
+        [PL_KIND_UPLOAD] = "an uploaded file",
     };
     unsigned i = (unsigned)kind;
     return i < sizeof(phrases) / sizeof(phrases[0]) ? phrases[i] : "an unknown value";

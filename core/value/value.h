@@ -21,6 +21,7 @@ typedef enum pl_kind {
     PL_KIND_MAP,
     PL_KIND_OTHER,  /* a function, a thread, a foreign object: has no form outside its script */
     PL_KIND_SCRIPT, /* pl_value only: a value kept inside an engine (a custom scalar's parsed form) */
+    PL_KIND_UPLOAD, /* pl_value only: a file that came with the request */
 } pl_kind;
 
 typedef struct pl_value pl_value;
@@ -32,7 +33,8 @@ struct pl_value {
         int64_t integer;
         double number;
         pl_str string;
-        int script; /* a pl_ref of the state that made it (engine.h) */
+        int script;                     /* a pl_ref of the state that made it (engine.h) */
+        const struct pl_upload *upload; /* value/upload.h */
         struct {
             const pl_value *items;
             size_t count;

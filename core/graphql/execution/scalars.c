@@ -207,6 +207,12 @@ pl_code gql_scalar_parse(gql_scalar_kind scalar, pl_str name, const pl_value *in
         return parse_text(scalar, in, out, err);
     case GQL_SCALAR_BIGINT:
         return parse_bigint(in, out, err);
+    case GQL_SCALAR_UPLOAD:
+        if (in->kind != PL_KIND_UPLOAD)
+            return pl_fail(err, PL_INVALID_ARGUMENT,
+                           "Upload must be a file, sent as a part of a GraphQL multipart request.");
+        *out = *in;
+        return PL_OK;
     case GQL_SCALAR_JSON:
     case GQL_SCALAR_CUSTOM:
         *out = *in;
@@ -436,6 +442,8 @@ static pl_code write_scalar(gql_scalar_kind scalar, pl_str name, pl_state *state
         return write_text(scalar, state, slot, out, err);
     case GQL_SCALAR_BIGINT:
         return write_bigint(state, slot, out, err);
+    case GQL_SCALAR_UPLOAD:
+        return pl_fail(err, PL_INTERNAL, "Upload cannot be a result.");
     default:
         return write_any(name, state, slot, out, err);
     }

@@ -7,8 +7,8 @@
 #include "graphql/schema/schema.h"
 #include "value/engine.h"
 
-/* What the built-in and the ready-made scalars (DateTime, Date, JSON, UUID, BigInt) do with values. CUSTOM is
- * passed through. */
+/* What the built-in and the ready-made scalars (DateTime, Date, JSON, UUID, BigInt, Upload) do with values.
+ * CUSTOM is passed through. */
 
 /* Input coercion (spec 3.5): in comes from JSON or a literal. Messages are graphql-js's: "Int cannot
  * represent non-integer value: \"x\"". Strings are shared with in, or made in arena. */

@@ -270,10 +270,10 @@ static gql_scalar_kind scalar_kind(const gql_builder *b, pl_str name, bool built
         const char *name;
         gql_scalar_kind kind;
     } known[] = {
-        {"Int", GQL_SCALAR_INT},         {"Float", GQL_SCALAR_FLOAT}, {"String", GQL_SCALAR_STRING},
-        {"Boolean", GQL_SCALAR_BOOLEAN}, {"ID", GQL_SCALAR_ID},       {"DateTime", GQL_SCALAR_DATETIME},
-        {"Date", GQL_SCALAR_DATE},       {"JSON", GQL_SCALAR_JSON},   {"UUID", GQL_SCALAR_UUID},
-        {"BigInt", GQL_SCALAR_BIGINT},
+        {"Int", GQL_SCALAR_INT},         {"Float", GQL_SCALAR_FLOAT},   {"String", GQL_SCALAR_STRING},
+        {"Boolean", GQL_SCALAR_BOOLEAN}, {"ID", GQL_SCALAR_ID},         {"DateTime", GQL_SCALAR_DATETIME},
+        {"Date", GQL_SCALAR_DATE},       {"JSON", GQL_SCALAR_JSON},     {"UUID", GQL_SCALAR_UUID},
+        {"BigInt", GQL_SCALAR_BIGINT},   {"Upload", GQL_SCALAR_UPLOAD},
     };
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         if (pl_str_is(name, known[i].name))

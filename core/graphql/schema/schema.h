@@ -40,11 +40,12 @@ typedef enum gql_scalar_kind {
     GQL_SCALAR_STRING,
     GQL_SCALAR_BOOLEAN,
     GQL_SCALAR_ID,
-    GQL_SCALAR_DATETIME, /* ready-made, by name: DateTime, Date, JSON, UUID, BigInt */
+    GQL_SCALAR_DATETIME, /* ready-made, by name: DateTime, Date, JSON, UUID, BigInt, Upload */
     GQL_SCALAR_DATE,
     GQL_SCALAR_JSON,
     GQL_SCALAR_UUID,
     GQL_SCALAR_BIGINT,
+    GQL_SCALAR_UPLOAD, /* a file of a multipart request; given as a variable only */
     GQL_SCALAR_CUSTOM,
 } gql_scalar_kind;
 

@@ -74,6 +74,12 @@ static void check_scalar(gql_walk *w, const gql_value *value, const gql_typeref 
     case GQL_SCALAR_BIGINT:
         kinds = KIND(INT) | KIND(STRING);
         break;
+    case GQL_SCALAR_UPLOAD:
+        gql_walk_report(
+            w, value->loc, GQL_NOWHERE,
+            "Expected value of type \"%.*s\", found %.*s; a file can only be given as a variable.",
+            PL_STR_ARG(type->text), PL_STR_ARG(gql_value_text(w, value)));
+        return;
     case GQL_SCALAR_JSON:
     case GQL_SCALAR_CUSTOM:
         break;

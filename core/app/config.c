@@ -12,6 +12,7 @@ void pl_config_default(pl_config *config)
     config->http.compress = true;
     config->reading.apq.size = (size_t)16 << 20;
     config->reading.apq.ttl_ms = (uint64_t)24 * 3600 * 1000;
+    config->reading.uploads.directory = PL_STR("");
     config->reading.documents.path = PL_STR("documents");
     config->reading.uploads.max_file_size = (size_t)16 << 20;
     config->reading.uploads.max_files = 10;
@@ -320,6 +321,7 @@ static void read_uploads(context *c, const char *path, pl_slot slot, void *targe
     static const setting settings[] = {{"max_file_size", read_size, AT(reading.uploads.max_file_size)},
                                        {"max_files", read_uint32, AT(reading.uploads.max_files)},
                                        {"max_size", read_size, AT(reading.uploads.max_size)},
+                                       {"max_total", read_size, AT(reading.uploads.max_total)},
                                        {"timeout", read_seconds, AT(reading.uploads.timeout_ms)},
                                        {"directory", read_string, AT(reading.uploads.directory)},
                                        {NULL, NULL, 0}};

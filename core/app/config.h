@@ -46,6 +46,7 @@ typedef struct pl_reading_config {
         size_t max_file_size, max_size; /* bytes: of one file, of the whole request */
         uint32_t max_files;
         unsigned timeout_ms; /* to receive the whole request */
+        size_t max_total;    /* of all that one worker holds at once */
         pl_str directory;    /* where upload:save may write; "": nowhere */
     } uploads;
     bool draft_status; /* status codes of the newest draft instead of those of the graphql-http audits */

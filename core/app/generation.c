@@ -42,6 +42,41 @@ static bool read_documents(pl_generation *g, pl_report *report)
     return g->trusted != NULL;
 }
 
+/* Where an upload is, for scripts: relative to the bundle. */
+static pl_str absolute(pl_generation *g, pl_str path)
+{
+    if (path.len == 0 || path.ptr[0] == '/' || g->bundle->directory.len == 0)
+        return path;
+    return pl_arena_printf(&g->arena, "%.*s/%.*s", PL_STR_ARG(g->bundle->directory), PL_STR_ARG(path));
+}
+
+/* Uploads are there when the setting is on and the schema has a place for them. */
+static bool allow_uploads(pl_generation *g, pl_report *report)
+{
+    pl_reading_config *reading = &g->config.reading;
+    size_t files = (size_t)reading->uploads.max_files * reading->uploads.max_file_size;
+    if (!reading->uploads.on)
+        return true;
+    if (!g->schema || !gql_schema_type(g->schema, PL_STR("Upload"))) {
+        pl_report_warning(
+            report, "app.lua", 0, 0,
+            "http.uploads is on, but the schema has no \"scalar Upload\": no upload is accepted.");
+        reading->uploads.on = false;
+        return true;
+    }
+    if (reading->uploads.max_size == 0)
+        reading->uploads.max_size = files + ((size_t)1 << 20); /* with what is around them */
+    if (reading->uploads.max_total == 0)
+        reading->uploads.max_total = reading->uploads.max_size * 8;
+    reading->uploads.directory = absolute(g, reading->uploads.directory);
+    report->errors.out_of_memory |= !reading->uploads.directory.ptr;
+    g->config.http.uploads = (pl_http_uploads){.path = g->config.path,
+                                               .max_size = reading->uploads.max_size,
+                                               .max_total = reading->uploads.max_total,
+                                               .timeout_ms = reading->uploads.timeout_ms};
+    return !report->errors.out_of_memory;
+}
+
 /* The first instance reads the settings, which the schema and the others are built with. */
 static bool build_instance(pl_generation *g, unsigned worker, const pl_generation_options *options,
                            pl_report *report)
@@ -68,7 +103,7 @@ static bool build_instance(pl_generation *g, unsigned worker, const pl_generatio
                               "http.graphiql is set, but this build is without the page's files: "
                               "\"make graphiql build\" gets them.");
         if (pl_bundle_schema(g->bundle, &g->config.schema, report, &g->schema) != PL_OK ||
-            !read_documents(g, report))
+            !read_documents(g, report) || !allow_uploads(g, report))
             return false;
     }
     source.schema = g->schema;

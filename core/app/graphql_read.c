@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/graphql_read.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "app/apq.h"
 #include "app/csrf.h"
@@ -9,6 +11,7 @@
 #include "app/generation.h"
 #include "app/media.h"
 #include "app/trusted.h"
+#include "app/uploads.h"
 
 typedef struct reader {
     pl_instance *instance;
@@ -273,11 +276,58 @@ static bool parse_json(reader *r, const char *what, pl_str text, pl_value **out)
     return pl_json_read(r->arena, text, &limits, *out, &err) == PL_OK || refuse_error(r, what, &err);
 }
 
+static void end_uploads(void *data)
+{
+    pl_upload_body *body = data;
+    body->ended = true;
+    body->bytes = NULL;
+    pl_upload_body_unref(body);
+}
+
+/* What holds the body for as long as the request lasts. One in memory is copied: h2o's goes before the
+ * request does when its client leaves. */
+static pl_upload_body *hold_body(reader *r, pl_http_request *http)
+{
+    int fd = http->body_fd >= 0 ? fcntl(http->body_fd, F_DUPFD_CLOEXEC, 0) : -1;
+    const char *bytes = fd < 0 && http->body_fd < 0 ? pl_arena_str(r->arena, http->body).ptr : NULL;
+    pl_upload_body *body = NULL;
+    if (fd >= 0 || bytes)
+        body = pl_upload_body_new(fd, http->body_at, bytes, r->config->uploads.directory);
+    if (!body && fd >= 0)
+        close(fd);
+    if (body && pl_arena_on_dispose(r->arena, end_uploads, body) != 0) {
+        end_uploads(body);
+        body = NULL;
+    }
+    return body;
+}
+
+static bool read_form(reader *r, pl_http_request *http, pl_str type, pl_graphql_input *out)
+{
+    pl_error err = {0};
+    pl_uploads_limits limits = {.max_file_size = r->config->uploads.max_file_size,
+                                .max_json = (size_t)1 << 20,
+                                .max_files = r->config->uploads.max_files};
+    pl_value *json = pl_arena_zalloc(r->arena, sizeof *json);
+    pl_upload_body *body = json ? hold_body(r, http) : NULL;
+    if (!body)
+        return refuse_memory(r);
+    if (pl_uploads_read(body, http->body.len, type, &limits, r->arena, json, &err) == PL_OK)
+        return read_json(r, json, out);
+    refuse_error(r, "", &err);
+    if (err.code == PL_RESOURCE_EXHAUSTED)
+        r->why->status = 413;
+    return false;
+}
+
 static bool read_body(reader *r, pl_http_request *http, pl_graphql_input *out)
 {
     pl_str type = pl_http_header(http, PL_STR("content-type"));
     pl_value *json;
     const char *forged = pl_csrf_check(r->config, &r->instance->generation->config.http.cors, http);
+    if (r->config->uploads.on && pl_media_is(type, "multipart/form-data"))
+        return forged ? refuse(r, 403, PL_PERMISSION_DENIED, pl_str_of(forged))
+                      : read_form(r, http, type, out);
     if (!pl_media_is(type, "application/json"))
         return refuse(r, 415, PL_INVALID_ARGUMENT,
                       PL_STR("The body of a POST must be JSON: content-type: application/json."));

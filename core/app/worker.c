@@ -157,6 +157,7 @@ static void adopt(pl_worker *w, void *arg)
     pl_instance_host_init(instance, w->host, w->pubsub);
     pl_engine_of(instance->state)->state_attach(instance->state, &instance->host);
     w->current = instance;
+    pl_edge_settings_changed(w->edge);
     if (w->schedule)
         pl_schedule_adopt(w->schedule, instance);
     w->endpoint.live = instance;

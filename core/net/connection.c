@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "net/edge_internal.h"
+#include "net/upload.h"
 
 /* How long a socket may be without an HTTP connection: during the TLS handshake, and while TLS says goodbye.
  */
@@ -196,7 +197,7 @@ static int look_at_http1(h2o_req_t *req, void *data)
     } else if (req->timestamps.request_begin_at.tv_sec != 0) {
         if (conn->partial_since == 0)
             conn->partial_since = now;
-        else if (is_late(conn->partial_since, edge->request_timeout, now))
+        else if (is_late(conn->partial_since, edge_receive_timeout(edge, req), now))
             edge_conn_cut(conn);
     } else if (edge->draining || is_late(conn->idle_since, edge->idle_timeout, now)) {
         end_input(conn);
@@ -211,6 +212,15 @@ static int look_at_stream(h2o_req_t *req, void *data)
         return 0;
     conn->seen_at = *(uint64_t *)data;
     struct timeval begin = req->timestamps.request_begin_at;
+    /* An upload has a time of its own, by the clock on the wall. */
+    if (!req->pathconf && begin.tv_sec != 0 && edge_is_upload(conn->edge, req)) {
+        struct timeval late = {.tv_sec = edge_receive_timeout(conn->edge, req) / 1000 + 1}, wall;
+        gettimeofday(&wall, NULL);
+        timeradd(&begin, &late, &late);
+        if (timercmp(&wall, &late, >))
+            edge_conn_cut(conn);
+        return 0;
+    }
     /* A stream that was only given a priority has not begun. */
     if (!req->pathconf && begin.tv_sec != 0 &&
         (!conn->sweep_partial || timercmp(&begin, &conn->sweep_begin, <))) {

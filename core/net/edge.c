@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "net/edge_internal.h"
 #include "net/listeners.h"
+#include "net/upload.h"
 
 #define ACCEPT_AT_ONCE 32
 #define ACCEPT_PAUSE_MS 100 /* when there are no descriptors left */
@@ -200,12 +201,7 @@ static void configure(pl_edge *edge, const pl_edge_config *config)
     h2o_config_init(&edge->globals);
     h2o_globalconf_t *globals = &edge->globals;
     globals->server_name = h2o_iovec_init(H2O_STRLIT("perilune"));
-    /* A body that is too large by less than its bound again is read and then answered with 413 by the edge:
-     * over HTTP/2, h2o would reset the stream and invite the client to try again. */
-    globals->max_request_entity_size = edge->max_body < SIZE_MAX / 2 ? edge->max_body * 2 : SIZE_MAX;
     globals->handshake_timeout = edge->request_timeout;
-    /* The sweep tells idle from slow; this is for what it does not see. */
-    globals->http1.req_timeout = (uint64_t)edge->idle_timeout + edge->request_timeout + 1000;
     globals->http2.idle_timeout = edge->idle_timeout;
     /* h2o's own queue of requests over this limit runs them even while it destroys their connection, and
      * comes to grief; so the edge has its own queue, and h2o's limit is out of reach. */
@@ -264,11 +260,17 @@ pl_edge *pl_edge_new(pl_loop *loop, const pl_edge_config *config, pl_listeners *
         return NULL;
     }
     configure(edge, config);
+    edge_uploads_configure(edge);
     h2o_context_init(&edge->context, pl_loop_h2o(loop), &edge->globals);
     listen_on(edge, &edge->listeners[0], pl_listeners_take(listeners, worker), NULL);
     listen_on(edge, &edge->listeners[1], pl_listeners_take_tls(listeners, worker),
               pl_listeners_tls(listeners));
     return edge;
+}
+
+void pl_edge_settings_changed(pl_edge *edge)
+{
+    edge_uploads_configure(edge);
 }
 
 void pl_edge_drain(pl_edge *edge, unsigned timeout_ms, void (*done)(void *data), void *data)
@@ -307,6 +309,7 @@ void pl_edge_free(pl_edge *edge)
     edge->host->ops->timer_stop(edge->host, &edge->housekeeping);
     end_connections(edge);
     edge->host->ops->timer_stop(edge->host, &edge->soon);
+    edge_uploads_stop(edge);
     edge_watch_close(edge);
     if (edge->connection_count != 0) {
         /* h2o still has pointers to all of this. */

@@ -66,8 +66,16 @@ typedef struct pl_cors {
     pl_str allow_headers; /* "" is: echo what the preflight asks for */
     pl_str expose_headers;
 } pl_cors;
+/* Requests whose bodies may be larger than max_body: POSTs of multipart/form-data to one path. */
+typedef struct pl_http_uploads {
+    pl_str path;         /* "": there are none */
+    size_t max_size;     /* bytes of one body */
+    size_t max_total;    /* of all that a worker holds on disk at once */
+    unsigned timeout_ms; /* to receive one */
+} pl_http_uploads;
 typedef struct pl_http_settings {
     pl_cors cors;
+    pl_http_uploads uploads;
     bool compress; /* gzip and brotli where the client accepts them, for text of 1 kB to 8 MiB (more would
                       hold up the loop) */
 } pl_http_settings;
@@ -80,6 +88,10 @@ struct pl_http_request {
      * sent, without "?", its ptr NULL when there is none. */
     pl_str method, path, query;
     pl_str body;
+    /* A large body is in a file, too, from body_at on: to read it there takes no memory. The descriptor goes
+     * with the body (dup it to keep it). -1: it is in memory alone. */
+    int body_fd;
+    uint64_t body_at;
     const pl_header *headers; /* names in lower case, :authority as "host" */
     size_t header_count;
     /* x-request-id of the client when it is sound (<= 128 printable characters), or a new one. Sent back as
@@ -149,6 +161,8 @@ void pl_edge_drain(pl_edge *edge, unsigned timeout_ms, void (*done)(void *data),
  * cancelled, connections cut, and the loop is turned until they have ended, so messages of others may run.
  * NULL is fine. */
 void pl_edge_free(pl_edge *edge);
+/* The service's settings have changed: to be called when others are in force. */
+void pl_edge_settings_changed(pl_edge *edge);
 typedef struct pl_edge_stats {
     unsigned connections;
     unsigned requests; /* in hand, streams too */

@@ -90,6 +90,7 @@ struct edge_request {
     edge_state state;
     uint64_t answered_at;
     size_t header_size;
+    size_t held; /* bytes of its body on disk, counted in edge->held */
     pl_str origin, accept_encoding; /* ptr NULL when absent */
     pl_arena arena;
     pl_buf compressed; /* the body that is sent, if it was compressed */
@@ -128,6 +129,9 @@ struct pl_edge {
     pl_timer housekeeping; /* armed as long as the edge lives */
     pl_timer soon;         /* end of this turn */
     pl_timer accept_again; /* after accept failed */
+    pl_timer uploads_look; /* upload.c */
+    size_t held;           /* bytes of complete bodies on disk */
+    bool streams_unknown;  /* h2o's HTTP/2 streams are not as we know them */
     uint64_t refusal_logged_at, accept_failure_logged_at;
     char last_id[PL_EDGE_ID_SIZE];
     bool draining, cutting;

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "net/answer.h"
 #include "net/edge_internal.h"
+#include "net/upload.h"
 
 #define ARENA_CHUNK 4096
 #define MOST_FREE_REQUESTS 1024 /* kept for use again */
@@ -52,6 +53,7 @@ static void destroy_request(edge_request *r)
 void edge_request_free(edge_request *r)
 {
     pl_edge *edge = r->edge;
+    edge_body_gone(r);
     edge_link_remove(&r->link);
     if (r->stream.begun)
         edge_stream_dispose(r);
@@ -163,6 +165,7 @@ static void fill(edge_request *r, h2o_req_t *req, edge_conn *conn)
         .arena = &r->arena,
     };
     fill_headers(r, req, headers);
+    edge_body_arrived(r);
 }
 
 /* --- What the edge answers itself --- */
@@ -232,7 +235,7 @@ static void start(edge_request *r)
     EDGE_ADD(edge->request_count, 1);
     EDGE_ADD(edge->requests_total, 1);
     r->conn->in_hand++;
-    if (r->public.body.len > edge->max_body) {
+    if (r->public.body.len > edge->max_body && r->public.body.len > edge_body_limit(edge, r->req)) {
         answer_error(r, 413);
         return;
     }

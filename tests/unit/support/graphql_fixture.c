@@ -50,6 +50,7 @@ static size_t bound_refs(const gf *f)
     for (uint32_t i = 0; i < f->schema->type_count; i++) {
         const gql_type_binding *tb = &f->binding->types[i];
         n += (tb->resolve_type != PL_REF_NONE) + (tb->parse != PL_REF_NONE) + (tb->serialize != PL_REF_NONE);
+        n += (tb->resolve_reference != PL_REF_NONE) + (tb->resolve_references != PL_REF_NONE);
     }
     return n;
 }

@@ -406,6 +406,7 @@ static void read_graphql(context *c, const char *path, pl_slot slot, void *targe
         {"documents", read_documents, AT(reading.documents.mode)},
         {"apq", read_apq, AT(reading.apq.on)},
         {"ready_made_scalars", read_not_bool, AT(schema.no_ready_made_scalars)},
+        {"subgraph", read_bool, AT(schema.subgraph)},
         {"timeout", read_seconds, AT(graphql.execute.timeout_ms)},
         {"max_tokens", read_uint32, AT(graphql.parse.max_tokens)},
         {"max_nesting", read_uint32, AT(graphql.parse.max_depth)},

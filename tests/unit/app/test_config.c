@@ -142,7 +142,7 @@ static void test_graphiql(void **state)
 static void test_graphql(void **state)
 {
     loaded l;
-    load_ok(&l, "return { graphql = { introspection = false, ready_made_scalars = false, timeout = 2.5, "
+    load_ok(&l, "return { graphql = { introspection = false, ready_made_scalars = false, subgraph = true, timeout = 2.5, "
                 "max_tokens = 1,\n"
                 "  max_nesting = 2, max_fields = 3, max_errors = 4294967295, max_response = '8MB', "
                 "cache_size = 4096,\n"
@@ -150,6 +150,7 @@ static void test_graphql(void **state)
     const gql_service_options *o = &l.config.graphql;
     assert_true(o->no_introspection);
     assert_true(l.config.schema.no_ready_made_scalars);
+    assert_true(l.config.schema.subgraph);
     assert_int_equal(o->execute.timeout_ms, 2500);
     assert_int_equal(o->parse.max_tokens, 1);
     assert_int_equal(o->parse.max_depth, 2);

@@ -336,7 +336,7 @@ static void test_links(void **state)
         {"not imported",
          "extend schema @link(url: \"" URL "2.0\") type Query { p: P } type P @key(fields: \"id\") { "
          "id: ID }",
-         "KnownDirectives: Unknown directive \"@key\". @ 1:100\n"},
+         "KnownDirectives: Unknown directive \"@key\". @ 1:97\n"},
     };
     CHECK_CASES(cases);
 }

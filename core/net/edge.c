@@ -293,10 +293,12 @@ void pl_edge_drain(pl_edge *edge, unsigned timeout_ms, void (*done)(void *data),
 static void end_connections(pl_edge *edge)
 {
     cut_all(edge);
+    pl_loop_run_callbacks(edge->loop);
     for (int i = 0; i < 100 && edge->connection_count != 0; i++) {
         h2o_evloop_run(edge->context.loop, 1);
         catch_up(edge);
         cut_all(edge);
+        pl_loop_run_callbacks(edge->loop);
     }
     catch_up(edge);
 }

@@ -73,8 +73,9 @@ typedef struct edge_stream {
     bool begun;
     bool started; /* h2o knows of it */
     bool busy;    /* h2o works at the last piece, and must not be given another one */
-    bool bodiless, ended, failed;
-    bool drains; /* something was queued since `drained` was called */
+    bool bodiless, chunked, ended, failed;
+    bool drains;    /* something was queued since `drained` was called */
+    char chunk[20]; /* the head of the chunk that h2o has */
 } edge_stream;
 
 /* A request, with its arena. Records are used again. */

@@ -14,6 +14,8 @@
 struct pl_loop {
     pl_host host; /* first: a pl_host * of this loop is the loop */
     h2o_loop_t *evloop;
+    h2o_timeout_t at_once; /* of no duration, to have h2o run its callbacks */
+    h2o_timeout_entry_t callbacks;
     pl_timers timers;
     uint64_t now;
     bool now_known; /* in this turn */
@@ -137,6 +139,10 @@ pl_code pl_descriptors_left(unsigned count, pl_error *err)
     return PL_OK;
 }
 
+static void run_nothing(h2o_timeout_entry_t *entry)
+{
+}
+
 pl_loop *pl_loop_new(pl_helpers *helpers, pl_logger *log, pl_error *err)
 {
     pl_loop *loop = pl_calloc(1, sizeof(*loop));
@@ -158,6 +164,8 @@ pl_loop *pl_loop_new(pl_helpers *helpers, pl_logger *log, pl_error *err)
     pthread_mutex_init(&loop->lock, NULL);
     pl_timers_init(&loop->timers);
     loop->evloop = h2o_evloop_create();
+    h2o_timeout_init(loop->evloop, &loop->at_once, 0);
+    loop->callbacks.cb = run_nothing;
     loop->wake = h2o_evloop_socket_create(loop->evloop, loop->wake_fd, H2O_SOCKET_FLAG_DONT_READ);
     loop->wake->data = loop;
     h2o_socket_read_start(loop->wake, on_wake);
@@ -180,6 +188,7 @@ void pl_loop_free(pl_loop *loop)
         ;
     pl_timers_dispose(&loop->timers);
     h2o_socket_close(loop->wake);
+    h2o_timeout_dispose(loop->evloop, &loop->at_once);
     int epoll_fd = ((struct epoll_loop *)loop->evloop)->epoll_fd;
     h2o_evloop_destroy(loop->evloop);
     close(epoll_fd);
@@ -197,12 +206,20 @@ h2o_loop_t *pl_loop_h2o(pl_loop *loop)
     return loop->evloop;
 }
 
+/* A write that ends at once leaves a callback to h2o. It must be made before h2o looks at its sockets again:
+ * it would go on polling a socket for writing on which nothing is written any more, and end the process when
+ * that becomes writable; or free one that is closed, and then call it. h2o makes these callbacks after each
+ * of its timeouts, and at no other time that can be chosen. */
+void pl_loop_run_callbacks(pl_loop *loop)
+{
+    if (!loop->evloop->_pending_as_client && !loop->evloop->_pending_as_server)
+        return;
+    h2o_timeout_link(loop->evloop, &loop->at_once, &loop->callbacks);
+    h2o_timeout_run(loop->evloop, &loop->at_once, h2o_now(loop->evloop));
+}
+
 static int32_t how_long_to_wait(pl_loop *loop)
 {
-    /* Timers and the turn function run between h2o's turns: callbacks that their writes made due must not
-     * wait for the next event. */
-    if (loop->evloop->_pending_as_client || loop->evloop->_pending_as_server)
-        return 0;
     uint64_t next = pl_timers_next(&loop->timers);
     if (next == UINT64_MAX)
         return INT32_MAX;
@@ -223,6 +240,7 @@ void pl_loop_run(pl_loop *loop)
         pl_timers_run(&loop->timers, host_now(&loop->host));
         if (loop->turn)
             loop->turn(loop->turn_data);
+        pl_loop_run_callbacks(loop);
     }
 }
 

@@ -9,6 +9,9 @@
 #include "net/loop.h"
 
 h2o_loop_t *pl_loop_h2o(pl_loop *loop);
+/* To be called after writing to sockets outside of h2o's callbacks, before h2o's loop turns again;
+ * pl_loop_run does. */
+void pl_loop_run_callbacks(pl_loop *loop);
 /* OK when this many descriptors can be had. h2o ends the process when it cannot open one, so this is asked
  * before its objects are made. */
 pl_code pl_descriptors_left(unsigned count, pl_error *err);

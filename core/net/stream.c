@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/stream.h"
 
+#include <stdio.h>
+
 #include "net/answer.h"
 
 /* h2o takes one piece at a time, and says with `proceed` that it wants the next. It is given pieces at the
@@ -92,22 +94,42 @@ static void proceed(h2o_generator_t *self, h2o_req_t *req)
 /* The request may be gone with its last piece. */
 static void give(edge_request *r, pl_str piece, h2o_send_state_t state)
 {
-    h2o_iovec_t bytes = h2o_iovec_init(piece.ptr, piece.len);
-    r->stream.busy = true;
-    r->stream.output.since = now_of(r);
-    h2o_send(r->req, &bytes, piece.len != 0 ? 1 : 0, state);
+    edge_stream *s = &r->stream;
+    h2o_iovec_t parts[3];
+    size_t count = 0;
+    if (s->chunked && piece.len != 0) {
+        int n = snprintf(s->chunk, sizeof(s->chunk), "%zx\r\n", piece.len);
+        parts[count++] = h2o_iovec_init(s->chunk, (size_t)n);
+    }
+    if (piece.len != 0)
+        parts[count++] = h2o_iovec_init(piece.ptr, piece.len);
+    if (s->chunked && state == H2O_SEND_STATE_FINAL)
+        parts[count++] = piece.len != 0 ? h2o_iovec_init(H2O_STRLIT("\r\n0\r\n\r\n"))
+                                        : h2o_iovec_init(H2O_STRLIT("0\r\n\r\n"));
+    else if (s->chunked && piece.len != 0)
+        parts[count++] = h2o_iovec_init(H2O_STRLIT("\r\n"));
+    s->busy = true;
+    s->output.since = now_of(r);
+    h2o_send(r->req, parts, count, state);
 }
 
 static void start(edge_request *r)
 {
-    if (!r->stream.started) {
-        r->stream.started = true;
-        edge_put_head(r, r->postponed);
-        /* Over HTTP/1.0 the end of the connection is the end of the body. */
-        if (r->public.http_version < 0x101 || r->edge->draining)
-            r->req->http1_is_persistent = 0;
-        h2o_start_response(r->req, &r->stream.generator);
-    }
+    edge_stream *s = &r->stream;
+    if (s->started)
+        return;
+    s->started = true;
+    edge_put_head(r, r->postponed);
+    /* h2o's own encoder of chunks would keep the head back until there is a first one; it leaves alone what
+     * has this header. */
+    s->chunked = r->public.http_version == 0x101 && !s->bodiless;
+    if (s->chunked)
+        h2o_add_header(&r->req->pool, &r->req->res.headers, H2O_TOKEN_TRANSFER_ENCODING, NULL,
+                       H2O_STRLIT("chunked"));
+    /* Over HTTP/1.0 the end of the connection is the end of the body. */
+    if (r->public.http_version < 0x101 || r->edge->draining)
+        r->req->http1_is_persistent = 0;
+    h2o_start_response(r->req, &s->generator);
 }
 
 /* The connection has been shut down, and h2o finds that out when it writes. */

@@ -118,6 +118,7 @@ static void run_task(pl_job *job)
 static void task_done(pl_job *job)
 {
     task *t = (task *)job;
+    pl_upload_body_read_end(t->body);
     plua_wait_finish(&t->wait);
     task_free(t);
 }
@@ -176,7 +177,9 @@ static int start_task(lua_State *L, const char *what, const upload *u, pl_str pa
     task *t = task_new(u, path);
     if (!t)
         return plua_raise(L, PL_RESOURCE_EXHAUSTED, "%s: out of memory", what);
+    pl_upload_body_read_begin(t->body);
     if (host->ops->offload(host, &t->job, NULL) != 0) {
+        pl_upload_body_read_end(t->body);
         task_free(t);
         return plua_raise(L, PL_RESOURCE_EXHAUSTED, "%s: too much work is waiting already", what);
     }

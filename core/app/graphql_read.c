@@ -278,10 +278,7 @@ static bool parse_json(reader *r, const char *what, pl_str text, pl_value **out)
 
 static void end_uploads(void *data)
 {
-    pl_upload_body *body = data;
-    body->ended = true;
-    body->bytes = NULL;
-    pl_upload_body_unref(body);
+    pl_upload_body_end(data);
 }
 
 /* What holds the body for as long as the request lasts. One in memory is copied: h2o's goes before the

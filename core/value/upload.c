@@ -27,6 +27,33 @@ pl_upload_body *pl_upload_body_ref(pl_upload_body *body)
     return body;
 }
 
+static void close_unread(pl_upload_body *body)
+{
+    if (!body->ended || body->readers > 0 || body->fd < 0)
+        return;
+    close(body->fd);
+    body->fd = -1;
+}
+
+void pl_upload_body_read_begin(pl_upload_body *body)
+{
+    body->readers++;
+}
+
+void pl_upload_body_read_end(pl_upload_body *body)
+{
+    body->readers--;
+    close_unread(body);
+}
+
+void pl_upload_body_end(pl_upload_body *body)
+{
+    body->ended = true;
+    body->bytes = NULL;
+    close_unread(body);
+    pl_upload_body_unref(body);
+}
+
 void pl_upload_body_unref(pl_upload_body *body)
 {
     if (!body || atomic_fetch_sub(&body->refs, 1) != 1)

@@ -10,6 +10,12 @@ void pl_config_default(pl_config *config)
 {
     *config = (pl_config){.path = PL_STR("/graphql")};
     config->http.compress = true;
+    config->websocket = (pl_ws_config){.init_timeout_ms = 10000,
+                                       .ping_ms = 30000,
+                                       .pong_timeout_ms = 10000,
+                                       .max_operations = 256,
+                                       .max_message = (size_t)1 << 20,
+                                       .max_queued = (size_t)4 << 20};
     config->reading.apq.size = (size_t)16 << 20;
     config->reading.apq.ttl_ms = (uint64_t)24 * 3600 * 1000;
     config->reading.uploads.directory = PL_STR("");
@@ -383,6 +389,19 @@ static void read_graphiql(context *c, const char *path, pl_slot slot, void *targ
     read_switch(c, path, slot, settings, target);
 }
 
+static void read_websocket(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const setting settings[] = {{"init_timeout", read_seconds, AT(websocket.init_timeout_ms)},
+                                       {"ping", read_seconds, AT(websocket.ping_ms)},
+                                       {"pong_timeout", read_seconds, AT(websocket.pong_timeout_ms)},
+                                       {"max_operations", read_uint32, AT(websocket.max_operations)},
+                                       {"max_message", read_size, AT(websocket.max_message)},
+                                       {"max_queued", read_size, AT(websocket.max_queued)},
+                                       {NULL, NULL, 0}};
+    (void)target;
+    read_table(c, path, slot, settings, c->config);
+}
+
 static void read_http(context *c, const char *path, pl_slot slot, void *target)
 {
     static const setting settings[] = {{"path", read_path, AT(path)},
@@ -394,6 +413,7 @@ static void read_http(context *c, const char *path, pl_slot slot, void *target)
                                        {"uploads", read_uploads, AT(reading.uploads.on)},
                                        {"status", read_status, AT(reading.draft_status)},
                                        {"graphiql", read_graphiql, AT(ide.enabled)},
+                                       {"websocket", read_websocket, 0},
                                        {NULL, NULL, 0}};
     (void)target;
     read_table(c, path, slot, settings, c->config);

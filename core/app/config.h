@@ -52,6 +52,14 @@ typedef struct pl_reading_config {
     bool draft_status; /* status codes of the newest draft instead of those of the graphql-http audits */
 } pl_reading_config;
 
+/* http.websocket */
+typedef struct pl_ws_config {
+    unsigned init_timeout_ms;          /* for connection_init, interceptors included */
+    unsigned ping_ms, pong_timeout_ms; /* when nothing comes; and for the answer */
+    uint32_t max_operations;           /* of one connection, at once */
+    size_t max_message, max_queued;    /* bytes: of a client's message; that wait for a client */
+} pl_ws_config;
+
 /* http.graphiql: the page for browsers (ide.h). */
 typedef struct pl_ide_config {
     bool enabled;
@@ -65,6 +73,7 @@ typedef struct pl_config {
     pl_str path; /* http.path: where GraphQL is served; "/graphql" */
     pl_http_settings http;
     pl_ide_config ide;
+    pl_ws_config websocket;
     bool pretty; /* http.pretty: indented JSON for all; ?pretty asks for it once */
     pl_reading_config reading;
     gql_service_options graphql;

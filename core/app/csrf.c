@@ -45,8 +45,7 @@ static bool is_of_host(pl_str origin, pl_str host)
     return scheme > 0 && host.len > 0 && pl_str_eq((pl_str){origin.ptr + scheme, origin.len - scheme}, host);
 }
 
-/* Whether a browser says that a page of another site is behind the request. */
-static bool is_foreign(const pl_cors *cors, const pl_http_request *http)
+bool pl_csrf_is_foreign(const pl_cors *cors, const pl_http_request *http)
 {
     pl_str origin = pl_http_header(http, PL_STR("origin"));
     pl_str site = pl_http_header(http, PL_STR("sec-fetch-site"));
@@ -74,7 +73,7 @@ const char *pl_csrf_check(const pl_reading_config *config, const pl_cors *cors, 
                "header "
                "that makes browsers ask first, such as \"graphql-preflight: 1\", or \"content-type: "
                "application/json\".";
-    if (is_foreign(cors, http))
+    if (pl_csrf_is_foreign(cors, http))
         return "A page of another site asks for this, so it is refused. Send a header that makes browsers "
                "ask "
                "first, such as \"graphql-preflight: 1\", or allow the origin with the setting "

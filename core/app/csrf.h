@@ -19,6 +19,9 @@
  * a plain http address, where there is nothing to protect. PL_CSRF_STRICT demands of a GET what is demanded
  * of a POST. */
 
+/* Whether a page of another site, which http.cors.origins does not name, is behind the request, as far as the
+ * browser tells: for WebSockets, which browsers open for any page, with the visitor's cookies. */
+bool pl_csrf_is_foreign(const pl_cors *cors, const pl_http_request *http);
 /* Whether a request may be executed. NULL: yes. Otherwise the message for the client, in the request's arena
  * or static; the status is 403. method is that of the request, GET and HEAD alike. */
 const char *pl_csrf_check(const pl_reading_config *config, const pl_cors *cors, const pl_http_request *http);

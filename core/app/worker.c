@@ -6,11 +6,13 @@
 
 #include "app/graphql_http.h"
 #include "app/graphql_read.h"
+#include "app/graphql_ws.h"
 #include "app/ide.h"
 #include "app/instance_host.h"
 #include "app/operation.h"
 #include "app/schedule.h"
 #include "base/alloc.h"
+#include "net/websocket.h"
 
 /* --- a message to the worker, and the wait for its end --- */
 typedef struct request {
@@ -86,7 +88,10 @@ static bool handle(pl_http_service *service, pl_http_request *http)
     }
     if (!pl_graphql_serves(&w->current->generation->config, http->path))
         return false;
-    pl_graphql_http(&w->endpoint, http);
+    if (pl_http_is_websocket(http))
+        pl_graphql_ws(&w->endpoint, http);
+    else
+        pl_graphql_http(&w->endpoint, http);
     return true;
 }
 

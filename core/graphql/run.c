@@ -156,11 +156,11 @@ void gql_run_refuse_with(gql_run *run, gql_result result, const char *message)
     gql_run_refuse(run, result);
 }
 
-void gql_run_refuse_failure(gql_run *run, const pl_failure *failure)
+void gql_run_refuse_failure(gql_run *run, const pl_failure *failure, const char *what)
 {
     pl_buf body;
     pl_buf_init(&body);
-    gql_write_failure(&body, run->work, failure, run->service->options.execute.show_internal);
+    gql_write_failure(&body, run->work, failure, what, run->service->options.execute.show_internal);
     refuse_body(run, GQL_RESULT_REFUSED_BY_SCRIPT, failure->code, &body);
 }
 
@@ -290,7 +290,7 @@ static void chain_failed(gql_run *run, const pl_failure *failure)
         deliver(run, &run->held);
         return;
     }
-    gql_run_refuse_failure(run, failure);
+    gql_run_refuse_failure(run, failure, "interceptor failed");
 }
 
 static void chain_ended(gql_run *run, pl_call_status status, const pl_failure *failure)
@@ -305,7 +305,7 @@ static void chain_ended(gql_run *run, pl_call_status status, const pl_failure *f
     else if (run->is_held)
         deliver(run, &run->held);
     else
-        gql_run_refuse_failure(run, &no_next);
+        gql_run_refuse_failure(run, &no_next, "interceptor failed");
 }
 
 static void chain_done(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure)

@@ -127,10 +127,11 @@ void gql_log_failure(const pl_work *work, const pl_failure *failure, const char 
     pl_log_write(work->log, PL_ERROR, pl_str_of(what), fields, failure->traceback.len > 0 ? 4 : 3);
 }
 
-void gql_write_failure(pl_buf *out, const pl_work *work, const pl_failure *failure, bool show_internal)
+void gql_write_failure(pl_buf *out, const pl_work *work, const pl_failure *failure, const char *what,
+                       bool show_internal)
 {
     if (!failure->expected)
-        gql_log_failure(work, failure, "interceptor failed");
+        gql_log_failure(work, failure, what);
     PL_BUF_LIT(out, "{\"errors\":[{\"message\":");
     pl_json_string(out, gql_failure_message(failure, show_internal));
     gql_write_error_extensions(out, failure->code, &failure->details, &failure->extensions,

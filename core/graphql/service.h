@@ -107,9 +107,10 @@ void gql_write_diagnostics(pl_buf *out, const gql_diagnostics *list, pl_code cod
 /* {"errors":[{"message":…,"extensions":{"code":…}}]} */
 void gql_write_error(pl_buf *out, pl_code code, pl_str message);
 
-/* {"errors":[…]} of a script's failure; an unexpected one is logged, and shown by its code and the work's id
- * only. */
-void gql_write_failure(pl_buf *out, const pl_work *work, const pl_failure *failure, bool show_internal);
+/* {"errors":[…]} of a script's failure; an unexpected one is logged (as `what`), and shown by its code and
+ * the work's id only. */
+void gql_write_failure(pl_buf *out, const pl_work *work, const pl_failure *failure, const char *what,
+                       bool show_internal);
 void gql_log_failure(const pl_work *work, const pl_failure *failure, const char *what);
 /* Adds the members of ctx.extensions, where a script has filled it, to those that stand from `begin` on. */
 void gql_write_ctx_extensions(pl_buf *out, size_t begin, pl_state *state, const pl_work *work);

@@ -53,7 +53,7 @@ void gql_run_emit(gql_run *run, const gql_payload *payload);
 /* Ends it with what is in errors, or with one message, or a script's failure. */
 void gql_run_refuse(gql_run *run, gql_result result);
 void gql_run_refuse_with(gql_run *run, gql_result result, const char *message);
-void gql_run_refuse_failure(gql_run *run, const pl_failure *failure);
+void gql_run_refuse_failure(gql_run *run, const pl_failure *failure, const char *what);
 pl_str gql_no_memory_body(void);
 
 /* subscription.c */

@@ -127,7 +127,7 @@ static void end_with_failure(gql_subscription *s, const pl_failure *failure)
 {
     gql_run *run = s->run;
     release(s);
-    gql_run_refuse_failure(run, failure);
+    gql_run_refuse_failure(run, failure, "subscription failed");
 }
 
 static void end_without_memory(gql_subscription *s)

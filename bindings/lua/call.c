@@ -26,6 +26,8 @@ static plua_call *call_take(plua_state *st)
     call->id = ++st->call_count;
     call->call = (pl_call){0};
     call->asked_next = false;
+    call->field = NULL;
+    call->cache_hints = 0;
     call->work = NULL;
     call->wait = NULL;
     call->instructions = 0;
@@ -144,6 +146,7 @@ pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, p
         plua_throw(st->L);
     }
     call->work = work;
+    call->field = work->field;
     lua_rawgeti(call->co, LUA_REGISTRYINDEX, function);
     if (nargs > 0)
         lua_xmove(st->L, call->co, nargs);

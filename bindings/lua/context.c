@@ -75,6 +75,10 @@ static bool push_field(lua_State *L, const char *key, pl_work *work)
         lua_pushcfunction(L, plua_require);
         lua_pushliteral(L, "perilune.pubsub");
         lua_call(L, 1, 1);
+    } else if (strcmp(key, "cache") == 0) {
+        lua_pushcfunction(L, plua_require);
+        lua_pushliteral(L, "perilune.cache");
+        lua_call(L, 1, 1);
     } else if (strcmp(key, "protocol") == 0) {
         lua_pushstring(L, work->protocol);
     } else if (strcmp(key, "request_id") == 0 || strcmp(key, "trace_id") == 0) {

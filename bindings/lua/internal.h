@@ -26,6 +26,8 @@ struct plua_call {
     int next_value;         /* the outcome of that: a ref */
     bool next_failed;       /* the value is to be raised */
     bool asked_next;        /* it has called next: once only */
+    const void *field;      /* pl_work.field when it was made */
+    unsigned cache_hints;   /* pl_cache_control's */
 };
 
 struct plua_state {

@@ -14,7 +14,7 @@ static const plua_module modules[] = {
     {"perilune.time", plua_open_time},      {"perilune.crypto", plua_open_crypto},
     {"perilune.sqlite", plua_open_sqlite},  {"perilune.shared", plua_open_shared},
     {"perilune.test.core", plua_open_test}, {"perilune.pubsub.core", plua_open_pubsub},
-    {NULL, NULL},
+    {"perilune.cache", plua_open_cache},    {NULL, NULL},
 };
 
 static const char loading_mark = 'l'; /* in `loaded` while a module's chunk runs */

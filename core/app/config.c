@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define FILE_NAME "app.lua"
+#define DEFAULT_RESPONSE_CACHE ((size_t)64 << 20)
 
 void pl_config_default(pl_config *config)
 {
@@ -419,6 +420,62 @@ static void read_http(context *c, const char *path, pl_slot slot, void *target)
     read_table(c, path, slot, settings, c->config);
 }
 
+/* --- cache = { size = "64MB", default_max_age = 0, session = "header:authorization" | function } --- */
+static void read_age(context *c, const char *path, pl_slot slot, void *target)
+{
+    int64_t v = 0;
+    if (c->e->kind(c->state, slot) == PL_KIND_INT && c->e->get_int(c->state, slot) == 0)
+        *(uint32_t *)target = 0;
+    else if (get_count(c, path, slot, INT32_MAX, &v))
+        *(uint32_t *)target = (uint32_t)v;
+}
+
+static void read_cache_bytes(context *c, const char *path, pl_slot slot, void *target)
+{
+    if (c->e->kind(c->state, slot) == PL_KIND_INT && c->e->get_int(c->state, slot) == 0)
+        *(size_t *)target = 0; /* nothing is kept */
+    else
+        read_size(c, path, slot, target);
+}
+
+static void read_session(context *c, const char *path, pl_slot slot, void *target)
+{
+    gql_cache_settings *cache = target;
+    pl_str text = PL_STR(""), prefix = PL_STR("header:");
+    if (c->e->is_function(c->state, slot)) {
+        cache->session_function = true;
+        return;
+    }
+    if (c->e->kind(c->state, slot) == PL_KIND_STRING)
+        text = c->e->get_string(c->state, slot);
+    if (!pl_str_starts(text, prefix) || text.len == prefix.len) {
+        wrong(c, path, "a function, or a header such as \"header:authorization\"", slot);
+        return;
+    }
+    char *name = pl_arena_alloc(c->arena, text.len - prefix.len);
+    c->report->errors.out_of_memory |= !name;
+    for (size_t i = prefix.len; name && i < text.len; i++) {
+        char b = text.ptr[i];
+        name[i - prefix.len] = b >= 'A' && b <= 'Z' ? (char)(b - 'A' + 'a') : b;
+    }
+    cache->session_header = (pl_str){name, name ? text.len - prefix.len : 0};
+}
+
+static void read_cache(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const setting settings[] = {
+        {"size", read_cache_bytes, offsetof(gql_cache_settings, size)},
+        {"default_max_age", read_age, offsetof(gql_cache_settings, default_max_age)},
+        {"session", read_session, 0},
+        {NULL, NULL, 0}};
+    gql_cache_settings *cache = target;
+    if (c->e->kind(c->state, slot) == PL_KIND_BOOL && !c->e->get_bool(c->state, slot))
+        return;
+    *cache = (gql_cache_settings){.on = true, .size = DEFAULT_RESPONSE_CACHE};
+    if (c->e->kind(c->state, slot) != PL_KIND_BOOL)
+        read_table(c, path, slot, settings, cache);
+}
+
 static void read_graphql(context *c, const char *path, pl_slot slot, void *target)
 {
     static const setting settings[] = {
@@ -443,6 +500,7 @@ static void read_graphql(context *c, const char *path, pl_slot slot, void *targe
         {"max_response", read_size, AT(graphql.max_response)},
         {"max_result_items", read_uint32, AT(graphql.execute.max_list_items)},
         {"cache_size", read_size, AT(graphql.cache_bytes)},
+        {"cache", read_cache, AT(graphql.cache)},
         {"show_internal_errors", read_bool, AT(graphql.execute.show_internal)},
         {NULL, NULL, 0}};
     (void)target;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/graphql_http.h"
 
+#include <strings.h>
+
+#include "app/cache_headers.h"
 #include "app/generation.h"
 #include "app/graphql_read.h"
 #include "app/graphql_stream.h"
@@ -46,14 +49,14 @@ static void answer(const exchange *x, int status, pl_str body, const pl_header *
 {
     pl_buf text;
     pl_buf_init(&text);
-    if (x->pretty) {
+    if (x->pretty && body.len > 0) {
         pl_json_pretty(&text, body);
         pl_buf_char(&text, '\n');
         if (!text.failed)
             body = pl_buf_view(&text);
     }
     pl_http_response response = {.status = status,
-                                 .content_type = media_names[x->accept.media],
+                                 .content_type = status == 304 ? PL_STR("") : media_names[x->accept.media],
                                  .body = body,
                                  .headers = headers,
                                  .header_count = count};
@@ -248,17 +251,40 @@ static void stream_payload(exchange *x, const gql_payload *payload)
 }
 
 /* --- payloads --- */
+static void caching(const exchange *x, const gql_payload *payload, int status, pl_cache_answer *out)
+{
+    const char variant[] = {x->accept.media == PL_MEDIA_JSON ? 'j' : 'g', x->pretty ? 'p' : '\0', '\0'};
+    pl_cache_headers(x->http, payload, status, variant,
+                     x->instance->generation->config.graphql.cache.session_header, out);
+}
+
+/* Where a script has said itself how its answer may be cached, it is left at that. */
+static bool says_caching(const pl_header *headers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (headers[i].name.len == 13 && strncasecmp(headers[i].name.ptr, "cache-control", 13) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void answer_payload(part *p, const gql_payload *payload)
 {
     exchange *x = p->x;
-    pl_header headers[64 + 1];
+    pl_header headers[64 + 1 + PL_CACHE_HEADERS];
+    pl_cache_answer cache = {0};
+    int status = status_of(x, payload);
     size_t count = 0, n = 0;
     const pl_header *more = p->operation ? pl_operation_headers(p->operation, &count) : NULL;
     for (; more && n < count && n < 64; n++)
         headers[n] = more[n];
     if (payload->result == GQL_RESULT_QUERY_ONLY)
         headers[n++] = (pl_header){PL_STR("allow"), PL_STR("POST")};
-    answer(x, status_of(x, payload), payload->body, headers, n);
+    if (!says_caching(headers, n))
+        caching(x, payload, status, &cache);
+    for (size_t i = 0; i < cache.count; i++)
+        headers[n++] = cache.headers[i];
+    answer(x, cache.not_modified ? 304 : status, cache.not_modified ? PL_STR("") : payload->body, headers, n);
 }
 
 static void on_payload(void *data, const gql_payload *payload)

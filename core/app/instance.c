@@ -140,6 +140,10 @@ static void open_section(void *data)
     }
     if (push_member(b, PL_STR("default_resolver")) && e->is_function(state, e->top(state)))
         b->instance->default_resolver = e->keep(state, e->top(state));
+    e->pop_to(state, app);
+    if (push_member(b, PL_STR("graphql")) && push_member(b, PL_STR("cache")) &&
+        push_member(b, PL_STR("session")) && e->is_function(state, e->top(state)))
+        b->instance->cache_session = e->keep(state, e->top(state));
     b->ok = !pl_report_has_errors(b->report);
 }
 
@@ -160,7 +164,7 @@ pl_instance *pl_instance_open(const pl_instance_source *source, pl_report *repor
     }
     pl_arena_init(&instance->arena, 0);
     pl_timers_init(&instance->armed);
-    instance->default_resolver = instance->interceptors = PL_REF_NONE;
+    instance->default_resolver = instance->interceptors = instance->cache_session = PL_REF_NONE;
     if (source->engine->state_new(source->engine, &config, &instance->state, &err) != PL_OK) {
         pl_report_add(report, &err);
         pl_instance_free(instance);
@@ -258,8 +262,10 @@ bool pl_instance_bind(pl_instance *instance, const pl_instance_source *source, p
     if (instance->binding) {
         instance->service = gql_service_new(instance->binding, &source->config->graphql);
         report->errors.out_of_memory |= !instance->service;
-        if (instance->service)
+        if (instance->service) {
             gql_service_set_interceptors(instance->service, instance->interceptors);
+            gql_service_set_session(instance->service, instance->cache_session);
+        }
     }
     return !report->errors.out_of_memory;
 }

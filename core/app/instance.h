@@ -18,17 +18,19 @@ struct pl_instance {
     gql_service *service;    /* the same */
     pl_ref default_resolver; /* of app.lua; PL_REF_NONE */
     pl_ref interceptors;     /* the chain of app.lua's; PL_REF_NONE */
+    pl_ref cache_session;    /* graphql.cache.session of app.lua; PL_REF_NONE */
     pl_ref *timers;          /* the run function of each timer of the configuration */
     pl_loader *loaders;      /* as the engine has them */
     pl_arena arena;
 
     /* The worker's, on its thread. */
-    pl_host host, *loop;      /* instance_host.h */
-    struct pl_pubsub *pubsub; /* the worker's; may be NULL */
-    pl_timers armed;          /* the script's */
-    pl_timer turn;            /* of the loop, for the first of them */
-    unsigned in_flight;       /* requests, timer calls and helper jobs that began on it */
-    bool retired;             /* a newer one is live; goes when it is quiet */
+    pl_host host, *loop;             /* instance_host.h */
+    struct pl_pubsub *pubsub;        /* the worker's; may be NULL */
+    struct pl_response_cache *cache; /* the server's; may be NULL */
+    pl_timers armed;                 /* the script's */
+    pl_timer turn;                   /* of the loop, for the first of them */
+    unsigned in_flight;              /* requests, timer calls and helper jobs that began on it */
+    bool retired;                    /* a newer one is live; goes when it is quiet */
     pl_instance *next;
     struct pl_leg *operations, *rebasing; /* in hand (operation.c); those that go over to rebase_to */
     pl_instance *rebase_to;

@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include "app/response_cache.h"
 #include "base/alloc.h"
 
 static pl_instance *instance_of(pl_host *host)
@@ -118,6 +119,32 @@ static pl_code publish(pl_host *host, pl_str topic, pl_str json, pl_error *err)
     return pl_pubsub_publish(instance->pubsub, topic, json, err);
 }
 
+/* --- cached responses --- */
+pl_code pl_instance_purge(pl_instance *instance, pl_str type, pl_str id, size_t *dropped, pl_error *err)
+{
+    pl_arena arena;
+    gql_cache_tags tags;
+    pl_code code = PL_OK;
+    *dropped = 0;
+    if (!type.ptr) {
+        *dropped = instance->cache ? pl_response_cache_purge_all(instance->cache) : 0;
+        return PL_OK;
+    }
+    if (!instance->binding)
+        return pl_fail(err, PL_NOT_FOUND, "the bundle has no schema");
+    pl_arena_init(&arena, 0);
+    code = gql_cache_purge_tags(instance->binding->schema, type, id, &arena, &tags, err);
+    if (!code && instance->cache)
+        *dropped = pl_response_cache_purge(instance->cache, &tags);
+    pl_arena_dispose(&arena);
+    return code;
+}
+
+static pl_code purge(pl_host *host, pl_str type, pl_str id, size_t *dropped, pl_error *err)
+{
+    return pl_instance_purge(instance_of(host), type, id, dropped, err);
+}
+
 void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubsub)
 {
     static const pl_host_ops ops = {.now = now,
@@ -126,7 +153,8 @@ void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubs
                                     .offload = offload,
                                     .subscribe = subscribe,
                                     .unsubscribe = unsubscribe,
-                                    .publish = publish};
+                                    .publish = publish,
+                                    .purge = purge};
     instance->loop = loop;
     instance->pubsub = pubsub;
     instance->turn = (pl_timer){.fire = turn, .data = instance};

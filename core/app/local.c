@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/local.h"
 
+#include "app/instance_host.h"
 #include "app/pubsub.h"
 #include "base/alloc.h"
 
@@ -120,6 +121,11 @@ static pl_code host_publish(pl_host *host, pl_str topic, pl_str json, pl_error *
     return pl_pubsub_publish(((pl_local *)host->owner)->pubsub, topic, json, err);
 }
 
+static pl_code host_purge(pl_host *host, pl_str type, pl_str id, size_t *dropped, pl_error *err)
+{
+    return pl_instance_purge(pl_local_instance(host->owner), type, id, dropped, err);
+}
+
 typedef struct waiter {
     pl_local *local;
     pl_buf *response;
@@ -162,6 +168,7 @@ static pl_code open_parts(pl_local *local, pl_error *err)
     local->ops.subscribe = host_subscribe;
     local->ops.unsubscribe = host_unsubscribe;
     local->ops.publish = host_publish;
+    local->ops.purge = host_purge;
     if (!(local->pubsub = pl_pubsub_join(local->hub, local->loop)))
         return pl_fail_memory(err);
     host->ops = &local->ops;

@@ -9,6 +9,7 @@
 
 #include "app/generation.h"
 #include "app/pubsub.h"
+#include "app/response_cache.h"
 #include "app/watchdog.h"
 #include "base/alloc.h"
 #include "value/json.h"
@@ -24,6 +25,7 @@ struct pl_server {
     pl_listeners *listeners;
     struct pl_shared *shared;
     pl_pubsub_hub *hub;
+    pl_response_cache *responses;
     pl_watchdog *watchdog;
     pl_worker **workers;
     unsigned worker_count;
@@ -140,6 +142,7 @@ static void commit(pl_server *s, pl_generation *g)
         pl_bundle_unref(s->previous);
         s->previous = pl_bundle_ref(old->bundle);
     }
+    pl_response_cache_configure(s->responses, g->id, g->config.graphql.cache.size);
     for (unsigned i = 0; i < s->worker_count; i++)
         pl_worker_adopt_begin(s->workers[i], g->instances[i]);
     for (unsigned i = 0; i < s->worker_count; i++)
@@ -251,6 +254,22 @@ static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigne
     pl_buf_char(out, ']');
 }
 
+static void write_cache(pl_buf *out, pl_response_cache *cache)
+{
+    pl_response_cache_stats c = pl_response_cache_get_stats(cache);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counts[] = {{"entries", c.entries}, {"bytes", c.bytes},     {"max_bytes", c.max_bytes},
+                  {"hits", c.hits},       {"misses", c.misses},   {"joined", c.joined},
+                  {"stored", c.stored},   {"refused", c.refused}, {"purged", c.purged},
+                  {"evicted", c.evicted}, {"expired", c.expired}};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        pl_buf_printf(out, "%s\"%s\":%llu", i ? "," : ",\"response_cache\":{", counts[i].name,
+                      (unsigned long long)counts[i].value);
+    pl_buf_char(out, '}');
+}
+
 void pl_server_status(pl_server *s, pl_buf *out)
 {
     pl_worker_status *statuses = pl_calloc(s->worker_count, sizeof *statuses);
@@ -274,6 +293,7 @@ void pl_server_status(pl_server *s, pl_buf *out)
     }
     pl_buf_char(out, ']');
     write_workers(out, statuses, s->worker_count);
+    write_cache(out, s->responses);
     pl_buf_char(out, '}');
     pl_free(statuses);
 }
@@ -289,11 +309,13 @@ static pl_code open_parts(pl_server *s, pl_error *err)
 {
     s->shared = pl_shared_new(0);
     s->hub = pl_pubsub_hub_new(0);
+    s->responses = pl_response_cache_new();
     s->helpers = pl_helpers_new(HELPER_THREADS, HELPER_QUEUE);
     s->watchdog = pl_watchdog_new();
     s->workers = pl_calloc(s->worker_count, sizeof(*s->workers));
     s->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (!s->shared || !s->hub || !s->helpers || !s->watchdog || !s->workers || s->event_fd < 0)
+    if (!s->shared || !s->hub || !s->responses || !s->helpers || !s->watchdog || !s->workers ||
+        s->event_fd < 0)
         return pl_fail(err, PL_RESOURCE_EXHAUSTED, "memory, threads or descriptors are exhausted");
     s->listeners = pl_listeners_open(&s->config.edge, s->worker_count, err);
     return s->listeners ? PL_OK : err->code;
@@ -309,6 +331,7 @@ static pl_code start_workers(pl_server *s, pl_error *err)
                                    .log = s->config.log,
                                    .shared = s->shared,
                                    .hub = s->hub,
+                                   .responses = s->responses,
                                    .drain_ms = s->config.drain_ms,
                                    .instance_done = instance_done,
                                    .owner = s};
@@ -337,6 +360,8 @@ pl_server *pl_server_start(const pl_server_config *config, pl_report *report, pl
     if (!bundle || open_parts(s, err) != PL_OK)
         goto failed;
     s->live = build(s, bundle, "start", report);
+    if (s->live)
+        pl_response_cache_configure(s->responses, s->live->id, s->live->config.graphql.cache.size);
     if (!s->live || start_workers(s, err) != PL_OK)
         goto failed;
     pl_bundle_unref(bundle);
@@ -377,6 +402,7 @@ void pl_server_free(pl_server *s)
     pl_helpers_free(s->helpers);
     pl_shared_free(s->shared);
     pl_pubsub_hub_free(s->hub);
+    pl_response_cache_free(s->responses);
     if (s->event_fd >= 0)
         close(s->event_fd);
     pthread_mutex_destroy(&s->lock);

@@ -10,6 +10,7 @@
 #include "app/ide.h"
 #include "app/instance_host.h"
 #include "app/operation.h"
+#include "app/response_cache.h"
 #include "app/schedule.h"
 #include "base/alloc.h"
 #include "net/websocket.h"
@@ -161,6 +162,11 @@ static void adopt(pl_worker *w, void *arg)
     pl_instance *instance = arg, *old = w->current;
     pl_instance_host_init(instance, w->host, w->pubsub);
     pl_engine_of(instance->state)->state_attach(instance->state, &instance->host);
+    instance->cache = w->config.responses;
+    if (instance->cache && instance->service && instance->generation->config.graphql.cache.size > 0) {
+        gql_cache_storage storage = pl_response_cache_storage(instance->cache, instance->generation->id);
+        gql_service_set_storage(instance->service, &storage);
+    }
     w->current = instance;
     pl_edge_settings_changed(w->edge);
     if (w->schedule)

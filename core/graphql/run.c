@@ -43,6 +43,7 @@ static void timer_start(gql_run *run)
 static void release(gql_run *run)
 {
     timer_stop(run);
+    gql_run_lose(run);
     gql_input_release(&run->env);
     if (run->plan_is_own)
         gql_plan_free(run->plan);
@@ -211,10 +212,10 @@ static void execution_payload(void *data, pl_str response, bool has_next)
 {
     gql_run *run = data;
     run->error_count += gql_execution_errors(run->execution);
-    gql_run_emit(run, &(gql_payload){.result = GQL_RESULT_DATA,
-                                     .errors = run->error_count,
-                                     .body = response,
-                                     .has_next = has_next});
+    gql_payload payload = {
+        .result = GQL_RESULT_DATA, .errors = run->error_count, .body = response, .has_next = has_next};
+    gql_run_keep(run, &payload);
+    gql_run_emit(run, &payload);
 }
 
 static void write_extensions(void *data, pl_buf *out)
@@ -223,6 +224,7 @@ static void write_extensions(void *data, pl_buf *out)
     size_t begin = out->len;
     gql_admission_write(&run->admission, out);
     gql_write_ctx_extensions(out, begin, run->service->binding->state, run->work);
+    run->extended = out->len > begin;
 }
 
 /* The cost of the operation, which is not executed. */
@@ -238,11 +240,13 @@ static void answer_cost(gql_run *run)
     pl_buf_dispose(&body);
 }
 
-static void execute(gql_run *run)
+void gql_run_execute(gql_run *run)
 {
     gql_service *s = run->service;
-    gql_execution_params params = {
-        .root = PL_REF_NONE, .extensions = write_extensions, .extensions_data = run};
+    gql_execution_params params = {.root = PL_REF_NONE,
+                                   .extensions = write_extensions,
+                                   .extensions_data = run,
+                                   .cache = run->lookup.trace};
     run->execution = gql_execution_new(run->plan, &run->env, run->work, &s->options.execute, &params,
                                        &s->spare, s->options.max_response);
     if (!run->execution) {
@@ -277,8 +281,8 @@ static void begin(gql_run *run)
         gql_run_refuse(run, GQL_RESULT_REFUSED);
     } else if (run->operation->kind == GQL_SUBSCRIPTION) {
         gql_subscription_start(run);
-    } else {
-        execute(run);
+    } else if (!gql_run_find(run)) {
+        gql_run_execute(run);
     }
 }
 
@@ -412,6 +416,15 @@ static gql_run *run_new(gql_service *s, const gql_request *request, pl_work *wor
     return run;
 }
 
+static void pass_on(gql_run *run)
+{
+    gql_run_trace(run);
+    if (run->service->interceptors != PL_REF_NONE)
+        intercept(run);
+    else
+        begin(run);
+}
+
 static void start(gql_run *run)
 {
     static const char *const kinds[] = {"query", "mutation", "subscription"};
@@ -435,10 +448,8 @@ static void start(gql_run *run)
     else if (run->request.query_only && kind == GQL_MUTATION)
         gql_run_refuse_with(run, GQL_RESULT_QUERY_ONLY,
                             "Can only perform a mutation operation from a POST request.");
-    else if (s->interceptors != PL_REF_NONE)
-        intercept(run);
     else
-        begin(run);
+        pass_on(run);
 }
 
 gql_run *gql_service_run(gql_service *s, const gql_request *request, pl_work *work, gql_run_payload payload,

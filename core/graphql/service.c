@@ -10,14 +10,14 @@ gql_service *gql_service_new(gql_binding *binding, const gql_service_options *op
         return NULL;
     s->binding = binding;
     s->options = *options;
-    s->interceptors = PL_REF_NONE;
+    s->interceptors = s->cache_session = PL_REF_NONE;
     if (s->options.max_errors == 0)
         s->options.max_errors = 5;
     if (s->options.max_response == 0)
         s->options.max_response = (size_t)64 << 20;
     pl_buf_init(&s->spare);
     s->documents = gql_documents_new(binding, &s->options);
-    if (!s->documents) {
+    if (!s->documents || !gql_cache_open(s)) {
         gql_service_free(s);
         return NULL;
     }
@@ -28,6 +28,7 @@ void gql_service_free(gql_service *s)
 {
     if (!s)
         return;
+    gql_cache_close(s);
     gql_documents_free(s->documents);
     pl_buf_dispose(&s->spare);
     pl_free(s);

@@ -2,6 +2,7 @@
 #ifndef PL_GRAPHQL_SERVICE_H
 #define PL_GRAPHQL_SERVICE_H
 
+#include "graphql/cache/responses.h"
 #include "graphql/execution/execute.h"
 #include "graphql/language/parser.h"
 #include "graphql/validation/limits.h"
@@ -33,6 +34,7 @@ typedef struct gql_service_options {
     gql_cost_options cost;
     gql_validate_options validate;
     gql_execute_options execute;
+    gql_cache_settings cache;
     size_t cache_bytes;  /* 0 is 16 MiB */
     uint32_t max_errors; /* validation errors reported; 0 is 5 */
     uint32_t max_fields; /* of a plan; 0 is 20,000 */
@@ -68,6 +70,13 @@ typedef enum gql_result {
     GQL_RESULT_COMPLETE,          /* a subscription has ended; no body */
 } gql_result;
 
+/* How long a response may be cached. max_age 0: not at all. */
+typedef struct gql_payload_cache {
+    uint32_t max_age, age; /* seconds */
+    bool is_private, hit;
+    char hash[33]; /* of the body; "" where it is not known */
+} gql_payload_cache;
+
 typedef struct gql_payload {
     gql_result result;
     pl_code code;    /* of a refusal */
@@ -75,6 +84,7 @@ typedef struct gql_payload {
     uint32_t errors; /* that the operation has met so far */
     pl_str body;     /* JSON, valid during the call; ptr NULL: none */
     bool has_next;
+    gql_payload_cache cache;
 } gql_payload;
 
 /* Called for each payload, in order: once for a query or mutation, unless @defer or @stream make it several;
@@ -95,6 +105,10 @@ void gql_run_hold(gql_run *run, bool hold);
 
 /* The interceptors of all operations (pl_engine.chain); PL_REF_NONE: none. */
 void gql_service_set_interceptors(gql_service *service, pl_ref chain);
+/* Where responses are kept, before the first run: until then they are only given their policies. */
+void gql_service_set_storage(gql_service *service, const gql_cache_storage *storage);
+/* The function that tells sessions of cached responses apart: ctx -> string or nil. PL_REF_NONE: none. */
+void gql_service_set_session(gql_service *service, pl_ref function);
 
 typedef struct gql_service_stats {
     size_t documents, bytes;

@@ -15,6 +15,11 @@ struct gql_service {
     gql_documents *documents;
     pl_buf spare;        /* a response buffer between two runs */
     pl_ref interceptors; /* their chain; PL_REF_NONE: none */
+
+    /* NULL: nothing of the schema or the settings asks for caching. */
+    gql_cache_rules *cache_rules;
+    gql_responses *responses;
+    pl_ref cache_session; /* the function that tells sessions apart; PL_REF_NONE: none */
 };
 
 typedef struct gql_subscription gql_subscription;
@@ -45,6 +50,10 @@ struct gql_run {
     bool is_held;   /* the last payload waits for them */
     gql_payload held;
     uint32_t error_count; /* of the operation, for them */
+
+    gql_lookup lookup; /* of a cached response; its trace is NULL where nothing is cached */
+    bool looked_up;    /* its execution, or what it waits for, is to be told of the end */
+    bool extended;     /* the response has extensions */
 };
 
 /* run.c */
@@ -55,6 +64,20 @@ void gql_run_refuse(gql_run *run, gql_result result);
 void gql_run_refuse_with(gql_run *run, gql_result result, const char *message);
 void gql_run_refuse_failure(gql_run *run, const pl_failure *failure, const char *what);
 pl_str gql_no_memory_body(void);
+/* Executes the operation, whose plan and variables are there. */
+void gql_run_execute(gql_run *run);
+
+/* run_cache.c */
+bool gql_cache_open(gql_service *service); /* false: memory */
+void gql_cache_close(gql_service *service);
+/* Before the interceptors: from here on ctx.cache:hint counts. */
+void gql_run_trace(gql_run *run);
+/* Instead of the execution: true when the run was answered, or waits for another one's response. */
+bool gql_run_find(gql_run *run);
+/* With the first payload: keeps it if it may, and fills payload->cache. */
+void gql_run_keep(gql_run *run, gql_payload *payload);
+/* The run ends without a payload that was kept. */
+void gql_run_lose(gql_run *run);
 
 /* subscription.c */
 /* Subscribes for the run, whose plan and variables are there. */

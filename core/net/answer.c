@@ -203,6 +203,22 @@ static bool has_header(const pl_http_response *response, const char *name)
     return false;
 }
 
+/* A strong validator is that of the bytes that are sent: "x" becomes "x-gzip". */
+static void mark_etag(h2o_req_t *req, pl_str coding)
+{
+    ssize_t at = h2o_find_header(&req->res.headers, H2O_TOKEN_ETAG, SIZE_MAX);
+    h2o_iovec_t *value = at >= 0 ? &req->res.headers.entries[at].value : NULL;
+    if (!value || value->len < 2 || value->base[0] != '"' || value->base[value->len - 1] != '"')
+        return;
+    char *marked = h2o_mem_alloc_pool(&req->pool, value->len + 1 + coding.len);
+    size_t n = value->len - 1;
+    memcpy(marked, value->base, n);
+    marked[n] = '-';
+    memcpy(marked + n + 1, coding.ptr, coding.len);
+    marked[n + 1 + coding.len] = '"';
+    *value = h2o_iovec_init(marked, n + 2 + coding.len);
+}
+
 /* Compresses the body where that is asked for and of use, and adds the headers that go with it. */
 static void compress_body(edge_request *r, const pl_http_response *response, pl_str *body, bool *kept)
 {
@@ -216,6 +232,7 @@ static void compress_body(edge_request *r, const pl_http_response *response, pl_
     if (!pl_compress(coding, *body, &r->compressed))
         return; /* it goes out as it is */
     add(r->req, H2O_TOKEN_CONTENT_ENCODING, pl_coding_name(coding));
+    mark_etag(r->req, pl_coding_name(coding));
     *body = pl_buf_view(&r->compressed);
     *kept = true;
 }

@@ -66,6 +66,17 @@ struct pl_call {
 typedef struct pl_header {
     pl_str name, value; /* names in lower case */
 } pl_header;
+/* How long what a script gives may be cached, and for whom; set by ctx.cache:hint. */
+typedef struct pl_cache_hint {
+    bool has_max_age, has_scope, is_private;
+    uint32_t max_age; /* seconds */
+} pl_cache_hint;
+typedef struct pl_cache_control pl_cache_control;
+struct pl_cache_control {
+    /* field: the pl_work.field at the time of the call that gives the hint; *seen: 0 at the first hint of a
+     * call, and kept for its others. */
+    void (*hint)(pl_cache_control *control, const void *field, const pl_cache_hint *hint, unsigned *seen);
+};
 typedef struct pl_work {
     const char *protocol; /* "graphql", "timer"…: ctx.protocol */
     pl_str id;            /* request id, for logs and ctx.request_id */
@@ -85,6 +96,8 @@ typedef struct pl_work {
     bool runnable; /* the core has more of this work to run at once: batches of loaders wait for it, see
                       pl_engine.dispatch */
     pl_logger *log;
+    pl_cache_control *cache; /* NULL: what it gives is not cached */
+    const void *field;       /* set while a call is made to resolve a field: which one; else NULL */
 } pl_work;
 
 /* A loader that app.lua declares: ctx.loaders[name]. */
@@ -139,6 +152,10 @@ typedef struct pl_host_ops {
     /* To all subscribers of the topic, on all workers, soon. RESOURCE_EXHAUSTED: memory, or too much is under
      * way. */
     pl_code (*publish)(pl_host *host, pl_str topic, pl_str json, pl_error *err);
+    /* Drops cached responses of all workers: everything (type ptr NULL), or those with objects of a type, or
+     * with the one that has this id (ptr NULL: all). None of them is served after it returns. NOT_FOUND: there
+     * is no such type. NULL where nothing is cached. */
+    pl_code (*purge)(pl_host *host, pl_str type, pl_str id, size_t *dropped, pl_error *err);
 } pl_host_ops;
 struct pl_host {
     const pl_host_ops *ops;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "graphql/cache/trace.h"
 #include "graphql/execution/internal.h"
 #include "graphql/execution/scalars.h"
 #include "value/json.h"
@@ -210,8 +211,8 @@ complete_scalar(gql_execution *x, const gql_plan_field *f, const gql_named *type
     return GQL_WRITTEN;
 }
 
-static gql_outcome complete_leaf(gql_execution *x, const gql_plan_field *f, const gql_named *type,
-                                 pl_slot slot, pl_kind kind, const gql_path *path)
+static gql_outcome write_leaf(gql_execution *x, const gql_plan_field *f, const gql_named *type, pl_slot slot,
+                              pl_kind kind, const gql_path *path)
 {
     if (type->kind == GQL_ENUM)
         return complete_enum(x, f, type, slot, path);
@@ -226,6 +227,17 @@ static gql_outcome complete_leaf(gql_execution *x, const gql_plan_field *f, cons
     if (serialize != PL_REF_NONE)
         return complete_custom(x, f, type, serialize, slot, path);
     return complete_scalar(x, f, type, slot, path);
+}
+
+static gql_outcome complete_leaf(gql_execution *x, const gql_plan_field *f, const gql_named *type,
+                                 pl_slot slot, pl_kind kind, const gql_path *path)
+{
+    const pl_buf *buf = &x->out.buf;
+    size_t start = buf->len;
+    gql_outcome outcome = write_leaf(x, f, type, slot, kind, path);
+    if (x->params.cache && outcome == GQL_WRITTEN && !buf->failed)
+        gql_cache_leaf(x->params.cache, f->def, (pl_str){buf->data + start, buf->len - start});
+    return outcome;
 }
 
 /* --- composites --- */

@@ -23,6 +23,7 @@ typedef struct gql_execution_params {
      * where it writes nothing there is no such entry. NULL: none. */
     void (*extensions)(void *data, pl_buf *out);
     void *extensions_data;
+    struct gql_cache_trace *cache; /* cache/trace.h; NULL: the response is not to be cached */
 } gql_execution_params;
 
 /* response: one payload, a whole JSON object ({"data":…} and, where there are any, "errors"…); valid during

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "graphql/cache/trace.h"
 #include "graphql/execution/entities.h"
 #include "graphql/execution/internal.h"
 #include "graphql/language/printer.h"
@@ -265,7 +266,9 @@ static gql_outcome call_resolver(gql_execution *x, const gql_plan_field *f, pl_r
 {
     pl_call *call = NULL;
     pl_failure failure = {0};
+    x->work->field = f;
     pl_call_status status = x->e->call(x->state, function, nargs, x->work, &call, &failure);
+    x->work->field = NULL;
     if (status == PL_CALL_PENDING)
         return leave_hole(x, f, call, path, frame);
     return call_ended(x, f, status, x->e->top(x->state), &failure, path, frame);
@@ -454,6 +457,8 @@ gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, 
         x->out.failed = true;
         return GQL_FAILED;
     }
+    if (x->params.cache)
+        gql_cache_visit(x->params.cache, object);
     pl_slot top = x->e->top(x->state);
     pl_buf_char(buf, '{');
     for (uint32_t i = 0; i < object->count; i++) {

@@ -87,6 +87,7 @@ struct gql_plan {
     gql_incremental incremental;
     uint32_t field_count, max_fields;
     uint32_t steps; /* selections looked at so far */
+    uint8_t cache_outlook; /* cache/responses.h */
 };
 
 /* NULL: memory. The document outlives the plan. max_fields 0 is 20,000. */

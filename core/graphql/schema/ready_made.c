@@ -7,21 +7,34 @@
  * its own. */
 typedef struct ready_made {
     const char *name, *definition;
+    const char *type, *type_definition; /* that it needs; NULL: none */
 } ready_made;
 
 static const ready_made directives[] = {
     /* The IBM cost specification, as Apollo writes it. */
-    {"cost", "\"\"\"What this adds to the cost of an operation, a number.\"\"\"\n"
-             "directive @cost(weight: String!) on ARGUMENT_DEFINITION | ENUM | FIELD_DEFINITION | "
-             "INPUT_FIELD_DEFINITION | OBJECT | SCALAR\n"},
-    {"listSize", "\"\"\"How long a list is expected to be, for the cost of an operation.\"\"\"\n"
-                 "directive @listSize(assumedSize: Int, slicingArguments: [String!], sizedFields: [String!], "
-                 "requireOneSlicingArgument: Boolean = true) on FIELD_DEFINITION\n"},
+    {"cost",
+     "\"\"\"What this adds to the cost of an operation, a number.\"\"\"\n"
+     "directive @cost(weight: String!) on ARGUMENT_DEFINITION | ENUM | FIELD_DEFINITION | "
+     "INPUT_FIELD_DEFINITION | OBJECT | SCALAR\n",
+     NULL, NULL},
+    {"listSize",
+     "\"\"\"How long a list is expected to be, for the cost of an operation.\"\"\"\n"
+     "directive @listSize(assumedSize: Int, slicingArguments: [String!], sizedFields: [String!], "
+     "requireOneSlicingArgument: Boolean = true) on FIELD_DEFINITION\n",
+     NULL, NULL},
+    /* As Apollo Server has it. */
+    {"cacheControl",
+     "\"\"\"For how many seconds, and for whom, a response with this may be cached.\"\"\"\n"
+     "directive @cacheControl(maxAge: Int, scope: CacheControlScope, inheritMaxAge: Boolean) on "
+     "FIELD_DEFINITION | OBJECT | INTERFACE | UNION\n",
+     "CacheControlScope",
+     "\"\"\"Who may have the same response: everybody, or only who asked.\"\"\"\n"
+     "enum CacheControlScope { PUBLIC PRIVATE }\n"},
 };
 #define COUNT (sizeof(directives) / sizeof(directives[0]))
 
 typedef struct search {
-    bool used[COUNT], defined[COUNT];
+    bool used[COUNT], defined[COUNT], has_type[COUNT];
 } search;
 
 static void mark(bool *marks, pl_str name)
@@ -46,6 +59,8 @@ static void find_in_definition(search *s, const gql_type_system *ast)
 {
     if (ast->kind == GQL_DEF_DIRECTIVE)
         mark(s->defined, ast->name.text);
+    for (size_t i = 0; i < COUNT && !ast->extension; i++)
+        s->has_type[i] |= directives[i].type && pl_str_is(ast->name.text, directives[i].type);
     find_uses(s, &ast->directives);
     for (uint32_t i = 0; i < ast->field_count; i++) {
         find_uses(s, &ast->fields[i].directives);
@@ -66,7 +81,8 @@ void gql_add_ready_made(gql_builder *b)
     pl_str text = PL_STR("");
     for (size_t i = 0; i < COUNT && text.ptr; i++) {
         if (s.used[i] && !s.defined[i])
-            text = pl_arena_printf(&b->schema->arena, "%.*s%s", PL_STR_ARG(text), directives[i].definition);
+            text = pl_arena_printf(&b->schema->arena, "%.*s%s%s", PL_STR_ARG(text), directives[i].definition,
+                                   directives[i].type && !s.has_type[i] ? directives[i].type_definition : "");
     }
     if (text.len == 0) {
         b->no_memory |= !text.ptr;

@@ -31,6 +31,9 @@
  * answer that is given at once; when its request waits, it counts as gone, since the two look the same.
  * - a peer whose machine is gone: TCP keep-alive, after two minutes.
  * - too many connections: max_connections; no descriptors left: accepting pauses and tries again.
+ * - answers in pieces (net/stream.h) and WebSockets (net/websocket.h), which may live for days: neither the
+ * request's nor the idle timeout is theirs, but a client that takes nothing of what waits for it is cut after
+ * response_timeout_ms; what waits is counted, and a WebSocket's bounded.
  * - one connection that takes all: max_streams; what is more waits in the edge. But h2o takes up to 100
  * streams of a connection, each with a body of up to twice max_body. How long the service takes for an answer
  * is the service's to bound.

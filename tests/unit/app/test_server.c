@@ -414,6 +414,8 @@ static void test_status(void **state)
         member(&workers->list.items[i], "connections");
         member(&workers->list.items[i], "requests");
         member(&workers->list.items[i], "refused_total");
+        assert_int_equal(member(&workers->list.items[i], "streams")->integer, 0);
+        assert_int_equal(member(&workers->list.items[i], "websockets")->integer, 0);
     }
     assert_int_equal(total, 12);
     pl_arena_dispose(&st.arena);

@@ -324,7 +324,7 @@ static void on_batch_payload(void *data, const gql_payload *payload)
     part *p = data;
     p->operation = NULL;
     p->body = pl_arena_str(p->x->http->arena, payload->body);
-    if (!p->body.ptr)
+    if (p->body.len == 0)
         p->body = PL_STR("{\"errors\":[{\"message\":\"out of memory\"}]}");
     if (--p->x->left == 0)
         answer_batch(p->x);

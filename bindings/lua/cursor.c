@@ -122,6 +122,23 @@ static pl_ref index_function(pl_state *state)
     return st->index;
 }
 
+static void push_reader(pl_state *state, const pl_key *name)
+{
+    static const char code[] =
+        "local index, name = ... "
+        "if not name then return function(parent) return parent end end "
+        "return function(parent) if parent ~= nil then return index(parent, name) end end";
+    lua_State *L = LUA(state);
+    if (luaL_loadbufferx(L, code, sizeof code - 1, "=reader", "t") != LUA_OK)
+        lua_error(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, index_function(state));
+    if (name)
+        lua_rawgeti(L, LUA_REGISTRYINDEX, name->ref);
+    else
+        lua_pushnil(L);
+    lua_call(L, 2, 1);
+}
+
 /* --- keeping --- */
 static pl_ref keep(pl_state *state, pl_slot slot)
 {
@@ -323,6 +340,7 @@ void plua_cursor_init(pl_engine *e)
     e->element = element;
     e->next = next;
     e->index_function = index_function;
+    e->push_reader = push_reader;
     e->keep = keep;
     e->push_ref = push_ref;
     e->drop = drop;

@@ -235,17 +235,12 @@ static int describe_load(lua_State *L)
     return 0;
 }
 
-static pl_code load(pl_state *state, pl_str path, pl_slot *out, pl_error *err)
+/* path: what messages name that have no place themselves */
+static pl_code call_loading_for(plua_state *st, pl_str path, int nargs, pl_slot *out, pl_error *err)
 {
-    plua_state *st = plua_cast(state);
     lua_State *L = st->L;
-    load_args args = {path};
-    if (!lua_checkstack(L, 8))
-        return pl_fail_memory(err);
-    lua_pushcfunction(L, load_chunk);
-    lua_pushlightuserdata(L, &args);
     plua_load_begin(st);
-    int status = lua_pcall(L, 1, 1, 0);
+    int status = lua_pcall(L, nargs, 1, 0);
     plua_load_end(st);
     if (status == LUA_OK) {
         *out = lua_gettop(L);
@@ -260,6 +255,25 @@ static pl_code load(pl_state *state, pl_str path, pl_slot *out, pl_error *err)
         return pl_fail_memory(err);
     }
     return PL_INVALID_ARGUMENT;
+}
+
+static pl_code load(pl_state *state, pl_str path, pl_slot *out, pl_error *err)
+{
+    plua_state *st = plua_cast(state);
+    load_args args = {path};
+    if (!lua_checkstack(st->L, 8))
+        return pl_fail_memory(err);
+    lua_pushcfunction(st->L, load_chunk);
+    lua_pushlightuserdata(st->L, &args);
+    return call_loading_for(st, path, 1, out, err);
+}
+
+static pl_code call_loading(pl_state *state, int nargs, pl_slot *out, pl_error *err)
+{
+    plua_state *st = plua_cast(state);
+    if (!lua_checkstack(st->L, 8))
+        return pl_fail_memory(err);
+    return call_loading_for(st, PL_STR(""), nargs, out, err);
 }
 
 /* --- what modules see of the state --- */
@@ -356,6 +370,7 @@ static void engine_init(void)
     e->idle = idle;
     e->protect = plua_protect;
     e->load = load;
+    e->call_loading = call_loading;
     e->call = plua_call_function;
     e->push_ctx = push_ctx;
     e->cancel = plua_call_cancel;

@@ -476,10 +476,35 @@ static void read_cache(context *c, const char *path, pl_slot slot, void *target)
         read_table(c, path, slot, settings, cache);
 }
 
+/* true, false, "authenticated", or the roles that may. */
+static void read_introspection(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const char *const words[] = {"authenticated", NULL};
+    static const char expected[] = "true, false, \"authenticated\", or a list of roles";
+    gql_access_options *access = &c->config->access;
+    unsigned word;
+    (void)target;
+    if (c->e->kind(c->state, slot) == PL_KIND_BOOL) {
+        read_not_bool(c, path, slot, &c->config->graphql.no_introspection);
+    } else if (c->e->kind(c->state, slot) == PL_KIND_LIST) {
+        access->introspection = GQL_INTROSPECTION_FOR_ROLES;
+        access->introspection_roles =
+            read_strings(c, path, slot, expected, &access->introspection_role_count);
+    } else if (read_word(c, slot, words, &word)) {
+        access->introspection = GQL_INTROSPECTION_FOR_SIGNED_IN;
+    } else {
+        wrong(c, path, expected, slot);
+    }
+}
+
+static void read_roles(context *c, const char *path, pl_slot slot, void *target);
+
 static void read_graphql(context *c, const char *path, pl_slot slot, void *target)
 {
     static const setting settings[] = {
-        {"introspection", read_not_bool, AT(graphql.no_introspection)},
+        {"introspection", read_introspection, 0},
+        {"roles", read_roles, 0},
+        {"enforce_scopes", read_bool, AT(access.enforce_scopes)},
         {"documents", read_documents, AT(reading.documents.mode)},
         {"apq", read_apq, AT(reading.apq.on)},
         {"ready_made_scalars", read_not_bool, AT(schema.no_ready_made_scalars)},
@@ -613,6 +638,26 @@ static void read_named(context *c, const char *path, pl_slot slot,
         }
         c->e->pop_to(c->state, key);
     }
+}
+
+static void read_role(context *c, const char *path, pl_slot slot, pl_str name)
+{
+    size_t n = 0;
+    const pl_str *includes = read_strings(c, path, slot, "a list of the roles that it includes", &n);
+    gql_role *roles = (gql_role *)c->config->access.roles;
+    if (includes)
+        roles[c->config->access.role_count++] = (gql_role){copy(c, name), includes, n};
+}
+
+/* { ADMIN = { "EDITOR" } } */
+static void read_roles(context *c, const char *path, pl_slot slot, void *target)
+{
+    (void)target;
+    c->config->access.role_count = 0;
+    c->config->access.roles =
+        begin_named(c, path, slot, "a table { ROLE = { \"INCLUDED_ROLE\" } }", sizeof(gql_role));
+    if (c->config->access.roles)
+        read_named(c, path, slot, read_role);
 }
 
 static int compare_timers(const void *a, const void *b)

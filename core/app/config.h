@@ -77,6 +77,7 @@ typedef struct pl_config {
     bool pretty; /* http.pretty: indented JSON for all; ?pretty asks for it once */
     pl_reading_config reading;
     gql_service_options graphql;
+    gql_access_options access; /* graphql.roles, graphql.introspection, graphql.enforce_scopes */
     gql_schema_options schema;
     pl_state_limits limits;
     pl_timer_config *timers; /* sorted by name */

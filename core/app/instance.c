@@ -235,6 +235,8 @@ static void bind_section(void *data)
         pl_slot slot = engine_of(b)->push_ref(instance->state, instance->default_resolver);
         gql_binding_set_default(instance->binding, slot);
     }
+    if (instance->binding && !pl_report_has_errors(b->report))
+        gql_binding_finish(instance->binding, &b->source->config->access, &b->report->errors);
     b->ok = !pl_report_has_errors(b->report);
     if (instance->binding && b->ok) {
         warn_unresolved(b, b->source->schema->query);

@@ -217,6 +217,12 @@ struct pl_engine {
     /* -- code -- */
     /* Runs the top-level code of one bundle file and pushes what it returned. Errors name file and line. */
     pl_code (*load)(pl_state *state, pl_str path, pl_slot *out, pl_error *err);
+    /* Calls the function below the top nargs slots as such code: it cannot wait, and has a part of the same
+     * time. Pops all of them, and pushes the result. Errors name file and line where the script's do. */
+    pl_code (*call_loading)(pl_state *state, int nargs, pl_slot *out, pl_error *err);
+    /* Pushes a function (parent, …) -> parent[name], which is absent where there is no parent: what resolves
+     * a field that has no resolver. name NULL: parent itself. [jumps] */
+    void (*push_reader)(pl_state *state, const pl_key *name);
     /* Where a function value was defined ("resolvers/user.lua", 12), for messages; false when unknown. */
     bool (*where)(pl_state *state, pl_slot function, pl_str *file, uint32_t *line);
     /* How many arguments the function looks at: what nobody reads need not be made. INT_MAX when it cannot be

@@ -187,9 +187,12 @@ gql_cache_hint gql_cache_trace_policy(const gql_cache_trace *trace)
     for (uint32_t i = 0; i < trace->visits.capacity; i++) {
         const slot *s = &trace->visits.slots[i];
         const gql_plan_object *object = s->key;
-        for (uint32_t k = 0; object && k < object->count; k++)
+        for (uint32_t k = 0; object && k < object->count; k++) {
             policy = gql_cache_restrict(
                 policy, field_policy(trace, &object->fields[k], object == trace->root, s->count));
+            if (object->fields[k].access) /* not everybody gets the same, whatever else is said */
+                policy.scope = GQL_CACHE_PRIVATE;
+        }
     }
     if (trace->failed || !trace->root || policy.max_age == GQL_CACHE_NO_AGE)
         policy.max_age = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "graphql/execution/binding.h"
-
 #include "base/alloc.h"
+#include "graphql/execution/access_internal.h"
+#include "graphql/execution/binding_internal.h"
 #include "graphql/federation/federation.h"
 
 gql_binding *gql_binding_new(const gql_schema *schema, pl_state *state)
@@ -46,23 +46,16 @@ void gql_binding_free(gql_binding *b)
 {
     if (!b)
         return;
+    gql_access_free(b->access);
     pl_arena_dispose(&b->arena);
     pl_free(b);
 }
 
 /* --- binding one file --- */
-typedef struct binder {
-    gql_binding *b;
-    const pl_engine *e;
-    pl_state *state;
-    const char *file;
-    gql_source source;
-    gql_diagnostics *list;
-} binder;
+typedef gql_binder binder;
+#define COMPLAIN GQL_COMPLAIN
 
-/* The place of a function value, which may stand in another file than the one that returned it; or the file
- * that is bound alone. */
-static gql_loc place_of(binder *x, pl_slot slot, gql_source *source)
+gql_loc gql_binder_place(binder *x, pl_slot slot, gql_source *source)
 {
     pl_str file, copy;
     uint32_t line = 0;
@@ -74,13 +67,6 @@ static gql_loc place_of(binder *x, pl_slot slot, gql_source *source)
         source->name = copy.ptr;
     return (gql_loc){.line = line};
 }
-
-#define COMPLAIN(x, slot, ...)                                                    \
-    do {                                                                          \
-        gql_source source_;                                                       \
-        gql_loc loc_ = place_of(x, slot, &source_);                               \
-        gql_diagnose((x)->list, NULL, &source_, loc_, (gql_loc){0}, __VA_ARGS__); \
-    } while (0)
 
 static void bind_function(binder *x, pl_slot slot, pl_ref *ref, const char *taken, const char *what,
                           pl_str type, pl_str name)
@@ -322,8 +308,12 @@ void gql_binding_add(gql_binding *b, pl_slot table, const char *file, gql_diagno
     x.e->push_absent(b->state);
     pl_slot key = x.e->top(b->state);
     while (x.e->next(b->state, table)) {
-        if (x.e->kind(b->state, key) == PL_KIND_STRING)
-            bind_type(&x, x.e->get_string(b->state, key), key + 1);
+        pl_str name =
+            x.e->kind(b->state, key) == PL_KIND_STRING ? x.e->get_string(b->state, key) : PL_STR_NONE;
+        if (pl_str_starts(name, PL_STR("@")))
+            gql_bind_directive(&x, name, key + 1);
+        else if (name.ptr)
+            bind_type(&x, name, key + 1);
         else
             COMPLAIN(&x, 0, "The returned table has an entry that is not named by a type.");
         x.e->pop_to(b->state, key);

@@ -3,6 +3,7 @@
 #define PL_GRAPHQL_BINDING_H
 
 #include "graphql/diagnostics.h"
+#include "graphql/execution/access.h"
 #include "graphql/schema/schema.h"
 #include "value/engine.h"
 
@@ -15,9 +16,19 @@ typedef struct gql_field_binding {
     int arity;        /* how many of (parent, args, ctx, info) it reads */
     pl_ref subscribe; /* of a subscription's field: gives its source of events; PL_REF_NONE */
     int subscribe_arity;
-    pl_key *key;      /* the field's name */
-    const char *file; /* where the resolver stands; NULL without one */
+    pl_key *key;              /* the field's name */
+    const char *file;         /* where the resolver stands; NULL without one */
+    const gql_access *access; /* NULL: anybody */
 } gql_field_binding;
+
+/* A directive that a resolvers file implements. */
+typedef struct gql_directive_binding gql_directive_binding;
+struct gql_directive_binding {
+    gql_directive_binding *next;
+    const gql_directive_def *def;
+    pl_ref field; /* (resolve, args, field) -> resolver; PL_REF_NONE */
+    const char *file;
+};
 
 typedef struct gql_type_binding {
     pl_ref resolve_type;       /* INTERFACE, UNION */
@@ -32,6 +43,7 @@ typedef struct gql_type_binding {
     } script;           /* INPUT_OBJECT: whether a scalar in it has parse; for plans */
     pl_value *internal; /* ENUM: by value index; NULL: the names themselves */
     const char *file;
+    const gql_access *access; /* of __typename, and of all fields; NULL: anybody */
 } gql_type_binding;
 
 typedef struct gql_binding {
@@ -44,6 +56,9 @@ typedef struct gql_binding {
     pl_ref default_resolver;
     int default_arity;
     pl_key *typename_key;
+    gql_directive_binding *directives;
+    gql_access_tables *access;       /* NULL: nothing is protected */
+    const gql_access *introspection; /* of __schema and __type */
 } gql_binding;
 
 /* NULL: memory. Nothing is bound yet. */
@@ -52,9 +67,13 @@ void gql_binding_free(gql_binding *binding); /* NULL is fine; refs die with the 
 /* Binds what one resolvers file returned: { TypeName = { fieldName = function } }; scalars { serialize, parse
  * }, enums { NAME = value },
  * __resolve_type of unions and interfaces, __resolve_reference or __resolve_references of entities,
- * Subscription fields { subscribe, resolve } or the subscribe function alone. Unknown names, values of a
- * wrong kind and clashes with another file are diagnostics with file and line. Below pl_protect. */
+ * Subscription fields { subscribe, resolve } or the subscribe function alone; implementations of directives,
+ * { ["@name"] = function }. Unknown names, values of a wrong kind and clashes with another file are diagnostics
+ * with file and line. Below pl_protect. */
 void gql_binding_add(gql_binding *binding, pl_slot table, const char *file, gql_diagnostics *list);
 void gql_binding_set_default(gql_binding *binding, pl_slot function);
+/* When all files and the default resolver are bound: directives that are implemented wrap the resolvers of
+ * their fields, and those about access are made ready. Below pl_protect. */
+void gql_binding_finish(gql_binding *binding, const gql_access_options *access, gql_diagnostics *list);
 
 #endif

@@ -413,11 +413,28 @@ void gql_run_postponed(gql_execution *x)
         x->out.failed = true;
 }
 
+bool gql_field_allowed(gql_execution *x, const gql_plan_field *f, const gql_path *path)
+{
+    pl_error err = {0};
+    pl_code code = gql_access_check(x->binding, f->access, x->work, &x->viewer, &err);
+    if (code == PL_UNAUTHENTICATED || code == PL_PERMISSION_DENIED)
+        gql_error_add(x, f, path, code, pl_str_of(err.message), NULL, NULL);
+    else if (code)
+        gql_error_internal_text(x, f, path, code, err.message);
+    return code == PL_OK;
+}
+
 static inline gql_outcome execute_field(gql_execution *x, const gql_plan_field *f, pl_slot parent,
                                         const gql_path *path, gql_frame *frame, pl_slot top)
 {
     gql_path here = {.parent = path, .key = f->response_key};
     gql_outcome outcome;
+    if (f->access && !gql_field_allowed(x, f, &here)) {
+        if (f->def->type->kind == GQL_TYPE_NON_NULL)
+            return GQL_FAILED;
+        PL_BUF_LIT(&x->out.buf, "null");
+        return GQL_WRITTEN;
+    }
     switch (f->how) {
     case GQL_RESOLVE_TYPENAME:
         pl_buf_str(&x->out.buf, f->text);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "graphql/execution/binding_internal.h"
 #include "graphql/execution/internal.h"
 
 /* info, the fourth argument of a resolver: made only for functions that take it. */
@@ -8,27 +9,25 @@ static void set(gql_execution *x, pl_slot map, pl_str name)
     x->e->set_member(x->state, map, name);
 }
 
-/* As in introspection: {kind, name} or {kind, of_type}. */
-static bool push_type(gql_execution *x, const gql_typeref *type)
+bool gql_push_type(const pl_engine *e, pl_state *state, const gql_typeref *type)
 {
     static const char *const kinds[] = {"SCALAR", "OBJECT", "INTERFACE", "UNION", "ENUM", "INPUT_OBJECT"};
-    const pl_engine *e = x->e;
-    if (!e->reserve(x->state, 6))
+    if (!e->reserve(state, 6))
         return false;
-    e->push_map(x->state, 2);
-    pl_slot map = e->top(x->state);
+    e->push_map(state, 2);
+    pl_slot map = e->top(state);
     if (type->kind == GQL_TYPE_NAMED) {
-        e->push_string(x->state, pl_str_of(kinds[type->named->kind]));
-        set(x, map, PL_STR("kind"));
-        e->push_string(x->state, type->named->name);
-        set(x, map, PL_STR("name"));
+        e->push_string(state, pl_str_of(kinds[type->named->kind]));
+        e->set_member(state, map, PL_STR("kind"));
+        e->push_string(state, type->named->name);
+        e->set_member(state, map, PL_STR("name"));
         return true;
     }
-    e->push_string(x->state, type->kind == GQL_TYPE_LIST ? PL_STR("LIST") : PL_STR("NON_NULL"));
-    set(x, map, PL_STR("kind"));
-    if (!push_type(x, type->of)) /* as deep as the type is written */
+    e->push_string(state, type->kind == GQL_TYPE_LIST ? PL_STR("LIST") : PL_STR("NON_NULL"));
+    e->set_member(state, map, PL_STR("kind"));
+    if (!gql_push_type(e, state, type->of)) /* as deep as the type is written */
         return false;
-    set(x, map, PL_STR("of_type"));
+    e->set_member(state, map, PL_STR("of_type"));
     return true;
 }
 
@@ -90,7 +89,7 @@ bool gql_push_info(gql_execution *x, const gql_plan_field *f, const gql_path *pa
     set(x, map, PL_STR("field_name"));
     e->push_string(x->state, f->def->parent->name);
     set(x, map, PL_STR("parent_type"));
-    if (!push_type(x, f->def->type))
+    if (!gql_push_type(e, x->state, f->def->type))
         return false;
     set(x, map, PL_STR("return_type"));
     e->push_list(x->state, 4);

@@ -110,7 +110,7 @@ static pl_code coerce_scalar(gql_input_env *env, const gql_named *type, const pl
                              pl_error *err)
 {
     pl_ref parse = env->binding->types[type->id].parse;
-    if (parse != PL_REF_NONE)
+    if (parse != PL_REF_NONE && env->work)
         return parse_custom(env, type, parse, in, out, err);
     return gql_scalar_parse(type->scalar, type->name, in, env->arena, out, err);
 }

@@ -21,7 +21,7 @@ typedef struct gql_input_ref gql_input_ref;
 typedef struct gql_input_env {
     gql_binding *binding;
     pl_arena *arena;
-    pl_work *work;
+    pl_work *work; /* NULL: scalars' parse functions are not called */
     const gql_variable *variables;
     uint32_t variable_count; /* variables are sorted by name */
     gql_input_ref *refs;

@@ -78,6 +78,7 @@ struct gql_execution {
     const gql_plan_object *root;
     uint32_t serial_next;
     gql_scope *root_scope; /* of data; set for mutations */
+    gql_viewer *viewer; /* for access.h; NULL until a field asks */
     bool timed_out;
     pl_error fatal; /* code not OK: the execution as a whole failed */
     bool in_turn, finished;
@@ -116,6 +117,8 @@ gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, 
 bool gql_push_arguments(gql_execution *x, const gql_plan_field *f, const gql_path *path);
 gql_outcome gql_execute_field(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path,
                               gql_frame *frame);
+/* Whether the viewer may have a field with f->access. False: the error is recorded. */
+bool gql_field_allowed(gql_execution *x, const gql_plan_field *f, const gql_path *path);
 void gql_pending_cancel(gql_execution *x, gql_pending *p);
 /* Null goes up to scope: what waits below it need not any more. */
 void gql_null_scope(gql_execution *x, gql_scope *scope);

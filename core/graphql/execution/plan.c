@@ -257,16 +257,19 @@ static void choose_resolver(gql_plan *plan, const gql_named *type, gql_plan_fiel
     const gql_schema *schema = plan->binding->schema;
     if (f->def == schema->typename_field) {
         f->how = GQL_RESOLVE_TYPENAME;
+        f->access = plan->binding->types[type->id].access;
         f->text = pl_arena_printf(&plan->arena, "\"%.*s\"", PL_STR_ARG(type->name));
         return;
     }
     if (f->def == schema->schema_field || f->def == schema->type_field ||
         (type->builtin && type->kind == GQL_OBJECT)) {
         f->how = GQL_RESOLVE_META;
+        f->access = type->builtin ? NULL : plan->binding->introspection;
         return;
     }
     const gql_field_binding *fb = &plan->binding->fields[f->def->id];
     f->key = fb->key;
+    f->access = fb->access;
     if (gql_federation_choose(schema, f->def, &f->how))
         return;
     if (type == schema->subscription && fb->resolver == PL_REF_NONE) {

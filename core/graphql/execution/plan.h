@@ -47,6 +47,7 @@ struct gql_plan_field {
     pl_str response_key;
     pl_str text; /* TYPENAME: the value as JSON */
     const gql_field *def;
+    const gql_access *access; /* NULL: anybody may have it */
     const pl_key *key;
     pl_ref resolver;
     int arity;

@@ -52,6 +52,8 @@ pl_call_status gql_subscribe(gql_execution *x, pl_call **pending)
         return PL_CALL_FAILED;
     const gql_path path = path_of(x);
     const gql_field_binding *binding = &x->binding->fields[field_of(x)->def->id];
+    if (field_of(x)->access && !gql_field_allowed(x, field_of(x), &path))
+        return PL_CALL_FAILED;
     if (field_of(x)->how == GQL_RESOLVE_META || field_of(x)->how == GQL_RESOLVE_TYPENAME ||
         binding->subscribe == PL_REF_NONE) {
         gql_error_internal_text(x, field_of(x), &path, PL_UNIMPLEMENTED,

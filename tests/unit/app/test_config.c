@@ -142,7 +142,8 @@ static void test_graphiql(void **state)
 static void test_graphql(void **state)
 {
     loaded l;
-    load_ok(&l, "return { graphql = { introspection = false, ready_made_scalars = false, subgraph = true, timeout = 2.5, "
+    load_ok(&l, "return { graphql = { introspection = false, ready_made_scalars = false, subgraph = true, "
+                "timeout = 2.5, "
                 "max_tokens = 1,\n"
                 "  max_nesting = 2, max_fields = 3, max_errors = 4294967295, max_response = '8MB', "
                 "cache_size = 4096,\n"
@@ -177,6 +178,31 @@ static void test_limits(void **state)
     assert_int_equal(l.config.limits.instructions, 9000000000000);
     assert_int_equal(l.config.limits.run_ms, 250);
     assert_int_equal(l.config.limits.load_ms, 10000);
+    unload(&l);
+}
+
+static void test_access(void **state)
+{
+    loaded l;
+    load_ok(&l, "return { graphql = { introspection = { 'A', 'B' }, enforce_scopes = true,\n"
+                "roles = { A = { 'B', 'C' }, B = {} } } }");
+    assert_int_equal(l.config.access.introspection, GQL_INTROSPECTION_FOR_ROLES);
+    assert_int_equal(l.config.access.introspection_role_count, 2);
+    assert_true(pl_str_is(l.config.access.introspection_roles[1], "B"));
+    assert_true(l.config.access.enforce_scopes);
+    assert_int_equal(l.config.access.role_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const gql_role *role = &l.config.access.roles[i];
+        assert_int_equal(role->count, pl_str_is(role->name, "A") ? 2 : 0);
+    }
+    unload(&l);
+    load_ok(&l, "return { graphql = { introspection = 'authenticated' } }");
+    assert_int_equal(l.config.access.introspection, GQL_INTROSPECTION_FOR_SIGNED_IN);
+    assert_false(l.config.graphql.no_introspection);
+    unload(&l);
+    load_ok(&l, "return { graphql = { introspection = false } }");
+    assert_int_equal(l.config.access.introspection, GQL_INTROSPECTION_FOR_ALL);
+    assert_true(l.config.graphql.no_introspection);
     unload(&l);
 }
 
@@ -321,9 +347,17 @@ static void test_wrong_kinds(void **state)
          "not a map."},
         {"http = { cors = { origins = { 'https://a.example', 1 } } }",
          "http.cors.origins must be a list of strings, not an integer."},
-        {"graphql = { introspection = 0 }", "graphql.introspection must be true or false, not an integer."},
         {"limits = print", "limits must be a table of settings, not a function, thread or foreign object."},
         {"default_resolver = 'x'", "default_resolver must be a function, not a string."},
+        {"graphql = { introspection = 'some' }",
+         "graphql.introspection must be true, false, \"authenticated\", or a list of roles, not a string."},
+        {"graphql = { introspection = { 1 } }",
+         "graphql.introspection must be a list of strings, not an integer."},
+        {"graphql = { roles = { 'ADMIN' } }",
+         "graphql.roles must be a table { ROLE = { \"INCLUDED_ROLE\" } }, not a list."},
+        {"graphql = { roles = { ADMIN = 'EDITOR' } }",
+         "graphql.roles.ADMIN must be a list of the roles that it includes, not a string."},
+        {"graphql = { enforce_scopes = 1 }", "graphql.enforce_scopes must be true or false, not an integer."},
         {"loaders = { 1 }", "loaders must be a table { name = function(keys, ctx) }, not a list."},
         {"loaders = { [7.5] = print }", "loaders has an entry that is not named by a string."},
         {"loaders = { l = 1 }",
@@ -416,6 +450,7 @@ int main(void)
         cmocka_unit_test(test_graphiql),
         cmocka_unit_test(test_graphql),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_access),
         cmocka_unit_test(test_loaders),
         cmocka_unit_test(test_timers),
         cmocka_unit_test(test_sizes),

@@ -29,6 +29,8 @@ typedef struct gql_subgraph {
     pl_str link_name;        /* how @link is called here; ptr NULL: it is not used */
     bool version_1;
     pl_map types, directives; /* names that are defined: by the SDL, or by what is printed for it */
+    pl_map orphans;           /* names of types that the SDL only extends -> gql_type_system *, the first */
+    size_t own_documents;     /* of the SDL's own; those behind them were added by the build */
     pl_str query;             /* the name of the query root */
     bool query_named;         /* the SDL itself says so, with `query:` */
     bool schema_definition;   /* there is a `schema { … }` */
@@ -65,13 +67,16 @@ void gql_elements_print(gql_subgraph *s, pl_buf *out);
 /* Whether name is a directive of version 1 ("key"), or its scalar ("_FieldSet"). */
 bool gql_is_version_1_name(pl_str name, bool directive);
 
-/* sdl.c: what _service answers, from the trees as they are when the machinery has been taken out of them; ptr
- * NULL: memory. */
+/* sdl.c: what _service answers, from the trees, when the machinery has been taken out of them; ptr NULL:
+ * memory. */
 pl_str gql_subgraph_sdl(gql_subgraph *s);
 
 /* Stages of the build. */
 /* subgraph.c, after parsing: finds out whether this is a subgraph, and completes the documents. */
 void gql_federation_prepare(gql_builder *b);
+/* subgraph.c, when all documents are there: prints the SDL, and makes definitions of extensions that have
+ * none. */
+void gql_federation_finish(gql_builder *b);
 /* field_sets.c, on the finished types: field sets, entities. */
 void gql_federation_check(gql_builder *b);
 

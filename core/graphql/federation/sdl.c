@@ -107,7 +107,8 @@ pl_str gql_subgraph_sdl(gql_subgraph *s)
     pl_str sdl = PL_STR_NONE;
     pl_buf_init(&text);
     for (size_t i = 0; i < s->b->count; i++) {
-        if (s->b->documents[i]->definition_count == 0)
+        /* first of those that were added is what this subgraph need not define; then, what its SDL uses */
+        if (s->b->documents[i]->definition_count == 0 || i == s->own_documents)
             continue;
         if (text.len > 0)
             PL_BUF_LIT(&text, "\n\n");

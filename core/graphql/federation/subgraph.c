@@ -140,15 +140,15 @@ static void strip_machinery(gql_subgraph *s)
 }
 
 /* An `extend type` without a definition is one in a subgraph: the type is some other subgraph's, too. */
-static void promote_extensions(gql_subgraph *s)
+static void note_orphans(gql_subgraph *s)
 {
     gql_definition_at at = {0};
     gql_type_system *ast;
     while (gql_each_definition(s->b, &at, &ast) && !s->b->no_memory) {
         if (!is_type(ast) || !ast->extension || pl_map_has(&s->types, ast->name.text))
             continue;
-        ast->extension = false;
         gql_build_map(s->b, &s->types, ast->name.text, ast);
+        gql_build_map(s->b, &s->orphans, ast->name.text, ast);
     }
 }
 
@@ -221,20 +221,15 @@ static void add_document(gql_subgraph *s, pl_str text)
         b->count++;
 }
 
-/* The elements first: what they define needs no definition in the printed SDL. That is printed before
- * extensions become definitions. */
 static void complete(gql_subgraph *s)
 {
-    gql_federation *f = s->b->schema->federation;
     pl_buf text;
     pl_buf_init(&text);
+    if (s->b->subgraph)
+        note_orphans(s);
     gql_elements_print(s, &text);
-    if (f) {
-        f->sdl = gql_subgraph_sdl(s);
-        s->b->no_memory |= !f->sdl.ptr;
-        promote_extensions(s);
+    if (s->b->subgraph)
         print_machinery(s, &text);
-    }
     s->b->no_memory |= text.failed;
     if (!s->b->no_memory && text.len > 0)
         add_document(s, pl_buf_view(&text));
@@ -246,6 +241,7 @@ static void dispose_subgraph(void *data)
     gql_subgraph *s = data;
     pl_map_dispose(&s->types);
     pl_map_dispose(&s->directives);
+    pl_map_dispose(&s->orphans);
 }
 
 void gql_federation_prepare(gql_builder *b)
@@ -254,6 +250,7 @@ void gql_federation_prepare(gql_builder *b)
     if (!s)
         return;
     s->b = b;
+    s->own_documents = b->count;
     if (pl_arena_on_dispose(&b->scratch, dispose_subgraph, s) != 0) {
         b->no_memory = true;
         return;
@@ -278,4 +275,15 @@ void gql_federation_prepare(gql_builder *b)
     }
     if (!b->no_memory)
         complete(s);
+}
+
+void gql_federation_finish(gql_builder *b)
+{
+    gql_subgraph *s = b->subgraph;
+    if (!s)
+        return;
+    b->schema->federation->sdl = gql_subgraph_sdl(s);
+    b->no_memory |= !b->schema->federation->sdl.ptr;
+    for (size_t i = 0; i < s->orphans.count; i++)
+        ((gql_type_system *)s->orphans.entries[i].value)->extension = false;
 }

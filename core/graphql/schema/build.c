@@ -118,8 +118,9 @@ static void collect_groups(gql_builder *b)
 static void run_stages(gql_builder *b)
 {
     static void (*const stages[])(gql_builder *) = {
-        parse_sources, gql_federation_prepare, gql_add_ready_made, collect_groups,       gql_check_sdl,
-        gql_assemble,  gql_build_possible,     gql_check_schema,   gql_federation_check, gql_coerce_defaults,
+        parse_sources,    gql_federation_prepare, gql_add_ready_made,  gql_federation_finish,
+        collect_groups,   gql_check_sdl,          gql_assemble,        gql_build_possible,
+        gql_check_schema, gql_federation_check,   gql_coerce_defaults,
     };
     for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
         stages[i](b);

@@ -469,6 +469,20 @@ static void test_sdl_of_own_directives(void **state)
         "directive @oneOf on INPUT_OBJECT\n");
 }
 
+static void test_sdl_of_ready_made_directives(void **state)
+{
+    expect_sdl(
+        "type Query { a: P @cost(weight: \"3\") } type P @key(fields: \"id\") { id: ID }",
+        "type Query {\n  a: P @cost(weight: \"3\")\n}\n\ntype P @key(fields: \"id\") {\n  id: ID\n}\n\n"
+        "\"\"\"What this adds to the cost of an operation, a number.\"\"\"\n"
+        "directive @cost(weight: String!) on ARGUMENT_DEFINITION | ENUM | FIELD_DEFINITION | "
+        "INPUT_FIELD_DEFINITION | OBJECT | SCALAR\n");
+    expect_sdl(
+        LINK("2.9", "\"@cost\"") "type Query { a: Int @cost(weight: 3) }",
+        "extend schema @link(url: \"https://specs.apollo.dev/federation/v2.9\", import: [\"@cost\"])\n\n"
+        "type Query {\n  a: Int @cost(weight: 3)\n}\n");
+}
+
 static void test_several_files(void **state)
 {
     gql_source sources[] = {
@@ -535,14 +549,23 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_version),          cmocka_unit_test(test_by_option),
-        cmocka_unit_test(test_namespace),        cmocka_unit_test(test_renames),
-        cmocka_unit_test(test_changes),          cmocka_unit_test(test_other_specifications),
-        cmocka_unit_test(test_own_definitions),  cmocka_unit_test(test_query_root),
-        cmocka_unit_test(test_entities),         cmocka_unit_test(test_links),
-        cmocka_unit_test(test_field_sets),       cmocka_unit_test(test_sdl),
-        cmocka_unit_test(test_sdl_of_version_1), cmocka_unit_test(test_sdl_of_own_directives),
-        cmocka_unit_test(test_several_files),    cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_version),
+        cmocka_unit_test(test_by_option),
+        cmocka_unit_test(test_namespace),
+        cmocka_unit_test(test_renames),
+        cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_other_specifications),
+        cmocka_unit_test(test_own_definitions),
+        cmocka_unit_test(test_query_root),
+        cmocka_unit_test(test_entities),
+        cmocka_unit_test(test_links),
+        cmocka_unit_test(test_field_sets),
+        cmocka_unit_test(test_sdl),
+        cmocka_unit_test(test_sdl_of_version_1),
+        cmocka_unit_test(test_sdl_of_own_directives),
+        cmocka_unit_test(test_sdl_of_ready_made_directives),
+        cmocka_unit_test(test_several_files),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,6 +21,21 @@ static uint64_t now(pl_host *host)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+static uint64_t nanoseconds(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void read_clock(pl_host *host, uint64_t *monotonic, uint64_t *utc)
+{
+    (void)host;
+    *monotonic = nanoseconds(CLOCK_MONOTONIC);
+    if (utc)
+        *utc = nanoseconds(CLOCK_REALTIME);
+}
+
 /* --- timers: the loop has one for all --- */
 static int set_turn(pl_instance *instance)
 {
@@ -148,6 +163,7 @@ static pl_code purge(pl_host *host, pl_str type, pl_str id, size_t *dropped, pl_
 void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubsub)
 {
     static const pl_host_ops ops = {.now = now,
+                                    .clock = read_clock,
                                     .timer_start = timer_start,
                                     .timer_stop = timer_stop,
                                     .offload = offload,

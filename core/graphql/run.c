@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "graphql/execution/trace.h"
 #include "graphql/service_internal.h"
 
 /* A run: the document, the interceptors around all that follows, variables, plan, execution.
@@ -223,6 +224,11 @@ static void write_extensions(void *data, pl_buf *out)
     gql_run *run = data;
     size_t begin = out->len;
     gql_admission_write(&run->admission, out);
+    if (run->trace) {
+        pl_buf_str(out, out->len > begin ? PL_STR(",\"ftv1\":\"") : PL_STR("\"ftv1\":\""));
+        gql_trace_write(run->trace, out);
+        pl_buf_char(out, '"');
+    }
     gql_write_ctx_extensions(out, begin, run->service->binding->state, run->work);
     run->extended = out->len > begin;
 }
@@ -246,7 +252,8 @@ void gql_run_execute(gql_run *run)
     gql_execution_params params = {.root = PL_REF_NONE,
                                    .extensions = write_extensions,
                                    .extensions_data = run,
-                                   .cache = run->lookup.trace};
+                                   .cache = run->lookup.trace,
+                                   .trace = run->trace};
     run->execution = gql_execution_new(run->plan, &run->env, run->work, &s->options.execute, &params,
                                        &s->spare, s->options.max_response);
     if (!run->execution) {
@@ -393,6 +400,15 @@ static bool choose_operation(gql_run *run)
     return run->operation != NULL;
 }
 
+static bool wants_trace(const pl_work *work)
+{
+    for (size_t i = 0; i < work->header_count; i++) {
+        if (pl_str_is(work->headers[i].name, "apollo-federation-include-trace"))
+            return pl_str_is(work->headers[i].value, "ftv1");
+    }
+    return false;
+}
+
 static gql_run *run_new(gql_service *s, const gql_request *request, pl_work *work, gql_run_payload payload,
                         void *data)
 {
@@ -413,6 +429,8 @@ static gql_run *run_new(gql_service *s, const gql_request *request, pl_work *wor
                         .work = work,
                         .max_list_items = max_list_items ? max_list_items : GQL_DEFAULT_MAX_LIST_ITEMS};
     gql_diagnostics_init(&run->errors, work->arena, s->options.max_errors);
+    if (s->binding->schema->federation && wants_trace(work))
+        run->trace = gql_trace_new(work->arena, host_of(run));
     return run;
 }
 

@@ -35,6 +35,7 @@ struct gql_run {
     gql_input_env env;
     gql_admission admission;
     gql_execution *execution;
+    gql_trace *trace; /* of a subgraph, for a gateway that asks for it; NULL: none */
     gql_subscription *subscription;
     gql_run_payload payload;
     void *data;

@@ -137,6 +137,9 @@ struct pl_subscriber {
 
 typedef struct pl_host_ops {
     uint64_t (*now)(pl_host *host); /* monotonic milliseconds, as of this loop turn */
+    /* Nanoseconds, read at the call: monotonic, and (unless NULL) since 1970, UTC. For measuring; NULL where
+     * there is no clock. */
+    void (*clock)(pl_host *host, uint64_t *monotonic, uint64_t *utc);
     int (*timer_start)(pl_host *host, pl_timer *timer, uint64_t at); /* -1: memory */
     void (*timer_stop)(pl_host *host, pl_timer *timer);
     /* Runs job on a helper thread; jobs with the same non-NULL lane run in order, one at a time. -1: memory,

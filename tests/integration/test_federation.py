@@ -5,6 +5,7 @@ import contextlib
 import json
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ OURS = ["products", "reviews", "users"]
 def node(script, *args, given=None):
     result = subprocess.run(
         ["node", str(CLIENTS / script), *args],
-        input=given if given is None else json.dumps(given),
+        input=given if given is None or isinstance(given, str) else json.dumps(given),
         capture_output=True,
         text=True,
         timeout=60 * SLOWNESS,
@@ -247,6 +248,22 @@ def test_types_of_the_subgraph(subgraphs):
     assert {"name": "Product"} in data["entity"]["possibleTypes"]
     names = [field["name"] for field in data["query"]["fields"]]
     assert names[-2:] == ["_entities", "_service"]
+
+
+def test_trace(subgraphs):
+    query = '{ _entities(representations: [{ __typename: "Product", id: "broken" }, { __typename: "Product", id: "1" }]) '
+    query += "{ ... on Product { title: name } } }"
+    response = subgraphs["products"].post({"query": query}, headers={"apollo-federation-include-trace": "ftv1"}).json()
+    trace = json.loads(node("trace.mjs", given=response["extensions"]["ftv1"]))
+    (entities,) = trace["root"]["child"]
+    assert (entities["responseName"], entities["type"], entities["parentType"]) == ("_entities", "[_Entity]!", "Query")
+    assert int(entities["endTime"]) - int(entities["startTime"]) >= 1_000_000
+    assert int(entities["endTime"]) <= int(trace["durationNs"])
+    items = sorted(entities["child"], key=lambda item: item["index"])
+    assert [error["message"] for error in items[0]["error"]] == ["the catalogue is being counted"]
+    assert [(field["responseName"], field["originalFieldName"]) for field in items[1]["child"]] == [("title", "name")]
+    assert abs(int(trace["startTime"]["seconds"]) - time.time()) < 3600
+    assert "extensions" not in subgraphs["products"].graphql(query)
 
 
 # -- what `perilune check` finds --

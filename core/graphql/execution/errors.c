@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "graphql/execution/failure.h"
 #include "graphql/execution/internal.h"
+#include "graphql/execution/trace.h"
 #include "value/json.h"
 
 /* Errors go as JSON into their own buffer as they happen. What a client sees of an unexpected error is a code
@@ -113,6 +114,7 @@ static void add(gql_execution *x, const gql_plan_field *field, const gql_path *p
         return;
     if (x->errors.len > 0)
         pl_buf_char(&x->errors, ',');
+    size_t begin = x->errors.len;
     PL_BUF_LIT(&x->errors, "{\"message\":");
     pl_json_string(&x->errors, message);
     write_locations(&x->errors, field);
@@ -120,6 +122,9 @@ static void add(gql_execution *x, const gql_plan_field *field, const gql_path *p
     if (code != PL_OK)
         gql_write_error_extensions(&x->errors, code, details, extensions, id);
     pl_buf_char(&x->errors, '}');
+    if (x->params.trace && !x->errors.failed)
+        gql_trace_error(x->params.trace, field, path, message,
+                        (pl_str){x->errors.data + begin, x->errors.len - begin});
 }
 
 void gql_error_add(gql_execution *x, const gql_plan_field *field, const gql_path *path, pl_code code,

@@ -7,6 +7,7 @@
 /* Runs one operation (spec, section 6). */
 
 typedef struct gql_execution gql_execution;
+typedef struct gql_trace gql_trace;
 
 typedef struct gql_execute_options {
     unsigned timeout_ms; /* from the start; what still waits then fails with DEADLINE_EXCEEDED. 0 is 30,000 */
@@ -24,6 +25,7 @@ typedef struct gql_execution_params {
     void (*extensions)(void *data, pl_buf *out);
     void *extensions_data;
     struct gql_cache_trace *cache; /* cache/trace.h; NULL: the response is not to be cached */
+    gql_trace *trace; /* trace.h: what is written down about its fields; NULL: nothing */
 } gql_execution_params;
 
 /* response: one payload, a whole JSON object ({"data":…} and, where there are any, "errors"…); valid during

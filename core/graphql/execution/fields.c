@@ -2,6 +2,7 @@
 #include "graphql/cache/trace.h"
 #include "graphql/execution/entities.h"
 #include "graphql/execution/internal.h"
+#include "graphql/execution/trace.h"
 #include "graphql/language/printer.h"
 
 #define MAX_SHOWN 200 /* bytes of a literal that a message repeats */
@@ -198,6 +199,8 @@ static gql_outcome call_ended(gql_execution *x, const gql_plan_field *f, pl_call
                               pl_slot result, const pl_failure *failure, const gql_path *path,
                               gql_frame *frame)
 {
+    if (x->params.trace)
+        gql_trace_end(x->params.trace, path);
     if (status == PL_CALL_DONE)
         return gql_complete(x, f, f->def->type, result, path, frame);
     gql_error_failure(x, f, path, failure);
@@ -429,6 +432,8 @@ static inline gql_outcome execute_field(gql_execution *x, const gql_plan_field *
 {
     gql_path here = {.parent = path, .key = f->response_key};
     gql_outcome outcome;
+    if (x->params.trace)
+        gql_trace_begin(x->params.trace, f, &here);
     if (f->access && !gql_field_allowed(x, f, &here)) {
         if (f->def->type->kind == GQL_TYPE_NON_NULL)
             return GQL_FAILED;

@@ -196,6 +196,8 @@ void gf_start_full(gf_request *r, gf *f, const char *query, const char *operatio
     r->work = (pl_work){
         .protocol = "graphql", .id = PL_STR("r1"), .arena = &r->arena, .ctx = PL_REF_NONE, .log = f->log};
     r->work.deadline = f->deadline;
+    r->work.headers = f->headers;
+    r->work.header_count = f->header_count;
     gql_request request = {
         .query = pl_str_of(query), .operation_name = pl_str_of(operation), .query_only = query_only};
     request.variables = read_variables(r, variables);

@@ -22,10 +22,12 @@ typedef struct gf {
     pl_logger *log;
     pl_buf logged; /* lines of JSON */
     pl_arena arena;
-    uint64_t deadline;  /* of requests */
-    size_t arena_limit; /* of requests */
-    size_t fail_at;     /* pl_alloc_fail_at from the begin of a request on; the test turns it off */
-    int fail_on;        /* sticky */
+    uint64_t deadline;        /* of requests */
+    size_t arena_limit;       /* of requests */
+    const pl_header *headers; /* of requests */
+    size_t header_count;
+    size_t fail_at; /* pl_alloc_fail_at from the begin of a request on; the test turns it off */
+    int fail_on;    /* sticky */
 } gf;
 
 void gf_open(gf *f, const char *sdl);

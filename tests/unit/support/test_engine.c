@@ -254,6 +254,13 @@ static uint64_t now(pl_host *host)
     return of_host(host)->now;
 }
 
+static void read_clock(pl_host *host, uint64_t *monotonic, uint64_t *utc)
+{
+    *monotonic = now(host) * 1000000;
+    if (utc)
+        *utc = 1700000000000000000 + *monotonic;
+}
+
 static int timer_start(pl_host *host, pl_timer *timer, uint64_t at)
 {
     te *t = of_host(host);
@@ -304,8 +311,11 @@ static void state_free(pl_state *state)
 static pl_code state_new(const pl_engine *engine, const pl_state_config *config, pl_state **out,
                          pl_error *err)
 {
-    static const pl_host_ops ops = {
-        .now = now, .timer_start = timer_start, .timer_stop = timer_stop, .offload = offload};
+    static const pl_host_ops ops = {.now = now,
+                                    .clock = read_clock,
+                                    .timer_start = timer_start,
+                                    .timer_stop = timer_stop,
+                                    .offload = offload};
     te *t = pl_calloc(1, sizeof *t);
     if (!t)
         return pl_fail_memory(err);

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_BASE_BASE64_H
+#define PL_BASE_BASE64_H
+
+#include "base/buf.h"
+
+/* Appends the Base64 form of bytes (RFC 4648, section 4, with padding). */
+void pl_base64_write(pl_buf *out, pl_str bytes);
+
+#endif

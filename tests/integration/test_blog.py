@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from harness import code_of, copy_example, run_cli
+from streams import EventStream, WebSocket
 
 pytestmark = pytest.mark.core
 
@@ -228,7 +229,7 @@ def test_introspection_tells_descriptions(server):
     assert type_["description"] == "An article. It is a draft until it is published."
     fields = {field["name"]: field["description"] for field in type_["fields"]}
     assert fields["publishedAt"] == "Null as long as the post is a draft."
-    assert server.data("{ __schema { subscriptionType { name } } }")["__schema"]["subscriptionType"] is None
+    assert server.data("{ __schema { subscriptionType { name } } }")["__schema"]["subscriptionType"] == {"name": "Subscription"}
 
 
 def test_data_outlives_the_server(start, blog):
@@ -252,3 +253,117 @@ def test_workers_migrate_the_same_file_at_once(start, blog):
 def test_the_bundle_s_own_tests(tmp_path):
     result = run_cli("test", copy_example("blog", tmp_path), env={"PERILUNE_SQLITE_PATH": str(tmp_path / "test.db")})
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+# --- who asks ---
+
+
+def token_of(server, email):
+    return server.data("mutation ($email: String!) { signIn(email: $email) }", {"email": email})["signIn"]
+
+
+def bearer(server, email):
+    return {"authorization": "Bearer " + token_of(server, email)}
+
+
+def test_sign_in(server):
+    headers = bearer(server, "ADA@example.com")
+    assert server.post({"query": "{ viewer { name } }"}, headers=headers).json() == {"data": {"viewer": {"name": "Ada Lovelace"}}}
+    assert server.data("{ viewer { name } }") == {"viewer": None}
+    assert code_of(server.post({"query": 'mutation { signIn(email: "nobody@example.com") }'}).json()) == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("token", ["x", "x y", "1.9999999999.00", "1.1.00", "-1.1.0"])
+def test_wrong_tokens(server, token):
+    response = server.post({"query": "{ viewer { name } }"}, headers={"authorization": "Bearer " + token})
+    assert response.status_code == 401
+    assert code_of(response.json()) == "UNAUTHENTICATED"
+    assert "data" not in response.json()
+
+
+def test_a_token_of_somebody_else(server):
+    user, expiry, signature = token_of(server, "ada@example.com").split(".")
+    forged = {"authorization": f"Bearer 2.{expiry}.{signature}"}
+    assert server.post({"query": "{ viewer { name } }"}, headers=forged).status_code == 401
+    assert user == "1"
+
+
+def test_comments(server):
+    add = "mutation ($content: String!) { addComment(postId: 6, content: $content) { id content author { name } post { id } } }"
+    assert code_of(server.post({"query": add, "variables": {"content": "Hm."}}).json()) == "UNAUTHENTICATED"
+    grace, ada, edsger = (bearer(server, f"{name}@example.com") for name in ("grace", "ada", "edsger"))
+    assert code_of(server.post({"query": add, "variables": {"content": "  "}}, headers=grace).json()) == "INVALID_ARGUMENT"
+    made = [
+        server.post({"query": add, "variables": {"content": f"Comment {i}"}}, headers=grace).json()["data"]["addComment"]
+        for i in range(2)
+    ]
+    assert [made[0][field] for field in ("content", "author", "post")] == ["Comment 0", {"name": "Grace Hopper"}, {"id": "6"}]
+
+    def delete(comment, headers):
+        query = f"mutation {{ deleteComment(id: {comment['id']}) }}"
+        return server.post({"query": query}, headers=headers)
+
+    assert code_of(delete(made[0], None).json()) == "UNAUTHENTICATED"
+    assert code_of(delete(made[0], ada).json()) == "PERMISSION_DENIED"
+    assert delete(made[0], grace).json() == {"data": {"deleteComment": True}}
+    assert delete(made[1], edsger).json() == {"data": {"deleteComment": True}}  # it is his post
+    assert code_of(delete(made[1], edsger).json()) == "NOT_FOUND"
+
+
+# --- limits, and what is fetched together ---
+
+
+def test_limits(server):
+    deep = "{ users { posts { author { posts { author { posts { author { posts { id } } } } } } } } }"
+    response = server.post({"query": deep})
+    assert response.json()["errors"][0]["extensions"]["limit"] == "max_depth"
+    costly = "{ users(limit: 100) { posts { comments { author { posts { id } } } } } }"
+    assert server.post({"query": costly}).json()["errors"][0]["extensions"]["limit"] == "max_cost"
+
+
+def test_nested(server):
+    users = server.data("{ users { name posts { title author { name } comments { author { name } } } } }")["users"]
+    assert [user["name"] for user in users] == [
+        "Ada Lovelace",
+        "Alan Turing",
+        "Grace Hopper",
+        "Edsger Dijkstra",
+        "Barbara Liskov",
+    ]
+    assert all(post["author"]["name"] == user["name"] for user in users for post in user["posts"])
+    assert [len(user["posts"]) for user in users] == [1, 2, 2, 1, 0]
+    bug = users[2]["posts"][1]
+    assert [comment["author"]["name"] for comment in bug["comments"]] == ["Edsger Dijkstra", "Grace Hopper"]
+
+
+# --- subscriptions ---
+
+
+def test_post_added(server):
+    query = "subscription ($author: ID) { postAdded(authorId: $author) { title author { name } } }"
+    with EventStream(server, query) as every, EventStream(server, query, {"author": "2"}) as of_alan:
+        create_post(server, "1", "By Ada")
+        create_post(server, "2", "By Alan")
+        assert every.next() == {"data": {"postAdded": {"title": "By Ada", "author": {"name": "Ada Lovelace"}}}}
+        alan = {"data": {"postAdded": {"title": "By Alan", "author": {"name": "Alan Turing"}}}}
+        assert every.next() == alan
+        assert of_alan.next() == alan
+
+
+def test_comment_added(server):
+    with EventStream(server, "subscription { commentAdded(postId: 2) { content post { title } } }") as comments:
+        headers = bearer(server, "ada@example.com")
+        for post, content in ((1, "elsewhere"), (2, "here")):
+            query = f'mutation {{ addComment(postId: {post}, content: "{content}") {{ id }} }}'
+            assert "errors" not in server.post({"query": query}, headers=headers).json()
+        post = {"title": "On computable numbers"}
+        assert comments.next() == {"data": {"commentAdded": {"content": "here", "post": post}}}
+
+
+def test_user_online(server):
+    with EventStream(server, "subscription { userOnline { name } }") as online:
+        token = bearer(server, "barbara@example.com")
+        with WebSocket(server, params=token) as socket:
+            assert online.next() == {"data": {"userOnline": {"name": "Barbara Liskov"}}}
+            socket.subscribe("{ viewer { name } }")
+            assert socket.next() == {"data": {"viewer": {"name": "Barbara Liskov"}}}

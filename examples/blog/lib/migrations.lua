@@ -51,4 +51,10 @@ return {
       (4, 'Do you still have it?', 4, 4, 1767920400),
       (5, 'Taped into the log book.', 3, 4, 1767924000);
   ]],
+
+  -- 3: what signs tokens
+  [[
+    CREATE TABLE secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    INSERT INTO secrets VALUES ('tokens', hex(randomblob(32)));
+  ]],
 }

@@ -10,6 +10,10 @@ function posts.find(id)
   return db:first("SELECT * FROM posts WHERE id = ?", id)
 end
 
+function posts.get(id)
+  return posts.find(id) or error(errors.not_found("there is no post " .. id))
+end
+
 -- author: an id, or nil for all; published: true, false, or nil for both.
 function posts.list(author, published)
   return db:query([[
@@ -30,11 +34,7 @@ end
 
 function posts.publish(id)
   db:exec("UPDATE posts SET publishedAt = ? WHERE id = ? AND publishedAt IS NULL", time.now(), id)
-  return posts.find(id) or error(errors.not_found("there is no post " .. id))
-end
-
-function posts.comments(id)
-  return db:query("SELECT * FROM comments WHERE postId = ? ORDER BY id", id)
+  return posts.get(id)
 end
 
 return posts

@@ -13,6 +13,10 @@ function users.get(id)
   return users.find(id) or error(errors.not_found("there is no user " .. id))
 end
 
+function users.find_by_email(email)
+  return db:first("SELECT * FROM users WHERE email = ?", email)
+end
+
 function users.list(limit, offset)
   local violations = {}
   if limit < 1 or limit > 100 then violations.limit = "must be from 1 to 100" end

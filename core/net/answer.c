@@ -356,6 +356,17 @@ void pl_http_respond(pl_http_request *request, const pl_http_response *response)
     send_body(req, body);
 }
 
+void edge_send_unavailable(edge_request *r, h2o_generator_t *generator)
+{
+    pl_str body = edge_error_body(503);
+    edge_put_head(r, &(pl_http_response){.status = 503, .content_type = PL_STR("application/json")});
+    r->req->res.content_length = body.len;
+    bool bodiless = pl_str_is(r->public.method, "HEAD");
+    h2o_iovec_t bytes = h2o_iovec_init(body.ptr, body.len);
+    h2o_start_response(r->req, generator);
+    h2o_send(r->req, &bytes, bodiless ? 0 : 1, H2O_SEND_STATE_FINAL);
+}
+
 void edge_answer_preflight(edge_request *r, const pl_cors_answer *answer)
 {
     begin(r, 204);

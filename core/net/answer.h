@@ -15,6 +15,8 @@ pl_http_response *edge_copy_response(pl_arena *arena, const pl_http_response *re
 /* Hands status and headers to h2o's request, which looks at them until its response has been started. */
 void edge_put_head(edge_request *r, const pl_http_response *response);
 bool edge_is_bodiless(int status);
+/* Instead of an answer in pieces that there is no memory for. */
+void edge_send_unavailable(edge_request *r, h2o_generator_t *generator);
 /* Ends h2o's request with an empty answer. */
 void edge_send_nothing(h2o_req_t *req);
 /* Makes an error that h2o sends itself look like ours. */

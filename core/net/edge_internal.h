@@ -91,7 +91,7 @@ struct edge_request {
     edge_state state;
     uint64_t answered_at;
     size_t header_size;
-    size_t held; /* bytes of its body on disk, counted in edge->held */
+    size_t held;                    /* bytes of its body on disk, counted in edge->held */
     pl_str origin, accept_encoding; /* ptr NULL when absent */
     pl_arena arena;
     pl_buf compressed; /* the body that is sent, if it was compressed */

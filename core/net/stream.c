@@ -33,15 +33,14 @@ bool pl_http_stream_begin(pl_http_request *request, const pl_http_response *head
     bodiless.body = PL_STR_NONE;
     bodiless.body_in_arena = true;
     r->postponed = edge_copy_response(&r->arena, &bodiless);
-    if (!r->postponed)
-        return false;
+    r->stream.failed = !r->postponed;
     r->state = EDGE_STREAMING;
     r->stream.begun = true;
     r->stream.bodiless = edge_is_bodiless(head->status) || pl_str_is(request->method, "HEAD");
     edge_link_append(&r->edge->streams, &r->link);
     EDGE_ADD(r->edge->stream_count, 1);
     make_due(r);
-    return true;
+    return !r->stream.failed;
 }
 
 bool pl_http_stream_write(pl_http_request *request, pl_str bytes)
@@ -150,10 +149,16 @@ void edge_stream_abandon(edge_request *r)
 /* Memory was short: the client must see that this is not the whole answer. */
 static void break_off(edge_request *r)
 {
-    if (r->public.http_version < 0x200) {
-        edge_conn_cut(r->conn); /* it comes back to flush() as one that has ended */
-    } else if (!r->stream.busy) {
-        start(r);
+    edge_stream *s = &r->stream;
+    if (!s->started) {
+        s->started = s->busy = true;
+        s->output.since = now_of(r);
+        edge_send_unavailable(r, &s->generator);
+    } else if (r->public.http_version < 0x200) {
+        edge_conn_cut(r->conn);
+        if (!s->busy)
+            make_it_write(r);
+    } else if (!s->busy) {
         give(r, PL_STR_NONE, H2O_SEND_STATE_ERROR);
     }
 }

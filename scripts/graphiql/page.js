@@ -2,6 +2,8 @@
 // The GraphiQL page: core/app/ide.c writes the HTML around it, with the settings in an attribute.
 import { createGraphiQLFetcher } from "@graphiql/toolkit";
 import { GraphiQL } from "graphiql";
+import { getOperationAST, parse } from "graphql";
+import { createClient } from "graphql-ws";
 import { createElement as h } from "react";
 import { createRoot } from "react-dom/client";
 
@@ -20,15 +22,43 @@ const url = new URL(location.pathname, location.href);
 const socket = new URL(url);
 socket.protocol = url.protocol === "https:" ? "wss:" : "ws:";
 
+const overHttp = createGraphiQLFetcher({ url: url.href });
+
+/** An error that says more than {}, which is what the page makes of an event. */
+const described = (error) =>
+  error instanceof CloseEvent ? new Error(`The connection was closed: ${error.code} ${error.reason}`.trim()) : error;
+
+/** The results of a subscription, over a connection of its own; the headers are its parameters. */
+function overWebSocket(operation, headers) {
+  const results = createClient({ url: socket.href, connectionParams: headers }).iterate(operation);
+  return {
+    next: () =>
+      results.next().catch((error) => {
+        throw described(error);
+      }),
+    return: () => results.return(), // at once, also while next() waits, as a generator could not
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}
+
+/** Looks at the text that is sent: what GraphiQL knows of it lags behind fast typing. */
+function isSubscription({ query, operationName }) {
+  try {
+    return getOperationAST(parse(query), operationName)?.operation === "subscription";
+  } catch {
+    return false; // the server says what is wrong with it
+  }
+}
+
+const fetcher = (operation, { headers } = {}) =>
+  isSubscription(operation) ? overWebSocket(operation, headers) : overHttp(operation, { headers });
+
 createRoot(element).render(
   h(
     GraphiQL,
-    {
-      fetcher: createGraphiQLFetcher({ url: url.href, subscriptionUrl: socket.href }),
-      defaultQuery: defaultQuery ?? undefined,
-      isHeadersEditorEnabled: headers,
-      className: "perilune",
-    },
+    { fetcher, defaultQuery: defaultQuery ?? undefined, isHeadersEditorEnabled: headers },
     h(GraphiQL.Logo, null, title),
   ),
 );

@@ -6,16 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from harness import SLOWNESS
+from harness import PERILUNE, SLOWNESS, environment
 
 CLIENTS = Path(__file__).parent / "clients"
 
 
-@pytest.mark.parametrize("script", ["request.mjs", "apollo.mjs"])
-def test_client(start, blog, script):
-    server = start(blog)
-    result = subprocess.run(
-        ["node", str(CLIENTS / script), server.url], capture_output=True, text=True, timeout=60 * SLOWNESS, cwd=CLIENTS
-    )
+def run(script, server, *arguments):
+    command = ["node", str(CLIENTS / script), server.url, server.ready["admin"], *arguments]
+    env = environment({"PERILUNE": PERILUNE, "CLIENT_TIMEOUT_S": str(20 * SLOWNESS)})
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60 * SLOWNESS, cwd=CLIENTS, env=env)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "ok"
+
+
+@pytest.mark.parametrize("script", ["request.mjs", "apollo.mjs"])
+def test_client(start, blog, script):
+    run(script, start(blog))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("script", ["apollo3.mjs", "apollo4_websocket.mjs", "apollo4_multipart.mjs", "urql.mjs", "sse.mjs"])
+def test_subscribing_client(start, live_blog, script, workers):
+    """Queries, errors, mutations with the cache after them, and subscriptions with a reload in between."""
+    run(script, start(live_blog, workers=workers))

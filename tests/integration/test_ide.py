@@ -25,7 +25,7 @@ def chromium():
 
 def browse(scenario, url, *files):
     """Runs a scenario of clients/ide.mjs."""
-    command = ["node", str(CLIENTS / "ide.mjs"), scenario, url, chromium(), *map(str, files)]
+    command = ["node", str(CLIENTS / "ide.mjs"), url, scenario, chromium(), *map(str, files)]
     env = os.environ | {"IDE_TIMEOUT_MS": str(20_000 * SLOWNESS)}
     result = subprocess.run(command, capture_output=True, text=True, timeout=60 * SLOWNESS, cwd=CLIENTS, env=env)
     assert result.returncode == 0, result.stderr
@@ -44,8 +44,12 @@ def test_query(start, blog, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_behind_a_tls_proxy_with_a_prefix(start, blog, tmp_path):
-    browse("behindProxy", start(blog).url, *self_signed(tmp_path))
+def test_subscription(start, live_blog):
+    browse("subscription", start(live_blog, workers=2).url)
+
+
+def test_behind_a_tls_proxy_with_a_prefix(start, live_blog, tmp_path):
+    browse("behindProxy", start(live_blog).url, *self_signed(tmp_path))
 
 
 SHOP = {

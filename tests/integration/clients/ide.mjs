@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
-// The GraphiQL page in a browser: node ide.mjs SCENARIO URL CHROMIUM [FILE...]
+// The GraphiQL page in a browser: node ide.mjs URL SCENARIO CHROMIUM [FILE...]
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import { chromium } from "playwright-core";
+import { post as publish } from "./support.mjs";
 
-const [scenario, url, executablePath, ...files] = process.argv.slice(2);
+const [url, scenario, executablePath, ...files] = process.argv.slice(2);
 const TIMEOUT = Number(process.env.IDE_TIMEOUT_MS ?? 20_000);
+
+const post = (title) => publish(title, "3");
 
 // -- what a user does --
 async function open(page, address = url) {
@@ -73,6 +76,18 @@ async function proxy([cert, key]) {
 
 const sees = (page, expected) => until("response", () => text(page, ".graphiql-response .view-line"), expected);
 
+/** Starts a subscription and sees an event; it goes on. */
+async function subscribed(page) {
+  await ask(page, "subscription { postAdded { title author { name } } }");
+  await run(page);
+  await page.getByRole("button", { name: /Stop/ }).waitFor();
+  const event = async () => {
+    await post("From elsewhere"); // events are for those who have subscribed when they happen
+    return text(page, ".graphiql-response .view-line");
+  };
+  await until("event", event, /"title": "From elsewhere", "author": { "name": "Grace Hopper" }/);
+}
+
 // -- scenarios --
 const scenarios = {
   async query(page) {
@@ -121,6 +136,15 @@ const scenarios = {
     await until("fields", docs, /users\(.*\[User!\]!/);
     await page.locator(".graphiql-doc-explorer").getByText("Post", { exact: true }).first().click();
     await until("description", docs, /An article\. It is a draft until it is published\./);
+  },
+
+  async subscription(page) {
+    await open(page);
+    await subscribed(page);
+    await page.getByRole("button", { name: /Stop/ }).click();
+    await page.getByRole("button", { name: /Execute query/ }).first().waitFor();
+    await post("After the end");
+    assert.doesNotMatch(await text(page, ".graphiql-response .view-line"), /After the end/);
   },
 
   // The language worker answers with the schema's fields.
@@ -192,6 +216,7 @@ const scenarios = {
     await ask(page, '{ user(id: "1") { name } }');
     await run(page);
     await sees(page, /"name": "Ada Lovelace"/);
+    await subscribed(page);
   },
 };
 

@@ -212,7 +212,7 @@ static bool coerce_variables(gql_run *run)
 static void execution_payload(void *data, pl_str response, bool has_next)
 {
     gql_run *run = data;
-    run->error_count += gql_execution_errors(run->execution);
+    run->error_count = gql_execution_errors(run->execution);
     gql_payload payload = {
         .result = GQL_RESULT_DATA, .errors = run->error_count, .body = response, .has_next = has_next};
     gql_run_keep(run, &payload);
@@ -507,4 +507,6 @@ void gql_run_hold(gql_run *run, bool held)
 {
     if (run->subscription)
         gql_subscription_hold(run->subscription, held);
+    else if (run->execution)
+        gql_execution_pause(run->execution, held);
 }

@@ -99,8 +99,8 @@ gql_run *gql_service_run(gql_service *service, const gql_request *request, pl_wo
                          gql_run_payload payload, void *data);
 /* No payload will come. */
 void gql_run_cancel(gql_run *run);
-/* A subscription whose receiver cannot take more for the time being: no event is taken from its source until
- * it is let go again. */
+/* The receiver cannot take more for the time being: no event is taken from a subscription's source, and
+ * nothing more is delivered for @defer and @stream, until it is let go again. */
 void gql_run_hold(gql_run *run, bool hold);
 
 /* The interceptors of all operations (pl_engine.chain); PL_REF_NONE: none. */

@@ -9,11 +9,6 @@
 static gql_outcome complete_value(gql_execution *x, const gql_plan_field *f, const gql_typeref *type,
                                   pl_slot value, const gql_path *path, gql_frame *frame);
 
-static void drop_hole(void *data, gql_hole *hole)
-{
-    gql_pending_cancel(data, hole->owner);
-}
-
 static gql_outcome __attribute__((noinline))
 null_refused(gql_execution *x, const gql_plan_field *f, const gql_path *path)
 {
@@ -37,7 +32,7 @@ gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_ty
     gql_frame frame = {.parent = parent, .start = x->out.buf.len};
     outcome = complete_value(x, f, type, value, path, &frame);
     if (outcome == GQL_FAILED) {
-        gql_output_rewind(&x->out, frame.start, drop_hole, x);
+        gql_output_rewind(&x->out, frame.start, gql_drop_patch, x);
         frame.scope = NULL;
     }
     if (outcome != GQL_WRITTEN)
@@ -69,8 +64,7 @@ not_a_list(gql_execution *x, const gql_plan_field *f, pl_kind kind, const gql_pa
     return GQL_FAILED;
 }
 
-static gql_outcome __attribute__((noinline))
-list_too_long(gql_execution *x, const gql_plan_field *f, const gql_path *path)
+gql_outcome gql_list_too_long(gql_execution *x, const gql_plan_field *f, const gql_path *path)
 {
     char message[512];
     snprintf(message, sizeof message, "The list of field \"%.*s.%.*s\" has more than %u items.",
@@ -79,19 +73,32 @@ list_too_long(gql_execution *x, const gql_plan_field *f, const gql_path *path)
     return GQL_FAILED;
 }
 
+/* Perhaps what gives a list. */
+static gql_outcome __attribute__((noinline))
+not_a_plain_list(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value,
+                 pl_kind kind, const gql_path *path, gql_frame *frame)
+{
+    gql_outcome outcome = GQL_NULL;
+    if (kind == PL_KIND_OTHER || kind == PL_KIND_MAP)
+        outcome = gql_complete_iterator(x, f, type, value, path, frame);
+    return outcome == GQL_NULL ? not_a_list(x, f, kind, path) : outcome;
+}
+
 static gql_outcome complete_list(gql_execution *x, const gql_plan_field *f, const gql_typeref *type,
                                  pl_slot value, pl_kind kind, const gql_path *path, gql_frame *frame)
 {
     const pl_engine *e = x->e;
     if (kind != PL_KIND_LIST && !(kind == PL_KIND_MAP && gql_is_empty_map(x, value)))
-        return not_a_list(x, f, kind, path);
-    size_t n = e->length(x->state, value);
+        return not_a_plain_list(x, f, type, value, kind, path, frame);
+    size_t n = e->length(x->state, value), streamed = SIZE_MAX;
     if (x->options.max_list_items > 0 && n > x->options.max_list_items)
-        return list_too_long(x, f, path);
+        return gql_list_too_long(x, f, path);
+    if (f->stream && path->key.ptr && !gql_stream_initial(x, f, path, &streamed))
+        return GQL_FAILED;
     pl_slot top = e->top(x->state);
     gql_path here = {.parent = path};
     pl_buf_char(&x->out.buf, '[');
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && i < streamed; i++) {
         if (i > 0)
             pl_buf_char(&x->out.buf, ',');
         here.index = i;
@@ -103,6 +110,8 @@ static gql_outcome complete_list(gql_execution *x, const gql_plan_field *f, cons
         if (x->out.buf.failed)
             return GQL_FAILED;
     }
+    if (streamed <= n && !gql_stream_open(x, f, type->of, value, streamed, path, frame))
+        return GQL_FAILED;
     pl_buf_char(&x->out.buf, ']');
     return GQL_WRITTEN;
 }
@@ -344,7 +353,9 @@ static gql_outcome complete_composite(gql_execution *x, const gql_plan_field *f,
     const gql_plan_object *object = f->set->objects;
     if (!object || object->type != type)
         object = compile(x, f, type, path);
-    return object ? gql_execute_fields(x, object, value, path, frame) : GQL_FAILED;
+    if (!object || (object->deferral && gql_deferral_is_full(x, f, path)))
+        return GQL_FAILED;
+    return gql_execute_fields(x, object, value, path, frame);
 }
 
 static gql_outcome complete_value(gql_execution *x, const gql_plan_field *f, const gql_typeref *type,

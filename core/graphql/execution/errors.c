@@ -13,7 +13,7 @@ const gql_path *gql_path_copy(gql_execution *x, const gql_path *path)
 {
     gql_path *first = NULL, **at = &first;
     for (; path; path = path->parent) {
-        gql_path *copy = pl_arena_alloc(x->work->arena, sizeof *copy);
+        gql_path *copy = pl_arena_alloc(x->arena, sizeof *copy);
         if (!copy) {
             x->out.failed = true;
             return NULL;
@@ -53,13 +53,13 @@ void gql_path_print(pl_buf *out, const gql_path *path)
     }
 }
 
-static void write_path(pl_buf *out, const gql_path *path)
+void gql_write_path(pl_buf *out, const gql_path *path, size_t from)
 {
     const gql_path *list[MAX_PATH];
     size_t n = path_list(path, list, MAX_PATH);
-    PL_BUF_LIT(out, ",\"path\":[");
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0)
+    pl_buf_char(out, '[');
+    for (size_t i = from; i < n; i++) {
+        if (i > from)
             pl_buf_char(out, ',');
         if (list[i]->key.ptr)
             pl_json_string(out, list[i]->key);
@@ -110,15 +110,21 @@ static void add(gql_execution *x, const gql_plan_field *field, const gql_path *p
                 pl_str message, const pl_value *details, const pl_value *extensions, pl_str id)
 {
     uint32_t max = x->options.max_errors ? x->options.max_errors : DEFAULT_MAX_ERRORS;
-    if (x->error_count++ >= max)
-        return;
-    if (x->errors.len > 0)
+    x->errors_met++;
+    if (x->error_count++ >= max) {
+        if (x->part == &x->first)
+            return;
+        x->errors.len = x->last_error; /* this one may be what the part fails with */
+    } else if (x->errors.len > 0) {
         pl_buf_char(&x->errors, ',');
+    }
     size_t begin = x->errors.len;
+    x->last_error = begin;
     PL_BUF_LIT(&x->errors, "{\"message\":");
     pl_json_string(&x->errors, message);
     write_locations(&x->errors, field);
-    write_path(&x->errors, path);
+    PL_BUF_LIT(&x->errors, ",\"path\":");
+    gql_write_path(&x->errors, path, 0);
     if (code != PL_OK)
         gql_write_error_extensions(&x->errors, code, details, extensions, id);
     pl_buf_char(&x->errors, '}');

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "graphql/execution/internal.h"
+#include "graphql/execution/incremental.h"
 #include "value/json.h"
 
 #define DEFAULT_TIMEOUT_MS 30000
@@ -23,6 +23,9 @@ gql_execution *gql_execution_new(gql_plan *plan, const gql_input_env *env, pl_wo
     if (x->options.timeout_ms == 0)
         x->options.timeout_ms = DEFAULT_TIMEOUT_MS;
     x->spare = spare;
+    x->max_response = max_response;
+    x->part = &x->first;
+    x->arena = x->first.arena = work->arena;
     gql_output_init(&x->out, work->arena);
     x->out.buf = *spare;
     x->out.buf.limit = max_response;
@@ -46,6 +49,9 @@ static void release(gql_execution *x)
     pl_host *host = ((pl_state_head *)x->state)->host;
     x->finished = true;
     gql_batches_cancel(x);
+    gql_part_dispose_all(x);
+    while (x->iterations)
+        gql_iteration_end(x, x->iterations, false);
     if (x->timer_armed)
         host->ops->timer_stop(host, &x->timer);
     if (x->slice_armed)
@@ -58,7 +64,7 @@ static void release(gql_execution *x)
 
 uint32_t gql_execution_errors(const gql_execution *x)
 {
-    return x->error_count;
+    return x->errors_met;
 }
 
 static void cancel_all(gql_execution *x)
@@ -73,7 +79,19 @@ void gql_execution_cancel(gql_execution *x)
         return;
     cancel_all(x);
     release(x);
-    give_back(x->spare, &x->out.buf);
+    if (!x->delivering)
+        give_back(x->spare, &x->out.buf);
+    if (x->gone)
+        *x->gone = true;
+}
+
+void gql_execution_pause(gql_execution *x, bool paused)
+{
+    if (x->finished || !x->delivery || x->delivery->paused == paused)
+        return;
+    x->delivery->paused = paused;
+    if (!paused && x->delivering && gql_delivery_has_work(x) && !gql_slice_arm(x))
+        x->out.failed = true; /* told when something else happens */
 }
 
 /* --- the end --- */
@@ -104,6 +122,8 @@ static void write_extensions(gql_execution *x, pl_buf *out)
         pl_buf_char(out, '}');
 }
 
+static void go_on_delivering(gql_execution *x, bool dispatch);
+
 static void write_fatal(gql_execution *x, pl_buf *out)
 {
     pl_log(x->work->log, PL_ERROR, "operation failed", PL_F_STR("request", x->work->id),
@@ -128,7 +148,7 @@ static pl_code check(gql_execution *x, const pl_buf *buf)
 }
 
 /* The response in buf or, put together from it, in *whole. */
-static pl_buf *put_together(gql_execution *x, pl_buf *buf, pl_buf *whole)
+static pl_buf *put_together(gql_execution *x, pl_buf *buf, pl_buf *whole, bool *has_next)
 {
     pl_buf *out = buf;
     if (x->out.has_patches) {
@@ -138,9 +158,27 @@ static pl_buf *put_together(gql_execution *x, pl_buf *buf, pl_buf *whole)
     }
     if (x->error_count > 0)
         write_errors(x, out);
+    *has_next = x->delivery && gql_delivery_begin(x);
+    if (*has_next)
+        gql_publish_first(x, out);
     write_extensions(x, out);
     pl_buf_char(out, '}');
     return out;
+}
+
+/* Hands over a payload that is not the last one. False: the execution has been cancelled meanwhile. */
+static bool hand_over(gql_execution *x, pl_str response)
+{
+    bool gone = false, *outer = x->gone;
+    x->gone = &gone;
+    x->payload(x->data, response, true);
+    if (gone) {
+        if (outer)
+            *outer = true;
+        return false;
+    }
+    x->gone = outer;
+    return true;
 }
 
 /* Nothing had to wait, so the buffer is the response as it stands; otherwise the pieces are put together. */
@@ -148,12 +186,14 @@ static void finish(gql_execution *x)
 {
     static const pl_str no_memory = PL_STR("{\"data\":null,\"errors\":[{\"message\":\"out of "
                                            "memory\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}]}");
+    bool has_next = false;
     pl_buf buf = x->out.buf, whole;
     pl_buf_init(&whole);
     pl_buf *out = &whole;
     if (check(x, &buf) == PL_OK)
-        out = put_together(x, &buf, &whole);
+        out = put_together(x, &buf, &whole, &has_next);
     if (check(x, out) != PL_OK) {
+        has_next = false;
         out = &whole;
         pl_buf_dispose(out);
         pl_buf_init(out);
@@ -162,6 +202,18 @@ static void finish(gql_execution *x)
     gql_execution_payload payload = x->payload;
     void *data = x->data;
     pl_buf *spare = x->spare;
+    if (has_next) {
+        x->delivering = true;
+        x->params.trace = NULL; /* the first payload has it */
+        x->params.cache = NULL; /* what comes in several payloads is not kept */
+        pl_buf_init(&x->out.buf);
+        bool here = hand_over(x, pl_buf_view(out));
+        give_back(spare, &buf);
+        pl_buf_dispose(&whole);
+        if (here)
+            go_on_delivering(x, false);
+        return;
+    }
     release(x);
     payload(data, out->failed ? no_memory : pl_buf_view(out), false); /* x is gone after this */
     give_back(spare, &buf);
@@ -207,16 +259,20 @@ static bool timer_start(gql_execution *x)
 /* --- what was postponed --- */
 static void go_on(gql_execution *x, bool dispatch);
 
-static void run_postponed(void *data)
+static void run_slice(void *data)
 {
-    gql_run_postponed(data);
+    gql_execution *x = data;
+    if (x->postponed)
+        gql_run_postponed(x);
+    if (x->delivering && !x->delivery->paused && !x->fatal.code)
+        gql_delivery_turn(x);
 }
 
 static void on_slice(pl_timer *timer)
 {
     gql_execution *x = timer->data;
     x->slice_armed = false;
-    if (!x->e->protect(x->state, run_postponed, x, &x->fatal))
+    if (!x->e->protect(x->state, run_slice, x, &x->fatal))
         cancel_all(x);
     go_on(x, true);
 }
@@ -230,6 +286,91 @@ bool gql_slice_arm(gql_execution *x)
     x->slice.data = x;
     x->slice_armed = host->ops->timer_start(host, &x->slice, host->ops->now(host)) == 0;
     return x->slice_armed;
+}
+
+/* --- after the first payload --- */
+static void close_all(gql_execution *x, pl_buf *out)
+{
+    pl_buf error;
+    pl_buf_init(&error);
+    pl_log(x->work->log, PL_ERROR, "operation failed", PL_F_STR("request", x->work->id),
+           PL_F_CSTR("error", x->fatal.message));
+    PL_BUF_LIT(&error, "{\"message\":");
+    pl_json_string(&error, pl_str_of(x->fatal.message));
+    pl_buf_printf(&error, ",\"extensions\":{\"code\":\"%s\",\"id\":", pl_code_name(x->fatal.code));
+    pl_json_string(&error, x->work->id);
+    PL_BUF_LIT(&error, "}}");
+    if (!error.failed)
+        gql_delivery_fail(x, pl_buf_view(&error));
+    gql_publish(x, out, false);
+    pl_buf_dispose(&error);
+}
+
+static void last_payload(gql_execution *x)
+{
+    static const pl_str nothing = PL_STR("{\"hasNext\":false}");
+    pl_buf out;
+    pl_buf_init(&out);
+    if (x->fatal.code)
+        close_all(x, &out);
+    else
+        gql_publish(x, &out, false);
+    gql_execution_payload payload = x->payload;
+    void *data = x->data;
+    release(x);
+    payload(data, out.failed ? nothing : pl_buf_view(&out), false); /* x is gone after this */
+    pl_buf_dispose(&out);
+}
+
+/* False: the execution is over. */
+static bool next_payload(gql_execution *x)
+{
+    pl_buf out;
+    pl_buf_init(&out);
+    out.limit = x->max_response;
+    gql_publish(x, &out, true);
+    if (out.failed) {
+        if (out.limit > 0)
+            pl_fail(&x->fatal, PL_RESOURCE_EXHAUSTED, "The response is larger than %zu bytes.", out.limit);
+        else
+            pl_fail_memory(&x->fatal);
+        cancel_all(x);
+        last_payload(x);
+        pl_buf_dispose(&out);
+        return false;
+    }
+    bool here = hand_over(x, pl_buf_view(&out));
+    pl_buf_dispose(&out);
+    return here;
+}
+
+/* Delivers what the last turn has brought, and sees to it that there is another turn when one is needed. */
+static void go_on_delivering(gql_execution *x, bool dispatch)
+{
+    if (x->out.failed && !x->fatal.code)
+        pl_fail_memory(&x->fatal);
+    if (x->fatal.code)
+        cancel_all(x);
+    if (x->fatal.code || x->delivery->open_count == 0) {
+        last_payload(x);
+        return;
+    }
+    if (!gql_publish_is_empty(x) && !next_payload(x))
+        return;
+    bool armed = true;
+    if (gql_delivery_has_work(x))
+        armed = x->delivery->paused || gql_slice_arm(x);
+    else if (x->pending_count == 0)
+        pl_fail(&x->fatal, PL_INTERNAL, "Nothing is left that could complete the response.");
+    else
+        armed = timer_start(x);
+    if (!armed)
+        pl_fail_memory(&x->fatal);
+    x->work->runnable = x->postponed || x->slice_armed;
+    if (x->fatal.code)
+        last_payload(x);
+    else if (dispatch && !x->work->runnable && x->e->dispatch)
+        x->e->dispatch(x->state, x->work); /* x may be gone after this */
 }
 
 /* --- mutations: root fields in order, each with all that it waits for --- */
@@ -276,7 +417,7 @@ static void fail_root_field(gql_execution *x, const gql_plan_field *f, gql_hole 
 static void run_serial(void *data)
 {
     gql_execution *x = data;
-    while (x->serial_next < x->root->count && x->pending_count == 0 && !x->root_scope->nulled) {
+    while (x->serial_next < x->root->count && x->first.waiting == 0 && !x->root_scope->nulled) {
         uint32_t i = x->serial_next++;
         if (x->timed_out)
             fail_root_field(x, &x->root->fields[i], x->serial[i]);
@@ -293,6 +434,10 @@ static void go_on(gql_execution *x, bool dispatch)
         return;
     if (x->fatal.code || x->out.failed)
         cancel_all(x);
+    if (x->delivering) {
+        go_on_delivering(x, dispatch);
+        return;
+    }
     if (x->serial && x->pending_count == 0 && !x->fatal.code) {
         if (!x->e->protect(x->state, run_serial, x, &x->fatal))
             cancel_all(x);
@@ -329,11 +474,6 @@ static void start_serial(gql_execution *x, gql_frame *frame)
         pl_fail_memory(&x->fatal);
 }
 
-static void drop_hole(void *data, gql_hole *hole)
-{
-    gql_pending_cancel(data, hole->owner);
-}
-
 static void run(void *data)
 {
     gql_execution *x = data;
@@ -354,7 +494,7 @@ static void run(void *data)
     else
         outcome = gql_execute_fields(x, x->root, push_root(x), NULL, &frame);
     if (outcome != GQL_WRITTEN) {
-        gql_output_rewind(&x->out, frame.start, drop_hole, x);
+        gql_output_rewind(&x->out, frame.start, gql_drop_patch, x);
         frame.scope = NULL;
         PL_BUF_LIT(buf, "null");
     }

@@ -25,7 +25,7 @@ typedef struct gql_execution_params {
     void (*extensions)(void *data, pl_buf *out);
     void *extensions_data;
     struct gql_cache_trace *cache; /* cache/trace.h; NULL: the response is not to be cached */
-    gql_trace *trace; /* trace.h: what is written down about its fields; NULL: nothing */
+    gql_trace *trace;              /* trace.h: what is written down about its fields; NULL: nothing */
 } gql_execution_params;
 
 /* response: one payload, a whole JSON object ({"data":…} and, where there are any, "errors"…); valid during
@@ -46,6 +46,9 @@ gql_execution *gql_execution_new(gql_plan *plan, const gql_input_env *env, pl_wo
 void gql_execution_start(gql_execution *execution, gql_execution_payload payload, void *data);
 /* How many errors it has met, written or not; also in its last payload. */
 uint32_t gql_execution_errors(const gql_execution *execution);
+/* While it is paused no payload comes but the first and, when the execution fails, the last: for a client
+ * that takes them slowly. What may be got ready meanwhile is bounded. */
+void gql_execution_pause(gql_execution *execution, bool paused);
 /* Ends it without calling payload (again): calls that wait are cancelled. Not after the last payload. */
 void gql_execution_cancel(gql_execution *execution);
 

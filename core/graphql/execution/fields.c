@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "graphql/cache/trace.h"
 #include "graphql/execution/entities.h"
-#include "graphql/execution/internal.h"
+#include "graphql/execution/incremental.h"
 #include "graphql/execution/trace.h"
 #include "graphql/language/printer.h"
 
@@ -77,7 +77,7 @@ bool gql_push_arguments(gql_execution *x, const gql_plan_field *f, const gql_pat
         x->e->push_map(x->state, 0);
         return true;
     }
-    pl_value *values = pl_arena_array(x->work->arena, f->argument_count, sizeof *values);
+    pl_value *values = pl_arena_array(x->arena, f->argument_count, sizeof *values);
     pl_error err = {0};
     if (!values || gql_field_arguments(x, f, values, &err) != PL_OK) {
         if (!values)
@@ -107,6 +107,9 @@ static void pending_add(gql_execution *x, gql_pending *p)
     *(p->prev ? &p->prev->next : &x->pending) = p;
     x->last_pending = p;
     x->pending_count++;
+    p->part->waiting++;
+    if (!p->scope)
+        return;
     p->scope_next = p->scope->waiting;
     p->scope_place = (gql_pending **)&p->scope->waiting;
     if (p->scope_next)
@@ -119,9 +122,19 @@ static void pending_remove(gql_execution *x, gql_pending *p)
     *(p->prev ? &p->prev->next : &x->pending) = p->next;
     *(p->next ? &p->next->prev : &x->last_pending) = p->prev;
     x->pending_count--;
+    p->part->waiting--;
+    if (!p->scope)
+        return;
     *p->scope_place = p->scope_next;
     if (p->scope_next)
         p->scope_next->scope_place = p->scope_place;
+}
+
+static void postponed_remove(gql_execution *x, gql_pending *p)
+{
+    *(p->postponed_prev ? &p->postponed_prev->postponed_next : &x->postponed) = p->postponed_next;
+    *(p->postponed_next ? &p->postponed_next->postponed_prev : &x->last_postponed) = p->postponed_prev;
+    p->postponed = false;
 }
 
 static void drop_parent(gql_execution *x, gql_pending *p)
@@ -139,7 +152,8 @@ void gql_pending_cancel(gql_execution *x, gql_pending *p)
     gql_batch *batch = p->batch;
     p->call = NULL;
     p->batch = NULL;
-    p->postponed = false; /* it stays in the queue, and is passed over */
+    if (p->postponed)
+        postponed_remove(x, p);
     pending_remove(x, p);
     if (call)
         x->e->cancel(x->state, call);
@@ -147,46 +161,52 @@ void gql_pending_cancel(gql_execution *x, gql_pending *p)
         gql_batch_leave(x, batch);
     else
         drop_parent(x, p);
+    if (p->iteration && !p->iteration->stream)
+        gql_iteration_end(x, p->iteration, false);
 }
 
 static void call_done(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure);
 
 /* A hole for the field's value; NULL: memory. */
-static gql_pending *pending_new(gql_execution *x, const gql_plan_field *f, const gql_path *path,
-                                gql_frame *frame)
+static gql_pending *pending_new(gql_execution *x, pl_arena *arena, const gql_plan_field *f,
+                                const gql_path *path, gql_frame *frame)
 {
-    gql_pending *p = pl_arena_zalloc(x->work->arena, sizeof *p);
+    gql_pending *p = pl_arena_zalloc(arena, sizeof *p);
     if (!p || !(p->path = gql_path_copy(x, path)) ||
-        !(p->hole = gql_output_hole(&x->out, frame, &p->scope))) {
+        (frame && !(p->hole = gql_output_hole(&x->out, frame, &p->scope)))) {
         x->out.failed = true;
         return NULL;
     }
-    p->hole->owner = p;
+    if (p->hole)
+        p->hole->owner = p;
     p->x = x;
     p->field = f;
     p->parent = PL_REF_NONE;
+    p->part = x->part;
+    p->defers = x->defers;
     return p;
 }
 
-static gql_outcome leave_hole(gql_execution *x, const gql_plan_field *f, pl_call *call, const gql_path *path,
+gql_pending *gql_pending_call(gql_execution *x, const gql_plan_field *f, pl_call *call, const gql_path *path,
                               gql_frame *frame)
 {
-    gql_pending *p = pending_new(x, f, path, frame);
+    gql_pending *p = pending_new(x, x->arena, f, path, frame);
     if (!p) {
         x->e->cancel(x->state, call);
-        return GQL_FAILED;
+        return NULL;
     }
     p->call = call;
     call->done = call_done;
     call->data = p;
     pending_add(x, p);
-    return GQL_WRITTEN;
+    return p;
 }
 
 gql_pending *gql_leave_shared_hole(gql_execution *x, const gql_plan_field *f, gql_batch *batch,
                                    const gql_path *path, gql_frame *frame)
 {
-    gql_pending *p = pending_new(x, f, path, frame);
+    /* the batch looks at it even when its part is over */
+    gql_pending *p = pending_new(x, x->work->arena, f, path, frame);
     if (!p)
         return NULL;
     p->batch = batch;
@@ -216,21 +236,38 @@ void gql_null_scope(gql_execution *x, gql_scope *scope)
     scope->nulled = true;
     while (scope->waiting)
         gql_pending_cancel(x, scope->waiting); /* runs script code, but ends no other call */
+    for (gql_work *work = scope->work; work; work = work->scope_next)
+        gql_work_drop(x, work);
+    scope->work = NULL;
     for (gql_scope *child = scope->children; child; child = child->next)
         gql_null_scope(x, child); /* as deep as the response */
     scope->children = NULL;
 }
 
+static void check_part(gql_execution *x)
+{
+    if (x->part != &x->first && x->part->waiting == 0)
+        gql_part_done(x);
+}
+
 static void fill(gql_execution *x, gql_pending *p, pl_call_status status, pl_slot result,
                  const pl_failure *failure)
 {
-    gql_frame frame = {.scope = p->scope};
-    gql_output_fill_begin(&x->out, p->hole);
-    frame.start = x->out.buf.len;
-    gql_outcome outcome = call_ended(x, p->field, status, result, failure, p->path, &frame);
-    gql_output_fill_end(&x->out);
-    if (outcome == GQL_FAILED)
-        gql_null_scope(x, p->scope);
+    gql_part_enter(x, p->part);
+    x->defers = p->defers;
+    if (p->iteration) {
+        gql_iteration_answer(x, p, status, result, failure);
+    } else {
+        gql_frame frame = {.scope = p->scope};
+        gql_output_fill_begin(&x->out, p->hole);
+        frame.start = x->out.buf.len;
+        gql_outcome outcome = call_ended(x, p->field, status, result, failure, p->path, &frame);
+        gql_output_fill_end(&x->out);
+        if (outcome == GQL_FAILED)
+            gql_null_scope(x, p->scope);
+    }
+    x->defers = NULL;
+    check_part(x);
 }
 
 void gql_pending_end(gql_execution *x, gql_pending *p, pl_call_status status, pl_slot result,
@@ -273,7 +310,7 @@ static gql_outcome call_resolver(gql_execution *x, const gql_plan_field *f, pl_r
     pl_call_status status = x->e->call(x->state, function, nargs, x->work, &call, &failure);
     x->work->field = NULL;
     if (status == PL_CALL_PENDING)
-        return leave_hole(x, f, call, path, frame);
+        return gql_pending_call(x, f, call, path, frame) ? GQL_WRITTEN : GQL_FAILED;
     return call_ended(x, f, status, x->e->top(x->state), &failure, path, frame);
 }
 
@@ -345,55 +382,70 @@ void gql_turn_begin(gql_execution *x)
         x->turn_began = x->e->watched_at(x->state);
 }
 
-static bool turn_is_long(const gql_execution *x)
+bool gql_turn_is_long(const gql_execution *x)
 {
     return x->e->watched_at && x->e->watched_at(x->state) - x->turn_began >= SLICE_MS &&
            ((pl_state_head *)x->state)->host;
+}
+
+gql_pending *gql_pending_postpone(gql_execution *x, const gql_plan_field *f, const gql_path *path,
+                                  gql_frame *frame)
+{
+    gql_pending *p = pending_new(x, x->arena, f, path, frame);
+    if (!p || !gql_slice_arm(x)) {
+        x->out.failed = true;
+        return NULL;
+    }
+    p->postponed = true;
+    p->postponed_prev = x->last_postponed;
+    *(x->last_postponed ? &x->last_postponed->postponed_next : &x->postponed) = p;
+    x->last_postponed = p;
+    pending_add(x, p);
+    return p;
 }
 
 static gql_outcome postpone(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path,
                             gql_frame *frame)
 {
     pl_ref ref = parent > 0 ? x->e->keep(x->state, parent) : PL_REF_NONE;
-    gql_pending *p = pending_new(x, f, path, frame);
-    if (!p || !gql_slice_arm(x)) {
-        x->out.failed = true;
-        if (ref != PL_REF_NONE)
-            x->e->drop(x->state, ref);
-        return GQL_FAILED;
-    }
-    p->parent = ref;
-    p->postponed = true;
-    if (!x->postponed)
-        x->postponed_end = &x->postponed;
-    *x->postponed_end = p;
-    x->postponed_end = &p->postponed_next;
-    pending_add(x, p);
-    return GQL_WRITTEN;
+    gql_pending *p = gql_pending_postpone(x, f, path, frame);
+    if (p)
+        p->parent = ref;
+    else if (ref != PL_REF_NONE)
+        x->e->drop(x->state, ref);
+    return p ? GQL_WRITTEN : GQL_FAILED;
 }
 
 gql_outcome gql_field_resolve(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path,
                               gql_frame *frame)
 {
-    return turn_is_long(x) ? postpone(x, f, parent, path, frame) : resolve(x, f, parent, path, frame);
+    return gql_turn_is_long(x) ? postpone(x, f, parent, path, frame) : resolve(x, f, parent, path, frame);
 }
 
 static void run_one(gql_execution *x, gql_pending *p)
 {
     pl_slot top = x->e->top(x->state), parent = 0;
     gql_frame frame = {.scope = p->scope};
-    p->postponed = false;
+    postponed_remove(x, p);
     pending_remove(x, p);
+    gql_part_enter(x, p->part);
+    x->defers = p->defers;
     if (p->parent != PL_REF_NONE)
         parent = x->e->push_ref(x->state, p->parent);
     drop_parent(x, p);
-    gql_output_fill_begin(&x->out, p->hole);
-    frame.start = x->out.buf.len;
-    gql_outcome outcome = resolve(x, p->field, parent, p->path, &frame);
-    gql_output_fill_end(&x->out);
-    if (outcome == GQL_FAILED)
-        gql_null_scope(x, p->scope);
+    if (p->iteration) {
+        gql_iteration_answer(x, p, PL_CALL_PENDING, 0, NULL);
+    } else {
+        gql_output_fill_begin(&x->out, p->hole);
+        frame.start = x->out.buf.len;
+        gql_outcome outcome = resolve(x, p->field, parent, p->path, &frame);
+        gql_output_fill_end(&x->out);
+        if (outcome == GQL_FAILED)
+            gql_null_scope(x, p->scope);
+    }
     x->e->pop_to(x->state, top);
+    x->defers = NULL;
+    check_part(x);
 }
 
 void gql_run_postponed(gql_execution *x)
@@ -404,13 +456,9 @@ void gql_run_postponed(gql_execution *x)
         return;
     }
     bool first = true;
-    while (x->postponed && (first || !turn_is_long(x))) {
-        gql_pending *p = x->postponed;
-        x->postponed = p->postponed_next;
-        if (p->postponed) {
-            run_one(x, p);
-            first = false;
-        }
+    while (x->postponed && (first || !gql_turn_is_long(x))) {
+        run_one(x, x->postponed);
+        first = false;
     }
     if (x->postponed && !gql_slice_arm(x))
         x->out.failed = true;
@@ -457,8 +505,8 @@ static inline gql_outcome execute_field(gql_execution *x, const gql_plan_field *
         outcome = gql_federation_resolve(x, f, parent, &here, frame);
         break;
     default:
-        outcome =
-            turn_is_long(x) ? postpone(x, f, parent, &here, frame) : resolve_call(x, f, parent, &here, frame);
+        outcome = gql_turn_is_long(x) ? postpone(x, f, parent, &here, frame)
+                                      : resolve_call(x, f, parent, &here, frame);
         break;
     }
     x->e->pop_to(x->state, top);
@@ -471,8 +519,8 @@ gql_outcome gql_execute_field(gql_execution *x, const gql_plan_field *f, pl_slot
     return execute_field(x, f, parent, path, frame, x->e->top(x->state));
 }
 
-gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, pl_slot parent,
-                               const gql_path *path, gql_frame *frame)
+gql_outcome gql_execute_plain(gql_execution *x, const gql_plan_object *object, pl_slot parent,
+                              const gql_path *path, gql_frame *frame)
 {
     pl_buf *buf = &x->out.buf;
     if (!x->e->reserve(x->state, 16)) {
@@ -492,4 +540,12 @@ gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, 
     }
     pl_buf_char(buf, '}');
     return GQL_WRITTEN;
+}
+
+gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, pl_slot parent,
+                               const gql_path *path, gql_frame *frame)
+{
+    if (object->deferral)
+        return gql_execute_deferring(x, object, parent, path, frame);
+    return gql_execute_plain(x, object, parent, path, frame);
 }

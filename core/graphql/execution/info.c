@@ -58,6 +58,14 @@ static void push_operation(gql_execution *x)
     }
 }
 
+static void push_names(gql_execution *x, pl_slot map, const gql_plan_object *object)
+{
+    for (uint32_t i = 0; i < object->count; i++) {
+        x->e->push_bool(x->state, true);
+        set(x, map, object->fields[i].def->name);
+    }
+}
+
 /* The names of the sub-fields that are selected, as a set {name = true}; fields of any possible type count.
  */
 static void push_selected(gql_execution *x, const gql_plan_field *f)
@@ -71,10 +79,9 @@ static void push_selected(gql_execution *x, const gql_plan_field *f)
         if (gql_plan_object_get(x->plan, f->set, declared->possible[i], x->env.variables,
                                 x->env.variable_count, &object, &err) != PL_OK)
             return;
-        for (uint32_t k = 0; k < object->count; k++) {
-            x->e->push_bool(x->state, true);
-            set(x, map, object->fields[k].def->name);
-        }
+        push_names(x, map, object);
+        for (uint32_t k = 0; object->deferral && k < object->deferral->group_count; k++)
+            push_names(x, map, &object->deferral->groups[k].object);
     }
 }
 

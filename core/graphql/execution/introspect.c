@@ -76,7 +76,7 @@ static void list_end(gql_execution *x)
 
 static bool include_deprecated(gql_execution *x, const gql_plan_field *f)
 {
-    pl_value *values = pl_arena_array(x->work->arena, f->argument_count, sizeof *values);
+    pl_value *values = pl_arena_array(x->arena, f->argument_count, sizeof *values);
     pl_error err;
     if (!values || f->argument_count == 0 || gql_field_arguments(x, f, values, &err) != PL_OK)
         return false;

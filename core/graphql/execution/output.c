@@ -70,7 +70,19 @@ gql_hole *gql_output_hole(gql_output *out, gql_frame *frame, gql_scope **scope)
     return hole;
 }
 
-void gql_output_rewind(gql_output *out, size_t offset, void (*drop)(void *data, gql_hole *hole), void *data)
+bool gql_output_work(gql_output *out, gql_frame *frame, void *work, gql_scope **scope)
+{
+    *scope = scope_of(out, frame);
+    gql_patch *patch = *scope ? patch_add(out, out->buf.len) : NULL;
+    if (!patch) {
+        out->failed = true;
+        return false;
+    }
+    patch->work = work;
+    return true;
+}
+
+void gql_output_rewind(gql_output *out, size_t offset, void (*drop)(void *data, gql_patch *patch), void *data)
 {
     gql_segment *segment = out->segment;
     while (segment->last && segment->last->offset >= offset) {
@@ -80,8 +92,8 @@ void gql_output_rewind(gql_output *out, size_t offset, void (*drop)(void *data, 
             segment->last->next = NULL;
         else
             segment->first = NULL;
-        if (patch->hole)
-            drop(data, patch->hole);
+        if (!patch->scope)
+            drop(data, patch);
     }
     out->buf.len = offset;
 }
@@ -98,17 +110,25 @@ void gql_output_fill_end(gql_output *out)
     out->segment = &out->root;
 }
 
+/* A hole at the very end of a segment is gone on with, not below: a list that an iterator fills has one hole
+ * after the other. */
 static void assemble(const gql_output *out, const gql_segment *segment, pl_buf *dst)
 {
     size_t pos = segment->start;
-    for (const gql_patch *p = segment->first; p; p = p->next) {
+    const gql_patch *p = segment->first, *next;
+    for (; p; p = next) {
+        next = p->next;
         if (p->offset < pos)
             continue; /* inside of what became null */
         pl_buf_append(dst, out->buf.data + pos, p->offset - pos);
         pos = p->offset;
-        if (p->hole) {
+        if (p->hole && !next && p->offset == segment->end) {
+            segment = &p->hole->segment;
+            pos = segment->start;
+            next = segment->first;
+        } else if (p->hole) {
             assemble(out, &p->hole->segment, dst); /* as deep as the response */
-        } else if (p->scope->nulled) {
+        } else if (p->scope && p->scope->nulled) {
             PL_BUF_LIT(dst, "null");
             pos = p->scope->end;
         }

@@ -30,13 +30,15 @@ struct gql_segment {
 struct gql_patch {
     gql_patch *next, *prev;
     size_t offset;
-    gql_hole *hole; /* one of these two */
+    gql_hole *hole; /* one of these three */
     gql_scope *scope;
+    void *work; /* the executor's: what is left to be done later, and dropped with what is around it */
 };
 struct gql_scope {
     gql_scope *parent; /* NULL: the response's data itself */
     gql_scope *children, *next;
     void *waiting; /* the executor's: calls whose nearest scope this is */
+    void *work;    /* the executor's: what is left to be done later */
     size_t end;
     bool nulled;
 };
@@ -64,8 +66,11 @@ void gql_output_dispose(gql_output *out);
 /* Leaves a hole at the end of the buffer, below frame. *scope: the scope of frame (and all above it), made
  * now. NULL: memory. */
 gql_hole *gql_output_hole(gql_output *out, gql_frame *frame, gql_scope **scope);
-/* Drops what was written since offset. drop(data, hole) is called for each hole in it. */
-void gql_output_rewind(gql_output *out, size_t offset, void (*drop)(void *data, gql_hole *hole), void *data);
+/* Remembers work at the end of the buffer, below frame. False: memory. */
+bool gql_output_work(gql_output *out, gql_frame *frame, void *work, gql_scope **scope);
+/* Drops what was written since offset. drop(data, patch) is called for each hole and work in it. */
+void gql_output_rewind(gql_output *out, size_t offset, void (*drop)(void *data, gql_patch *patch),
+                       void *data);
 /* Begins, ends the writing of a hole's content. */
 void gql_output_fill_begin(gql_output *out, gql_hole *hole);
 void gql_output_fill_end(gql_output *out);

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "graphql/execution/plan.h"
+#include "graphql/execution/plan_internal.h"
 
 #include "base/alloc.h"
 #include "graphql/execution/entities.h"
 #include "value/json.h"
 
 #define DEFAULT_MAX_FIELDS 20000
-#define MAX_STEPS 1000000 /* selections looked at over the life of a plan */
-#define MAX_DEPTH 500     /* of selection sets, fragments followed: bounds the executor's recursion */
 
 gql_plan *gql_plan_new(const gql_document *document, const gql_operation *operation, gql_binding *binding,
                        gql_incremental incremental, uint32_t max_fields)
@@ -19,7 +17,7 @@ gql_plan *gql_plan_new(const gql_document *document, const gql_operation *operat
     plan->document = document;
     plan->operation = operation;
     plan->binding = binding;
-    plan->incremental = incremental;
+    plan->incremental = operation->kind == GQL_SUBSCRIPTION ? GQL_INCREMENTAL_OFF : incremental;
     plan->max_fields = max_fields ? max_fields : DEFAULT_MAX_FIELDS;
     plan->root.declared = gql_schema_root(binding->schema, operation->kind);
     plan->root.root = &operation->selections;
@@ -40,123 +38,6 @@ void gql_plan_free(gql_plan *plan)
     pl_map_dispose(&plan->fragments);
     pl_arena_dispose(&plan->arena);
     pl_free(plan);
-}
-
-/* --- conditions --- */
-static bool condition(const gql_plan *plan, const gql_directive *directive, bool otherwise)
-{
-    for (uint32_t i = 0; i < directive->argument_count; i++) {
-        const gql_argument *a = &directive->arguments[i];
-        if (!pl_str_is(a->name.text, "if"))
-            continue;
-        if (a->value.kind == GQL_VALUE_BOOLEAN)
-            return a->value.boolean;
-        if (a->value.kind != GQL_VALUE_VARIABLE)
-            continue;
-        const gql_variable *v = gql_variable_find(plan->variables, plan->variable_count, a->value.text);
-        if (v && v->given && v->value.kind == PL_KIND_BOOL)
-            return v->value.boolean;
-    }
-    return otherwise;
-}
-
-static bool is_included(const gql_plan *plan, const gql_directives *directives)
-{
-    for (uint32_t i = 0; i < directives->count; i++) {
-        const gql_directive *d = &directives->items[i];
-        if (pl_str_is(d->name.text, "skip") && condition(plan, d, false))
-            return false;
-        if (pl_str_is(d->name.text, "include") && !condition(plan, d, true))
-            return false;
-    }
-    return true;
-}
-
-/* --- collecting fields (spec 6.3.2) --- */
-typedef struct group {
-    pl_str key;
-    const gql_selection **nodes;
-    uint32_t count, capacity;
-} group;
-
-typedef struct collector {
-    gql_plan *plan;
-    const gql_named *type;
-    pl_arena *scratch;
-    pl_map groups;    /* response key -> group *, in order */
-    uint8_t *visited; /* fragments, by index */
-    pl_error *err;
-} collector;
-
-static pl_code collect(collector *c, const gql_selection_set *set, unsigned depth);
-
-static pl_code collect_field(collector *c, const gql_selection *field)
-{
-    pl_str key = field->alias.text.ptr ? field->alias.text : field->name.text;
-    group *g = pl_map_get(&c->groups, key);
-    if (!g) {
-        g = pl_arena_zalloc(c->scratch, sizeof *g);
-        if (!g || !pl_map_set(&c->groups, key, g))
-            return pl_fail_memory(c->err);
-        g->key = key;
-    }
-    if (g->count == g->capacity) {
-        uint32_t capacity = g->capacity ? g->capacity * 2 : 2;
-        const gql_selection **nodes = pl_arena_array(c->scratch, capacity, sizeof(*nodes));
-        if (!nodes)
-            return pl_fail_memory(c->err);
-        if (g->count > 0)
-            memcpy(nodes, g->nodes, g->count * sizeof(*nodes));
-        g->nodes = nodes;
-        g->capacity = capacity;
-    }
-    g->nodes[g->count++] = field;
-    return PL_OK;
-}
-
-static bool applies(collector *c, const gql_type *condition_type)
-{
-    if (!condition_type)
-        return true;
-    const gql_named *named = gql_schema_type(c->plan->binding->schema, condition_type->name);
-    if (!named)
-        return false;
-    return named == c->type || (gql_is_abstract(named) && gql_is_possible(named, c->type));
-}
-
-static pl_code collect_spread(collector *c, const gql_selection *spread, unsigned depth)
-{
-    const gql_fragment *fragment = pl_map_get(&c->plan->fragments, spread->name.text);
-    if (!fragment || c->visited[fragment->index])
-        return PL_OK;
-    c->visited[fragment->index] = 1;
-    if (!applies(c, fragment->type_condition))
-        return PL_OK;
-    return collect(c, &fragment->selections, depth + 1);
-}
-
-static pl_code collect(collector *c, const gql_selection_set *set, unsigned depth)
-{
-    pl_code code = PL_OK;
-    if (depth > MAX_DEPTH)
-        return pl_fail(c->err, PL_RESOURCE_EXHAUSTED,
-                       "The operation nests fragments more than %d levels deep.", MAX_DEPTH);
-    c->plan->steps += set->count;
-    if (c->plan->steps > MAX_STEPS)
-        return pl_fail(c->err, PL_RESOURCE_EXHAUSTED,
-                       "The operation's fragments expand to more than %d selections.", MAX_STEPS);
-    for (uint32_t i = 0; i < set->count && code == PL_OK; i++) {
-        const gql_selection *s = &set->items[i];
-        if (!is_included(c->plan, &s->directives))
-            continue;
-        if (s->kind == GQL_FIELD)
-            code = collect_field(c, s);
-        else if (s->kind == GQL_FRAGMENT_SPREAD)
-            code = collect_spread(c, s, depth);
-        else if (applies(c, s->type_condition))
-            code = collect(c, &s->selections, depth + 1);
-    }
-    return code;
 }
 
 /* --- compiling a field --- */
@@ -281,8 +162,57 @@ static void choose_resolver(gql_plan *plan, const gql_named *type, gql_plan_fiel
     f->how = f->resolver != PL_REF_NONE ? GQL_RESOLVE_CALL : GQL_RESOLVE_PROPERTY;
 }
 
-static pl_code compile_field(gql_plan *plan, const gql_plan_set *set, const gql_named *type, const group *g,
-                             gql_plan_field *f, pl_error *err)
+/* current: the group that executes the field. */
+static gql_plan_set *new_set(gql_plan *plan, const gql_plan_field *f, const gql_collected *g, uint32_t depth,
+                             const gql_defer_set *current)
+{
+    gql_plan_set *set = pl_arena_zalloc(&plan->arena, sizeof *set);
+    if (!set)
+        return NULL;
+    set->declared = f->def->type->named;
+    set->nodes = f->nodes;
+    set->node_count = f->node_count;
+    set->depth = depth;
+    if (!g || !g->deferred || f->how == GQL_RESOLVE_META)
+        return set;
+    set->current = current;
+    set->defers = pl_arena_array(&plan->arena, g->count, sizeof(*set->defers));
+    if (!set->defers)
+        return NULL;
+    memcpy(set->defers, g->defers, g->count * sizeof(*set->defers));
+    return set;
+}
+
+/* Items of a stream are executed on their own: whatever the field itself is deferred with is over then. */
+static pl_code compile_stream(gql_plan *plan, gql_plan_field *f, const gql_selection *node, uint32_t depth,
+                              pl_error *err)
+{
+    const gql_typeref *type = f->def->type;
+    const gql_directive *directive = gql_collect_stream(plan, node);
+    if (type->kind == GQL_TYPE_NON_NULL)
+        type = type->of;
+    if (!directive || type->kind != GQL_TYPE_LIST || f->how == GQL_RESOLVE_META)
+        return PL_OK;
+    gql_plan_stream *stream = pl_arena_zalloc(&plan->arena, sizeof *stream);
+    gql_plan_field *item = pl_arena_alloc(&plan->arena, sizeof *item);
+    if (!stream || !item)
+        return pl_fail_memory(err);
+    *item = *f;
+    if (f->set && !(item->set = new_set(plan, f, NULL, depth, NULL)))
+        return pl_fail_memory(err);
+    stream->item = item;
+    stream->label = gql_collect_label(directive);
+    for (uint32_t i = 0; i < directive->argument_count; i++) {
+        if (pl_str_is(directive->arguments[i].name.text, "initialCount"))
+            stream->initial_count = &directive->arguments[i].value;
+    }
+    f->stream = stream;
+    return PL_OK;
+}
+
+static pl_code compile_field(gql_plan *plan, const gql_plan_set *set, const gql_named *type,
+                             const gql_collected *g, const gql_defer_set *current, gql_plan_field *f,
+                             pl_error *err)
 {
     const gql_selection *node = g->nodes[0];
     f->response_key = g->key;
@@ -298,61 +228,71 @@ static pl_code compile_field(gql_plan *plan, const gql_plan_set *set, const gql_
     choose_resolver(plan, type, f);
     if (f->how == GQL_RESOLVE_TYPENAME && !f->text.ptr)
         return pl_fail_memory(err);
-    if (gql_is_composite(f->def->type->named)) {
-        f->set = pl_arena_zalloc(&plan->arena, sizeof *f->set);
-        if (!f->set)
-            return pl_fail_memory(err);
-        f->set->declared = f->def->type->named;
-        f->set->nodes = f->nodes;
-        f->set->node_count = f->node_count;
-        f->set->depth = set->depth + 1;
-    }
-    return compile_arguments(plan, f, node, err);
+    if (gql_is_composite(f->def->type->named) && !(f->set = new_set(plan, f, g, set->depth + 1, current)))
+        return pl_fail_memory(err);
+    if (compile_arguments(plan, f, node, err) != PL_OK)
+        return err->code;
+    return plan->incremental ? compile_stream(plan, f, node, set->depth + 1, err) : PL_OK;
 }
 
-static pl_code compile_groups(gql_plan *plan, gql_plan_set *set, collector *c, gql_plan_object *object)
+static pl_code compile_part(gql_plan *plan, gql_plan_set *set, const gql_collected_part *part,
+                            gql_plan_object *object, pl_error *err)
 {
-    object->fields = pl_arena_array(&plan->arena, c->groups.count, sizeof *object->fields);
+    object->fields = pl_arena_array(&plan->arena, part->count, sizeof *object->fields);
     if (!object->fields)
-        return pl_fail_memory(c->err);
-    plan->field_count += (uint32_t)c->groups.count;
+        return pl_fail_memory(err);
+    plan->field_count += part->count;
     if (plan->field_count > plan->max_fields)
-        return pl_fail(c->err, PL_RESOURCE_EXHAUSTED, "The operation selects more than %u fields.",
+        return pl_fail(err, PL_RESOURCE_EXHAUSTED, "The operation selects more than %u fields.",
                        plan->max_fields);
-    for (size_t i = 0; i < c->groups.count; i++) {
-        if (compile_field(plan, set, object->type, c->groups.entries[i].value, &object->fields[i], c->err) !=
+    for (const gql_collected *g = part->first; g; g = g->next) {
+        if (compile_field(plan, set, object->type, g, part->set, &object->fields[object->count], err) !=
             PL_OK)
-            return c->err->code;
+            return err->code;
         object->count++;
     }
+    return PL_OK;
+}
+
+static pl_code compile_deferral(gql_plan *plan, gql_plan_set *set, const gql_collection *c,
+                                gql_plan_object *object, pl_error *err)
+{
+    gql_plan_deferral *deferral = pl_arena_zalloc(&plan->arena, sizeof *deferral);
+    if (!deferral ||
+        !(deferral->groups = pl_arena_array(&plan->arena, c->part_count, sizeof *deferral->groups)))
+        return pl_fail_memory(err);
+    deferral->defers = c->defers;
+    for (gql_defer *d = c->defers; d; d = d->next) {
+        d->owner = deferral;
+        d->index = deferral->defer_count++;
+    }
+    for (const gql_collected_part *part = c->main->next; part; part = part->next) {
+        gql_plan_group *group = &deferral->groups[deferral->group_count];
+        group->set = part->set;
+        group->object.type = object->type;
+        if (compile_part(plan, set, part, &group->object, err) != PL_OK)
+            return err->code;
+        deferral->group_count++;
+    }
+    object->deferral = deferral;
     return PL_OK;
 }
 
 static pl_code compile_object(gql_plan *plan, gql_plan_set *set, const gql_named *type, gql_plan_object **out,
                               pl_error *err)
 {
-    pl_arena scratch;
-    pl_arena_init(&scratch, 0);
-    collector c = {.plan = plan, .type = type, .scratch = &scratch, .err = err};
-    pl_map_init(&c.groups);
+    gql_collection c;
     gql_plan_object *object = pl_arena_zalloc(&plan->arena, sizeof *object);
-    pl_code code = PL_OK;
-    c.visited = pl_arena_array(&scratch, plan->document->fragment_count, 1);
-    if (!object || !c.visited) {
-        code = pl_fail_memory(err);
-        goto done;
-    }
+    if (!object)
+        return pl_fail_memory(err);
     object->type = type;
-    if (set->root)
-        code = collect(&c, set->root, 0);
-    for (uint32_t i = 0; i < set->node_count && code == PL_OK; i++)
-        code = collect(&c, &set->nodes[i]->selections, 0);
+    pl_code code = gql_collect(plan, set, type, &c, err);
     if (code == PL_OK)
-        code = compile_groups(plan, set, &c, object);
+        code = compile_part(plan, set, c.main, object, err);
+    if (code == PL_OK && (c.defers || c.main->next))
+        code = compile_deferral(plan, set, &c, object, err);
     *out = object;
-done:
-    pl_map_dispose(&c.groups);
-    pl_arena_dispose(&scratch);
+    gql_collection_dispose(&c);
     return code;
 }
 
@@ -366,9 +306,9 @@ pl_code gql_plan_object_get(gql_plan *plan, gql_plan_set *set, const gql_named *
             return PL_OK;
         }
     }
-    if (set->depth > MAX_DEPTH)
+    if (set->depth > GQL_MAX_DEPTH)
         return pl_fail(err, PL_RESOURCE_EXHAUSTED, "The operation is nested more than %d levels deep.",
-                       MAX_DEPTH);
+                       GQL_MAX_DEPTH);
     gql_plan_object *object = NULL;
     plan->variables = variables;
     plan->variable_count = variable_count;
@@ -393,11 +333,13 @@ static void find_in_directives(finder *f, const gql_directives *directives)
 {
     for (uint32_t i = 0; i < directives->count; i++) {
         const gql_directive *d = &directives->items[i];
-        if (!pl_str_is(d->name.text, "skip") && !pl_str_is(d->name.text, "include"))
+        if (!pl_str_is(d->name.text, "skip") && !pl_str_is(d->name.text, "include") &&
+            !pl_str_is(d->name.text, "defer") && !pl_str_is(d->name.text, "stream"))
             continue;
         for (uint32_t k = 0; k < d->argument_count; k++) {
             const gql_value *v = &d->arguments[k].value;
-            if (v->kind != GQL_VALUE_VARIABLE || f->count > f->max)
+            if (v->kind != GQL_VALUE_VARIABLE || f->count > f->max ||
+                !pl_str_is(d->arguments[k].name.text, "if"))
                 continue;
             bool known = false;
             for (uint32_t j = 0; j < f->count && j < f->max; j++)

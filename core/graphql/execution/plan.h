@@ -11,12 +11,22 @@
  * A plan holds for one operation and one outcome of its @skip and @include conditions (the order of response
  * keys depends on them), so at run time there is nothing left to decide. Selection sets are compiled when
  * execution first reaches them with a type: what a query never reaches costs nothing, and fragments that
- * multiply are bounded by max_fields. */
+ * multiply are bounded by max_fields.
+ *
+ * Fields that are deferred are parted from the others while a selection set is compiled. What decides is the
+ * set of deferred fragments that a field is selected in: it is delivered with each of them, but once; a field
+ * that is selected outside of all of them, too, is not deferred. (In the 2022 form it is delivered as often
+ * as it is selected.) Fields with the same set make a group, which is executed as a whole. */
 
 typedef struct gql_plan gql_plan;
 typedef struct gql_plan_set gql_plan_set;
 typedef struct gql_plan_object gql_plan_object;
 typedef struct gql_plan_field gql_plan_field;
+typedef struct gql_plan_group gql_plan_group;
+typedef struct gql_plan_deferral gql_plan_deferral;
+typedef struct gql_plan_stream gql_plan_stream;
+typedef struct gql_defer gql_defer;
+typedef struct gql_defer_set gql_defer_set;
 
 /* What becomes of @defer and @stream: as the client that asks can take it. */
 typedef enum gql_incremental {
@@ -54,6 +64,7 @@ struct gql_plan_field {
     gql_plan_argument *arguments;
     uint32_t argument_count;
     gql_plan_set *set;           /* of a composite field; NULL otherwise */
+    gql_plan_stream *stream;     /* a list with @stream; NULL otherwise */
     const gql_selection **nodes; /* every field node that was merged; for locations */
     uint32_t node_count;
 };
@@ -63,6 +74,41 @@ struct gql_plan_object {
     const gql_named *type;
     gql_plan_field *fields;
     uint32_t count;
+    gql_plan_deferral *deferral; /* NULL: nothing is deferred here */
+};
+
+/* A deferred fragment, as collected for one object type. Where it has fields there is a delivery for it each
+ * time the object is executed. */
+struct gql_defer {
+    gql_defer *parent; /* the deferred fragment around it; NULL: none */
+    gql_defer *next;   /* of the same deferral, in the order of the document */
+    const gql_plan_deferral *owner;
+    uint32_t index; /* in owner */
+    uint32_t id;    /* in the plan */
+    const gql_directive *directive;
+    pl_str label;  /* ptr NULL: none */
+    uint64_t mark; /* while fields are parted */
+};
+/* Deferred fragments, none of them inside of another of the set. NULL stands for the empty set. */
+struct gql_defer_set {
+    gql_defer **items;
+    uint32_t count;
+    pl_str key; /* equal for equal sets */
+};
+struct gql_plan_group {
+    const gql_defer_set *set;
+    gql_plan_object object; /* its fields */
+};
+struct gql_plan_deferral {
+    gql_defer *defers;
+    uint32_t defer_count;
+    gql_plan_group *groups;
+    uint32_t group_count;
+};
+struct gql_plan_stream {
+    pl_str label;
+    const gql_value *initial_count; /* NULL: 0 */
+    gql_plan_field *item;           /* the field, for items that are delivered later */
 };
 
 /* A selection set as it comes together from all nodes of a field; compiled per concrete type. */
@@ -71,6 +117,8 @@ struct gql_plan_set {
     const gql_selection **nodes;
     uint32_t node_count;
     const gql_selection_set *root; /* of the operation, instead of nodes */
+    gql_defer **defers;            /* beside nodes: which each is selected in; NULL: none is deferred */
+    const gql_defer_set *current;  /* the group that executes it */
     uint32_t depth;
     gql_plan_object *objects;
 };
@@ -87,8 +135,10 @@ struct gql_plan {
     pl_map fragments; /* name -> gql_fragment * */
     gql_incremental incremental;
     uint32_t field_count, max_fields;
-    uint32_t steps; /* selections looked at so far */
+    uint32_t steps;        /* selections looked at so far */
     uint8_t cache_outlook; /* cache/responses.h */
+    uint32_t defer_count;
+    uint64_t marks;
 };
 
 /* NULL: memory. The document outlives the plan. max_fields 0 is 20,000. */
@@ -102,9 +152,9 @@ pl_code gql_plan_object_get(gql_plan *plan, gql_plan_set *set, const gql_named *
                             const gql_variable *variables, uint32_t variable_count,
                             const gql_plan_object **out, pl_error *err);
 
-/* The variables that @skip and @include look at, in the whole document: their values tell plans of one
- * operation apart. names: room for max; returns how many there are (may be more than max: then nothing is
- * cached). */
+/* The variables that the conditions of @skip, @include, @defer and @stream look at, in the whole document:
+ * their values tell plans of one operation apart. names: room for max; returns how many there are (may be
+ * more than max: then nothing is cached). */
 uint32_t gql_condition_variables(const gql_document *document, pl_str *names, uint32_t max);
 
 #endif

@@ -60,7 +60,7 @@ static void check_whole(fixture *x, const char *expected)
     assert_string_equal(x->whole.data, expected);
 }
 
-static void drop(void *data, gql_hole *hole)
+static void drop(void *data, gql_patch *patch)
 {
     ((fixture *)data)->dropped++;
 }

@@ -155,7 +155,7 @@ pl_code plua_upload_save(const plua_upload_source *source, const char *directory
                          pl_error *err)
 {
     target t = {.path = path, .directory = -1, .fd = -1};
-    const char *name;
+    const char *name = NULL;
     pl_code code = open_folder(&t, directory, &name, err);
     if (code == PL_OK)
         code = create(&t, err);

@@ -114,7 +114,7 @@ static pl_code map_file(form *f, const pl_member *entry, pl_error *err)
         return pl_fail(err, PL_RESOURCE_EXHAUSTED, "The map has more than %zu paths.",
                        (size_t)f->limits->max_files * PLACES_A_FILE);
     for (size_t i = 0; i < paths->list.count; i++) {
-        pl_value *place;
+        pl_value *place = NULL;
         if (paths->list.items[i].kind != PL_KIND_STRING)
             return refuse(err, "The map must have a list of paths for \"%.*s\".", entry->name);
         if (find_place(f, paths->list.items[i].string, &place, err) != PL_OK)

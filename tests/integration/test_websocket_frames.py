@@ -150,7 +150,10 @@ def test_what_breaks_the_protocol_is_closed_with_its_code(server, name):
         assert peer.read_close() == code
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999, None])
+CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999, None]
+
+
+@pytest.mark.parametrize("code", CODES)
 def test_a_close_is_answered_with_its_code(server, code):
     with Peer(server) as peer:
         peer.send(close_frame(code, "Auf Wiederschauen, Müller".encode()) if code else frame(CLOSE))
@@ -160,7 +163,8 @@ def test_a_close_is_answered_with_its_code(server, code):
 
 def test_a_message_may_be_cut_anywhere(server):
     fragments = [frame(CONTINUATION if i else TEXT, INIT[i : i + 1], fin=i == len(INIT) - 1) for i in range(len(INIT))]
-    for data in (b"".join(fragments), frame(PING, b"between").join(fragments), frame(TEXT, b"", fin=False) + frame(CONTINUATION, INIT)):
+    empty_first = frame(TEXT, b"", fin=False) + frame(CONTINUATION, INIT)
+    for data in (b"".join(fragments), frame(PING, b"between").join(fragments), empty_first):
         for size in (1, 2, 3, 7, len(data)):
             with Peer(server) as peer:
                 for at in range(0, len(data), size):

@@ -172,6 +172,7 @@ static void on_payload(void *data, const gql_payload *payload)
     gf_request *r = data;
     r->done++;
     r->result = payload->result;
+    r->cache = payload->cache;
     free(r->body);
     r->body = payload->body.ptr ? strndup(payload->body.ptr, payload->body.len) : NULL;
 }

@@ -51,6 +51,7 @@ typedef struct gf_request {
     unsigned done;
     gql_result result;
     char *body; /* NULL until done */
+    gql_payload_cache cache;
 } gf_request;
 
 void gf_start(gf_request *r, gf *f, const char *query, const char *variables); /* variables: JSON, or NULL */

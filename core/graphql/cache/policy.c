@@ -76,14 +76,10 @@ static gql_cache_hint replace(gql_cache_hint a, gql_cache_hint b)
     };
 }
 
+/* Also where a resolvers file implements it, and the executor knows nothing of it. */
 static bool is_guarded(const gql_directives *directives)
 {
-    static const char *const names[] = {"auth", "authenticated", "requiresScopes", "policy"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (find_directive(directives, names[i]))
-            return true;
-    }
-    return false;
+    return find_directive(directives, "auth") != NULL;
 }
 
 static gql_cache_hint field_hint(const gql_cache_rules *rules, const gql_field *field)

@@ -12,7 +12,7 @@
  * - Other fields have none of their own.
  * - The response has the least maxAge of all fields that were executed, and is private if one of them is.
  *
- * A field that only some users may see (@auth and its kin) is private, whatever else is said of it. */
+ * A field that only some users may see (@auth) is private, whatever else is said of it. */
 typedef enum gql_cache_scope { GQL_CACHE_NO_SCOPE, GQL_CACHE_PUBLIC, GQL_CACHE_PRIVATE } gql_cache_scope;
 
 #define GQL_CACHE_NO_AGE UINT32_MAX

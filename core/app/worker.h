@@ -3,6 +3,7 @@
 #define PL_APP_WORKER_H
 
 #include "app/generation.h"
+#include "app/pubsub.h"
 #include "net/edge.h"
 
 /* A worker: a thread with a loop, an HTTP edge and the live instance. The main thread talks to it by messages
@@ -36,6 +37,7 @@ void pl_worker_adopt_wait(pl_worker *worker);
 
 typedef struct pl_worker_status {
     pl_edge_stats edge;
+    pl_pubsub_stats events;
     unsigned count;
     struct {
         uint64_t generation;

@@ -1,0 +1,563 @@
+# SPDX-License-Identifier: MIT
+"""Subscriptions over every transport: events between workers and generations, slow clients, and what clients do wrong."""
+
+import time
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from harness import SLOWNESS, wait_until, write_bundle
+from streams import EventStream, MultipartStream, WebSocket
+
+pytestmark = pytest.mark.core
+
+SCHEMA = """
+type Query { hello: String  who: String }
+type Mutation { say(text: String!): Boolean }
+type Subscription {
+  said(has: String): Said
+  count(to: Int!, pause: Float = 0): Int
+  never: Int
+  bad: Int
+  fails: Int
+  refused: Int
+  slow: Int
+  missing: Int
+}
+type Said { text: String  by: String  number: Int }
+"""
+
+RESOLVERS = """
+local errors = require "perilune.errors"
+local shared = require "perilune.shared"
+local time   = require "perilune.time"
+local marks  = shared.dict "marks"
+
+return {
+  Query = {
+    hello = function() return "world" end,
+    who = function(_, _, ctx) return ctx.user and ctx.user.name end,
+  },
+  Mutation = {
+    say = function(_, args, ctx)
+      ctx.pubsub:publish("said", { text = args.text, number = marks:incr "said" })
+      return true
+    end,
+  },
+  Said = { by = function(_, _, ctx) return ctx.user and ctx.user.name end },
+  Subscription = {
+    said = {
+      subscribe = function(_, args, ctx)
+        return ctx.pubsub:subscribe("said", args.has and function(event) return event.text:find(args.has, 1, true) end,
+          { queue = 10, on_full = os.getenv "ON_FULL" or "drop_oldest" })
+      end,
+    },
+    count = function(_, args)
+      return coroutine.wrap(function()
+        for i = 1, args.to do
+          if args.pause > 0 then time.sleep(args.pause) end
+          coroutine.yield(i)
+        end
+      end)
+    end,
+    never = function()
+      marks:incr "never_open"
+      return { next = function() time.sleep(1000) end, close = function() marks:incr "never_closed" end }
+    end,
+    bad = function() return 7 end,
+    fails = function()
+      local n = 0
+      return function()
+        n = n + 1
+        if n > 1 then error(errors.data_loss "the tape is torn") end
+        return n
+      end
+    end,
+    refused = function() error(errors.permission_denied "not you") end,
+    slow = function() time.sleep(1000) end,
+  },
+}
+"""
+
+APP = """
+local errors = require "perilune.errors"
+local shared = require "perilune.shared"
+local time   = require "perilune.time"
+local marks  = shared.dict "marks"
+
+return {
+  http = { websocket = { init_timeout = 1, max_operations = 3 } },
+  graphql = { timeout = 2 },
+  interceptors = {
+    function(ctx, next)
+      local params = ctx.connection_params or {}
+      local name = ctx.headers["x-user"] or params.user
+      if name == "mallory" then error(errors.permission_denied "no mallory here") end
+      if name == "broken" then error("a bug") end
+      if name == "sleeper" then time.sleep(1000) end
+      if name then ctx.user = { name = name } end
+      if params.expires_in then ctx.expires_at = time.now() + params.expires_in end
+      return next(ctx)
+    end,
+  },
+}
+"""
+
+BUNDLE = {"app.lua": APP, "schema/schema.graphql": SCHEMA, "resolvers/resolvers.lua": RESOLVERS}
+
+SAID = "subscription { said { text number } }"
+
+
+@pytest.fixture
+def server(start):
+    return start(BUNDLE)
+
+
+@pytest.fixture
+def two_workers(start):
+    return start(BUNDLE, workers=2)
+
+
+def say(server, *texts):
+    for text in texts:
+        assert server.data("mutation ($text: String!) { say(text: $text) }", {"text": text}) == {"say": True}
+
+
+def texts(payloads):
+    return [payload["data"]["said"]["text"] for payload in payloads]
+
+
+# --- the transports ---
+
+
+def test_server_sent_events(server):
+    with EventStream(server, "subscription { count(to: 3) }") as stream:
+        assert stream.response.headers["content-type"].startswith("text/event-stream")
+        assert "no-cache" in stream.response.headers["cache-control"]
+        assert stream.rest() == [{"data": {"count": i}} for i in (1, 2, 3)]
+        assert stream.completed
+
+
+def test_server_sent_events_over_http2(server):
+    with EventStream(server, "subscription { count(to: 2, pause: 0.01) }", http2=True) as stream:
+        assert stream.response.http_version == "HTTP/2"
+        assert stream.rest() == [{"data": {"count": i}} for i in (1, 2)]
+
+
+def test_queries_by_server_sent_events(server):
+    with EventStream(server, "{ hello }") as stream:
+        assert stream.rest() == [{"data": {"hello": "world"}}]
+        assert stream.completed
+    with EventStream(server, "{ nope }") as stream:
+        [refusal] = stream.rest()
+        assert "nope" in refusal["errors"][0]["message"]
+
+
+def test_multipart(server):
+    accept = 'multipart/mixed;boundary="graphql";subscriptionSpec=1.0, application/json'
+    with MultipartStream(server, "subscription { count(to: 2, pause: 0.01) }", accept) as stream:
+        assert stream.rest() == [{"payload": {"data": {"count": i}}} for i in (1, 2)]
+        assert stream.completed
+
+
+@pytest.mark.parametrize("protocol", ["graphql-transport-ws", "graphql-ws"])
+def test_websocket(server, protocol):
+    with WebSocket(server, protocol=protocol) as socket:
+        assert socket.socket.subprotocol == protocol
+        socket.subscribe("subscription { count(to: 2, pause: 0.01) }", id="a")
+        assert [socket.next("a"), socket.next("a")] == [{"data": {"count": 1}}, {"data": {"count": 2}}]
+        assert socket.receive() == {"type": "complete", "id": "a"}
+        socket.subscribe("query ($x: Boolean!) { hello @include(if: $x) }", {"x": True}, id="a")
+        assert socket.next("a") == {"data": {"hello": "world"}}
+        assert socket.receive() == {"type": "complete", "id": "a"}
+
+
+def test_several_operations_on_one_socket(server):
+    with WebSocket(server) as socket:
+        for id_ in ("x", "y"):
+            socket.subscribe(f'subscription {{ said(has: "{id_}") {{ text }} }}', id=id_)
+        socket.subscribe("{ hello }", id="z")
+        assert [socket.receive()["type"], socket.receive()["type"]] == ["next", "complete"]
+        say(server, "an x", "a y", "neither")
+        assert socket.next("x") == {"data": {"said": {"text": "an x"}}}
+        assert socket.next("y") == {"data": {"said": {"text": "a y"}}}
+        socket.send(id="x", type="complete")
+        say(server, "an x", "x and y")
+        assert socket.next("y") == {"data": {"said": {"text": "x and y"}}}
+
+
+def test_subscriptions_need_a_transport(server):
+    response = server.post({"query": "subscription { never }"})
+    assert "cannot be executed over this transport" in response.json()["errors"][0]["message"]
+    assert server.graphql("{ hello }") == {"data": {"hello": "world"}}
+
+
+# --- events ---
+
+
+def test_all_workers_publish_to_all(two_workers):
+    server = two_workers
+    streams = [EventStream(server, SAID) for _ in range(6)]
+    try:
+        for stream in streams:
+            stream.__enter__()
+        for i in range(20):  # each on a connection of its own, so on both workers
+            query = {"query": f'mutation {{ say(text: "{i}") }}'}
+            assert httpx.post(server.url, json=query).json() == {"data": {"say": True}}
+        for stream in streams:
+            got = texts(stream.next() for _ in range(20))
+            assert sorted(got, key=int) == [str(i) for i in range(20)]
+    finally:
+        for stream in streams:
+            stream.__exit__(None, None, None)
+
+
+def test_an_operation_has_a_ctx_for_each_event(server):
+    with EventStream(server, "subscription { said { by } }", headers={"x-user": "ada"}) as stream:
+        say(server, "a", "b")
+        assert [stream.next(), stream.next()] == [{"data": {"said": {"by": "ada"}}}] * 2
+
+
+@pytest.mark.parametrize(
+    ("field", "code"), [("bad", "INTERNAL"), ("refused", "PERMISSION_DENIED"), ("missing", "UNIMPLEMENTED")]
+)
+def test_no_source(server, field, code):
+    with WebSocket(server) as socket:
+        socket.subscribe(f"subscription {{ {field} }}")
+        message = socket.receive()
+        assert (message["type"], message["id"]) == ("error", "1")
+        assert message["payload"][0]["extensions"]["code"] == code
+        assert message["payload"][0]["path"] == [field]
+
+
+def test_a_source_that_fails(server):
+    with EventStream(server, "subscription { fails }") as stream:
+        first, second = stream.rest()
+        assert first == {"data": {"fails": 1}}
+        assert second["errors"] == [{"message": "the tape is torn", "extensions": {"code": "DATA_LOSS"}}]
+        assert stream.completed
+
+
+def test_a_source_that_never_comes(server):
+    with WebSocket(server) as socket:
+        socket.subscribe("subscription { slow }")
+        assert socket.receive()["payload"][0]["extensions"]["code"] == "DEADLINE_EXCEEDED"
+
+
+def in_hand(server):
+    return sum(generation["requests"] for generation in server.status()["generations"])
+
+
+def mark(server, name):
+    """A counter of the bundle's, read through a server that is reloaded with a field for it."""
+    return server.data(f'{{ mark(name: "{name}") }}')["mark"]
+
+
+@pytest.fixture
+def marked(start):
+    schema = SCHEMA.replace("type Query {", "type Query { mark(name: String!): Int ")
+    resolvers = RESOLVERS.replace("Query = {", 'Query = { mark = function(_, args) return marks:get(args.name) or 0 end,', 1)
+    return start(BUNDLE | {"schema/schema.graphql": schema, "resolvers/resolvers.lua": resolvers})
+
+
+def test_a_disconnect_ends_the_source(marked):
+    def ended(count):
+        wait_until(lambda: mark(marked, "never_closed") == count, what=f"source {count} is closed")
+
+    with EventStream(marked, "subscription { never }"):
+        assert mark(marked, "never_open") == 1
+        assert mark(marked, "never_closed") == 0
+    ended(1)
+    with EventStream(marked, "subscription { never }", http2=True):
+        pass
+    ended(2)
+    with WebSocket(marked) as socket:
+        socket.subscribe("subscription { never }", id="1")
+        socket.subscribe("subscription { never }", id="2")
+        wait_until(lambda: mark(marked, "never_open") == 4, what="both are open")
+        socket.send(id="1", type="complete")
+        ended(3)
+    ended(4)
+    wait_until(lambda: in_hand(marked) == 0, what="quiet")
+
+
+def test_many_events_at_once(server):
+    with EventStream(server, "subscription { count(to: 20000) }") as stream:
+        assert [payload["data"]["count"] for payload in stream.rest()] == list(range(1, 20001))
+
+
+# --- slow clients ---
+
+
+@pytest.mark.parametrize(("policy", "last"), [("drop_oldest", True), ("drop_newest", False)])
+def test_a_slow_client_loses_events_not_silently(start, policy, last):
+    server = start(BUNDLE, env={"ON_FULL": policy})
+    with WebSocket(server) as socket, EventStream(server, SAID) as quick:
+        socket.subscribe(SAID)
+        for i in range(2000):
+            say(server, f"{i} " + "x" * 5000)
+            assert texts([quick.next()])[0].startswith(f"{i} ")  # others are unaffected
+        entry = server.wait_log("subscriber is slow", "dropped")
+        assert policy in entry
+        say(server, "end")
+        got = []
+        while not got or (got[-1] != "end" if last else len(got) < 10):
+            got.append(socket.next()["data"]["said"]["text"])
+        numbers = [int(text.split()[0]) for text in got if text != "end"]
+        assert numbers == sorted(numbers)
+        assert len(numbers) < 2000
+
+
+def test_a_slow_client_may_be_closed(start):
+    server = start(BUNDLE, env={"ON_FULL": "close"})
+    with WebSocket(server) as socket:
+        socket.subscribe(SAID)
+        socket.subscribe("{ hello }", id="2")
+        assert {socket.receive()["type"] for _ in range(2)} == {"next", "complete"}
+        for i in range(2000):
+            say(server, f"{i} " + "x" * 5000)
+        message = socket.receive()
+        while message["type"] == "next":
+            message = socket.receive()
+        assert message["type"] == "error"
+        assert message["payload"][0]["extensions"]["code"] == "RESOURCE_EXHAUSTED"
+
+
+# --- connections ---
+
+
+def test_connection_parameters(server):
+    with WebSocket(server, params={"user": "grace"}) as socket:
+        socket.subscribe("{ who }")
+        assert socket.next() == {"data": {"who": "grace"}}
+        assert socket.receive()["type"] == "complete"
+        socket.subscribe("subscription { said { by } }", id="2")
+        socket.subscribe("{ hello }", id="3")
+        assert {socket.receive()["type"] for _ in range(2)} == {"next", "complete"}
+        say(server, "x")
+        assert socket.next("2") == {"data": {"said": {"by": "grace"}}}
+
+
+@pytest.mark.parametrize(
+    ("user", "code", "reason"), [("mallory", 4403, "no mallory here"), ("broken", 4500, "Internal server error")]
+)
+def test_refused_connections(server, user, code, reason):
+    with WebSocket(server, init=False) as socket:
+        socket.send(type="connection_init", payload={"user": user})
+        assert socket.closed() == (code, reason)
+
+
+def test_refused_connections_of_the_older_protocol(server):
+    with WebSocket(server, protocol="graphql-ws", init=False) as socket:
+        socket.send(type="connection_init", payload={"user": "mallory"})
+        assert socket.receive() == {"type": "connection_error", "payload": {"message": "no mallory here"}}
+        assert socket.closed()[0] == 1011
+
+
+def test_credentials_end(server):
+    with WebSocket(server, params={"user": "ada", "expires_in": 0.3}) as socket:
+        socket.subscribe(SAID)
+        assert socket.closed() == (4403, "The credentials of the connection have expired")
+    with WebSocket(server, params={"user": "ada", "expires_in": 0.3}, protocol="graphql-ws") as socket:
+        assert socket.closed()[0] == 1008
+    with WebSocket(server, init=False) as socket:
+        socket.send(type="connection_init", payload={"expires_in": -1})
+        assert socket.closed()[0] == 4403
+
+
+# --- what clients do wrong ---
+
+
+@pytest.mark.parametrize(
+    ("messages", "code"),
+    [
+        (["not JSON"], 4400),
+        (["[1]"], 4400),
+        (['{"type":"hello"}'], 4400),
+        (["{}"], 4400),
+        (['{"type":"connection_init","payload":1}'], 4400),
+        (['{"type":"connection_init"}', '{"type":"connection_init"}'], 4429),
+        (['{"type":"subscribe","id":"1","payload":{"query":"{ hello }"}}'], 4401),
+        (['{"type":"connection_init"}', '{"type":"subscribe","payload":{"query":"{ hello }"}}'], 4400),
+        (['{"type":"connection_init"}', '{"type":"subscribe","id":"","payload":{"query":"{ hello }"}}'], 4400),
+        (['{"type":"connection_init"}', '{"type":"subscribe","id":1,"payload":{"query":"{ hello }"}}'], 4400),
+        (['{"type":"connection_init"}', '{"type":"subscribe","id":"1"}'], 4400),
+        (['{"type":"connection_init"}', '{"type":"subscribe","id":"1","payload":{"query":1}}'], 4400),
+        (['{"type":"connection_init"}', '{"type":"complete"}'], 4400),
+        (['{"type":"connection_init"}', b"{}"], 4400),
+        (['{"type":"connection_init"}', '"' + "x" * 1200000 + '"'], 1009),
+    ],
+)
+def test_protocol_errors(server, messages, code):
+    with WebSocket(server, init=False) as socket:
+        for message in messages:
+            socket.socket.send(message)
+        assert socket.closed()[0] == code
+    assert server.graphql("{ hello }") == {"data": {"hello": "world"}}
+
+
+def test_a_duplicate_id(server):
+    with WebSocket(server) as socket:
+        socket.subscribe("subscription { never }")
+        socket.subscribe("subscription { never }")
+        assert socket.closed() == (4409, "Subscriber for 1 already exists")
+
+
+def test_a_duplicate_id_of_the_older_protocol_begins_anew(server):
+    with WebSocket(server, protocol="graphql-ws") as socket:
+        socket.subscribe("subscription { never }")
+        socket.subscribe("{ hello }")
+        assert socket.next() == {"data": {"hello": "world"}}
+
+
+def test_no_init(server):
+    with WebSocket(server, init=False) as socket:
+        assert socket.closed() == (4408, "Connection initialisation timeout")
+    with WebSocket(server, init=False) as socket:
+        socket.send(type="connection_init", payload={"user": "sleeper"})
+        assert socket.closed()[0] == 4408
+
+
+def test_no_subprotocol(server):
+    with WebSocket(server, protocol=None, init=False) as socket:
+        assert socket.closed() == (4406, "Subprotocol not acceptable")
+
+
+def test_a_flood_of_operations(server):
+    with WebSocket(server) as socket:
+        for i in range(10):
+            socket.subscribe("subscription { never }", id=str(i))
+        refused = [socket.receive() for _ in range(7)]
+        assert {message["type"] for message in refused} == {"error"}
+        assert {message["id"] for message in refused} == {str(i) for i in range(3, 10)}
+        assert refused[0]["payload"][0]["extensions"]["code"] == "RESOURCE_EXHAUSTED"
+        socket.send(id="0", type="complete")
+        socket.subscribe("{ hello }", id="again")
+        assert socket.next("again") == {"data": {"hello": "world"}}
+
+
+def test_ping(server):
+    with WebSocket(server) as socket:
+        socket.send(type="ping", payload={"n": 1})
+        assert socket.receive() == {"type": "pong", "payload": {"n": 1}}
+        socket.send(type="pong")
+        socket.send(type="ping")
+        assert socket.receive() == {"type": "pong"}
+
+
+def test_pages_of_other_sites_open_no_websocket(server):
+    with pytest.raises(InvalidStatus) as refused:
+        WebSocket(server, origin="https://evil.example")
+    assert refused.value.response.status_code == 403
+    host = server.url.split("/")[2]
+    with WebSocket(server, origin=f"http://{host}") as socket:
+        socket.subscribe("{ hello }")
+        assert socket.next() == {"data": {"hello": "world"}}
+
+
+# --- reloads ---
+
+
+def edit(server, path, *replacements):
+    file = server.bundle / path
+    text = file.read_text()
+    for old, new in replacements:
+        assert old in text
+        text = text.replace(old, new)
+    write_bundle(server.bundle, {path: text})
+
+
+def generations(server):
+    return [generation["id"] for generation in server.status()["generations"]]
+
+
+def test_a_subscription_goes_over_to_the_new_code(server):
+    with EventStream(server, SAID) as stream, WebSocket(server, params={"user": "ada"}) as socket:
+        socket.subscribe("subscription { said { text by } }")
+        socket.subscribe("{ hello }", id="2")
+        assert {socket.receive()["type"] for _ in range(2)} == {"next", "complete"}
+        say(server, "before")
+        for version in range(2, 5):
+            edit(server, "resolvers/resolvers.lua", ("{ text = ", f'{{ text = "v{version} " .. '))
+            server.reload()
+            wait_until(lambda v=version: set(generations(server)) == {v}, what="the old generation has gone")
+            say(server, "after")
+        said = ["before", "v2 after", "v3 v2 after", "v4 v3 v2 after"]
+        assert texts(stream.next() for _ in range(4)) == said
+        assert [socket.next()["data"]["said"] for _ in range(4)] == [{"text": text, "by": "ada"} for text in said]
+
+
+def test_no_event_is_lost_or_doubled_over_reloads(two_workers):
+    server = two_workers
+    with EventStream(server, SAID) as first, EventStream(server, SAID) as second:
+        for i in range(100):
+            say(server, str(i))
+            if i % 10 == 5:
+                edit(server, "resolvers/resolvers.lua", ("local errors", "-- again\nlocal errors"))
+                server.reload()
+        for stream in (first, second):
+            assert texts(stream.next() for _ in range(100)) == [str(i) for i in range(100)]
+
+
+def test_a_subscription_that_the_new_schema_does_not_know_ends(server):
+    with WebSocket(server) as socket, EventStream(server, "subscription { said { number } }") as other:
+        socket.subscribe("subscription { said { text } }")
+        socket.subscribe("subscription { said { number } }", id="2")
+        socket.subscribe("{ hello }", id="3")
+        assert {socket.receive()["type"] for _ in range(2)} == {"next", "complete"}
+        edit(server, "schema/schema.graphql", ("type Said { text: String", "type Said { words: String"))
+        server.reload()
+        message = socket.receive()
+        assert (message["type"], message["id"]) == ("error", "1")
+        assert 'Cannot query field "text"' in message["payload"][0]["message"]
+        say(server, "x")  # the others go on
+        assert socket.next("2") == {"data": {"said": {"number": 1}}}
+        assert other.next() == {"data": {"said": {"number": 1}}}
+
+
+def test_a_failed_reload_changes_nothing(server):
+    with EventStream(server, SAID) as stream:
+        edit(server, "schema/schema.graphql", ("type Said {", "type Sad {"))
+        server.reload(ok=False)
+        say(server, "still here")
+        assert texts([stream.next()]) == ["still here"]
+
+
+def test_queries_end_on_the_generation_that_they_began_on(start):
+    resolvers = "local time = require 'perilune.time' return { Query = { slow = function() time.sleep(0.5) return 1 end } }"
+    server = start({"schema/s.graphql": "type Query { slow: Int }", "resolvers/r.lua": resolvers})
+    with WebSocket(server) as socket:
+        socket.subscribe("{ slow }")
+        wait_until(lambda: in_hand(server) == 1, what="it runs")
+        edit(server, "resolvers/r.lua", ("return 1", "return 2"))
+        server.reload()
+        assert socket.next() == {"data": {"slow": 1}}
+        assert socket.receive()["type"] == "complete"
+
+
+def test_the_end_of_the_server(start):
+    server = start(BUNDLE)
+    with WebSocket(server) as socket, EventStream(server, SAID) as stream:
+        socket.subscribe(SAID)
+        say(server, "x")
+        socket.next()
+        stream.next()
+        began = time.monotonic()
+        server.stop()
+        assert time.monotonic() - began < 5 * SLOWNESS
+        assert socket.closed()[0] == 1001
+        assert stream.rest() == []
+        assert not stream.completed  # the client is to come back
+
+
+def test_statistics(server):
+    with WebSocket(server) as socket, EventStream(server, SAID):
+        socket.subscribe(SAID)
+        socket.subscribe("{ hello }", id="2")
+        assert {socket.receive()["type"] for _ in range(2)} == {"next", "complete"}
+        say(server, "x")
+        socket.next()
+        [worker] = server.status()["workers"]
+        assert (worker["streams"], worker["websockets"], worker["subscribers"], worker["events"]) == (1, 1, 2, 2)
+    wait_until(lambda: server.status()["workers"][0]["subscribers"] == 0, what="nobody is left")

@@ -337,13 +337,26 @@ static bool read_body(reader *r, pl_http_request *http, pl_graphql_input *out)
 }
 
 /* --- GET --- */
-static bool read_map(reader *r, const char *name, pl_str text, const pl_value **out)
+
+/* ptr NULL: it is not there. */
+static bool parameter(reader *r, const pl_http_request *http, const char *name, pl_str *out)
+{
+    pl_str key = pl_str_of(name);
+    *out = pl_query_parameter(r->arena, http->query, key);
+    /* "name" without "=" is not there. */
+    return out->ptr || !pl_query_has_value(http->query, key) || refuse_memory(r);
+}
+
+static bool map_parameter(reader *r, const pl_http_request *http, const char *name, const pl_value **out)
 {
     pl_value *json;
+    pl_str text;
     char where[64];
     snprintf(where, sizeof where, "The \"%s\" parameter: ", name);
     *out = NULL;
-    if (!text.ptr || text.len == 0)
+    if (!parameter(r, http, name, &text))
+        return false;
+    if (text.len == 0)
         return true;
     if (!parse_json(r, where, text, &json))
         return false;
@@ -355,18 +368,15 @@ static bool read_map(reader *r, const char *name, pl_str text, const pl_value **
 
 static bool read_parameters(reader *r, pl_http_request *http, gql_request *out)
 {
-    pl_arena *arena = r->arena;
-    pl_str id = pl_query_parameter(arena, http->query, PL_STR("documentId"));
+    pl_str id;
     const char *forged = pl_csrf_check(r->config, &r->instance->generation->config.http.cors, http);
-    *out = (gql_request){.query = pl_query_parameter(arena, http->query, PL_STR("query")),
-                         .operation_name = pl_query_parameter(arena, http->query, PL_STR("operationName")),
-                         .query_only = true};
+    *out = (gql_request){.query_only = true};
     if (forged)
         return refuse(r, 403, PL_PERMISSION_DENIED, pl_str_of(forged));
-    if (!read_map(r, "variables", pl_query_parameter(arena, http->query, PL_STR("variables")),
-                  &out->variables) ||
-        !read_map(r, "extensions", pl_query_parameter(arena, http->query, PL_STR("extensions")),
-                  &out->extensions))
+    if (!parameter(r, http, "query", &out->query) || !parameter(r, http, "documentId", &id) ||
+        !parameter(r, http, "operationName", &out->operation_name) ||
+        !map_parameter(r, http, "variables", &out->variables) ||
+        !map_parameter(r, http, "extensions", &out->extensions))
         return false;
     if (r->path_id.ptr)
         id = r->path_id;

@@ -240,3 +240,9 @@ bool pl_query_has(pl_str query, pl_str name)
     pl_str value;
     return find_parameter(query, name, &value);
 }
+
+bool pl_query_has_value(pl_str query, pl_str name)
+{
+    pl_str value;
+    return find_parameter(query, name, &value) && value.ptr;
+}

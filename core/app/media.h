@@ -46,6 +46,7 @@ bool pl_media_is_utf8(pl_str content_type);
 /* The decoded value of a parameter of a query string (application/x-www-form-urlencoded); ptr NULL when
  * absent or memory is short. */
 pl_str pl_query_parameter(pl_arena *arena, pl_str query, pl_str name);
-bool pl_query_has(pl_str query, pl_str name); /* "a" in "a", "a=1&b" */
+bool pl_query_has(pl_str query, pl_str name);       /* "a" in "a", "a=1&b" */
+bool pl_query_has_value(pl_str query, pl_str name); /* not in "a" */
 
 #endif

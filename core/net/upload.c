@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <h2o/http2_scheduler.h>
@@ -134,6 +135,9 @@ static void end_body(edge_conn *conn, const h2o_req_t *req, const char *why, siz
     pl_log(conn->edge->log, PL_WARN, "request body cut off", PL_F_CSTR("why", why),
            PL_F_STR("peer", conn->peer),
            PL_F_STR("path", ((pl_str){req->input.path.base, req->input.path.len})), PL_F_INT("bytes", size));
+    /* With a reset: a client that is busy sending does not look for an end. */
+    struct linger at_once = {.l_onoff = 1};
+    setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     edge_conn_cut(conn);
 }
 

@@ -338,6 +338,7 @@ void plua_cursor_init(pl_engine *e)
     e->length = length;
     e->field = field;
     e->element = element;
+    e->read_error = plua_read_error;
     e->next = next;
     e->index_function = index_function;
     e->push_reader = push_reader;

@@ -100,6 +100,18 @@ bool plua_is_error(lua_State *L, int index)
     return same;
 }
 
+bool plua_read_error(pl_state *state, pl_slot slot, pl_arena *arena, pl_failure *failure)
+{
+    plua_state *st = plua_cast(state);
+    if (!plua_is_error(st->L, slot))
+        return false;
+    *failure = (pl_failure){0};
+    lua_pushvalue(st->L, slot);
+    describe_expected(st, arena, failure);
+    lua_pop(st->L, 1);
+    return true;
+}
+
 /* stack: … error */
 static void describe_fault(plua_state *st, int status, pl_arena *arena, pl_failure *failure)
 {

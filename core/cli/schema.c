@@ -5,6 +5,7 @@
 
 #include "app/generation.h"
 #include "cli/cli.h"
+#include "graphql/federation/federation.h"
 #include "graphql/schema/diff.h"
 #include "graphql/schema/print.h"
 #include "value/json.h"
@@ -79,7 +80,10 @@ static int print_command(int argc, char **argv)
 {
     source_schema s = {.path = "."};
     gql_print_options options = {.directives = true};
+    bool subgraph = false;
     const pl_option table[] = {
+        {"subgraph", PL_OPTION_FLAG, &subgraph, NULL, NULL,
+         "print what a subgraph of federation answers to { _service { sdl } }"},
         {"sort", PL_OPTION_FLAG, &options.sort, NULL, NULL, "put all names in order"},
         {NULL, PL_OPTION_FLAG, NULL, NULL, NULL, NULL},
     };
@@ -95,9 +99,18 @@ static int print_command(int argc, char **argv)
     pl_buf out;
     pl_buf_init(&out);
     status = 1;
-    if (read_schema(&s)) {
-        gql_schema_print_with(&out, s.schema, &options);
-        pl_buf_char(&out, '\n');
+    if (read_schema(&s) && subgraph && !s.schema->federation) {
+        fprintf(stderr,
+                "perilune: %s: this is no subgraph: it neither links to the specification of federation, "
+                "nor uses its directives\n",
+                s.path);
+    } else if (s.schema) {
+        if (subgraph)
+            pl_buf_str(&out, s.schema->federation->sdl);
+        else
+            gql_schema_print_with(&out, s.schema, &options);
+        if (!subgraph)
+            pl_buf_char(&out, '\n');
         pl_cli_print(&out);
         status = out.failed;
     }

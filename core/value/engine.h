@@ -156,8 +156,8 @@ typedef struct pl_host_ops {
      * way. */
     pl_code (*publish)(pl_host *host, pl_str topic, pl_str json, pl_error *err);
     /* Drops cached responses of all workers: everything (type ptr NULL), or those with objects of a type, or
-     * with the one that has this id (ptr NULL: all). None of them is served after it returns. NOT_FOUND: there
-     * is no such type. NULL where nothing is cached. */
+     * with the one that has this id (ptr NULL: all). None of them is served after it returns. NOT_FOUND:
+     * there is no such type. NULL where nothing is cached. */
     pl_code (*purge)(pl_host *host, pl_str type, pl_str id, size_t *dropped, pl_error *err);
 } pl_host_ops;
 struct pl_host {
@@ -280,6 +280,9 @@ struct pl_engine {
      * cannot be indexed: then nothing is pushed, and the caller calls index_function. */
     bool (*field)(pl_state *state, pl_slot map, const pl_key *key);
     void (*element)(pl_state *state, pl_slot list, size_t index); /* counted from 0; pushes */
+    /* Whether the value is an error that is meant for clients, made but not raised: then *failure is what
+     * raising it would be, with bytes in arena. NULL where there is no such thing. [jumps] */
+    bool (*read_error)(pl_state *state, pl_slot slot, pl_arena *arena, pl_failure *failure);
     /* Steps through a map: begin with pl_push_absent; each step replaces the key in the top slot by the next
      * key and pushes its value; at the end pops the key and gives false. Keys are strings or integers.
      * [jumps] */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "graphql/federation/federation.h"
 #include "graphql/service.h"
 #include "support/test_engine.h"
 
@@ -13,12 +14,14 @@
 static const char sdl[] =
     "interface Node { id: ID! name: String next: Node }\n"
     "interface Named { name: String }\n"
-    "type User implements Node & Named { id: ID! name: String next: Node posts(first: Int = 2, filter: "
+    "type User implements Node & Named @key(fields: \"id\") { id: ID! name: String next: Node posts(first: "
+    "Int = 2, filter: "
     "Filter): [Post!]! friend: User best: User! "
     "role: Role! born: Date scores: [[Float]!] any: JSON }\n"
-    "type Post implements Node & Named { id: ID! name: String next: Node author: User! tags: [String!] kin: "
+    "type Post implements Node & Named @key(fields: \"id\") { id: ID! name: String next: Node author: User! "
+    "tags: [String!] kin: "
     "[Thing] size: Int! at: DateTime }\n"
-    "type Note { text: String! thing: Thing on: Odd }\n"
+    "type Note @key(fields: \"text\") { text: String! thing: Thing on: Odd }\n"
     "union Thing = User | Post | Note\n"
     "enum Role { ADMIN USER GUEST }\n"
     "scalar Odd scalar Date scalar DateTime scalar JSON scalar BigInt\n"
@@ -130,6 +133,26 @@ static te_outcome resolve(te_invocation *in, void *data)
     return how >= 10 ? TE_PEND : TE_RETURN;
 }
 
+static te_outcome resolve_entity(te_invocation *in, void *data)
+{
+    unsigned how = decide(16);
+    if (how == 15)
+        return te_fail(in, PL_NOT_FOUND, "no such entity");
+    in->result = how == 14 ? te_null() : object_value(data);
+    return how >= 8 ? TE_PEND : TE_RETURN;
+}
+
+static te_outcome resolve_entities(te_invocation *in, void *data)
+{
+    unsigned how = decide(16);
+    if (how == 15)
+        return te_crash(in, "went wrong");
+    in->result = te_list(engine, 0);
+    for (unsigned n = decide(4); n > 0; n--)
+        te_append(engine, in->result, how == 14 ? te_int(1) : object_value(data));
+    return how >= 8 ? TE_PEND : TE_RETURN;
+}
+
 static te_outcome convert(te_invocation *in, void *data)
 {
     switch (decide(8)) {
@@ -165,10 +188,15 @@ static void bind_all(void *data)
         gql_named *type = schema->types[i];
         te_value entries = te_map(engine, NULL);
         for (uint32_t k = 0; k < type->field_count && type->kind == GQL_OBJECT && !type->builtin; k++) {
-            if (!pl_str_is(type->fields[k].name, "name")) /* a property */
+            if (!pl_str_is(type->fields[k].name, "name") && /* a property */
+                !gql_is_federation_field(schema, &type->fields[k]))
                 te_set_key(engine, entries, te_bytes(engine, type->fields[k].name),
                            te_function(engine, resolve, &type->fields[k], (int)(k % 5)));
         }
+        if (pl_str_is(type->name, "User"))
+            te_set(engine, entries, "__resolve_reference", te_function(engine, resolve_entity, type, 2));
+        if (pl_str_is(type->name, "Post"))
+            te_set(engine, entries, "__resolve_references", te_function(engine, resolve_entities, type, 2));
         if (type->kind == GQL_OBJECT && !type->builtin)
             te_set_key(engine, table, te_bytes(engine, type->name), entries);
     }

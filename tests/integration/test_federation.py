@@ -90,6 +90,18 @@ def test_composition_of_printed_sdl(supergraph):
     assert "@link" not in next(service["sdl"] for service in services if service["name"] == "users")
 
 
+def test_printed_without_a_server(supergraph):
+    for service in supergraph[0]:
+        if service["name"] in OURS:
+            assert run_cli("schema", "print", "--subgraph", BUNDLES / service["name"]).stdout == service["sdl"]
+
+
+def test_print_of_no_subgraph(bundle):
+    result = run_cli("schema", "print", "--subgraph", bundle({"schema/a.graphql": "type Query { a: Int }"}))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "this is no subgraph" in result.stderr
+
+
 def test_supergraph_keeps_directives(supergraph):
     sdl = supergraph[1]
     product = re.search(r"type Product\n((?:  @.*\n)*)\{", sdl).group(1)
@@ -210,6 +222,7 @@ def test_one_entity_fails_alone(subgraphs):
         {"__typename": "Product", "id": "broken"},
         {"__typename": "User", "email": "x@example.org"},
         {"__typename": "Nothing", "id": "1"},
+        {"__typename": "User", "email": "x"},
     ]
     response = entities(subgraphs["products"], representations, "... on Product { id } ... on User { email }")
     assert response["data"]["_entities"] == [
@@ -217,10 +230,12 @@ def test_one_entity_fails_alone(subgraphs):
         None,
         {"__typename": "User", "email": "x@example.org"},
         None,
+        None,
     ]
-    assert [(error["path"], error["extensions"]["code"]) for error in response["errors"]] == [
-        (["_entities", 3], "INVALID_ARGUMENT"),
-        (["_entities", 1], "UNAVAILABLE"),
+    assert sorted((error["path"][1], error["extensions"]["code"]) for error in response["errors"]) == [
+        (1, "UNAVAILABLE"),
+        (3, "INVALID_ARGUMENT"),
+        (4, "INVALID_ARGUMENT"),
     ]
 
 
@@ -264,6 +279,30 @@ def test_trace(subgraphs):
     assert [(field["responseName"], field["originalFieldName"]) for field in items[1]["child"]] == [("title", "name")]
     assert abs(int(trace["startTime"]["seconds"]) - time.time()) < 3600
     assert "extensions" not in subgraphs["products"].graphql(query)
+
+
+# Without a link: version 1. The directives are this server's own.
+CACHED = """
+type Query { me: User }
+type Product @key(fields: "id") @cacheControl(maxAge: 60) { id: ID! name: String @cost(weight: "2") }
+type User @key(fields: "id") { id: ID! name: String }
+input By @oneOf { id: ID name: String }
+"""
+
+
+def test_cache_control_of_entities(start):
+    server = start({"schema/a.graphql": CACHED})
+
+    def header(*types):
+        representations = ", ".join(f'{{ __typename: "{name}", id: 1 }}' for name in types)
+        query = f"{{ _entities(representations: [{representations}]) {{ __typename }} }}"
+        return server.post({"query": query}).headers.get("cache-control")
+
+    assert header("Product") == "max-age=60, public"
+    assert header("Product", "User") == header("User") == "no-store"
+    # What this server knows by itself is defined in what it prints.
+    sdl = server.data("{ _service { sdl } }")["_service"]["sdl"]
+    assert compose([{"name": "cached", "url": server.url, "sdl": sdl}])
 
 
 # -- what `perilune check` finds --

@@ -2,6 +2,7 @@
 #include "graphql/cache/policy.h"
 
 #include "base/alloc.h"
+#include "graphql/federation/federation.h"
 
 typedef struct rule {
     gql_cache_hint hint; /* NO_AGE: inherited from the parent field */
@@ -82,6 +83,21 @@ static bool is_guarded(const gql_directives *directives)
     return find_directive(directives, "auth") != NULL;
 }
 
+gql_cache_hint gql_cache_type_hint(const gql_named *type)
+{
+    gql_cache_hint hint = read_annotation(type->directives).hint;
+    if (is_guarded(type->directives))
+        hint.scope = GQL_CACHE_PRIVATE;
+    return hint;
+}
+
+/* An entity's age counts for _entities, which gives it without a field of its type. */
+static bool gives_age(const gql_named *entity)
+{
+    gql_cache_hint hint = gql_cache_type_hint(entity);
+    return hint.max_age > 0 && hint.max_age != GQL_CACHE_NO_AGE;
+}
+
 static gql_cache_hint field_hint(const gql_cache_rules *rules, const gql_field *field)
 {
     const gql_named *type = field->type->named;
@@ -158,6 +174,7 @@ gql_cache_rules *gql_cache_rules_new(const gql_schema *schema, uint32_t default_
             continue;
         for (uint32_t k = 0; k < type->field_count; k++)
             add_field(rules, &type->fields[k]);
+        rules->any |= gql_is_entity(schema, type) && gives_age(type);
         const gql_field *id = identity(type);
         if (id)
             rules->fields[id->id].identifies = true;

@@ -42,6 +42,8 @@ const gql_schema *gql_cache_rules_schema(const gql_cache_rules *rules);
 bool gql_cache_rules_any(const gql_cache_rules *rules);
 /* What is said of a field; root: it is one of the operation's own. */
 gql_cache_hint gql_cache_rule(const gql_cache_rules *rules, const gql_field *field, bool root);
+/* What @cacheControl says of a type. */
+gql_cache_hint gql_cache_type_hint(const gql_named *type);
 /* Whether the field tells objects of its type apart: `id`, or else the one field of its @key. */
 bool gql_cache_identifies(const gql_cache_rules *rules, const gql_field *field);
 

@@ -123,6 +123,19 @@ void gql_cache_visit(gql_cache_trace *trace, const gql_plan_object *object)
         trace->root = object;
 }
 
+void gql_cache_entity(gql_cache_trace *trace, const gql_plan_field *field, const gql_named *type)
+{
+    gql_cache_hint hint = gql_cache_type_hint(type);
+    slot *s = enter(trace, &trace->hints, field);
+    if (!s)
+        return;
+    if (hint.max_age == GQL_CACHE_NO_AGE)
+        hint.max_age = gql_cache_rule(trace->rules, field->def, true).max_age;
+    s->hint = gql_cache_restrict(s->hint, hint);
+    s->count++;
+    s->scoped++;
+}
+
 /* --- tags --- */
 typedef enum tag_kind {
     TAG_TYPE = 't',         /* asked for */

@@ -16,6 +16,8 @@ pl_cache_control *gql_cache_trace_control(gql_cache_trace *trace);
 
 /* For the executor: an object of a type, with these fields, is in the response. The first one is the root. */
 void gql_cache_visit(gql_cache_trace *trace, const gql_plan_object *object);
+/* The field resolves entities of this type: what is said of the type counts for the field. */
+void gql_cache_entity(gql_cache_trace *trace, const gql_plan_field *field, const gql_named *type);
 /* The field has given a leaf, written as json. */
 void gql_cache_leaf(gql_cache_trace *trace, const gql_field *field, pl_str json);
 

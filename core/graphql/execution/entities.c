@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "graphql/execution/entities.h"
 
+#include "graphql/cache/trace.h"
 #include "graphql/execution/internal.h"
 #include "graphql/federation/federation.h"
 
@@ -121,6 +122,8 @@ static entity_group *group_of(entities *s, const gql_named *type)
     g->field.def = &g->def;
     g->status = PL_CALL_FAILED;
     s->by_type[type->id] = g;
+    if (x->params.cache)
+        gql_cache_entity(x->params.cache, s->f, type);
     if (s->last_group)
         s->last_group->next = g;
     else
@@ -185,6 +188,18 @@ static void push_result(const entity_group *g, pl_slot list, uint32_t k)
         x->e->push_absent(x->state);
 }
 
+/* The k-th result; an error in its place is that of one entity. It is in the slot above the highest in use.
+ */
+static pl_call_status take_result(const entity_group *g, pl_slot list, uint32_t k, pl_failure *failure)
+{
+    gql_execution *x = g->x;
+    pl_slot top = x->e->top(x->state);
+    push_result(g, list, k);
+    if (x->e->read_error && x->e->read_error(x->state, top + 1, x->work->arena, failure))
+        return PL_CALL_FAILED;
+    return PL_CALL_DONE;
+}
+
 static void fill_places(entity_group *g, pl_call_status status, pl_slot result, const pl_failure *failure)
 {
     gql_execution *x = g->x;
@@ -201,9 +216,11 @@ static void fill_places(entity_group *g, pl_call_status status, pl_slot result, 
         pl_slot top = x->e->top(x->state);
         if (!g->places[k] || g->places[k]->batch != &g->batch)
             continue; /* it became null meanwhile */
-        if (status == PL_CALL_DONE)
-            push_result(g, result, k);
-        gql_pending_end(x, g->places[k], status, top + 1, failure);
+        pl_failure own;
+        if (status == PL_CALL_FAILED)
+            gql_pending_end(x, g->places[k], status, 0, failure);
+        else
+            gql_pending_end(x, g->places[k], take_result(g, result, k, &own), top + 1, &own);
         x->e->pop_to(x->state, top);
     }
 }
@@ -291,10 +308,13 @@ static gql_outcome write_batched(entity_group *g, const gql_path *path, gql_fram
 {
     gql_execution *x = g->x;
     uint32_t k = g->done++;
+    pl_failure failure;
     switch (g->status) {
     case PL_CALL_DONE:
-        push_result(g, g->result, k);
-        return gql_complete(x, &g->field, g->def.type, x->e->top(x->state), path, frame);
+        if (take_result(g, g->result, k, &failure) == PL_CALL_DONE)
+            return gql_complete(x, &g->field, g->def.type, x->e->top(x->state), path, frame);
+        gql_error_failure(x, &g->field, path, &failure);
+        return write_null(x);
     case PL_CALL_PENDING:
         g->places[k] = gql_leave_shared_hole(x, &g->field, &g->batch, path, frame);
         return g->places[k] ? GQL_WRITTEN : GQL_FAILED;

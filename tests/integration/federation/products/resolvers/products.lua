@@ -48,7 +48,10 @@ return {
     __resolve_references = function(references)
       time.sleep(0.001)
       local users = {}
-      for i, reference in ipairs(references) do users[i] = { email = reference.email } end
+      for i, reference in ipairs(references) do
+        local known = reference.email:find("@", 1, true)
+        users[i] = known and { email = reference.email } or errors.invalid_argument "not an address"
+      end
       return users
     end,
   },

@@ -37,7 +37,9 @@ static bool is_name(pl_str s)
 /* A type's name, or a directive's with @. */
 static bool is_import_name(pl_str s)
 {
-    bool directive = s.len > 0 && s.ptr[0] == '@';
+    if (s.len == 0)
+        return false;
+    bool directive = s.ptr[0] == '@';
     return is_name((pl_str){s.ptr + directive, s.len - directive});
 }
 

@@ -320,6 +320,13 @@ static void test_links(void **state)
          "-: An import of @link must be a name (\"@key\", \"FieldSet\") or { name: \"@key\", as: \"@myKey\" "
          "}. @ "
          "1:79\n"},
+        {"no name", LINK("2.0", "{ as: \"@key\" }, {}, \"\"") QUERY,
+         "-: An import of @link must be a name (\"@key\", \"FieldSet\") or { name: \"@key\", as: \"@myKey\" "
+         "}. @ 1:79\n"
+         "-: An import of @link must be a name (\"@key\", \"FieldSet\") or { name: \"@key\", as: \"@myKey\" "
+         "}. @ 1:95\n"
+         "-: An import of @link must be a name (\"@key\", \"FieldSet\") or { name: \"@key\", as: \"@myKey\" "
+         "}. @ 1:99\n"},
         {"unknown member", LINK("2.0", "{ name: \"@key\", to: \"@id\" }") QUERY,
          "-: An import of @link must be a name (\"@key\", \"FieldSet\") or { name: \"@key\", as: \"@myKey\" "
          "}. @ "

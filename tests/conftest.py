@@ -64,31 +64,6 @@ def blog(tmp_path):
     return copy_example("blog", tmp_path)
 
 
-@pytest.fixture
-def live_blog(blog):
-    """The blog with the subscription postAdded, where the example has none."""
-    if not any("type Subscription" in path.read_text() for path in (blog / "schema").iterdir()):
-        mutation = (blog / "resolvers" / "mutation.lua").read_text()
-        files = {
-            "schema/subscription.graphql": "type Subscription { postAdded(authorId: ID): Post! }",
-            "resolvers/subscription.lua": """return { Subscription = { postAdded = { subscribe = function(_, args, ctx)
-              return ctx.pubsub:subscribe("post.added", function(post)
-                return not args.authorId or tostring(post.authorId) == args.authorId
-              end)
-            end } } }""",
-            "resolvers/mutation.lua": mutation.replace(
-                "createPost  = function(_, args) return posts.create(args.input) end",
-                """createPost = function(_, args, ctx)
-                     local post = posts.create(args.input)
-                     ctx.pubsub:publish("post.added", post)
-                     return post
-                   end""",
-            ),
-        }
-        write_bundle(blog, files)
-    return blog
-
-
 # -- counts for the summary of `make test` --
 _counts = {"passed": 0, "failed": 0, "skipped": 0}
 

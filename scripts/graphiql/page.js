@@ -28,9 +28,9 @@ const overHttp = createGraphiQLFetcher({ url: url.href });
 const described = (error) =>
   error instanceof CloseEvent ? new Error(`The connection was closed: ${error.code} ${error.reason}`.trim()) : error;
 
-/** The results of a subscription, over a connection of its own; the headers are its parameters. */
+/** The results of a subscription, over a connection of its own; the headers are its parameters. Who looks on sees when it breaks. */
 function overWebSocket(operation, headers) {
-  const results = createClient({ url: socket.href, connectionParams: headers }).iterate(operation);
+  const results = createClient({ url: socket.href, connectionParams: headers, retryAttempts: 0 }).iterate(operation);
   return {
     next: () =>
       results.next().catch((error) => {

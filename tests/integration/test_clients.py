@@ -26,6 +26,6 @@ def test_client(start, blog, script):
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("script", ["apollo3.mjs", "apollo4_websocket.mjs", "apollo4_multipart.mjs", "urql.mjs", "sse.mjs"])
-def test_subscribing_client(start, live_blog, script, workers):
+def test_subscribing_client(start, blog, script, workers):
     """Queries, errors, mutations with the cache after them, and subscriptions with a reload in between."""
-    run(script, start(live_blog, workers=workers))
+    run(script, start(blog, workers=workers))

@@ -44,12 +44,13 @@ def test_query(start, blog, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_subscription(start, live_blog):
-    browse("subscription", start(live_blog, workers=2).url)
+@pytest.mark.parametrize("scenario", ["subscription", "signedIn", "closedConnection"])
+def test_subscription(start, blog, scenario):
+    browse(scenario, start(blog, workers=2).url)
 
 
-def test_behind_a_tls_proxy_with_a_prefix(start, live_blog, tmp_path):
-    browse("behindProxy", start(live_blog).url, *self_signed(tmp_path))
+def test_behind_a_tls_proxy_with_a_prefix(start, blog, tmp_path):
+    browse("behindProxy", start(blog).url, *self_signed(tmp_path))
 
 
 SHOP = {
@@ -69,6 +70,7 @@ def test_settings_and_paths(start, path):
     browse("settings", server.base + path.replace(" ", "%20"))
 
 
+@pytest.mark.core
 def test_page_on_the_wire(start, blog):
     server = start(blog)
     response = server.get("/graphql", headers=BROWSER)
@@ -90,6 +92,7 @@ def test_page_on_the_wire(start, blog):
     assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", asset.headers["content-length"])
 
 
+@pytest.mark.core
 def test_other_requests_are_graphql(start, blog):
     server = start(blog)
     assert server.get("/graphql", params={"query": "{ users { id } }"}, headers=BROWSER).status_code in (200, 406)
@@ -99,6 +102,7 @@ def test_other_requests_are_graphql(start, blog):
         assert "json" in response.headers["content-type"]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     "path",
     [
@@ -118,6 +122,7 @@ def test_paths_that_are_no_file(start, blog, path):
     connection.close()
 
 
+@pytest.mark.core
 def test_off_by_default_and_switched_by_a_reload(start, bundle):
     directory = bundle(shop(""))
     server = start(directory)

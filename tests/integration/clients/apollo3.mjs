@@ -2,7 +2,7 @@
 // Apollo Client 3 with split links and the legacy WebSocketLink, against examples/blog: node apollo3.mjs URL
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
-import { reload, until } from "./support.mjs";
+import { reload, signIn, until } from "./support.mjs";
 
 const require = createRequire(import.meta.url);
 const { ApolloClient, InMemoryCache, createHttpLink, gql, split } = require("apollo-client-3/core");
@@ -128,6 +128,22 @@ const failed = await new Promise((resolve) => {
   client.subscribe({ query: gql`subscription { nothing }` }).subscribe({ next: resolve, error: resolve });
 });
 assert.match(JSON.stringify(failed.graphQLErrors ?? failed.errors ?? failed.message), /Cannot query field/);
+
+// Connection parameters say who it is; wrong ones are refused.
+const connectAs = (connectionParams) => {
+  const options = { reconnect: false, connectionParams, connectionCallback: (errors) => errors && outcomes.push(errors) };
+  return new ApolloClient({
+    link: new WebSocketLink(new SubscriptionClient(url.replace(/^http/, "ws"), options, WebSocket)),
+    cache: new InMemoryCache(),
+  });
+};
+const outcomes = [];
+const VIEWER = gql`{ viewer { name } }`;
+const ada = connectAs(await signIn("ada@example.com"));
+assert.equal((await ada.query({ query: VIEWER })).data.viewer.name, "Ada Lovelace");
+connectAs({ authorization: "Bearer 1.9999999999.00" }).query({ query: VIEWER }).catch(() => {});
+await until("the refusal", () => outcomes.length > 0);
+assert.match(JSON.stringify(outcomes[0].message ?? outcomes[0]), /token is not valid/);
 
 socket.close();
 client.stop();

@@ -6,7 +6,7 @@ import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
 import { OperationTypeNode } from "graphql";
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
-import { POST_ADDED, exercise, until } from "./support.mjs";
+import { POST_ADDED, exercise, signIn, until } from "./support.mjs";
 
 globalThis.WebSocket ??= WebSocket; // which the link asks for by this name, as in a browser
 const url = process.argv[2];
@@ -58,6 +58,23 @@ const failed = await new Promise((resolve) => {
   client.subscribe({ query: gql`subscription { nothing }` }).subscribe({ next: (result) => resolve(result.error), error: resolve });
 });
 assert.match(failed.message, /Cannot query field "nothing"/);
+
+// Who signs in with connection parameters is online, and is who asks on that connection.
+const online = [];
+client.subscribe({ query: gql`subscription { userOnline { name } }` }).subscribe((result) => online.push(result.data.userOnline.name));
+const connectAs = (connectionParams) =>
+  createClient({ url: url.replace(/^http/, "ws"), webSocketImpl: WebSocket, connectionParams, retryAttempts: 0 });
+const credentials = await signIn("ada@example.com");
+await until("a user who is online", async () => {
+  const ada = connectAs(credentials); // again, should the subscription have come later
+  const viewer = await ada.iterate({ query: "{ viewer { name } }" }).next();
+  assert.deepEqual(viewer.value, { data: { viewer: { name: "Ada Lovelace" } } });
+  await ada.dispose();
+  return online.includes("Ada Lovelace");
+});
+const stranger = connectAs({ authorization: "Bearer 1.9999999999.00" });
+const refused = await stranger.iterate({ query: "{ viewer { name } }" }).next().catch((error) => error);
+assert.equal(refused.code, 4403, "Forbidden");
 await socket.dispose();
 client.stop();
 console.log("ok");

@@ -5,7 +5,9 @@ import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import { chromium } from "playwright-core";
-import { post as publish } from "./support.mjs";
+import { createClient } from "graphql-ws";
+import WebSocket from "ws";
+import { post as publish, signIn } from "./support.mjs";
 
 const [url, scenario, executablePath, ...files] = process.argv.slice(2);
 const TIMEOUT = Number(process.env.IDE_TIMEOUT_MS ?? 20_000);
@@ -23,6 +25,12 @@ async function type(page, editor, text) {
   await page.keyboard.press("Control+A");
   await page.keyboard.press("Delete");
   await page.keyboard.type(text);
+}
+
+async function setHeaders(page, headers) {
+  await page.getByRole("button", { name: "Headers", exact: true }).click();
+  await page.locator(".graphiql-editor-tool .monaco-editor").nth(1).click();
+  await page.keyboard.type(JSON.stringify(headers));
 }
 
 const ask = (page, query) => type(page, "query-editor", query);
@@ -158,15 +166,36 @@ const scenarios = {
   async headers(page) {
     await open(page);
     await ask(page, '{ user(id: "2") { name } }');
-    await page.getByRole("button", { name: "Headers", exact: true }).click();
-    await page.locator(".graphiql-editor-tool .monaco-editor").nth(1).click();
-    await page.keyboard.type('{"x-request-id": "from-the-page"}');
+    await setHeaders(page, { "x-request-id": "from-the-page" });
     const [response] = await Promise.all([
       page.waitForResponse((one) => one.request().postData()?.includes("user(") ?? false),
       run(page),
     ]);
     assert.equal(response.headers()["x-request-id"], "from-the-page");
     await sees(page, /Alan Turing/);
+  },
+
+  // Headers are sent with requests, and as the parameters of a subscription's connection.
+  async signedIn(page) {
+    const socket = createClient({ url: url.replace(/^http/, "ws"), webSocketImpl: WebSocket });
+    const online = socket.iterate({ query: "subscription { userOnline { name } }" });
+    const first = online.next();
+    await open(page);
+    await setHeaders(page, await signIn("grace@example.com"));
+    await ask(page, "{ viewer { name } }");
+    await run(page);
+    await sees(page, /"viewer": { "name": "Grace Hopper" }/);
+    await subscribed(page);
+    assert.deepEqual((await first).value, { data: { userOnline: { name: "Grace Hopper" } } });
+    await socket.dispose();
+  },
+
+  async closedConnection(page) {
+    await open(page);
+    await setHeaders(page, { authorization: "Bearer 1.9999999999.00" });
+    await ask(page, "subscription { postAdded { title } }");
+    await run(page);
+    await sees(page, /The connection was closed: 4403/);
   },
 
   // The page's policy keeps even its own scripts from talking to others.

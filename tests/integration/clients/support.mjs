@@ -31,6 +31,12 @@ async function graphql(query, variables) {
   return data;
 }
 
+/** The credentials of a user, as a header or as connection parameters. */
+export async function signIn(email) {
+  const { signIn } = await graphql("mutation ($email: String!) { signIn(email: $email) }", { email });
+  return { authorization: `Bearer ${signIn}` };
+}
+
 /** A post from draft to publication, by a client that is not the one under test. */
 export async function post(title, authorId) {
   const input = { title, content: "Text", authorId };

@@ -139,6 +139,14 @@ static void push_reader(pl_state *state, const pl_key *name)
     lua_call(L, 2, 1);
 }
 
+static void push_argument_wrapper(pl_state *state)
+{
+    lua_State *L = LUA(state);
+    lua_pushcfunction(L, plua_require);
+    lua_pushliteral(L, "perilune.arguments");
+    lua_call(L, 1, 1);
+}
+
 /* --- keeping --- */
 static pl_ref keep(pl_state *state, pl_slot slot)
 {
@@ -342,6 +350,7 @@ void plua_cursor_init(pl_engine *e)
     e->next = next;
     e->index_function = index_function;
     e->push_reader = push_reader;
+    e->push_argument_wrapper = push_argument_wrapper;
     e->keep = keep;
     e->push_ref = push_ref;
     e->drop = drop;

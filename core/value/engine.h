@@ -226,6 +226,10 @@ struct pl_engine {
     /* Pushes a function (parent, …) -> parent[name], which is absent where there is no parent: what resolves
      * a field that has no resolver. name NULL: parent itself. [jumps] */
     void (*push_reader)(pl_state *state, const pl_key *name);
+    /* Pushes a function (resolve, specs) that gives a resolver which calls `resolve` with other arguments:
+     * specs is { name = spec }, and a spec a list of functions(value, ctx) -> value, with `fields` (specs)
+     * and `depth` (of lists) where the argument is an input object. [jumps] */
+    void (*push_argument_wrapper)(pl_state *state);
     /* Where a function value was defined ("resolvers/user.lua", 12), for messages; false when unknown. */
     bool (*where)(pl_state *state, pl_slot function, pl_str *file, uint32_t *line);
     /* How many arguments the function looks at: what nobody reads need not be made. INT_MAX when it cannot be

@@ -313,7 +313,7 @@ static void collect_introspection(collector *c, const gql_access_options *option
 static const gql_directive_def *enforced(collector *c, pl_str name)
 {
     const gql_directive_def *def = gql_schema_directive(c->b->schema, name);
-    if (!def || gql_directive_is_bound(c->b, name) || !(def->locations & ENFORCED_ON))
+    if (!def || gql_directive_find(c->b, name) || !(def->locations & ENFORCED_ON))
         return NULL;
     uint32_t others = def->locations & ~ENFORCED_ON;
     if (others == 0)

@@ -26,7 +26,8 @@ typedef struct gql_directive_binding gql_directive_binding;
 struct gql_directive_binding {
     gql_directive_binding *next;
     const gql_directive_def *def;
-    pl_ref field; /* (resolve, args, field) -> resolver; PL_REF_NONE */
+    pl_ref field;    /* (resolve, args, field) -> resolver; PL_REF_NONE */
+    pl_ref argument; /* (args, input) -> function(value, ctx); PL_REF_NONE */
     const char *file;
 };
 
@@ -68,7 +69,7 @@ void gql_binding_free(gql_binding *binding); /* NULL is fine; refs die with the 
  * }, enums { NAME = value },
  * __resolve_type of unions and interfaces, __resolve_reference or __resolve_references of entities,
  * Subscription fields { subscribe, resolve } or the subscribe function alone; implementations of directives,
- * { ["@name"] = function }. Unknown names, values of a wrong kind and clashes with another file are
+ * { ["@name"] = function or { field, argument } }. Unknown names, values of a wrong kind and clashes with another file are
  * diagnostics with file and line. Below pl_protect. */
 void gql_binding_add(gql_binding *binding, pl_slot table, const char *file, gql_diagnostics *list);
 void gql_binding_set_default(gql_binding *binding, pl_slot function);

@@ -1,55 +1,90 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
 #include "graphql/execution/binding_internal.h"
 #include "graphql/execution/input.h"
 #include "graphql/federation/federation.h"
 
 /* Directives that scripts implement: called once for each field that carries one, when a generation is built,
- * they give the resolver that takes the place of the field's own. */
+ * they give the resolver that takes the place of the field's own. Those on arguments: binding_arguments.c. */
 
 #define FIELDS ((uint32_t)GQL_ON_OBJECT | (uint32_t)GQL_ON_INTERFACE | (uint32_t)GQL_ON_FIELD_DEFINITION)
+#define INPUTS ((uint32_t)GQL_ON_ARGUMENT_DEFINITION | (uint32_t)GQL_ON_INPUT_FIELD_DEFINITION)
 
-static gql_directive_binding *find(const gql_binding *b, pl_str name)
+const gql_directive_binding *gql_directive_find(const gql_binding *b, pl_str name)
 {
-    for (gql_directive_binding *d = b->directives; d; d = d->next) {
+    for (const gql_directive_binding *d = b->directives; d; d = d->next) {
         if (pl_str_eq(d->def->name, name))
             return d;
     }
     return NULL;
 }
 
-bool gql_directive_is_bound(const gql_binding *b, pl_str name)
+/* Whether it wraps fields. */
+static bool wraps(const gql_binding *b, pl_str name)
 {
-    return find(b, name) != NULL;
+    const gql_directive_binding *d = gql_directive_find(b, name);
+    return d && d->field != PL_REF_NONE;
 }
 
 /* --- one entry of a resolvers file --- */
+static bool is_possible(gql_binder *x, pl_str name, const gql_directive_def *def, pl_slot function)
+{
+    const gql_directive_binding *other = gql_directive_find(x->b, name);
+    if (other)
+        GQL_COMPLAIN(x, function, "\"@%.*s\" is implemented twice: here and in %s.", PL_STR_ARG(name),
+                     other->file);
+    else if (!def || def->builtin)
+        GQL_COMPLAIN(x, function, "There is an implementation of \"@%.*s\", %s.", PL_STR_ARG(name),
+                     def ? "which the server itself implements" : "which the schema does not define");
+    return !other && def && !def->builtin;
+}
+
+/* One function of an implementation. */
+static void bind_part(gql_binder *x, const gql_directive_def *def, pl_slot slot, bool field, pl_ref *ref)
+{
+    if (!x->e->is_function(x->state, slot))
+        GQL_COMPLAIN(x, 0, "\"@%.*s\": %s must be a function, not %s.", PL_STR_ARG(def->name),
+                     field ? "field" : "argument", pl_kind_phrase(x->e->kind(x->state, slot)));
+    else if (!(def->locations & (field ? FIELDS : INPUTS)))
+        GQL_COMPLAIN(x, slot,
+                     "There is an implementation of \"@%.*s\" for %s, where the schema does not allow it: it "
+                     "would never be called.",
+                     PL_STR_ARG(def->name), field ? "fields" : "arguments and input fields");
+    else
+        *ref = x->e->keep(x->state, slot);
+}
+
+/* { field = function, argument = function } */
+static void bind_parts(gql_binder *x, gql_directive_binding *d, pl_slot table)
+{
+    x->e->push_absent(x->state);
+    pl_slot key = x->e->top(x->state);
+    while (x->e->next(x->state, table)) {
+        pl_str name =
+            x->e->kind(x->state, key) == PL_KIND_STRING ? x->e->get_string(x->state, key) : PL_STR_NONE;
+        bool field = pl_str_is(name, "field");
+        if (field || pl_str_is(name, "argument"))
+            bind_part(x, d->def, key + 1, field, field ? &d->field : &d->argument);
+        else
+            GQL_COMPLAIN(x, key + 1, "\"@%.*s\" has \"%.*s\"; what it can have is field and argument.",
+                         PL_STR_ARG(d->def->name), PL_STR_ARG(name));
+        x->e->pop_to(x->state, key);
+    }
+}
+
 void gql_bind_directive(gql_binder *x, pl_str at_name, pl_slot slot)
 {
     pl_str name = {at_name.ptr + 1, at_name.len - 1};
     const gql_directive_def *def = gql_schema_directive(x->b->schema, name);
-    if (!x->e->is_function(x->state, slot)) {
+    bool function = x->e->is_function(x->state, slot);
+    if (!function && x->e->kind(x->state, slot) != PL_KIND_MAP) {
         GQL_COMPLAIN(x, 0, "\"@%.*s\" must be a function(resolve, args, field), not %s.", PL_STR_ARG(name),
                      pl_kind_phrase(x->e->kind(x->state, slot)));
         return;
     }
-    if (!def || def->builtin) {
-        GQL_COMPLAIN(x, slot, "There is an implementation of \"@%.*s\", %s.", PL_STR_ARG(name),
-                     def ? "which the server itself implements" : "which the schema does not define");
+    if (!is_possible(x, name, def, function ? slot : 0))
         return;
-    }
-    if (!(def->locations & FIELDS)) {
-        GQL_COMPLAIN(x, slot,
-                     "There is an implementation of \"@%.*s\", which the schema allows on none of "
-                     "FIELD_DEFINITION, OBJECT and INTERFACE: it would never be called.",
-                     PL_STR_ARG(name));
-        return;
-    }
-    const gql_directive_binding *other = find(x->b, name);
-    if (other) {
-        GQL_COMPLAIN(x, slot, "\"@%.*s\" is implemented twice: here and in %s.", PL_STR_ARG(name),
-                     other->file);
-        return;
-    }
     gql_directive_binding *d = pl_arena_zalloc(&x->b->arena, sizeof *d);
     if (d)
         d->file = pl_arena_str(&x->b->arena, pl_str_of(x->file)).ptr;
@@ -58,7 +93,11 @@ void gql_bind_directive(gql_binder *x, pl_str at_name, pl_slot slot)
         return;
     }
     d->def = def;
-    d->field = x->e->keep(x->state, slot);
+    d->field = d->argument = PL_REF_NONE;
+    if (function)
+        bind_part(x, def, slot, true, &d->field);
+    else
+        bind_parts(x, d, slot);
     d->next = x->b->directives;
     x->b->directives = d;
 }
@@ -82,8 +121,7 @@ pl_code gql_directive_arguments(gql_binding *b, const gql_directive_def *def, co
     return PL_OK;
 }
 
-/* Pushes the arguments as a map; false: no memory. */
-static bool push_arguments(gql_binder *x, const gql_directive_def *def, const gql_directive *applied)
+bool gql_push_directive_arguments(gql_binder *x, const gql_directive_def *def, const gql_directive *applied)
 {
     pl_error err = {0};
     pl_value *values = pl_arena_array(x->list->arena, def->argument_count, sizeof *values);
@@ -130,7 +168,7 @@ static bool is_listed(const applied_list *list, uint32_t from, pl_str name)
 static void add_all(const gql_binding *b, applied_list *list, const gql_directives *directives)
 {
     for (uint32_t i = 0; directives && i < directives->count; i++) {
-        if (!find(b, directives->items[i].name.text))
+        if (!wraps(b, directives->items[i].name.text))
             continue;
         if (list->items)
             list->items[list->count] = &directives->items[i];
@@ -145,7 +183,7 @@ static void inherit(const gql_binding *b, applied_list *list, uint32_t from, con
     uint32_t end = list->count;
     for (uint32_t i = 0; inherited && i < inherited->count; i++) {
         const gql_directive *d = &inherited->items[i];
-        if (!find(b, d->name.text) || carries(own, d->name.text))
+        if (!wraps(b, d->name.text) || carries(own, d->name.text))
             continue;
         applied_list before = {list->items, end};
         if (list->items && is_listed(&before, from, d->name.text))
@@ -195,7 +233,7 @@ static bool push_field(gql_binder *x, const gql_field *field)
         e->push_map(x->state, 2);
         e->push_string(x->state, d->name.text);
         e->set_member(x->state, list + 1, PL_STR("name"));
-        if (def && !push_arguments(x, def, d))
+        if (def && !gql_push_directive_arguments(x, def, d))
             return false;
         if (def)
             e->set_member(x->state, list + 1, PL_STR("args"));
@@ -205,7 +243,7 @@ static bool push_field(gql_binder *x, const gql_field *field)
     return true;
 }
 
-static void push_resolver(gql_binder *x, const gql_field *field)
+void gql_push_resolver(gql_binder *x, const gql_field *field)
 {
     const gql_field_binding *fb = &x->b->fields[field->id];
     if (fb->resolver != PL_REF_NONE)
@@ -218,45 +256,49 @@ static void push_resolver(gql_binder *x, const gql_field *field)
         x->e->push_reader(x->state, fb->key);
 }
 
-/* The implementation has raised an error: where it says, or else where the implementation stands. */
-static void complain_raised(gql_binder *x, const gql_directive_binding *d, const gql_field *field,
-                            const pl_error *err)
+/* Where the error says, or else where the implementation stands. */
+void gql_complain_raised(gql_binder *x, const gql_directive_binding *d, pl_ref function, const char *place,
+                         const pl_error *err)
 {
-    gql_source source = {.name = err->file};
+    gql_source source = {.name = pl_arena_str(x->list->arena, pl_str_of(err->file)).ptr};
     gql_loc loc = {.line = err->line};
-    pl_str file = pl_arena_str(x->list->arena, pl_str_of(err->file));
-    source.name = file.ptr;
-    if (err->file[0] == '\0' || !file.ptr)
-        loc = gql_binder_place(x, x->e->push_ref(x->state, d->field), &source);
-    gql_diagnose(x->list, NULL, &source, loc, (gql_loc){0}, "@%.*s on %.*s.%.*s: %s",
-                 PL_STR_ARG(d->def->name), PL_STR_ARG(field->parent->name), PL_STR_ARG(field->name),
-                 err->message);
+    if (err->file[0] == '\0' || !source.name)
+        loc = gql_binder_place(x, x->e->push_ref(x->state, function), &source);
+    gql_diagnose(x->list, NULL, &source, loc, (gql_loc){0}, "@%.*s on %s: %s", PL_STR_ARG(d->def->name),
+                 place, err->message);
+}
+
+void gql_complain_result(gql_binder *x, const gql_directive_binding *d, pl_ref function, const char *place,
+                         const char *expected, pl_slot result)
+{
+    pl_slot at = x->e->push_ref(x->state, function);
+    GQL_COMPLAIN(x, at, "@%.*s on %s: the implementation must return %s, not %s.", PL_STR_ARG(d->def->name),
+                 place, expected, pl_kind_phrase(x->e->kind(x->state, result)));
 }
 
 /* False: it cannot be wrapped. */
 static bool wrap(gql_binder *x, const gql_field *field, const gql_directive *applied)
 {
-    const gql_directive_binding *d = find(x->b, applied->name.text);
+    const gql_directive_binding *d = gql_directive_find(x->b, applied->name.text);
     gql_field_binding *fb = &x->b->fields[field->id];
-    pl_slot result, function = x->e->push_ref(x->state, d->field);
+    pl_slot result;
     pl_error err = {0};
+    char place[256];
+    snprintf(place, sizeof place, "%.*s.%.*s", PL_STR_ARG(field->parent->name), PL_STR_ARG(field->name));
     x->file = d->file;
     x->source.name = d->file;
-    push_resolver(x, field);
-    if (!push_arguments(x, d->def, applied) || !push_field(x, field)) {
+    x->e->push_ref(x->state, d->field);
+    gql_push_resolver(x, field);
+    if (!gql_push_directive_arguments(x, d->def, applied) || !push_field(x, field)) {
         x->list->out_of_memory = true;
         return false;
     }
     if (x->e->call_loading(x->state, 3, &result, &err) != PL_OK) {
-        complain_raised(x, d, field, &err);
+        gql_complain_raised(x, d, d->field, place, &err);
         return false;
     }
     if (!x->e->is_function(x->state, result)) {
-        x->e->push_ref(x->state, d->field);
-        GQL_COMPLAIN(x, function + 1,
-                     "@%.*s on %.*s.%.*s: the implementation must return a resolver, not %s.",
-                     PL_STR_ARG(d->def->name), PL_STR_ARG(field->parent->name), PL_STR_ARG(field->name),
-                     pl_kind_phrase(x->e->kind(x->state, result)));
+        gql_complain_result(x, d, d->field, place, "a resolver", result);
         return false;
     }
     fb->resolver = x->e->keep(x->state, result);
@@ -301,4 +343,5 @@ void gql_binding_finish(gql_binding *b, const gql_access_options *access, gql_di
                 wrap_field(&x, type, &type->fields[k]);
         }
     }
+    gql_bind_arguments(&x);
 }

@@ -28,8 +28,19 @@ gql_loc gql_binder_place(gql_binder *x, pl_slot slot, gql_source *source);
 
 /* binding_directives.c: the entry "@name" of a resolvers file. */
 void gql_bind_directive(gql_binder *x, pl_str name, pl_slot slot);
-/* Whether a resolvers file implements the directive. */
-bool gql_directive_is_bound(const gql_binding *b, pl_str name);
+/* NULL: no resolvers file implements the directive. */
+const gql_directive_binding *gql_directive_find(const gql_binding *b, pl_str name);
+/* Pushes the coerced arguments as a map; false: memory. [jumps] */
+bool gql_push_directive_arguments(gql_binder *x, const gql_directive_def *def, const gql_directive *applied);
+/* Pushes the field's resolver so far, or what does without one. [jumps] */
+void gql_push_resolver(gql_binder *x, const gql_field *field);
+/* Complaints about an implementation, at a place of the schema ("User.name"). [jumps] */
+void gql_complain_raised(gql_binder *x, const gql_directive_binding *d, pl_ref function, const char *place,
+                         const pl_error *err);
+void gql_complain_result(gql_binder *x, const gql_directive_binding *d, pl_ref function, const char *place,
+                         const char *expected, pl_slot result);
+/* binding_arguments.c: after all resolvers have been wrapped */
+void gql_bind_arguments(gql_binder *x);
 /* The coerced arguments of an applied directive: out[i] for argument i of the definition, ABSENT when neither
  * given nor defaulted. Scalars' parse functions are not called. */
 pl_code gql_directive_arguments(gql_binding *b, const gql_directive_def *def, const gql_directive *applied,

@@ -298,25 +298,30 @@ static const char *subscribe(pl_local *local, const char *query)
 
 static void test_subscriptions(void **state)
 {
-    pl_local *local =
-        open_ok("directive @auth(requires: String) on FIELD_DEFINITION directive @twice on FIELD_DEFINITION\n"
-                "type Query { as(role: String): Boolean }\n"
-                "type Subscription { tick: Int @auth(requires: \"A\") open: String @twice tock: Tock }\n"
-                "type Tock { n: Int @auth }",
-                "local function once(event) return function() local left = event return function() local v = "
-                "left left = nil "
-                "return v end end end\n"
-                "local user = nil\n"
-                "return { Query = { as = function(_, args) USER = { role = args.role } return true end },\n"
-                "  Subscription = { tick = function() called = true return once(7)() end, open = once('x'),\n"
-                "    tock = once({ n = 1 }) },\n"
-                "  ['@twice'] = function(resolve) return function(...) local v = resolve(...) return v .. v "
-                "end end }",
-                "return { interceptors = { function(ctx, next) ctx.user = USER return next(ctx) end } }");
+    pl_local *local = open_ok(
+        "directive @auth(requires: String) on FIELD_DEFINITION directive @twice on FIELD_DEFINITION\n"
+        "directive @trim on ARGUMENT_DEFINITION\n"
+        "type Query { as(role: String): Boolean }\n"
+        "type Subscription { tick: Int @auth(requires: \"A\") open: String @twice tock: Tock\n"
+        "  echo(text: String @trim): String }\n"
+        "type Tock { n: Int @auth }",
+        "local function once(event) return function() local left = event return function() local v = "
+        "left left = nil "
+        "return v end end end\n"
+        "local user = nil\n"
+        "return { Query = { as = function(_, args) USER = { role = args.role } return true end },\n"
+        "  Subscription = { tick = function() called = true return once(7)() end, open = once('x'),\n"
+        "    tock = once({ n = 1 }), echo = function(_, args) return once(args.text)() end },\n"
+        "  ['@trim'] = { argument = function() return function(v) return (v:gsub(' ', '')) end end },\n"
+        "  ['@twice'] = function(resolve) return function(...) local v = resolve(...) return v .. v "
+        "end end }",
+        "return { interceptors = { function(ctx, next) ctx.user = USER return next(ctx) end } }");
     assert_string_equal(subscribe(local, "subscription { t: tick }"),
                         "{\"errors\":[" SIGN_IN("Subscription.tick", 16, "\"t\"") "]}\n");
     assert_string_equal(subscribe(local, "subscription { open }"),
                         "SUBSCRIBED\n{\"data\":{\"open\":\"xx\"}}\n\n");
+    assert_string_equal(subscribe(local, "subscription { echo(text: \" e \") }"),
+                        "SUBSCRIBED\n{\"data\":{\"echo\":\"e\"}}\n\n");
     assert_has(subscribe(local, "subscription { tock { n } }"),
                "SUBSCRIBED\n{\"data\":{\"tock\":{\"n\":null}},\"errors\":[");
     gives(local, "{ as(role: \\\"B\\\") }", "{\"data\":{\"as\":true}}");

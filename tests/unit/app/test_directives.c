@@ -165,10 +165,19 @@ static void test_mistakes(void **state)
         sdl, "return {\n['@skip'] = function() end }",
         "resolvers/r.lua:2: There is an implementation of \"@skip\", which the server itself implements.\n");
     refuses(sdl, "return {\n['@e'] = function() end }",
-            "resolvers/r.lua:2: There is an implementation of \"@e\", which the schema allows on none of "
-            "FIELD_DEFINITION, OBJECT and INTERFACE: it would never be called.\n");
-    refuses(sdl, "return { ['@x'] = {} }",
-            "resolvers/r.lua: \"@x\" must be a function(resolve, args, field), not a map.\n");
+            "resolvers/r.lua:2: There is an implementation of \"@e\" for fields, where the schema does not "
+            "allow it: "
+            "it would never be called.\n");
+    refuses(sdl, "return { ['@x'] = 1 }",
+            "resolvers/r.lua: \"@x\" must be a function(resolve, args, field), not an integer.\n");
+    refuses(sdl, "return { ['@x'] = { field = 1 } }",
+            "resolvers/r.lua: \"@x\": field must be a function, not an integer.\n");
+    refuses(sdl, "return { ['@x'] = {\n fields = print } }",
+            "resolvers/r.lua: \"@x\" has \"fields\"; what it can have is field and argument.\n");
+    refuses(
+        sdl, "return { ['@x'] = {\n argument = function() end } }",
+        "resolvers/r.lua:2: There is an implementation of \"@x\" for arguments and input fields, where the "
+        "schema does not allow it: it would never be called.\n");
     refuses(sdl, "return {\n\n['@x'] = function() end }",
             "resolvers/r.lua:3: @x on Query.a: the implementation must return a resolver, not nothing.\n");
     refuses(sdl, "return { ['@x'] = function()\n  error 'what?'\n end }",
@@ -179,6 +188,94 @@ static void test_mistakes(void **state)
         sdl, "return { ['@x'] = function()\n require('perilune.time').sleep(1) end }",
         "resolvers/r.lua:2: @x on Query.a: time.sleep cannot wait here: top-level code runs before there is "
         "a loop to wait on\n");
+}
+
+/* --- arguments and input fields --- */
+static const char inputs[] =
+    "directive @trim on ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION\n"
+    "directive @length(max: Int!) repeatable on ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION\n"
+    "directive @both on ARGUMENT_DEFINITION | FIELD_DEFINITION\n"
+    "directive @told on ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION\n"
+    "input Filter { text: String @trim @length(max: 3) and: [Filter!] plain: Int other: Other }\n"
+    "input Other { name: String! @trim, told: Int @told }\n"
+    "type Query { echo(text: String = \" d \" @trim, n: Int): String, find(filter: Filter, deep: [[Other]]): "
+    "String\n"
+    "  both(a: String @both): String @both property(a: String @length(max: 1)): String told(a: [Int!] "
+    "@told): "
+    "String }\n"
+    "type Subscription { tick(text: String @trim): String }\n";
+
+static const char transforms[] =
+    "local json, errors = require 'perilune.json', require 'perilune.errors'\n"
+    "local function show(_, args) return json.encode(args, { sorted = true }) end\n"
+    "local seen = {}\n"
+    "return { Query = { echo = show, find = show, both = function(_, args) return args.a end,\n"
+    "    told = function() return table.concat(seen, ' ') end },\n"
+    "  Subscription = { tick = function(_, args) local text = args.text return function() local v = text "
+    "text = "
+    "nil return v end end },\n"
+    "  ['@trim'] = { argument = function() return function(value) return (value:gsub('^ +', ''):gsub(' +$', "
+    "'')) "
+    "end end },\n"
+    "  ['@length'] = { argument = function(args, input) return function(value, ctx)\n"
+    "    if #value > args.max then error(errors.invalid_argument('too long', { [input.name] = ctx.protocol "
+    "})) "
+    "end\n"
+    "    return value end end },\n"
+    "  ['@both'] = { argument = function() return function(value) require('perilune.time').sleep(0.001) "
+    "return "
+    "value .. 'A' end end,\n"
+    "    field = function(resolve) return function(...) return resolve(...) .. 'F' end end },\n"
+    "  ['@told'] = { argument = function(args, input)\n"
+    "    seen[#seen + 1] = (input.field_name and input.parent_type .. '.' .. input.field_name or "
+    "input.parent_type) .. ':' .. input.name .. ':' .. input.type.kind\n"
+    "    return function(value) return value end end } }\n";
+
+static void test_arguments(void **state)
+{
+    pl_local *local = open_ok(LOCAL(inputs, transforms, "return {}"));
+    assert_string_equal(
+        ask(local, "{ echo a: echo(text: \\\"  x y \\\", n: 1) b: echo(text: null) }"),
+        "{\"data\":{\"echo\":\"{\\\"text\\\":\\\"d\\\"}\",\"a\":\"{\\\"n\\\":1,\\\"text\\\":\\\"x "
+        "y\\\"}\",\"b\":\"{}\"}}");
+    assert_string_equal(ask(local, "{ find(filter: { text: \\\" a \\\", plain: 1, and: [{ other: { name: "
+                                   "\\\" b\\\" } }, { and: [] }] }, "
+                                   "deep: [[{ name: \\\"c \\\" }, null], null]) }"),
+                        "{\"data\":{\"find\":\"{\\\"deep\\\":[[{\\\"name\\\":\\\"c\\\"},null],null],"
+                        "\\\"filter\\\":{\\\"and\\\":[{"
+                        "\\\"other\\\":{\\\"name\\\":\\\"b\\\"}},{\\\"and\\\":[]}],\\\"plain\\\":1,"
+                        "\\\"text\\\":\\\"a\\\"}}\"}}");
+    assert_has(ask(local, "{ find(filter: { and: [{ text: \\\"abcd\\\" }] }) }"),
+               "\"message\":\"too "
+               "long\",\"locations\":[{\"line\":1,\"column\":3}],\"path\":[\"find\"],\"extensions\":{"
+               "\"code\":\"INVALID_ARGUMENT\",\"violations\":{\"text\":\"graphql\"}}");
+    assert_string_equal(ask(local, "{ find(filter: { text: \\\" abc \\\" }) }"),
+                        "{\"data\":{\"find\":\"{\\\"filter\\\":{\\\"text\\\":\\\"abc\\\"}}\"}}");
+    /* A function that waits; and one directive for both. */
+    assert_string_equal(ask(local, "{ both(a: \\\"x\\\") }"), "{\"data\":{\"both\":\"xAF\"}}");
+    assert_has(ask(local, "{ property(a: \\\"xx\\\") }"), "too long");
+    assert_string_equal(ask(local, "{ property(a: \\\"x\\\") }"), "{\"data\":{\"property\":null}}");
+    assert_string_equal(ask(local, "{ told }"),
+                        "{\"data\":{\"told\":\"Other:told:SCALAR Query.told:a:LIST\"}}");
+    pl_local_close(local);
+}
+
+static void test_argument_mistakes(void **state)
+{
+    static const char sdl[] = "directive @x on INPUT_FIELD_DEFINITION | ARGUMENT_DEFINITION\n"
+                              "input I { i: Int @x } type Query { a(i: I, b: Int @x): Int }";
+    refuses(
+        sdl, "return {\n['@x'] = function() end }",
+        "resolvers/r.lua:2: There is an implementation of \"@x\" for fields, where the schema does not allow "
+        "it: it would never be called.\n");
+    refuses(sdl, "return { ['@x'] = {\n argument = function() error 'what?' end } }",
+            "resolvers/r.lua:2: @x on I.i: what?\n");
+    refuses(
+        sdl,
+        "return { ['@x'] = { argument = function(_, input)\n return input.field_name == nil and print or nil "
+        "end } }",
+        "resolvers/r.lua:1: @x on Query.a:b: the implementation must return a function(value, ctx), not "
+        "nothing.\n");
 }
 
 static void test_implemented_twice(void **state)
@@ -208,12 +305,12 @@ static void test_load_time(void **state)
 }
 
 /* Whatever allocation fails: there is an error or a bundle that works, and nothing leaks. */
-static void test_memory(void **state)
+static void fail_all(const char *sdl, const char *lua, const char *query, const char *expected)
 {
     for (size_t n = 1;; n++) {
         pl_report report;
         pl_error err = {0};
-        pl_bundle *bundle = LOCAL(schema, resolvers, "return {}");
+        pl_bundle *bundle = LOCAL(sdl, lua, "return {}");
         pl_local_options options = {.engine = pl_lua_engine()};
         pl_report_init(&report);
         pl_alloc_fail_at(n, false);
@@ -221,13 +318,19 @@ static void test_memory(void **state)
         bool failed = pl_alloc_fail_at(0, 0) >= n;
         pl_bundle_unref(bundle);
         if (local)
-            assert_string_equal(ask(local, "{ order }"), "{\"data\":{\"order\":\"!21\"}}");
+            assert_string_equal(ask(local, query), expected);
         pl_local_close(local);
         pl_report_dispose(&report);
         if (!failed)
             break;
         n += n / 50;
     }
+}
+
+static void test_memory(void **state)
+{
+    fail_all(schema, resolvers, "{ order }", "{\"data\":{\"order\":\"!21\"}}");
+    fail_all(inputs, transforms, "{ both(a: \\\"x\\\") }", "{\"data\":{\"both\":\"xAF\"}}");
 }
 
 int main(void)
@@ -238,6 +341,8 @@ int main(void)
         cmocka_unit_test(test_what_they_are_told),
         cmocka_unit_test(test_default_resolver_of_the_bundle),
         cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_argument_mistakes),
         cmocka_unit_test(test_implemented_twice),
         cmocka_unit_test(test_load_time),
         cmocka_unit_test(test_memory),

@@ -337,7 +337,8 @@ static void idle_streams_stay(void **state)
 {
     server s = {0};
     answer a;
-    start(&s, (pl_edge_config){.request_timeout_ms = 80, .idle_timeout_ms = 80, .response_timeout_ms = 80});
+    start(&s,
+          (pl_edge_config){.request_timeout_ms = 300, .idle_timeout_ms = 300, .response_timeout_ms = 300});
     int fd = open_stream(&s, "/events", &a), fd2 = client2(&s);
     get2(fd2, 1, "/events");
     wait_for(&t.begun);

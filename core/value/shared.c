@@ -464,6 +464,54 @@ pl_code pl_shared_incr(pl_shared_dict *dict, pl_str key, const pl_value *by, con
     }
 }
 
+static void live_until(part *p, entry *e, uint64_t now, uint64_t ttl)
+{
+    if (e->timer.index != 0)
+        pl_timers_stop(&p->expiries, &e->timer);
+    if (!set_expiry(p, e, now, ttl)) /* no memory: it stays until it is the least recently used */
+        update_hint(p);
+}
+
+static pl_code update_existing(pl_shared_dict *dict, pl_str key, uint64_t hash, uint64_t now,
+                               pl_shared_change *change, void *data)
+{
+    part *p = part_of(dict, hash);
+    pthread_mutex_lock(&p->lock);
+    entry *e = find_live(p, key, hash, now);
+    if (e && e->kind == PL_KIND_STRING) { /* has no room for a number in its size */
+        drop_entry(p, e);
+        e = NULL;
+    }
+    pl_code code = e ? PL_OK : PL_NOT_FOUND;
+    if (e) {
+        double number = e->kind == PL_KIND_FLOAT ? e->number
+                        : e->kind == PL_KIND_INT ? (double)e->integer
+                                                 : 0;
+        uint64_t ttl = 0;
+        if (change(data, &number, &ttl)) {
+            store(e, &(pl_value){.kind = PL_KIND_FLOAT, .number = number});
+            live_until(p, e, now, ttl);
+        }
+    }
+    pthread_mutex_unlock(&p->lock);
+    return code;
+}
+
+pl_code pl_shared_update(pl_shared_dict *dict, pl_str key, uint64_t now, pl_shared_change *change, void *data)
+{
+    static const pl_value zero = {.kind = PL_KIND_FLOAT};
+    enum { A_MOMENT = 1000 };
+    uint64_t hash = pl_hash(key.ptr, key.len);
+    for (;;) {
+        pl_code code = update_existing(dict, key, hash, now, change, data);
+        if (code != PL_NOT_FOUND)
+            return code;
+        code = put(dict, key, &zero, now, A_MOMENT, true);
+        if (code && code != PL_ALREADY_EXISTS)
+            return code;
+    }
+}
+
 bool pl_shared_delete(pl_shared_dict *dict, pl_str key)
 {
     uint64_t hash = pl_hash(key.ptr, key.len);

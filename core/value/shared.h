@@ -35,6 +35,12 @@ pl_code pl_shared_get(pl_shared_dict *dict, pl_str key, uint64_t now, pl_arena *
  * *out. FAILED_PRECONDITION when the entry is not a number; OUT_OF_RANGE on integer overflow. Atomic. */
 pl_code pl_shared_incr(pl_shared_dict *dict, pl_str key, const pl_value *by, const pl_value *initial,
                        uint64_t now, uint64_t ttl, pl_value *out);
+/* Changes the number at key while nobody else can touch it: change gets it (0 where there is none, or
+ * something else) and gives the new one, and how long that is to live. False: leave it as it is. It must not
+ * call back. RESOURCE_EXHAUSTED: memory; nothing was changed. */
+typedef bool pl_shared_change(void *data, double *number, uint64_t *ttl);
+pl_code pl_shared_update(pl_shared_dict *dict, pl_str key, uint64_t now, pl_shared_change *change,
+                         void *data);
 bool pl_shared_delete(pl_shared_dict *dict, pl_str key); /* whether it was there */
 void pl_shared_clear(pl_shared_dict *dict);
 typedef struct pl_shared_stats {

@@ -25,10 +25,13 @@ typedef struct planner {
 typedef struct sum_key {
     const gql_selection_set *set;
     const gql_named *type;
+    uint64_t what;              /* no padding: the bytes are the key */
     const gql_selection *sizer; /* who gives lengths to sized fields of the set, and which */
     const gql_list_size *list_size;
     double size;
 } sum_key;
+
+enum { OF_SET, OF_ITEM, OF_ITEM_WITH_TYPE };
 
 static const gql_cost_size no_size;
 
@@ -112,6 +115,29 @@ static gql_cost_term close_sum(planner *p, const sum *s)
         add_node(p, (gql_cost_node){.kind = GQL_COST_SUM, .terms = s->terms, .term_count = s->count})};
 }
 
+/* --- what is known already --- */
+
+static sum_key key_of(const gql_selection_set *set, const gql_named *type, uint64_t what,
+                      const gql_cost_size *size)
+{
+    return (sum_key){set, type, what, size->field, size->list_size, size->constant};
+}
+
+static const gql_cost_term *recall(planner *p, const sum_key *key)
+{
+    return pl_map_get(&p->sums, (pl_str){(const char *)key, sizeof *key});
+}
+
+static void remember(planner *p, const sum_key *key, gql_cost_term term)
+{
+    pl_str kept = pl_arena_str(&p->scratch, (pl_str){(const char *)key, sizeof *key});
+    gql_cost_term *entry = pl_arena_alloc(&p->scratch, sizeof *entry);
+    if (entry)
+        *entry = term;
+    if (!kept.ptr || !entry || !pl_map_set(&p->sums, kept, entry))
+        fail_memory(p);
+}
+
 /* --- selections --- */
 
 static gql_cost_term cost_of_set(planner *p, const gql_selection_set *set, const gql_named *type,
@@ -123,21 +149,16 @@ static double type_weight(const planner *p, const gql_named *type)
     return weight >= 0 ? weight : gql_is_composite(type) ? 1 : 0;
 }
 
-/* One item of a field's value, without the field's own weight: the most expensive possible type. */
-static gql_cost_term cost_of_item(planner *p, const gql_selection *node, const gql_named *type,
-                                  bool with_type, const gql_cost_size *size)
+/* The most expensive possible type of one item. */
+static gql_cost_term cost_of_possible(planner *p, const gql_selection_set *set, const gql_named *type,
+                                      bool with_type, const gql_cost_size *size)
 {
     gql_cost_term most = {0, 0};
-    gql_named *self = (gql_named *)type;
-    gql_named **possible = type->kind == GQL_OBJECT ? &self : type->possible;
-    uint32_t count = type->kind == GQL_OBJECT ? 1 : type->possible_count;
     sum varying = {0};
-    for (uint32_t i = 0; i < count && p->code == PL_OK; i++) {
-        gql_cost_term term = cost_of_set(p, &node->selections, possible[i], size);
+    for (uint32_t i = 0; i < type->possible_count && step(p); i++) {
+        gql_cost_term term = cost_of_set(p, set, type->possible[i], size);
         if (with_type)
-            term.constant += type_weight(p, possible[i]);
-        if (count == 1)
-            return term;
+            term.constant += type_weight(p, type->possible[i]);
         if (term.node) {
             add_term(p, &varying, (gql_cost_term){0, term.node});
             if (p->code == PL_OK)
@@ -155,6 +176,24 @@ static gql_cost_term cost_of_item(planner *p, const gql_selection *node, const g
     return (gql_cost_term){0, add_node(p, (gql_cost_node){.kind = GQL_COST_MAX,
                                                           .terms = varying.terms,
                                                           .term_count = varying.count})};
+}
+
+/* One item of a field's value, without the field's own weight. */
+static gql_cost_term cost_of_item(planner *p, const gql_selection_set *set, const gql_named *type,
+                                  bool with_type, const gql_cost_size *size)
+{
+    if (type->kind == GQL_OBJECT) {
+        gql_cost_term term = cost_of_set(p, set, type, size);
+        term.constant += with_type ? type_weight(p, type) : 0;
+        return term;
+    }
+    sum_key key = key_of(set, type, with_type ? OF_ITEM_WITH_TYPE : OF_ITEM, size);
+    const gql_cost_term *known = recall(p, &key);
+    if (known)
+        return *known;
+    gql_cost_term term = cost_of_possible(p, set, type, with_type, size);
+    remember(p, &key, term);
+    return term;
 }
 
 static bool is_list(const gql_typeref *type)
@@ -205,7 +244,7 @@ static gql_cost_term cost_of_field(planner *p, const gql_selection *node, const 
     double weight = p->model->fields[def->id];
     gql_cost_term item = {0, 0};
     if (gql_is_composite(def->type->named))
-        item = cost_of_item(p, node, def->type->named, weight < 0,
+        item = cost_of_item(p, &node->selections, def->type->named, weight < 0,
                             list_size && list_size->sized ? &own : &no_size);
     else if (weight < 0)
         item.constant = type_weight(p, def->type->named);
@@ -266,16 +305,10 @@ static gql_cost_term cost_of_set(planner *p, const gql_selection_set *set, const
                                  const gql_cost_size *size)
 {
     sum s = {0};
-    sum_key key;
-    memset(&key, 0, sizeof key); /* the bytes are the key */
-    key.set = set;
-    key.type = type;
-    key.sizer = size->field;
-    key.list_size = size->list_size;
-    key.size = size->constant;
-    gql_cost_term *known = pl_map_get(&p->sums, (pl_str){(const char *)&key, sizeof key});
+    sum_key key = key_of(set, type, OF_SET, size);
+    const gql_cost_term *known = recall(p, &key);
     if (known)
-        return step(p) ? *known : (gql_cost_term){0, 0};
+        return *known;
     if (p->depth == MAX_DEPTH && p->code == PL_OK)
         p->code = pl_fail(p->err, PL_RESOURCE_EXHAUSTED,
                           "The operation nests fragments more than %d levels deep.", MAX_DEPTH);
@@ -284,12 +317,7 @@ static gql_cost_term cost_of_set(planner *p, const gql_selection_set *set, const
         add_term(p, &s, cost_of_selection(p, &set->items[i], type, size));
     p->depth--;
     gql_cost_term term = close_sum(p, &s);
-    pl_str kept = pl_arena_str(&p->scratch, (pl_str){(const char *)&key, sizeof key});
-    gql_cost_term *entry = pl_arena_alloc(&p->scratch, sizeof *entry);
-    if (!kept.ptr || !entry || !pl_map_set(&p->sums, kept, entry))
-        fail_memory(p);
-    if (entry)
-        *entry = term;
+    remember(p, &key, term);
     return term;
 }
 

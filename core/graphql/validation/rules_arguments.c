@@ -9,9 +9,9 @@ static void check_field_argument(gql_walk *w)
         return;
     const gql_name *name = &w->at.argument->name;
     pl_str hint = gql_suggest_inputs(w, name->text, field->arguments, field->argument_count);
+    pl_str type = field->parent ? w->at.parent_type->name : PL_STR("<meta>"); /* __typename and its like */
     gql_walk_report(w, name->loc, GQL_NOWHERE, "Unknown argument \"%.*s\" on field \"%.*s.%.*s\".%.*s",
-                    PL_STR_ARG(name->text), PL_STR_ARG(w->at.parent_type->name), PL_STR_ARG(field->name),
-                    PL_STR_ARG(hint));
+                    PL_STR_ARG(name->text), PL_STR_ARG(type), PL_STR_ARG(field->name), PL_STR_ARG(hint));
 }
 
 static void check_directive_arguments(gql_walk *w)

@@ -270,17 +270,22 @@ static void read_switch(context *c, const char *path, pl_slot slot, const settin
     read_table(c, path, slot, settings, c->config);
 }
 
+/* Bytes of the arena. */
+static void to_lower(pl_str s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char *byte = (char *)s.ptr + i;
+        *byte = *byte >= 'A' && *byte <= 'Z' ? (char)(*byte | 0x20) : *byte;
+    }
+}
+
 static void read_csrf_headers(context *c, const char *path, pl_slot slot, void *target)
 {
     size_t n = 0;
     (void)target;
     pl_str *names = read_strings(c, path, slot, "a list of header names such as { \"x-my-client\" }", &n);
-    for (size_t i = 0; names && i < n; i++) {
-        for (size_t k = 0; k < names[i].len; k++) {
-            char *byte = (char *)names[i].ptr + k; /* of the arena */
-            *byte = *byte >= 'A' && *byte <= 'Z' ? (char)(*byte | 0x20) : *byte;
-        }
-    }
+    for (size_t i = 0; names && i < n; i++)
+        to_lower(names[i]);
     c->config->reading.csrf.headers = names;
     c->config->reading.csrf.header_count = names ? n : 0;
 }
@@ -420,6 +425,54 @@ static void read_http(context *c, const char *path, pl_slot slot, void *target)
     read_table(c, path, slot, settings, c->config);
 }
 
+static void read_amount(context *c, const char *path, pl_slot slot, void *target)
+{
+    pl_kind kind = c->e->kind(c->state, slot);
+    double d = kind == PL_KIND_INT     ? (double)c->e->get_int(c->state, slot)
+               : kind == PL_KIND_FLOAT ? c->e->get_float(c->state, slot)
+                                       : 0;
+    if (d >= 0.001 && d <= 1e12)
+        *(double *)target = d;
+    else
+        wrong(c, path, "a number, from 0.001", slot);
+}
+
+/* "peer", "user" or "header:NAME" */
+static void read_rate_by(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const char *const words[] = {"peer", "user", NULL};
+    static const pl_str prefix = PL_STR("header:");
+    pl_rate_config *rate = &c->config->rate_limit;
+    unsigned word = 0;
+    (void)target;
+    if (read_word(c, slot, words, &word)) {
+        rate->by = word == 0 ? PL_RATE_BY_PEER : PL_RATE_BY_USER;
+        return;
+    }
+    pl_str s = c->e->kind(c->state, slot) == PL_KIND_STRING ? copy_string(c, slot) : PL_STR("");
+    if (s.ptr && s.len > prefix.len && pl_str_starts(s, prefix)) {
+        rate->by = PL_RATE_BY_HEADER;
+        rate->header = (pl_str){s.ptr + prefix.len, s.len - prefix.len};
+        to_lower(rate->header);
+    } else if (s.ptr) {
+        wrong(c, path, "\"peer\", \"user\" or \"header:NAME\"", slot);
+    }
+}
+
+static void read_rate_limit(context *c, const char *path, pl_slot slot, void *target)
+{
+    static const setting settings[] = {{"capacity", read_amount, AT(rate_limit.capacity)},
+                                       {"refill", read_amount, AT(rate_limit.refill)},
+                                       {"by", read_rate_by, 0},
+                                       {NULL, NULL, 0}};
+    pl_rate_config *rate = &c->config->rate_limit;
+    (void)target;
+    read_table(c, path, slot, settings, c->config);
+    if (c->e->kind(c->state, slot) == PL_KIND_MAP && (rate->capacity == 0 || rate->refill == 0))
+        pl_report_error(c->report, FILE_NAME, 0, 0, "%s has no \"%s\".", path,
+                        rate->capacity == 0 ? "capacity" : "refill");
+}
+
 /* --- cache = { size = "64MB", default_max_age = 0, session = "header:authorization" | function } --- */
 static void read_age(context *c, const char *path, pl_slot slot, void *target)
 {
@@ -518,8 +571,10 @@ static void read_graphql(context *c, const char *path, pl_slot slot, void *targe
         {"max_root_fields", read_uint32, AT(graphql.limits.max_root_fields)},
         {"max_directives", read_uint32, AT(graphql.limits.max_directives)},
         {"max_list_items", read_uint32, AT(graphql.limits.max_list_items)},
+        {"max_introspection", read_uint32, AT(graphql.limits.max_introspection)},
         {"max_cost", read_uint64, AT(graphql.cost.max_cost)},
         {"default_list_size", read_uint32, AT(graphql.cost.default_list_size)},
+        {"rate_limit", read_rate_limit, 0},
         {"refuse_deprecated", read_bool, AT(graphql.no_deprecated)},
         {"max_errors", read_uint32, AT(graphql.max_errors)},
         {"max_response", read_size, AT(graphql.max_response)},

@@ -68,6 +68,15 @@ typedef struct pl_ide_config {
     bool no_headers;      /* no editor for headers */
 } pl_ide_config;
 
+/* What a client may spend on operations (rate_limit.h). */
+typedef enum pl_rate_by { PL_RATE_BY_PEER, PL_RATE_BY_USER, PL_RATE_BY_HEADER } pl_rate_by;
+typedef struct pl_rate_config {
+    double capacity; /* of cost; 0: no limit */
+    double refill;   /* a second */
+    pl_rate_by by;
+    pl_str header; /* in lower case */
+} pl_rate_config;
+
 typedef struct pl_config {
     pl_str name;
     pl_str path; /* http.path: where GraphQL is served; "/graphql" */
@@ -78,6 +87,7 @@ typedef struct pl_config {
     pl_reading_config reading;
     gql_service_options graphql;
     gql_access_options access; /* graphql.roles, graphql.introspection, graphql.enforce_scopes */
+    pl_rate_config rate_limit;
     gql_schema_options schema;
     pl_state_limits limits;
     pl_timer_config *timers; /* sorted by name */

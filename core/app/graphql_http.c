@@ -280,6 +280,12 @@ static void answer_payload(part *p, const gql_payload *payload)
         headers[n] = more[n];
     if (payload->result == GQL_RESULT_QUERY_ONLY)
         headers[n++] = (pl_header){PL_STR("allow"), PL_STR("POST")};
+    if (payload->retry_after_ms > 0) { /* exclusive with the one above */
+        pl_str seconds = pl_arena_printf(x->http->arena, "%llu",
+                                         (unsigned long long)(payload->retry_after_ms + 999) / 1000);
+        if (seconds.ptr)
+            headers[n++] = (pl_header){PL_STR("retry-after"), seconds};
+    }
     if (!says_caching(headers, n))
         caching(x, payload, status, &cache);
     for (size_t i = 0; i < cache.count; i++)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/instance.h"
 
+#include "app/rate_limit.h"
 #include "base/alloc.h"
 #include "graphql/federation/federation.h"
 
@@ -262,7 +263,12 @@ bool pl_instance_bind(pl_instance *instance, const pl_instance_source *source, p
     if (!b.ok)
         return false;
     if (instance->binding) {
-        instance->service = gql_service_new(instance->binding, &source->config->graphql);
+        gql_service_options options = source->config->graphql;
+        if (source->config->rate_limit.capacity > 0) {
+            options.cost.admit = pl_rate_limit_admit;
+            options.cost.admit_data = instance;
+        }
+        instance->service = gql_service_new(instance->binding, &options);
         report->errors.out_of_memory |= !instance->service;
         if (instance->service) {
             gql_service_set_interceptors(instance->service, instance->interceptors);

@@ -20,6 +20,7 @@ struct gql_diagnostic {
     uint32_t location_count;
     const char *limit; /* of a limit that was passed: the setting's name; NULL for other errors */
     uint64_t value, most;
+    uint64_t retry_after_ms; /* of a rate limit: when it will do; 0: no matter when */
 };
 typedef struct gql_diagnostics {
     pl_arena *arena;

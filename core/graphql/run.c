@@ -138,6 +138,7 @@ static void refuse_body(gql_run *run, gql_result result, pl_code code, pl_buf *b
 {
     gql_payload payload = {.result = result, .code = code};
     payload.invalid = run->prepared || (run->errors.first && run->errors.first->rule);
+    payload.retry_after_ms = run->errors.first ? run->errors.first->retry_after_ms : 0;
     run->error_count = payload.errors = run->errors.count ? run->errors.count : 1;
     payload.body = body->failed ? gql_no_memory_body() : pl_buf_view(body);
     gql_run_emit(run, &payload);
@@ -427,6 +428,7 @@ static gql_run *run_new(gql_service *s, const gql_request *request, pl_work *wor
         (gql_input_env){.binding = s->binding,
                         .arena = work->arena,
                         .work = work,
+                        .max_faults = s->options.max_errors,
                         .max_list_items = max_list_items ? max_list_items : GQL_DEFAULT_MAX_LIST_ITEMS};
     gql_diagnostics_init(&run->errors, work->arena, s->options.max_errors);
     if (s->binding->schema->federation && wants_trace(work))

@@ -115,6 +115,8 @@ void gql_write_diagnostics(pl_buf *out, const gql_diagnostics *list, pl_code cod
         if (d->limit)
             pl_buf_printf(out, ",\"limit\":\"%s\",\"value\":%llu,\"maximum\":%llu", d->limit,
                           (unsigned long long)d->value, (unsigned long long)d->most);
+        if (d->retry_after_ms > 0)
+            pl_buf_printf(out, ",\"retryAfter\":%.3f", (double)d->retry_after_ms / 1000);
         PL_BUF_LIT(out, "}}");
     }
     PL_BUF_LIT(out, "]}");

@@ -79,10 +79,11 @@ typedef struct gql_payload_cache {
 
 typedef struct gql_payload {
     gql_result result;
-    pl_code code;    /* of a refusal */
-    bool invalid;    /* of a refusal: not because of the document's syntax */
-    uint32_t errors; /* that the operation has met so far */
-    pl_str body;     /* JSON, valid during the call; ptr NULL: none */
+    pl_code code;            /* of a refusal */
+    bool invalid;            /* of a refusal: not because of the document's syntax */
+    uint32_t errors;         /* that the operation has met so far */
+    uint64_t retry_after_ms; /* THROTTLED: when it will do; 0: no matter when */
+    pl_str body;             /* JSON, valid during the call; ptr NULL: none */
     bool has_next;
     gql_payload_cache cache;
 } gql_payload;

@@ -610,14 +610,14 @@ static void match_variables(const gql_operation *operation, const pl_value *give
 bool gql_input_variables(gql_input_env *env, const gql_operation *operation, const pl_value *given,
                          gql_variable *out, gql_variable_report *report, void *data)
 {
-    bool ok = true;
+    uint32_t faults = 0, max_faults = env->max_faults ? env->max_faults : UINT32_MAX;
     const pl_value **given_of = pl_arena_array(env->arena, operation->variable_count, sizeof(*given_of));
     if (!given_of) {
         report(data, NULL, PL_RESOURCE_EXHAUSTED, PL_STR("out of memory"));
         return false;
     }
     match_variables(operation, given, out, given_of);
-    for (uint32_t i = 0; i < operation->variable_count; i++) {
+    for (uint32_t i = 0; i < operation->variable_count && faults < max_faults; i++) {
         const gql_variable_definition *def = &operation->variables[i];
         gql_variable *v = (gql_variable *)gql_variable_find(out, operation->variable_count, def->name.text);
         pl_buf message;
@@ -626,9 +626,9 @@ bool gql_input_variables(gql_input_env *env, const gql_operation *operation, con
         if (!coerce_variable(&c, def, given_of[v - out], v)) {
             bool memory = message.failed || c.code == PL_RESOURCE_EXHAUSTED;
             report(data, def, memory ? PL_RESOURCE_EXHAUSTED : c.code, pl_buf_view(&message));
-            ok = false;
+            faults++;
         }
         pl_buf_dispose(&message);
     }
-    return ok;
+    return faults == 0;
 }

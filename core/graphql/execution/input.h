@@ -27,6 +27,7 @@ typedef struct gql_input_env {
     gql_input_ref *refs;
     bool script_refused;      /* a scalar's parse function was what failed */
     bool script_gave_nothing; /* it refused the value without a word that is meant for the client */
+    uint32_t max_faults;      /* variables that are reported; 0: all */
     uint32_t max_list_items;  /* of a list in a variable; 0: no bound */
 } gql_input_env;
 
@@ -53,7 +54,8 @@ pl_code gql_input_json(gql_input_env *env, const pl_value *in, const gql_typeref
 typedef void gql_variable_report(void *data, const gql_variable_definition *definition, pl_code code,
                                  pl_str message);
 /* All variables of an operation from the request's variables (NULL: none); out comes sorted by name. Every
- * wrong variable is reported. False when there was any. [jumps] */
+ * wrong variable is reported, up to max_faults; those after the last one are not looked at. False when there
+ * was any. [jumps] */
 bool gql_input_variables(gql_input_env *env, const gql_operation *operation, const pl_value *given,
                          gql_variable *out, gql_variable_report *report, void *data);
 

@@ -14,7 +14,7 @@ typedef struct edge {
 } edge;
 
 typedef struct counts {
-    uint64_t aliases, directives, root_fields;
+    uint64_t aliases, directives, root_fields, introspection;
     uint32_t depth;
 } counts;
 
@@ -131,10 +131,11 @@ static void look_at_set(measure *m, const gql_selection_set *set, counts *own, u
             look_at_set(m, &node->selections, own, depth, at_root, in_introspection);
             continue;
         }
-        bool introspects = in_introspection || begins_introspection(node->name.text);
+        bool begins = begins_introspection(node->name.text), introspects = in_introspection || begins;
         look_at_arguments(m, node->arguments, node->argument_count);
         own->aliases = add(own->aliases, node->alias.text.ptr != NULL);
         own->root_fields = add(own->root_fields, at_root);
+        own->introspection = add(own->introspection, begins);
         if (!introspects && depth > own->depth)
             own->depth = depth;
         look_at_set(m, &node->selections, own, depth + 1, false, introspects);
@@ -155,6 +156,7 @@ static void add_fragment(counts *to, const edge *e, const counts *fragment)
 {
     to->aliases = add(to->aliases, fragment->aliases);
     to->directives = add(to->directives, fragment->directives);
+    to->introspection = add(to->introspection, fragment->introspection);
     if (e->at_root)
         to->root_fields = add(to->root_fields, fragment->root_fields);
     if (!e->in_introspection && fragment->depth > 0 && e->depth + fragment->depth > to->depth)
@@ -200,6 +202,7 @@ static void judge(measure *m, const gql_operation *operation, const counts *c)
         {"max_root_fields", "root fields", c->root_fields, m->limits.max_root_fields},
         {"max_aliases", "aliases", c->aliases, m->limits.max_aliases},
         {"max_directives", "directives", c->directives, m->limits.max_directives},
+        {"max_introspection", "fields of introspection", c->introspection, m->limits.max_introspection},
     };
     pl_str name = operation->name.text;
     pl_str what = PL_STR("The operation has");
@@ -227,6 +230,7 @@ static bool prepare(measure *m, const gql_limits *limits)
         .max_root_fields = or_default(limits->max_root_fields, GQL_DEFAULT_MAX_ROOT_FIELDS),
         .max_directives = or_default(limits->max_directives, GQL_DEFAULT_MAX_DIRECTIVES),
         .max_list_items = or_default(limits->max_list_items, GQL_DEFAULT_MAX_LIST_ITEMS),
+        .max_introspection = or_default(limits->max_introspection, GQL_DEFAULT_MAX_INTROSPECTION),
     };
     m->parts = pl_arena_array(&m->arena, (size_t)document->fragment_count + document->operation_count,
                               sizeof *m->parts);

@@ -15,12 +15,14 @@ typedef struct gql_limits {
     uint32_t max_root_fields; /* 500 */
     uint32_t max_directives;  /* 1,000 */
     uint32_t max_list_items;  /* of one list that is written in the document. 10,000 */
+    uint32_t max_introspection; /* fields __schema and __type. 20 */
 } gql_limits;
 #define GQL_DEFAULT_MAX_DEPTH 50
 #define GQL_DEFAULT_MAX_ALIASES 1000
 #define GQL_DEFAULT_MAX_ROOT_FIELDS 500
 #define GQL_DEFAULT_MAX_DIRECTIVES 1000
 #define GQL_DEFAULT_MAX_LIST_ITEMS 10000
+#define GQL_DEFAULT_MAX_INTROSPECTION 20
 
 /* PL_OK, or RESOURCE_EXHAUSTED with a diagnostic for each limit that an operation passes, which names the
  * setting and both figures (or with list->out_of_memory). Takes time linear in the document; fragments that

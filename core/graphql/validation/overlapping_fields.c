@@ -30,6 +30,7 @@ bool gql_overlaps_spend(gql_walk *w, uint32_t cost)
         return false;
     if (cost <= w->overlaps->budget) {
         w->overlaps->budget -= cost;
+        w->comparisons += cost;
         return true;
     }
     w->overlaps->spent = true;

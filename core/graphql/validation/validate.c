@@ -56,12 +56,16 @@ pl_code gql_validate(const gql_schema *schema, const gql_document *document,
     gql_walk w = {
         .schema = schema, .document = document, .options = options ? options : &defaults, .list = list};
     pl_arena_init(&w.arena, 16 * 1024);
-    w.visits_left =
+    uint32_t visits =
         w.options->max_fragment_visits ? w.options->max_fragment_visits : GQL_DEFAULT_FRAGMENT_VISITS;
+    w.visits_left = visits;
     w.suggest_left = SUGGESTION_WORK;
     bool with_usages = choose_rules(&w);
     gql_facts_collect(&w, with_usages);
     gql_walk_document(&w);
+    if (w.options->work)
+        *w.options->work = (gql_validate_work){w.calls, visits - w.visits_left, w.comparisons,
+                                               SUGGESTION_WORK - w.suggest_left};
     dispose(&w);
     return w.code;
 }

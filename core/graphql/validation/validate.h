@@ -9,6 +9,14 @@
 
 /* Validates an executable document against a schema (spec, section 5). Names of rules are graphql-js's
  * without the ending "Rule". */
+/* What a validation took, in steps that do not depend on the machine. */
+typedef struct gql_validate_work {
+    uint64_t calls;       /* of rules, for nodes of the document */
+    uint64_t visits;      /* of max_fragment_visits */
+    uint64_t comparisons; /* of max_comparisons */
+    uint64_t suggestions; /* bytes compared, squared */
+} gql_validate_work;
+
 typedef struct gql_validate_options {
     /* Run these rules alone; NULL: all that are not optional. Optional are NoDeprecatedCustom and
      * NoSchemaIntrospectionCustom. Names that are no rule's are passed over. */
@@ -27,7 +35,8 @@ typedef struct gql_validate_options {
      * was looked at before. false: it does not, and *why is what to add to the message, or empty. NULL: every
      * literal suits. */
     bool (*scalar_literal)(void *data, const gql_named *scalar, const gql_value *value, pl_str *why);
-    void *data; /* for scalar_literal */
+    void *data;              /* for scalar_literal */
+    gql_validate_work *work; /* filled, unless it is NULL: for tests */
 } gql_validate_options;
 
 /* PL_OK when nothing was found; INVALID_ARGUMENT with the list filled; RESOURCE_EXHAUSTED when a bound on

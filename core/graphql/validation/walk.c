@@ -9,6 +9,7 @@ static void tell(gql_walk *w, gql_event event)
     const gql_hooks *hooks = &w->hooks[event];
     for (uint32_t i = 0; i < hooks->count && !w->stopped; i++) {
         w->rule = hooks->rules[i];
+        w->calls++;
         hooks->rules[i]->on[event](w);
     }
 }

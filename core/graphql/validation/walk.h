@@ -126,8 +126,9 @@ struct gql_walk {
     bool stopped; /* nothing more is worth doing, for the reason in code */
     pl_code code;
     uint32_t reported;
-    uint32_t visits_left;  /* of max_fragment_visits */
-    uint64_t suggest_left; /* work for suggestions: past it, messages come without */
+    uint64_t calls, comparisons; /* of rules; of fields */
+    uint32_t visits_left;        /* of max_fragment_visits */
+    uint64_t suggest_left;       /* work for suggestions: past it, messages come without */
 
     /* facts.c */
     pl_map fragments; /* name -> gql_fragment *, the last of that name */

@@ -82,6 +82,15 @@ static void test_introspection_has_no_depth(void **state)
            "The operation has 3 levels of fields; graphql.max_depth allows 2. @1:1 max_depth 3 2\n");
 }
 
+static void test_introspection_is_counted(void **state)
+{
+    gql_limits two = {.max_introspection = 2};
+    expect("{ a: __schema { description } b: __type(name: \"A\") { name } __typename }", two, "");
+    expect("{ a: __schema { description } ...F ...F } fragment F on Q { __type(name: \"A\") { name } }", two,
+           "The operation has 3 fields of introspection; graphql.max_introspection allows 2. @1:1 "
+           "max_introspection 3 2\n");
+}
+
 static void test_aliases(void **state)
 {
     gql_limits two = {.max_aliases = 2};
@@ -126,7 +135,7 @@ static void test_list_items(void **state)
 
 static void test_several_limits(void **state)
 {
-    gql_limits one = {1, 1, 1, 1, 1};
+    gql_limits one = {1, 1, 1, 1, 1, 1};
     expect("query A { x: a @d { b } y: a @d } query B { a }", one,
            "Operation \"A\" has 2 levels of fields; graphql.max_depth allows 1. @1:1 max_depth 2 1\n"
            "Operation \"A\" has 2 root fields; graphql.max_root_fields allows 1. @1:1 max_root_fields 2 1\n"
@@ -223,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_introspection_has_no_depth),
+        cmocka_unit_test(test_introspection_is_counted),
         cmocka_unit_test(test_aliases),
         cmocka_unit_test(test_root_fields),
         cmocka_unit_test(test_directives),

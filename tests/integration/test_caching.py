@@ -193,7 +193,9 @@ def test_sessions(server):
     assert [me(None), me(None)] == [3, 4]  # private, and nobody's
     # What is public is one for all that have a session, and another for those that have none.
     query = {"query": "{ users { id } short: user(id: 1) { calls } }"}
-    values = [server.post(query, {"authorization": s} if s else None).json()["data"]["short"]["calls"] for s in ("ann", "bob", None)]
+    values = [
+        server.post(query, {"authorization": s} if s else None).json()["data"]["short"]["calls"] for s in ("ann", "bob", None)
+    ]
     assert values[0] == values[1] != values[2]
     assert "authorization" in server.post(query).headers["vary"]
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.core
 BUNDLE = {
     # Neither settings nor resolvers are run: what they need may be missing.
     "app.lua": "error 'not to be run'",
-    "schema/a.graphql": "directive @tag(name: String!) on OBJECT | FIELD_DEFINITION\ntype Query @tag(name: \"q\") {\n  user: User\n}\n",
+    "schema/a.graphql": 'directive @tag(name: String!) on OBJECT | FIELD_DEFINITION\ntype Query @tag(name: "q") {\n  user: User\n}\n',
     "schema/user.graphql": "type User {\n  name: String!\n}\nextend type User {\n  id: ID!\n}\n",
 }
 OLD = "type Query { user: User, gone: String }\ntype User { name: String }\ntype Removed { a: String }\n"
@@ -39,7 +39,7 @@ def test_print_names_errors(bundle):
     directory = bundle(BUNDLE | {"schema/user.graphql": "type User {\n  name: Strin!\n}\n"})
     result = run_cli("schema", "print", directory)
     assert result.returncode == 1
-    assert result.stderr.startswith("schema/user.graphql:2:9: Unknown type \"Strin\".")
+    assert result.stderr.startswith('schema/user.graphql:2:9: Unknown type "Strin".')
     assert result.stdout == ""
     # The words are those of `perilune check`.
     check = run_cli("check", bundle(BUNDLE | {"app.lua": "return {}", "schema/user.graphql": "type User {\n  name: Strin!\n}\n"}))

@@ -270,10 +270,11 @@ static void compare_inputs(differ *d, const subject *s, const input_words *words
 }
 
 /* s is that of the field or directive that they stand in. */
-static subject argument_subject(const subject *s, const gql_input *before, const gql_input *after)
+static subject argument_subject(const subject *s, pl_str name, const gql_input *before,
+                                const gql_input *after)
 {
     subject a = *s;
-    a.argument = before ? before->name : after->name;
+    a.argument = name;
     a.before = before ? PLACE(before) : s->before;
     a.after = after ? PLACE(after) : s->after;
     return a;
@@ -286,7 +287,7 @@ static void persisted_arguments(differ *d, const subject *s, const input_words *
         const gql_input *after = gql_input_find(new, new_count, old[i].name);
         if (!after)
             continue;
-        subject a = argument_subject(s, &old[i], after);
+        subject a = argument_subject(s, old[i].name, &old[i], after);
         compare_inputs(d, &a, words, &old[i], after);
     }
 }
@@ -297,7 +298,7 @@ static void removed_arguments(differ *d, const subject *s, gql_change_kind kind,
     for (uint32_t i = 0; i < old_count; i++) {
         if (gql_input_find(new, new_count, old[i].name))
             continue;
-        subject a = argument_subject(s, &old[i], NULL);
+        subject a = argument_subject(s, old[i].name, &old[i], NULL);
         report(d, kind, &a, "Argument ", " was removed.");
     }
 }
@@ -308,7 +309,7 @@ static void added_arguments(differ *d, const subject *s, gql_change_kind require
     for (uint32_t i = 0; i < new_count; i++) {
         if (gql_input_find(old, old_count, new[i].name))
             continue;
-        subject a = argument_subject(s, NULL, &new[i]);
+        subject a = argument_subject(s, new[i].name, NULL, &new[i]);
         if (gql_is_required(&new[i]))
             report(d, required, &a, "A required argument ", " was added.");
         else

@@ -4,6 +4,7 @@
 #include "app/response_cache.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -113,6 +114,7 @@ static void *reader(void *data)
                 atomic_fetch_add(&r->stale, 1);
         } else {
             version = atomic_load(&r->version);
+            sched_yield(); /* what is executed takes its time */
             c = gql_cached_new((pl_str){(char *)&version, sizeof version}, 10, false, 0);
             if (c)
                 s.put(s.data, 1, &key, c, &(gql_cache_tags){&tag, 1}, mark, 0);

@@ -333,6 +333,29 @@ static void test_purge_of_what_is_not_there(void **state)
     fixture_close(&x);
 }
 
+/* Of very many objects only the types are remembered. */
+static void test_purge_of_one_of_many(void **state)
+{
+    fixture x;
+    fixture_open(&x);
+    pl_response_cache_configure(x.cache, 1, (size_t)64 << 20);
+    static const int sizes[] = {100, 9000};
+    for (int i = 0; i < 2; i++) {
+        te_value users = te_list(x.f.t, 0);
+        for (int n = 0; n < sizes[i]; n++)
+            te_append(x.f.t, users, te_map(x.f.t, "id", te_int(n), NULL));
+        gf_give(&x.f, "Query", "users", users);
+        restart(&x, 1);
+        gf_request r;
+        gf_start(&r, &x.f, "{ users { id } }", NULL);
+        gf_end(&r);
+        assert_int_equal(pl_response_cache_get_stats(x.cache).entries, 1);
+        assert_int_equal(purge(&x, "User", "100000"), i); /* it might be among them, for all that is known */
+        pl_response_cache_purge_all(x.cache);
+    }
+    fixture_close(&x);
+}
+
 static void test_purge_of_unknown_types(void **state)
 {
     fixture x;
@@ -622,6 +645,7 @@ int main(void)
         cmocka_unit_test(test_generations),
         cmocka_unit_test(test_purges),
         cmocka_unit_test(test_purge_of_what_is_not_there),
+        cmocka_unit_test(test_purge_of_one_of_many),
         cmocka_unit_test(test_purge_of_unknown_types),
         cmocka_unit_test(test_purge_during_an_execution),
         cmocka_unit_test(test_more_purges_than_are_noted),

@@ -91,6 +91,8 @@ def test_the_user_s_registry_is_asked(build, registry, tmp_path, line):
 
 
 def test_all_packages_are_pinned():
+    manifest = json.loads((ROOT / "scripts" / "graphiql" / "package.json").read_text())
+    assert LOCK["packages"][""]["dependencies"] == manifest["dependencies"]
     for path, package in LOCK["packages"].items():
         assert not path or package["integrity"].startswith("sha512-"), path
         assert "resolved" not in package, f"{path}: the registry is for each machine to say"

@@ -23,10 +23,11 @@ def chromium():
     return path
 
 
-def browse(scenario, url, *files):
-    """Runs a scenario of clients/ide.mjs."""
+def browse(scenario, url, *files, trusted=None):
+    """Runs a scenario of clients/ide.mjs; trusted is a certificate that its own requests accept."""
     command = ["node", str(CLIENTS / "ide.mjs"), url, scenario, chromium(), *map(str, files)]
     env = os.environ | {"IDE_TIMEOUT_MS": str(20_000 * SLOWNESS)}
+    env |= {"NODE_EXTRA_CA_CERTS": str(trusted)} if trusted else {}
     result = subprocess.run(command, capture_output=True, text=True, timeout=60 * SLOWNESS, cwd=CLIENTS, env=env)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "ok"
@@ -47,6 +48,13 @@ def test_query(start, blog, tmp_path):
 @pytest.mark.parametrize("scenario", ["subscription", "signedIn", "closedConnection"])
 def test_subscription(start, blog, scenario):
     browse(scenario, start(blog, workers=2).url)
+
+
+def test_over_tls(start, blog, tmp_path):
+    """Pages and requests over HTTP/2, WebSocket over a connection of its own."""
+    certificate, key = self_signed(tmp_path)
+    server = start(blog, "--https", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key)
+    browse("subscription", f"https://{server.ready['https']}/graphql", trusted=certificate)
 
 
 def test_behind_a_tls_proxy_with_a_prefix(start, blog, tmp_path):

@@ -305,6 +305,23 @@ def test_cache_control_of_entities(start):
     assert compose([{"name": "cached", "url": server.url, "sdl": sdl}])
 
 
+@pytest.mark.parametrize("variables", [True, False])
+def test_cost_of_entities(start, variables):
+    """As many objects as there are representations."""
+    server = start({"schema/a.graphql": CACHED})
+
+    def cost(count):
+        representations = [{"__typename": "User", "id": "1"}] * count
+        literal = "[" + '{ __typename: "User", id: "1" }' * count + "]"
+        query = "query ($r: [_Any!]!) { _entities(representations: $r) { __typename } }"
+        request = {"query": query, "variables": {"r": representations}}
+        if not variables:
+            request = {"query": f"{{ _entities(representations: {literal}) {{ __typename }} }}"}
+        return server.post(request, headers={"graphql-cost": "report"}).json()["extensions"]["cost"]
+
+    assert [cost(count)["requestedQueryCost"] for count in (1, 2, 12)] == [1, 2, 12]
+
+
 # -- what `perilune check` finds --
 LINK = 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key"])\n'
 

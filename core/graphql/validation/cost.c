@@ -179,6 +179,18 @@ static bool number_of_literal(const gql_cost_env *env, const gql_value *value, p
     return true;
 }
 
+/* Of a list, or of what stands for a list of one. */
+static bool items_of_literal(const gql_cost_env *env, const gql_value *value, double *out)
+{
+    if (value && value->kind == GQL_VALUE_VARIABLE) {
+        const gql_variable *v = gql_variable_find(env->variables, env->variable_count, value->text);
+        *out = v && v->value.kind == PL_KIND_LIST ? (double)v->value.list.count : 1;
+        return v && v->given;
+    }
+    *out = value && value->kind == GQL_VALUE_LIST ? value->count : 1;
+    return value != NULL;
+}
+
 double gql_cost_slice(const gql_cost_env *env, const gql_selection *field, const gql_list_size *list_size,
                       uint32_t *count)
 {
@@ -188,7 +200,8 @@ double gql_cost_slice(const gql_cost_env *env, const gql_selection *field, const
         const gql_slicing *s = &list_size->slicing[i];
         const gql_value *given = argument_of(field, s->argument->name);
         double n;
-        if (number_of_literal(env, given ? given : s->argument->default_ast, s->path, &n)) {
+        if (s->items ? items_of_literal(env, given, &n)
+                     : number_of_literal(env, given ? given : s->argument->default_ast, s->path, &n)) {
             (*count)++;
             most = n > most ? n : most;
         }

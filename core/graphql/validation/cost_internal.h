@@ -10,6 +10,7 @@
 typedef struct gql_slicing {
     const gql_input *argument;
     pl_str path; /* below it, for an input object: "page.first"; or empty */
+    bool items;  /* not its value counts, but how many items it has */
 } gql_slicing;
 typedef struct gql_list_size {
     double assumed; /* negative: not given */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 
+#include "graphql/federation/federation.h"
 #include "graphql/schema/cost_directives.h"
 #include "graphql/validation/cost_internal.h"
 
@@ -40,9 +41,22 @@ static gql_list_size *read_list_size(pl_arena *arena, const gql_field *field, co
         pl_str path = gql_literal_string(slicing, i), name = gql_path_step(&path);
         const gql_input *argument = gql_input_find(field->arguments, field->argument_count, name);
         if (argument)
-            size->slicing[size->slicing_count++] = (gql_slicing){argument, path};
+            size->slicing[size->slicing_count++] = (gql_slicing){.argument = argument, .path = path};
     }
     return size;
+}
+
+/* Query._entities has as many items as there are representations. */
+static bool add_entities(pl_arena *arena, gql_cost_model *m, const gql_field *field)
+{
+    gql_list_size *size = pl_arena_zalloc(arena, sizeof *size);
+    gql_slicing *slicing = pl_arena_zalloc(arena, sizeof *slicing);
+    if (!size || !slicing)
+        return false;
+    *slicing = (gql_slicing){.argument = &field->arguments[0], .items = true};
+    *size = (gql_list_size){.assumed = NONE, .slicing = slicing, .slicing_count = 1};
+    m->list_sizes[field->id] = size;
+    return true;
 }
 
 static bool read_field(pl_arena *arena, gql_cost_model *m, const gql_field *field)
@@ -104,6 +118,9 @@ gql_cost_model *gql_cost_model_new(pl_arena *arena, const gql_schema *schema, ui
                 return NULL;
         }
     }
+    if (schema->federation && schema->federation->resolve &&
+        !add_entities(arena, m, schema->federation->resolve))
+        return NULL;
     for (uint32_t i = 0; i < schema->type_count; i++) {
         const gql_named *type = schema->types[i];
         for (uint32_t k = 0; type->kind == GQL_OBJECT && k < type->interface_count; k++)

@@ -250,6 +250,36 @@ def test_many_waiting_requests_at_once(server):
     assert set(answers) == {expected}
 
 
+ENDLESS = {
+    "schema/schema.graphql": "type Query { endless: Int hello: String }",
+    "app.lua": """
+return {
+  graphql = { timeout = 1 },
+  loaders = { fresh = { cache = false, batch = function(ids) return ids end } },
+}
+""",
+    "resolvers/all.lua": """
+return { Query = {
+  endless = function(_, _, ctx) for i = 1, math.huge do ctx.loaders.fresh:load(i) end end,
+  hello = function() return "hello" end,
+} }
+""",
+}
+
+
+def test_endless_loads_leave_the_loop_to_others(start):
+    server = start(ENDLESS)
+    answers = []
+    endless = threading.Thread(target=lambda: answers.append(server.graphql("{ endless }")))
+    endless.start()
+    with httpx.Client(timeout=30 * SLOWNESS) as client:
+        while endless.is_alive():
+            begin = time.monotonic()
+            assert client.post(server.url, json={"query": "{ hello }"}).json() == {"data": {"hello": "hello"}}
+            assert time.monotonic() - begin < 0.5 * SLOWNESS
+    assert code_of(answers[0]) == "DEADLINE_EXCEEDED"
+
+
 def versioned(version):
     """Every part of an answer says which version of the code it comes from."""
     return {

@@ -210,6 +210,37 @@ static void levels(void **data)
     batches_are(w, "[\"now:1,2,3\",\"slow:4,5\",\"now:11,22,33\",\"now:1111,2222,3333\",\"slow:44,55\"]");
 }
 
+/* The watchdog's clock goes on by 30 ms: more than a turn of the loop may take. */
+static int advance(lua_State *L)
+{
+    static uint64_t now = 1000;
+    pl_state *state = lua_touserdata(L, lua_upvalueindex(1));
+    pl_engine_of(state)->watch(state, now += 30);
+    return 0;
+}
+
+static void long_deliveries_give_the_loop_back(void **data)
+{
+    world *w = *data;
+    lua_pushlightuserdata(ls_lua(w->s), w->state);
+    lua_pushcclosure(ls_lua(w->s), advance, 1);
+    lua_setglobal(ls_lua(w->s), "advance");
+    ls_call *calls[4];
+    for (int i = 0; i < 4; i++) {
+        const char *body =
+            "n = (n or 0) + 1 local l = ctx.loaders.now local v = l:load(n) advance() return l:load(v)";
+        calls[i] = i == 0 ? ls_start(w->s, body) : ls_join(calls[0], body);
+    }
+    w->e->dispatch(w->state, &calls[0]->work);
+    batches_are(w, "[\"now:1,2,3,4\"]"); /* the first has gone on, and waits for what the others load */
+    assert_true(ls_turn(w->s));
+    assert_true(calls[0]->waits);
+    assert_true(calls[3]->waits);
+    run_all(w);
+    ls_is_done(calls[3], "\"4444\"");
+    batches_are(w, "[\"now:11,22,33,44\"]");
+}
+
 static void values_are_kept_for_the_work(void **data)
 {
     world *w = *data;
@@ -528,6 +559,7 @@ int main(void)
         TEST(sleepers_that_wake_together),
         TEST(batches_wait_while_the_core_is_at_work),
         TEST(levels),
+        TEST(long_deliveries_give_the_loop_back),
         TEST(values_are_kept_for_the_work),
         TEST(uncached_keys_are_merged_in_a_batch),
         TEST(what_is_not_found_is_nil),

@@ -190,7 +190,10 @@ void cfg_switch(cfg_context *c, const char *path, pl_slot slot, const cfg_settin
         return;
     }
     *on = true;
-    cfg_table(c, path, slot, settings, c->config);
+    if (c->e->kind(c->state, slot) == PL_KIND_MAP)
+        cfg_table(c, path, slot, settings, c->config);
+    else
+        cfg_wrong(c, path, "true, false or a table of settings", slot);
 }
 
 /* Bytes of the arena. */

@@ -42,12 +42,28 @@ static bool read_documents(pl_generation *g, pl_report *report)
     return g->trusted != NULL;
 }
 
-/* Where an upload is, for scripts: relative to the bundle. */
-static pl_str absolute(pl_generation *g, pl_str path)
+static bool has_hidden_part(pl_str path)
 {
-    if (path.len == 0 || path.ptr[0] == '/' || g->bundle->directory.len == 0)
-        return path;
-    return pl_arena_printf(&g->arena, "%.*s/%.*s", PL_STR_ARG(g->bundle->directory), PL_STR_ARG(path));
+    return pl_str_starts(path, PL_STR(".")) || memmem(path.ptr, path.len, "/.", 2);
+}
+
+/* Where scripts may save uploads; relative to the bundle, but no part of it, or what a client sends could
+ * become code. */
+static pl_str upload_directory(pl_generation *g, pl_str path, pl_report *report)
+{
+    pl_str bundle = g->bundle->directory;
+    pl_str whole = path.len == 0 || path.ptr[0] == '/' || bundle.len == 0
+                       ? path
+                       : pl_arena_printf(&g->arena, "%.*s/%.*s", PL_STR_ARG(bundle), PL_STR_ARG(path));
+    report->errors.out_of_memory |= !whole.ptr;
+    if (whole.ptr && bundle.len > 0 && pl_str_starts(whole, bundle) &&
+        (whole.len == bundle.len || whole.ptr[bundle.len] == '/') &&
+        !has_hidden_part((pl_str){whole.ptr + bundle.len, whole.len - bundle.len}))
+        pl_report_error(
+            report, "app.lua", 0, 0,
+            "http.uploads.directory must be no folder of the bundle, as what is saved there would be "
+            "part of it: choose one elsewhere, or a hidden one such as \".uploads\".");
+    return whole;
 }
 
 /* Uploads are there when the setting is on and the schema has a place for them. */
@@ -68,13 +84,12 @@ static bool allow_uploads(pl_generation *g, pl_report *report)
         reading->uploads.max_size = files + ((size_t)1 << 20); /* with what is around them */
     if (reading->uploads.max_total == 0)
         reading->uploads.max_total = reading->uploads.max_size * 8;
-    reading->uploads.directory = absolute(g, reading->uploads.directory);
-    report->errors.out_of_memory |= !reading->uploads.directory.ptr;
+    reading->uploads.directory = upload_directory(g, reading->uploads.directory, report);
     g->config.http.uploads = (pl_http_uploads){.path = g->config.path,
                                                .max_size = reading->uploads.max_size,
                                                .max_total = reading->uploads.max_total,
                                                .timeout_ms = reading->uploads.timeout_ms};
-    return !report->errors.out_of_memory;
+    return !pl_report_has_errors(report);
 }
 
 /* The first instance reads the settings, which the schema and the others are built with. */

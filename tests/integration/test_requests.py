@@ -300,7 +300,7 @@ def test_persisted_queries(start, bundle):
 
 
 def test_persisted_queries_that_are_wrong(start):
-    server = start(app("graphql = { apq = { size = \"1MB\", ttl = 60 } }"))
+    server = start(app('graphql = { apq = { size = "1MB", ttl = 60 } }'))
     for extension, words in (
         ({"version": 1, "sha256Hash": sha256("{other}")}, "provided sha does not match query"),
         ({"version": 2, "sha256Hash": sha256(HELLO)}, "Unsupported persisted query version"),

@@ -4,7 +4,6 @@
 import hashlib
 import json
 import os
-import socket
 import subprocess
 from pathlib import Path
 
@@ -88,8 +87,8 @@ def server(start_shared, tmp_path_factory):
 
 def send(server, operations, mapping, files, headers=PREFLIGHT, client=None, url=None):
     """Sends a form; files is [(name, (filename, bytes, content type))]."""
-    texts = [("operations", operations), ("map", mapping)]
-    parts = [(name, (None, json.dumps(value) if not isinstance(value, bytes) else value)) for name, value in texts if value is not None]
+    texts = [(name, value) for name, value in (("operations", operations), ("map", mapping)) if value is not None]
+    parts = [(name, (None, value if isinstance(value, bytes) else json.dumps(value))) for name, value in texts]
     client = client or httpx.Client(timeout=60 * SLOWNESS)
     return client.post(url or server.url, files=parts + files, headers=headers)
 
@@ -180,6 +179,16 @@ def test_links_are_not_followed(server, tmp_path):
     assert "errors" not in send_one(server, b"mine", query=SAVE, variables={"as": "file"}).json()
     assert not (server.folder / "file").is_symlink()
     assert os.listdir(tmp_path) == []
+
+
+def test_the_folder_is_no_part_of_the_bundle(bundle, tmp_path):
+    for folder, right in (("saved", False), ("resolvers", False), (".saved", True), ("lib/.saved", True), ("/srv/saved", True)):
+        result = run_cli("check", bundle(app(f'uploads = {{ directory = "{folder}" }}')))
+        assert (result.returncode == 0) == right, folder
+        assert ("must be no folder of the bundle" in result.stdout) != right
+    directory = bundle(app())
+    write_bundle(directory, app(f'uploads = {{ directory = "{directory}" }}'))
+    assert run_cli("check", directory).returncode == 1
 
 
 def test_saving_without_a_folder(start):
@@ -322,7 +331,9 @@ LARGE = f"uploads = {{ max_file_size = {SIZE}, max_files = 1 }}"
 
 def large_form():
     """The head and the end of a form around SIZE bytes, its type, and what the file's hash will be."""
-    operations = json.dumps({"query": "mutation($file: Upload) { one(file: $file) { size sha256 } }", "variables": {"file": None}})
+    operations = json.dumps(
+        {"query": "mutation($file: Upload) { one(file: $file) { size sha256 } }", "variables": {"file": None}}
+    )
     head = (
         f'--xyz\r\nContent-Disposition: form-data; name="operations"\r\n\r\n{operations}\r\n'
         '--xyz\r\nContent-Disposition: form-data; name="map"\r\n\r\n{"0": ["variables.file"]}\r\n'
@@ -408,7 +419,7 @@ def flood(server, headers, path="/graphql", most=64 << 20):
             while sent < most:
                 connection.sendall(piece)
                 sent += 0x40000
-        except (ConnectionError, socket.timeout):
+        except (TimeoutError, ConnectionError):
             pass
     return sent
 

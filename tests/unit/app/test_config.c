@@ -113,6 +113,53 @@ static void test_http(void **state)
     unload(&l);
 }
 
+static void test_reading(void **state)
+{
+    loaded l;
+    const pl_reading_config *r = &l.config.reading;
+    load_ok(&l, "return {}");
+    assert_int_equal(r->csrf.mode, PL_CSRF_ON);
+    assert_int_equal(r->csrf.header_count, 0);
+    assert_int_equal(r->max_batch, 0);
+    assert_int_equal(r->documents.mode, PL_DOCUMENTS_OFF);
+    assert_false(r->apq.on || r->uploads.on || r->draft_status);
+    unload(&l);
+    load_ok(&l,
+            "return { http = { csrf = { headers = { 'X-One', 'x-two' } }, batching = true, uploads = true, "
+            "status = 'draft' }, graphql = { documents = {}, apq = true } }");
+    assert_int_equal(r->csrf.mode, PL_CSRF_ON);
+    assert_int_equal(r->csrf.header_count, 2);
+    assert_true(pl_str_is(r->csrf.headers[0], "x-one") && pl_str_is(r->csrf.headers[1], "x-two"));
+    assert_int_equal(r->max_batch, 10);
+    assert_int_equal(r->documents.mode, PL_DOCUMENTS_STRICT);
+    assert_true(pl_str_is(r->documents.path, "documents"));
+    assert_true(r->apq.on && r->apq.size == (size_t)16 << 20 && r->apq.ttl_ms == 86400000);
+    assert_true(r->uploads.on && r->uploads.max_file_size == (size_t)16 << 20 && r->uploads.max_files == 10);
+    assert_true(r->draft_status);
+    unload(&l);
+    load_ok(&l,
+            "return { http = { csrf = 'strict', batching = { max = 3 }, status = 'audit', uploads = { "
+            "max_file_size = '1MB', max_files = 2, max_size = '3MB', max_total = '9MB', timeout = 5, "
+            "directory = 'up' } }, "
+            "graphql = { documents = { path = 'd', mode = 'mixed' }, apq = { size = '1MB', ttl = 60 } } }");
+    assert_int_equal(r->csrf.mode, PL_CSRF_STRICT);
+    assert_int_equal(r->max_batch, 3);
+    assert_int_equal(r->documents.mode, PL_DOCUMENTS_MIXED);
+    assert_true(pl_str_is(r->documents.path, "d") && pl_str_is(r->uploads.directory, "up"));
+    assert_true(r->uploads.on && r->uploads.max_file_size == (size_t)1 << 20 && r->uploads.max_files == 2);
+    assert_true(r->uploads.max_size == (size_t)3 << 20 && r->uploads.max_total == (size_t)9 << 20);
+    assert_int_equal(r->uploads.timeout_ms, 5000);
+    assert_true(r->apq.on && r->apq.size == (size_t)1 << 20 && r->apq.ttl_ms == 60000);
+    assert_false(r->draft_status);
+    unload(&l);
+    load_ok(&l, "return { http = { csrf = false, batching = false, uploads = false }, "
+                "graphql = { documents = { mode = 'off' }, apq = false } }");
+    assert_int_equal(r->csrf.mode, PL_CSRF_OFF);
+    assert_true(r->max_batch == 0 && !r->uploads.on && !r->apq.on);
+    assert_int_equal(r->documents.mode, PL_DOCUMENTS_OFF);
+    unload(&l);
+}
+
 static void test_graphiql(void **state)
 {
     loaded l;
@@ -134,7 +181,7 @@ static void test_graphiql(void **state)
     assert_true(pl_str_is(l.config.ide.default_query, "{ a }"));
     assert_true(l.config.ide.no_headers);
     unload(&l);
-    expect_refused("http = { graphiql = 'yes' }", "http.graphiql must be a table of settings, not a string.");
+    expect_refused("http = { graphiql = 'yes' }", "http.graphiql must be true, false or a table of settings, not a string.");
     expect_refused("http = { graphiql = { tilte = 'Shop' } }",
                    "There is no setting \"http.graphiql.tilte\".");
 }
@@ -336,6 +383,19 @@ static void test_wrong_kinds(void **state)
         {"http = { compress = 'yes' }", "http.compress must be true or false, not a string."},
         {"http = { pretty = 1 }", "http.pretty must be true or false, not an integer."},
         {"http = { cors = true }", "http.cors must be a table of settings, not a boolean."},
+        {"http = { csrf = 'lax' }", "http.csrf must be true, false or a table of settings, not a string."},
+        {"http = { csrf = { headers = 'x-a' } }",
+         "http.csrf.headers must be a list of header names such as { \"x-my-client\" }, not a string."},
+        {"http = { batching = 3 }",
+         "http.batching must be true, false or a table of settings, not an integer."},
+        {"http = { batching = { max = 0 } }",
+         "http.batching.max must be a whole number from 1 to 4294967295, not an integer."},
+        {"http = { uploads = { max_file = 1 } }", "There is no setting \"http.uploads.max_file\"."},
+        {"http = { status = 'new' }", "http.status must be \"audit\" or \"draft\", not a string."},
+        {"graphql = { documents = { mode = 'lax' } }",
+         "graphql.documents.mode must be \"strict\", \"mixed\" or \"off\", not a string."},
+        {"graphql = { apq = { ttl = 0 } }",
+         "graphql.apq.ttl must be a number of seconds, from 0.001, not an integer."},
         {"http = { cors = { credentials = 1 } }",
          "http.cors.credentials must be true or false, not an integer."},
         {"http = { cors = { allow_headers = { 'a' } } }",
@@ -447,6 +507,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_http),
+        cmocka_unit_test(test_reading),
         cmocka_unit_test(test_graphiql),
         cmocka_unit_test(test_graphql),
         cmocka_unit_test(test_limits),

@@ -115,6 +115,8 @@ static const input_case inputs[] = {
     {BIGINT, "\"-\"", "!BigInt cannot represent value that is not a 64-bit integer: \"-\""},
     {BIGINT, "\" 1\"", "!BigInt cannot represent value that is not a 64-bit integer: \" 1\""},
     {BIGINT, "\"\"", "!BigInt cannot represent value that is not a 64-bit integer: \"\""},
+    {GQL_SCALAR_UPLOAD, "\"text\"", "!Upload must be a file, sent as a part of a GraphQL multipart request."},
+    {GQL_SCALAR_UPLOAD, "{}", "!Upload must be a file, sent as a part of a GraphQL multipart request."},
     {JSON, "{\"a\":[1,null,\"x\"]}", "{\"a\":[1,null,\"x\"]}"},
     {GQL_SCALAR_CUSTOM, "[1.5]", "[1.5]"},
 };

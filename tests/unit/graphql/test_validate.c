@@ -17,7 +17,7 @@
 
 static const char sdl[] =
     "enum Color { RED GREEN BLUE OLD @deprecated(reason: \"Faded.\") }\n"
-    "scalar Money\n"
+    "scalar Money scalar Upload\n"
     "interface Node { id: ID! }\n"
     "interface Named { name(short: Boolean): String }\n"
     "type Author implements Node & Named {\n"
@@ -38,7 +38,7 @@ static const char sdl[] =
     "  node(id: ID!): Node author(id: ID, old: Int @deprecated(reason: \"No.\")): Author book(by: Key): Book "
     "shelf: Shelf\n"
     "  search(text: String!, range: Range, color: Color, limit: Int! = 3): [Result] books: [Book]\n"
-    "  price(in: Money, ratio: Float, deep: Boolean, list: [Int]): Float }\n"
+    "  price(in: Money, ratio: Float, deep: Boolean, list: [Int], file: Upload): Float }\n"
     "type Mutation { add(title: String!): Book }\n"
     "type Subscription { added: Book removed: Book }\n";
 
@@ -298,6 +298,10 @@ TABLE(ValuesOfCorrectType,
     {"query ($n: String) { a: book(by: {}) { id } b: book(by: {id: 1, name: \"\"}) { id } c: book(by: {id: null}) { id } d: book(by: {name: $n}) { id } }",
      "OneOf Input Object \"Key\" must specify exactly one key. 1:34\nOneOf Input Object \"Key\" must specify exactly one key. 1:57\n"
      "Field \"Key.id\" must be non-null. 1:95\nVariable \"n\" must be non-nullable to be used for OneOf Input Object \"Key\". 1:126\n"},
+    {"query ($f: Upload, $g: Upload = \"x\") { price(file: $f) a: price(file: null) b: price(file: \"x\") c: price(file: {}) d: price(file: $g) }",
+     "Expected value of type \"Upload\", found \"x\"; a file can only be given as a variable. 1:33\n"
+     "Expected value of type \"Upload\", found \"x\"; a file can only be given as a variable. 1:92\n"
+     "Expected value of type \"Upload\", found {  }; a file can only be given as a variable. 1:112\n"},
     {"query ($r: Range = {from: \"a\"}, $i: [Int!] = [null], $u: Unknown = 1) { a }",
      "Int cannot represent non-integer value: \"a\" 1:27\nExpected value of type \"Int!\", found null. 1:47\n"})
 TABLE(ProvidedRequiredArguments,

@@ -122,6 +122,36 @@ static void accepted(void **state)
     }
 }
 
+static void names_may_have_to_be_unique(void **state)
+{
+    static const pl_json_limits limits = {.unique_names = true};
+    assert_int_equal(
+        pl_json_read(&arena, PL_STR("{\"a\":{\"a\":1},\"b\":[{\"a\":1}]}"), &limits, &value, &err), PL_OK);
+    assert_int_equal(pl_json_read(&arena, PL_STR("{\"b\":[{\"a\":1,\"\\u0061\":1}]}"), &limits, &value, &err),
+                     PL_INVALID_ARGUMENT);
+    assert_string_equal(err.message, "The name \"a\" is there twice in one JSON object");
+    pl_buf many;
+    pl_buf_init(&many);
+    PL_BUF_LIT(&many, "{\"first\":0");
+    for (int i = 0; i < 1000; i++)
+        pl_buf_printf(&many, ",\"%d\":0", i);
+    PL_BUF_LIT(&many, ",\"first\":0}");
+    assert_int_equal(pl_json_read(&arena, pl_buf_view(&many), &limits, &value, &err), PL_INVALID_ARGUMENT);
+    assert_int_equal(pl_json_read(&arena, pl_buf_view(&many), NULL, &value, &err), PL_OK);
+    pl_buf_dispose(&many);
+}
+
+static void a_byte_order_mark_may_be_passed_over(void **state)
+{
+    static const pl_json_limits limits = {.skip_bom = true};
+    pl_str text = PL_STR("\xef\xbb\xbf[1]");
+    assert_int_equal(pl_json_read(&arena, text, &limits, &value, &err), PL_OK);
+    assert_string_equal(rewritten(), "[1]");
+    assert_int_equal(pl_json_read(&arena, text, NULL, &value, &err), PL_INVALID_ARGUMENT);
+    assert_int_equal(pl_json_read(&arena, PL_STR("\xef\xbb\xbf"), &limits, &value, &err),
+                     PL_INVALID_ARGUMENT);
+}
+
 static void refused_with_the_place(void **state)
 {
     static const struct {
@@ -529,6 +559,8 @@ int main(void)
 #define READ_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         READ_TEST(accepted),
+        READ_TEST(names_may_have_to_be_unique),
+        READ_TEST(a_byte_order_mark_may_be_passed_over),
         READ_TEST(refused_with_the_place),
         READ_TEST(integers_are_exact),
         READ_TEST(other_numbers_are_floats),

@@ -9,6 +9,7 @@
 
 #include "app/generation.h"
 #include "app/pubsub.h"
+#include "app/sse_hub.h"
 #include "app/response_cache.h"
 #include "app/watchdog.h"
 #include "base/alloc.h"
@@ -25,6 +26,7 @@ struct pl_server {
     pl_listeners *listeners;
     struct pl_shared *shared;
     pl_pubsub_hub *hub;
+    pl_sse_hub *streams;
     pl_response_cache *responses;
     pl_watchdog *watchdog;
     pl_worker **workers;
@@ -313,12 +315,13 @@ static pl_code open_parts(pl_server *s, pl_error *err)
 {
     s->shared = pl_shared_new(0);
     s->hub = pl_pubsub_hub_new(0);
+    s->streams = pl_sse_hub_new();
     s->responses = pl_response_cache_new();
     s->helpers = pl_helpers_new(HELPER_THREADS, HELPER_QUEUE);
     s->watchdog = pl_watchdog_new();
     s->workers = pl_calloc(s->worker_count, sizeof(*s->workers));
     s->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (!s->shared || !s->hub || !s->responses || !s->helpers || !s->watchdog || !s->workers ||
+    if (!s->shared || !s->hub || !s->streams || !s->responses || !s->helpers || !s->watchdog || !s->workers ||
         s->event_fd < 0)
         return pl_fail(err, PL_RESOURCE_EXHAUSTED, "memory, threads or descriptors are exhausted");
     s->listeners = pl_listeners_open(&s->config.edge, s->worker_count, err);
@@ -335,6 +338,7 @@ static pl_code start_workers(pl_server *s, pl_error *err)
                                    .log = s->config.log,
                                    .shared = s->shared,
                                    .hub = s->hub,
+                                   .streams = s->streams,
                                    .responses = s->responses,
                                    .drain_ms = s->config.drain_ms,
                                    .instance_done = instance_done,
@@ -406,6 +410,7 @@ void pl_server_free(pl_server *s)
     pl_helpers_free(s->helpers);
     pl_shared_free(s->shared);
     pl_pubsub_hub_free(s->hub);
+    pl_sse_hub_free(s->streams);
     pl_response_cache_free(s->responses);
     if (s->event_fd >= 0)
         close(s->event_fd);

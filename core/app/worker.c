@@ -6,6 +6,7 @@
 
 #include "app/graphql_http.h"
 #include "app/graphql_read.h"
+#include "app/graphql_sse.h"
 #include "app/graphql_ws.h"
 #include "app/ide.h"
 #include "app/instance_host.h"
@@ -33,6 +34,7 @@ struct pl_worker {
     pl_host *host;
     pl_pubsub *pubsub;
     pl_endpoint endpoint;
+    pl_sse *sse;
     pl_edge *edge;
     pl_schedule *schedule; /* named timers, on worker 0 */
     pl_instance *first;    /* to begin with */
@@ -91,7 +93,7 @@ static bool handle(pl_http_service *service, pl_http_request *http)
         return false;
     if (pl_http_is_websocket(http))
         pl_graphql_ws(&w->endpoint, http);
-    else
+    else if (!pl_sse_handle(w->sse, http))
         pl_graphql_http(&w->endpoint, http);
     return true;
 }
@@ -207,6 +209,8 @@ static pl_code set_up(pl_worker *w, pl_error *err)
     if (!(w->pubsub = pl_pubsub_join(config->hub, w->loop)))
         return pl_fail_memory(err);
     pl_endpoint_init(&w->endpoint, w->host, config->log);
+    if (!(w->sse = pl_sse_new(config->streams, w->loop, &w->endpoint)))
+        return pl_fail_memory(err);
     pl_loop_on_turn(w->loop, after_turn, w);
     if (config->index == 0 && !(w->schedule = pl_schedule_new(w->host, config->log)))
         return pl_fail_memory(err);
@@ -225,6 +229,8 @@ static void tear_down(pl_worker *w)
         stop_timers(w, instance);
     if (w->pubsub)
         pl_pubsub_leave(w->pubsub);
+    if (w->sse)
+        pl_sse_end(w->sse);
     pl_loop_free(w->loop);
     while (w->retired) {
         pl_instance *instance = w->retired;
@@ -238,6 +244,7 @@ static void tear_down(pl_worker *w)
     }
     w->current = NULL;
     pl_pubsub_free(w->pubsub);
+    pl_sse_free(w->sse);
 }
 
 static void *thread_main(void *arg)

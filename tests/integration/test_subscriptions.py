@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Subscriptions over every transport: events between workers and generations, slow clients, and what clients do wrong."""
 
+import json
 import time
 
 import httpx
@@ -561,3 +562,100 @@ def test_statistics(server):
         [worker] = server.status()["workers"]
         assert (worker["streams"], worker["websockets"], worker["subscribers"], worker["events"]) == (1, 1, 2, 2)
     wait_until(lambda: server.status()["workers"][0]["subscribers"] == 0, what="nobody is left")
+
+
+# --- one stream for several operations (graphql-sse's single connection mode) ---
+
+TOKEN = "x-graphql-event-stream-token"
+
+
+def reserve(server):
+    response = httpx.put(server.url)
+    assert response.status_code == 201
+    assert response.headers["content-type"].startswith("text/plain")
+    return response.text
+
+
+class SharedStream:
+    """The stream of a token; operations are sent over connections of their own."""
+
+    def __init__(self, server, token=None):
+        self.server, self.token = server, token or reserve(server)
+
+    def __enter__(self):
+        self.client = httpx.Client(timeout=20 * SLOWNESS)
+        self.stream = self.client.stream("GET", f"{self.server.url}?token={self.token}", headers={"accept": "text/event-stream"})
+        self.response = self.stream.__enter__()
+        self.events = self.read()
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.stream.__exit__(kind, error, trace)
+        self.client.close()
+
+    def read(self):
+        event = None
+        for line in self.response.iter_lines():
+            if line.startswith("event: "):
+                event = line[7:]
+            elif line.startswith("data: "):
+                yield event, json.loads(line[6:])
+
+    def operate(self, query, operation_id, status=202):
+        payload = {"query": query, "extensions": {"operationId": operation_id}}
+        response = httpx.post(self.server.url, json=payload, headers={TOKEN: self.token})
+        assert response.status_code == status, response.text
+
+    def stop(self, operation_id, status=200):
+        response = httpx.delete(f"{self.server.url}?operationId={operation_id}", headers={TOKEN: self.token})
+        assert response.status_code == status, response.text
+
+
+def test_a_shared_stream(two_workers):
+    for _ in range(10):  # each request on a connection of its own: on either worker
+        with SharedStream(two_workers) as stream:
+            stream.operate("{ hello }", "q")
+            assert next(stream.events) == ("next", {"id": "q", "payload": {"data": {"hello": "world"}}})
+            assert next(stream.events) == ("complete", {"id": "q"})
+            stream.operate('subscription { said(has: "x") { text } }', "x")
+            stream.operate("subscription { said { text } }", "all")
+            say(two_workers, "y")
+            assert next(stream.events) == ("next", {"id": "all", "payload": {"data": {"said": {"text": "y"}}}})
+            stream.operate("{ hello }", "x", status=409)
+            stream.stop("all")
+            say(two_workers, "x")
+            assert next(stream.events) == ("next", {"id": "x", "payload": {"data": {"said": {"text": "x"}}}})
+            stream.stop("unknown")
+    wait_until(lambda: in_hand(two_workers) == 0, what="all have ended")
+
+
+def test_tokens(two_workers):
+    server = two_workers
+    for token in ("0" * 32, "short", ""):
+        assert httpx.get(f"{server.url}?token={token}", headers={"accept": "text/event-stream"}).status_code == 404
+        assert httpx.delete(f"{server.url}?operationId=1", headers={TOKEN: token}).status_code == 404
+    token = reserve(server)
+    SharedStream(server, token).operate("{ hello }", "1", status=404)  # not open yet
+    with SharedStream(server, token) as stream:
+        assert httpx.get(f"{server.url}?token={token}", headers={"accept": "text/event-stream"}).status_code == 409
+        payload = {"query": "{ hello }"}
+        assert httpx.post(server.url, json=payload, headers={TOKEN: token}).status_code == 400
+        assert httpx.delete(server.url, headers={TOKEN: token}).status_code == 400
+        stream.operate("{ nope }", "1")
+        event, data = next(stream.events)
+        assert (event, data["id"]) == ("next", "1")
+        assert "nope" in data["payload"]["errors"][0]["message"]
+
+    def gone():
+        return httpx.post(server.url, json=payload | {"extensions": {"operationId": "1"}}, headers={TOKEN: token}).status_code
+
+    wait_until(lambda: gone() == 404, what="the token has gone with its stream")
+
+
+def test_a_shared_stream_over_a_reload(server):
+    with SharedStream(server) as stream:
+        stream.operate(SAID, "1")
+        edit(server, "resolvers/resolvers.lua", ("{ text = ", '{ text = "new " .. '))
+        server.reload()
+        say(server, "x")
+        assert next(stream.events)[1]["payload"]["data"]["said"]["text"] == "new x"

@@ -82,9 +82,10 @@ static void read_rate_limit(cfg_context *c, const char *path, pl_slot slot, void
                                            {"by", read_rate_by, 0},
                                            {NULL, NULL, 0}};
     pl_rate_config *rate = &c->config->rate_limit;
+    uint32_t problems = c->report->errors.count;
     (void)target;
     cfg_table(c, path, slot, settings, c->config);
-    if (c->e->kind(c->state, slot) == PL_KIND_MAP && (rate->capacity == 0 || rate->refill == 0))
+    if (c->report->errors.count == problems && (rate->capacity == 0 || rate->refill == 0))
         pl_report_error(c->report, CFG_FILE, 0, 0, "%s has no \"%s\".", path,
                         rate->capacity == 0 ? "capacity" : "refill");
 }

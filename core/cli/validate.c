@@ -8,12 +8,22 @@
 #include "graphql/validation/validate.h"
 #include "value/json.h"
 
-/* [{"message", "locations", "rule"}], with a "file" where there are several. */
-static void write_list(const gql_diagnostics *list, pl_buf *out)
+static bool is_among(const char *const *names, const char *name)
 {
+    while (*names && (!name || strcmp(*names, name) != 0))
+        names++;
+    return *names;
+}
+
+/* [{"message", "locations", "rule"}] of what the rules (without any: all) have said; how many. */
+static size_t write_list(const gql_diagnostics *list, const char *const *rules, pl_buf *out)
+{
+    size_t count = 0;
     pl_buf_char(out, '[');
     for (const gql_diagnostic *d = list->first; d; d = d->next) {
-        pl_buf_str(out, d == list->first ? PL_STR("{\"message\":") : PL_STR(",{\"message\":"));
+        if (rules[0] && !is_among(rules, d->rule))
+            continue;
+        pl_buf_str(out, count++ == 0 ? PL_STR("{\"message\":") : PL_STR(",{\"message\":"));
         pl_json_string(out, d->message);
         PL_BUF_LIT(out, ",\"locations\":[");
         for (uint32_t i = 0; i < d->location_count; i++)
@@ -27,21 +37,19 @@ static void write_list(const gql_diagnostics *list, pl_buf *out)
         pl_buf_char(out, '}');
     }
     PL_BUF_LIT(out, "]\n");
+    return count;
 }
 
-static bool rules_exist(const char *const *rules)
+static bool rules_exist(const char *const *rules, const char *const *known)
 {
     for (; *rules; rules++) {
-        const char *const *known = gql_validation_rules();
-        while (*known && strcmp(*known, *rules) != 0)
-            known++;
-        if (!*known) {
-            fprintf(stderr, "perilune: there is no rule \"%s\"; the rules are:", *rules);
-            for (known = gql_validation_rules(); *known; known++)
-                fprintf(stderr, " %s", *known);
-            fprintf(stderr, "\n");
-            return false;
-        }
+        if (is_among(known, *rules))
+            continue;
+        fprintf(stderr, "perilune: there is no rule \"%s\"; the rules are:", *rules);
+        for (; *known; known++)
+            fprintf(stderr, " %s", *known);
+        fprintf(stderr, "\n");
+        return false;
     }
     return true;
 }
@@ -64,6 +72,7 @@ static void validate_document(const gql_schema *schema, const char *path, pl_str
 
 int pl_cli_validate(int argc, char **argv)
 {
+    static const char *const all[] = {NULL};
     const char *schema_path = NULL, *document_path = NULL, *rules[PL_OPTION_LIST_MAX] = {NULL};
     const pl_option table[] = {
         {"schema", PL_OPTION_TEXT, &schema_path, NULL, "FILE", "the schema, in SDL"},
@@ -82,7 +91,7 @@ int pl_cli_validate(int argc, char **argv)
         fprintf(stderr, "perilune: --schema FILE is needed\n");
         return 2;
     }
-    if (!rules_exist(rules))
+    if (!rules_exist(rules, document_path ? gql_validation_rules() : gql_schema_rules()))
         return 2;
     pl_buf sdl, document, out;
     pl_arena arena;
@@ -103,9 +112,9 @@ int pl_cli_validate(int argc, char **argv)
     gql_source source = {schema_path, pl_buf_view(&sdl)};
     if (gql_schema_build(&source, 1, NULL, &list, &schema) == PL_OK && document_path)
         validate_document(schema, document_path, pl_buf_view(&document), rules, &list);
-    write_list(&list, &out);
+    /* Rules of documents are asked of nothing else; what is wrong with the schema comes first, then. */
+    status = write_list(&list, document_path ? all : rules, &out) > 0;
     pl_cli_print(&out);
-    status = list.count > 0 || !schema;
 done:
     gql_schema_free(schema);
     pl_arena_dispose(&arena);

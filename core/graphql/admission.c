@@ -99,7 +99,8 @@ static bool judge(const gql_cost_options *options, pl_work *work, const gql_oper
         return refuse_limit(errors, code, operation, source, "max_cost", result->cost,
                             (double)options->max_cost, message);
     }
-    return out->only || !options->admit || within_budget(options, work, operation, source, errors, code, out);
+    return out->only || out->paid || !options->admit ||
+           within_budget(options, work, operation, source, errors, code, out);
 }
 
 bool gql_admit(gql_documents *documents, gql_prepared *prepared, const gql_operation *operation,
@@ -112,7 +113,7 @@ bool gql_admit(gql_documents *documents, gql_prepared *prepared, const gql_opera
     gql_cost_result result;
     pl_error err = {0};
     pl_str asked = header_of(work, "graphql-cost");
-    *out = (gql_admission){.max_cost = options->max_cost};
+    *out = (gql_admission){.paid = out->paid, .max_cost = options->max_cost};
     out->only = pl_str_is(asked, "validate");
     out->report = out->only || pl_str_is(asked, "report");
     if (!out->report && options->max_cost == 0 && !options->admit)

@@ -7,6 +7,7 @@
 /* Whether an operation may run, once its variables are known: what it costs, whether that is too much, and
  * whether its client may spend as much now. Where nothing asks for the cost, it is not computed. */
 typedef struct gql_admission {
+    bool paid;  /* given: nothing is taken from the budget */
     bool known; /* the cost was computed */
     double cost;
     uint64_t max_cost;   /* 0: none */
@@ -17,7 +18,8 @@ typedef struct gql_admission {
 } gql_admission;
 
 /* False: refused; *code and errors say why. A header "graphql-cost: report" of the work sets `report`,
- * "graphql-cost: validate" sets `only` as well. variables are coerced, sorted by name. */
+ * "graphql-cost: validate" sets `only` as well. All of *out but `paid` is filled. variables are coerced,
+ * sorted by name. */
 bool gql_admit(gql_documents *documents, gql_prepared *prepared, const gql_operation *operation,
                const gql_variable *variables, uint32_t variable_count, pl_work *work, gql_diagnostics *errors,
                pl_code *code, gql_admission *out);

@@ -273,6 +273,7 @@ static void begin(gql_run *run)
         gql_run_refuse(run, GQL_RESULT_REFUSED);
         return;
     }
+    run->admission.paid = run->request.held; /* a subscription that goes over to a newer generation */
     if (!gql_admit(s->documents, run->prepared, run->operation, run->env.variables, run->env.variable_count,
                    run->work, &run->errors, &run->code, &run->admission)) {
         gql_run_refuse(run, run->admission.throttled ? GQL_RESULT_THROTTLED : GQL_RESULT_REFUSED);

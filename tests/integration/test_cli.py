@@ -119,6 +119,62 @@ def test_validate_unknown_rule(tmp_path):
     assert "Nonsense" in result.stderr
 
 
+def test_validate_schema_with_one_rule(tmp_path):
+    schema = tmp_path / "schema.graphql"
+    schema.write_text("type Query { a: Nothing }\ntype A { a: Int a: Int }\n")
+
+    def validate_with(*rules):
+        flags = [flag for rule in rules for flag in ("--rule", rule)]
+        result = run_cli("validate", "--schema", schema, *flags)
+        return result.returncode, [error["rule"] for error in json.loads(result.stdout)]
+
+    assert validate_with() == (1, ["KnownTypeNames", "UniqueFieldDefinitionNames"])
+    assert validate_with("UniqueFieldDefinitionNames") == (1, ["UniqueFieldDefinitionNames"])
+    assert validate_with("UniqueTypeNames", "LoneSchemaDefinition") == (0, [])
+    # rules are those of what is validated
+    for rule, document in (("FieldsOnCorrectType", []), ("UniqueTypeNames", [schema])):
+        result = run_cli("validate", "--schema", schema, "--rule", rule, *document)
+        assert result.returncode == 2
+        assert rule in result.stderr
+        assert not result.stdout
+
+
+def test_validate_each_error_names_its_rule(tmp_path):
+    document = "query($x: ID) { user { age } } fragment F on User { name }"
+    code, errors = validate(tmp_path, document)
+    assert code == 1
+    assert sorted(error["rule"] for error in errors) == [
+        "FieldsOnCorrectType",
+        "NoUnusedFragments",
+        "NoUnusedVariables",
+        "ProvidedRequiredArguments",
+    ]
+    assert all(set(error) == {"message", "locations", "rule"} for error in errors)
+
+
+def test_validate_optional_rules(tmp_path):
+    schema = "type Query { a: Int @deprecated }"
+    assert validate(tmp_path, "{ a __schema { description } }", schema=schema) == (0, [])
+    _, errors = validate(
+        tmp_path,
+        "{ a __schema { description } }",
+        "--rule",
+        "NoDeprecatedCustom",
+        "--rule",
+        "NoSchemaIntrospectionCustom",
+        schema=schema,
+    )
+    assert [error["rule"] for error in errors] == ["NoDeprecatedCustom", "NoSchemaIntrospectionCustom"]
+
+
+def test_validate_syntax_error(tmp_path):
+    code, errors = validate(tmp_path, "{ a(: }")
+    assert code == 1
+    assert errors == [
+        {"message": 'Syntax Error: Expected Name, found ":".', "locations": [{"line": 1, "column": 5}], "rule": None}
+    ]
+
+
 def test_validate_schema_alone(tmp_path):
     (tmp_path / "schema.graphql").write_text("type Query { a: Nothing }")
     result = run_cli("validate", "--schema", tmp_path / "schema.graphql")

@@ -202,6 +202,8 @@ typedef struct gql_schema_options {
 } gql_schema_options;
 pl_code gql_schema_build(const gql_source *sources, size_t count, const gql_schema_options *options,
                          gql_diagnostics *list, gql_schema **out);
+/* The names of the SDL rules that are graphql-js's, NULL-terminated. */
+const char *const *gql_schema_rules(void);
 void gql_schema_free(gql_schema *schema); /* NULL is fine */
 
 gql_named *gql_schema_type(const gql_schema *schema, pl_str name); /* NULL when unknown */

@@ -533,3 +533,24 @@ void gql_check_sdl(gql_builder *b)
     }
     dispose(&r);
 }
+
+const char *const *gql_schema_rules(void)
+{
+    static const char *const names[] = {"LoneSchemaDefinition",
+                                        "UniqueOperationTypes",
+                                        "UniqueTypeNames",
+                                        "UniqueEnumValueNames",
+                                        "UniqueFieldDefinitionNames",
+                                        "UniqueArgumentDefinitionNames",
+                                        "UniqueDirectiveNames",
+                                        "KnownTypeNames",
+                                        "KnownDirectives",
+                                        "UniqueDirectivesPerLocation",
+                                        "PossibleTypeExtensions",
+                                        "KnownArgumentNamesOnDirectives",
+                                        "UniqueArgumentNames",
+                                        "UniqueInputFieldNames",
+                                        "ProvidedRequiredArgumentsOnDirectives",
+                                        NULL};
+    return names;
+}

@@ -214,6 +214,41 @@ static void test_graphql(void **state)
     unload(&l);
 }
 
+static void test_operation_limits(void **state)
+{
+    loaded l;
+    load_ok(&l,
+            "return { graphql = { max_depth = 1, max_aliases = 2, max_root_fields = 3, max_directives = 4, "
+            "max_list_items = 5,\n"
+            "  max_introspection = 6, max_cost = 9000000000000, default_list_size = 7, refuse_deprecated = "
+            "true,\n"
+            "  rate_limit = { capacity = 100, refill = 0.5, by = 'header:X-API-Key' } } }");
+    const gql_service_options *o = &l.config.graphql;
+    const gql_limits expected = {1, 2, 3, 4, 5, 6};
+    assert_memory_equal(&o->limits, &expected, sizeof expected);
+    assert_int_equal(o->cost.max_cost, 9000000000000);
+    assert_int_equal(o->cost.default_list_size, 7);
+    assert_true(o->no_deprecated);
+    assert_true(l.config.rate_limit.capacity == 100 && l.config.rate_limit.refill == 0.5);
+    assert_int_equal(l.config.rate_limit.by, PL_RATE_BY_HEADER);
+    assert_true(pl_str_is(l.config.rate_limit.header, "x-api-key"));
+    unload(&l);
+    load_ok(&l, "return { graphql = { rate_limit = { capacity = 1, refill = 1, by = 'user' } } }");
+    assert_int_equal(l.config.rate_limit.by, PL_RATE_BY_USER);
+    unload(&l);
+    load_ok(&l, "return { graphql = { rate_limit = { capacity = 1, refill = 1 } } }");
+    assert_int_equal(l.config.rate_limit.by, PL_RATE_BY_PEER);
+    unload(&l);
+    load_ok(&l, "return {}");
+    assert_true(l.config.rate_limit.capacity == 0);
+    unload(&l);
+    expect_refused("graphql = { rate_limit = { refill = 1 } }", "graphql.rate_limit has no \"capacity\".");
+    expect_refused("graphql = { rate_limit = { capacity = 1, refill = 1, by = 'header:' } }",
+                   "graphql.rate_limit.by must be \"peer\", \"user\" or \"header:NAME\", not a string.");
+    expect_refused("graphql = { rate_limit = { capacity = 0, refill = 1 } }",
+                   "graphql.rate_limit.capacity must be a number, from 0.001, not an integer.");
+}
+
 static void test_limits(void **state)
 {
     loaded l;
@@ -510,6 +545,7 @@ int main(void)
         cmocka_unit_test(test_reading),
         cmocka_unit_test(test_graphiql),
         cmocka_unit_test(test_graphql),
+        cmocka_unit_test(test_operation_limits),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_access),
         cmocka_unit_test(test_loaders),

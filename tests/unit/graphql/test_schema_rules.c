@@ -367,6 +367,57 @@ static void test_rules_speak_in_the_order_of_the_text(void **state)
     CHECK_CASES(cases);
 }
 
+/* Directives that the server knows need no definition; one that the SDL has is its own. */
+static void test_ready_made_directives(void **state)
+{
+    static const schema_case cases[] = {
+        {"used",
+         "type Query { a(b: Int @cost(weight: \"1\")): [Query] @listSize(slicingArguments: [\"b\"]) "
+         "@cost(weight: "
+         "\"2.5\") }\n"
+         "input I { i: Int @cost(weight: 3) }\n"
+         "enum E @cost(weight: \"0\") { V }\n"
+         "scalar S @cost(weight: \"1e3\")\n",
+         "ValuesOfCorrectType: String cannot represent a non string value: 3 @ 2:32\n"},
+        {"of somebody else",
+         "directive @cost(complexity: Int, weight: Int) on FIELD_DEFINITION\n"
+         "type Query { a: Int @cost(complexity: 5) b: Int @cost(weight: 7) }\n",
+         ""},
+        {"at a wrong place", "type Query { a: Int } union U @cost(weight: \"1\") = Query\n",
+         "KnownDirectives: Directive \"@cost\" may not be used on UNION. @ 1:31\n"},
+        {"without what they need", "type Query { a: Int @cost }\n",
+         "ProvidedRequiredArgumentsOnDirectives: Argument \"@cost(weight:)\" of type \"String!\" is "
+         "required, but it was not "
+         "provided. @ 1:21\n"},
+        {"weights",
+         "type Query { a: Int @cost(weight: \"x\") b: Int @cost(weight: \"-1\") c: Int @cost(weight: \"\")\n"
+         "d: Int @cost(weight: \"1e99\") e: Int @cost(weight: \"nan\") }\n",
+         "-: The weight of @cost must be a number from 0 to a billion, such as \"5\" or \"0.5\", not \"x\". "
+         "@ 1:35\n"
+         "-: The weight of @cost must be a number from 0 to a billion, such as \"5\" or \"0.5\", not \"-1\". "
+         "@ 1:61\n"
+         "-: The weight of @cost must be a number from 0 to a billion, such as \"5\" or \"0.5\", not \"\". @ "
+         "1:88\n"
+         "-: The weight of @cost must be a number from 0 to a billion, such as \"5\" or \"0.5\", not "
+         "\"1e99\". @ 2:22\n"
+         "-: The weight of @cost must be a number from 0 to a billion, such as \"5\" or \"0.5\", not "
+         "\"nan\". @ 2:51\n"},
+        {"lists",
+         "type Query { a(n: Int, s: String, i: I): [Query] @listSize(slicingArguments: [\"n\", \"i.j.n\"], "
+         "sizedFields: [\"a\"])\n"
+         "  b(s: String, i: I): [Query] @listSize(slicingArguments: [\"s\", \"i.k\", \"i.j\", \"x\"])\n"
+         "  c: [Query] @listSize(sizedFields: [\"d\"], assumedSize: -1) }\n"
+         "input I { j: J } input J { n: Int! }\n",
+         "-: The slicing argument \"s\" of @listSize is no argument of type Int of Query.b. @ 2:31\n"
+         "-: The slicing argument \"i.k\" of @listSize is no argument of type Int of Query.b. @ 2:31\n"
+         "-: The slicing argument \"i.j\" of @listSize is no argument of type Int of Query.b. @ 2:31\n"
+         "-: The slicing argument \"x\" of @listSize is no argument of type Int of Query.b. @ 2:31\n"
+         "-: The assumedSize of @listSize on Query.c must not be negative. @ 3:14\n"
+         "-: The sized field \"d\" of @listSize is no field of type \"Query\". @ 3:14\n"},
+    };
+    CHECK_CASES(cases);
+}
+
 static void test_syntax_errors(void **state)
 {
     static const schema_case cases[] = {
@@ -401,6 +452,7 @@ int main(void)
         cmocka_unit_test(test_arguments_of_directives),
         cmocka_unit_test(test_unique_input_field_names),
         cmocka_unit_test(test_rules_speak_in_the_order_of_the_text),
+        cmocka_unit_test(test_ready_made_directives),
         cmocka_unit_test(test_syntax_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

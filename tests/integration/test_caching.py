@@ -123,7 +123,7 @@ def test_cache_control(server, query, control):
 
 def test_wrong_hints(server):
     for arguments in ("age: -1", 'scope: "MINE"'):
-        assert "errors" in server.graphql("{ hinted(%s) }" % arguments)
+        assert "errors" in server.graphql(f"{{ hinted({arguments}) }}")
 
 
 def test_etag(server):
@@ -231,7 +231,7 @@ def test_expiry(server):
 def test_memory_is_bounded(start):
     server = start(BUNDLE | {"app.lua": 'return { graphql = { cache = { size = "1MB" } } }'})
     for n in range(60):
-        server.data("{ big(n: %d) }" % (60000 + n))
+        server.data(f"{{ big(n: {60000 + n}) }}")
     counts = cached(server)
     assert counts["bytes"] <= counts["max_bytes"] == 1 << 20
     assert counts["evicted"] > 30
@@ -252,7 +252,7 @@ def test_off_and_on(start):
 def test_settings_are_checked(bundle):
 
     for setting in ('size = "big"', "default_max_age = -1", 'session = "cookie"', "sizes = 1"):
-        result = run_cli("check", bundle(BUNDLE | {"app.lua": "return { graphql = { cache = { %s } } }" % setting}))
+        result = run_cli("check", bundle(BUNDLE | {"app.lua": f"return {{ graphql = {{ cache = {{ {setting} }} }} }}"}))
         assert result.returncode == 1
         assert f"graphql.cache.{setting.split(' ')[0]}" in result.stdout
 
@@ -314,7 +314,7 @@ def test_nothing_stale_after_a_purge(start):
         for n in range(20):
             for _ in range(2):
                 pool.submit(server.data, "{ user(id: 1) { id name } }")
-            server.data('mutation { rename(id: 1, name: "n%d") { id } }' % n)
+            server.data(f'mutation {{ rename(id: 1, name: "n{n}") {{ id }} }}')
             names = list(pool.map(lambda _: server.data("{ user(id: 1) { id name } }")["user"]["name"], range(8)))
             assert names == [f"n{n}"] * 8
     assert cached(server)["hits"] > 0

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.core
 BUNDLE = {
     # Neither settings nor resolvers are run: what they need may be missing.
     "app.lua": "error 'not to be run'",
-    "schema/a.graphql": 'directive @tag(name: String!) on OBJECT | FIELD_DEFINITION\ntype Query @tag(name: "q") {\n  user: User\n}\n',
+    "schema/a.graphql": "directive @tag(name: String!) on OBJECT | FIELD_DEFINITION\n"
+    'type Query @tag(name: "q") {\n  user: User\n}\n',
     "schema/user.graphql": "type User {\n  name: String!\n}\nextend type User {\n  id: ID!\n}\n",
 }
 OLD = "type Query { user: User, gone: String }\ntype User { name: String }\ntype Removed { a: String }\n"

@@ -112,10 +112,8 @@ static void read_session(cfg_context *c, const char *path, pl_slot slot, void *t
 {
     gql_cache_settings *cache = target;
     pl_str text = PL_STR(""), prefix = PL_STR("header:");
-    if (c->e->is_function(c->state, slot)) {
-        cache->session_function = true;
-        return;
-    }
+    if (c->e->is_function(c->state, slot))
+        return; /* each state keeps its own */
     if (c->e->kind(c->state, slot) == PL_KIND_STRING)
         text = c->e->get_string(c->state, slot);
     if (!pl_str_starts(text, prefix) || text.len == prefix.len) {

@@ -311,6 +311,7 @@ static void on_payload(void *data, const gql_payload *payload)
 
 static void answer_batch(exchange *x)
 {
+    static const pl_header no_store = {PL_STR("cache-control"), PL_STR("no-store")};
     pl_buf body;
     pl_buf_init(&body);
     for (size_t i = 0; i < x->count; i++) {
@@ -321,7 +322,7 @@ static void answer_batch(exchange *x)
     if (body.failed)
         answer_error(x, 503, PL_RESOURCE_EXHAUSTED, "out of memory");
     else
-        answer(x, 200, pl_buf_view(&body), NULL, 0);
+        answer(x, 200, pl_buf_view(&body), &no_store, 1);
     pl_buf_dispose(&body);
 }
 

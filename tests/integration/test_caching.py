@@ -221,6 +221,39 @@ def test_session_function_after_interceptors(start):
     assert refused.headers["cache-control"] == "no-store"
 
 
+def test_protected_fields_are_private(start):
+    app = """return {
+      interceptors = { function(ctx, next)
+        local role = ctx.headers["x-role"]
+        if role then ctx.user = { role = role } end
+        return next(ctx)
+      end },
+      graphql = { cache = { session = "header:x-role" } },
+    }"""
+    schema = "directive @auth(requires: String) on FIELD_DEFINITION\n" + SCHEMA.replace(
+        "users: [User!]! @", 'users: [User!]! @auth(requires: "ADMIN") @'
+    )
+    server = start(BUNDLE | {"app.lua": app, "schema/schema.graphql": schema})
+
+    def users(role=None):
+        return server.post({"query": "{ users { id } }"}, {"x-role": role} if role else None)
+
+    assert users("ADMIN").headers["cache-control"] == "max-age=600, private"
+    assert "age" in users("ADMIN").headers
+    for role in (None, "READER"):
+        refused = users(role)
+        assert "errors" in refused.json()
+        assert refused.headers["cache-control"] == "no-store"
+
+
+def test_batches(start):
+    server = start(BUNDLE | {"app.lua": APP.replace("graphql =", "http = { batching = true }, graphql =")})
+    for _ in range(2):
+        response = server.post([{"query": "{ user(id: 1) { calls } }"}, {"query": "{ user(id: 2) { calls } }"}])
+        assert [entry["data"]["user"]["calls"] for entry in response.json()] == [1, 2]
+        assert response.headers["cache-control"] == "no-store"  # one header cannot speak for all
+
+
 def test_expiry(server):
     first = server.data("{ short }")
     assert server.data("{ short }") == first

@@ -26,8 +26,8 @@ typedef struct gql_cache_settings {
     bool on; /* it is there: policies are computed even if no field of the schema has one */
     uint32_t default_max_age;
     size_t size;           /* bytes of responses that are kept; 0: none */
-    pl_str session_header; /* in lower case; ptr NULL: sessions are not told apart by a header */
-    bool session_function; /* but by what this gives, which the service is told */
+    pl_str session_header; /* in lower case; ptr NULL: sessions are not told apart by a header, but perhaps by
+                              the function that the service is given */
 } gql_cache_settings;
 
 /* The narrower of two. */

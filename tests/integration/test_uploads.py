@@ -4,7 +4,10 @@
 import hashlib
 import json
 import os
+import random
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -459,3 +462,50 @@ def test_a_client_that_leaves_leaves_nothing(start):
             wait_until(lambda: spilled(server), 10, "the body is on disk")
     wait_until(lambda: not spilled(server), 10, "the temporary files are gone")
     assert hello_works(server)
+
+
+@pytest.mark.core
+def test_uploads_while_reloading(start, bundle):
+    """Uploads at once, some of whose clients leave, over generations that come and go: nothing stays behind."""
+    directory = bundle(app('uploads = { max_file_size = "16MB" }'))
+    server = start(directory, workers=2)
+    sizes = [10, 200_000, 3 << 20, 9 << 20]
+    head, end = large_form()
+    stop = time.monotonic() + (60 if FULL else 3)
+    form = "Content-Type: multipart/form-data; boundary=xyz"
+
+    def upload(seed):
+        chance = random.Random(seed)
+        done = 0
+        while time.monotonic() < stop:
+            data = chance.randbytes(chance.choice(sizes))
+            if chance.random() < 0.3:
+                with server.connect() as connection:
+                    length = len(head) + len(data) + len(end)
+                    lines = [
+                        "POST /graphql HTTP/1.1",
+                        "Host: a",
+                        form,
+                        "graphql-preflight: 1",
+                        f"Content-Length: {length}",
+                        "",
+                        "",
+                    ]
+                    connection.sendall("\r\n".join(lines).encode() + head + data[: chance.randrange(len(data) + 1)])
+                continue
+            one = send_one(server, data).json()["data"]["one"]
+            assert one["sha256"] == hashlib.sha256(data).hexdigest()
+            done += 1
+        return done
+
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(upload, seed) for seed in range(4)]
+        n = 0
+        while time.monotonic() < stop:
+            write_bundle(directory, {"lib/version.lua": f"return {n}"})
+            server.reload()
+            n += 1
+        assert all(one.result() > 0 for one in running)
+    assert n > 1
+    wait_until(lambda: not spilled(server), 10, "the temporary files are gone")
+    wait_until(lambda: len(server.status()["generations"]) == 1, 10, "old generations are gone")

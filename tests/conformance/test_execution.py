@@ -6,6 +6,7 @@ import json
 import pytest
 
 from harness import run_cli, write_bundle
+from streams import MultipartStream
 from suite import bundle_of, cases
 
 SUITE = cases("graphql-execution")
@@ -23,6 +24,10 @@ def test_schema(server, schema):
     wrong = []
     for number, case in enumerate(schema["cases"]):
         if case.get("incremental"):
+            with MultipartStream(server, case["query"], "multipart/mixed", variables=case.get("variables")) as stream:
+                payloads = stream.rest()
+            if payloads != case["expected"] or results(payloads) != results(case["expected"]):
+                wrong.append((number, case["query"], payloads, case["expected"]))
             continue
         payload = {"query": case["query"], "variables": case.get("variables")}
         response = server.post(payload)
@@ -31,6 +36,14 @@ def test_schema(server, schema):
         elif json.dumps(response.json()) != json.dumps(case["expected"]):
             wrong.append((number, case["query"], "the order of keys", response.text, case["expected"]))
     assert not wrong, f"{len(wrong)} of {len(schema['cases'])} cases; the first: " + "\n".join(map(str, wrong[0]))
+
+
+def results(payloads):
+    """The data of all payloads as text: the order of keys counts."""
+    return json.dumps(
+        [payloads[0]["data"]]
+        + [part.get("data", part.get("items")) for payload in payloads[1:] for part in payload.get("incremental", [])]
+    )
 
 
 def test_a_bundle_of_the_suite_is_sound(tmp_path):

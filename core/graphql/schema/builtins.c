@@ -176,7 +176,23 @@ static const char builtin_sdl[] =
     "\"\"\"Tells where the behaviour of a scalar is specified.\"\"\"\n"
     "directive @specifiedBy(\"\"\"The URL of the specification.\"\"\" url: String!) on SCALAR\n"
     "\"\"\"Exactly one field of the input object is to be given, and it must not be null.\"\"\"\n"
-    "directive @oneOf on INPUT_OBJECT\n";
+    "directive @oneOf on INPUT_OBJECT\n"
+    "\"\"\"Delivers the fragment later than the rest, when the client can take that.\"\"\"\n"
+    "directive @defer(\n"
+    "  \"\"\"Whether to defer it.\"\"\"\n"
+    "  if: Boolean! = true\n"
+    "  \"\"\"Tells deferred fragments apart in the response.\"\"\"\n"
+    "  label: String\n"
+    ") on FRAGMENT_SPREAD | INLINE_FRAGMENT\n"
+    "\"\"\"Delivers the items of the list as they come, when the client can take that.\"\"\"\n"
+    "directive @stream(\n"
+    "  \"\"\"How many items to deliver with what is around the list.\"\"\"\n"
+    "  initialCount: Int! = 0\n"
+    "  \"\"\"Whether to stream it.\"\"\"\n"
+    "  if: Boolean! = true\n"
+    "  \"\"\"Tells streams apart in the response.\"\"\"\n"
+    "  label: String\n"
+    ") on FIELD\n";
 
 const gql_source gql_builtin_source = {"built-in", {builtin_sdl, sizeof(builtin_sdl) - 1}};
 

@@ -245,7 +245,7 @@ static void test_introspection_types(void **state)
 static void test_directives(void **state)
 {
     gql_schema *schema = build_schema(shop, NULL);
-    assert_int_equal(schema->directive_count, 6);
+    assert_int_equal(schema->directive_count, 8);
     const gql_directive_def *shown = gql_schema_directive(schema, PL_STR("shown"));
     assert_ptr_equal(shown, schema->directives[0]);
     assert_true(shown->repeatable);

@@ -267,7 +267,10 @@ static void test_directives(void **state)
     assert_str(deprecated->arguments[0].default_value->string, "No longer supported");
     assert_str(gql_schema_directive(schema, PL_STR("specifiedBy"))->arguments[0].name, "url");
     assert_int_equal(gql_schema_directive(schema, PL_STR("oneOf"))->locations, GQL_ON_INPUT_OBJECT);
-    assert_null(gql_schema_directive(schema, PL_STR("defer")));
+    assert_int_equal(gql_schema_directive(schema, PL_STR("defer"))->locations,
+                     GQL_ON_FRAGMENT_SPREAD | GQL_ON_INLINE_FRAGMENT);
+    assert_int_equal(gql_schema_directive(schema, PL_STR("stream"))->locations, GQL_ON_FIELD);
+    assert_null(gql_schema_directive(schema, PL_STR("cost")));
     gql_schema_free(schema);
 }
 

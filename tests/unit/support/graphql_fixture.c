@@ -167,6 +167,14 @@ void gf_fail(gf *f, const char *type, const char *name, const char *message)
 }
 
 /* --- requests --- */
+static void append_line(gf_request *r)
+{
+    size_t before = r->all ? strlen(r->all) : 0, more = r->body ? strlen(r->body) : 0;
+    r->all = realloc(r->all, before + more + 2);
+    memcpy(r->all + before, r->body, more);
+    memcpy(r->all + before + more, "\n", 2);
+}
+
 static void on_payload(void *data, const gql_payload *payload)
 {
     gf_request *r = data;
@@ -175,6 +183,12 @@ static void on_payload(void *data, const gql_payload *payload)
     r->cache = payload->cache;
     free(r->body);
     r->body = payload->body.ptr ? strndup(payload->body.ptr, payload->body.len) : NULL;
+    append_line(r);
+    r->over = !payload->has_next;
+    if (r->cancel) {
+        r->cancel = false;
+        gql_run_cancel(r->run);
+    }
 }
 
 static const pl_value *read_variables(gf_request *r, const char *json)
@@ -199,14 +213,16 @@ void gf_start_full(gf_request *r, gf *f, const char *query, const char *operatio
     r->work.deadline = f->deadline;
     r->work.headers = f->headers;
     r->work.header_count = f->header_count;
-    gql_request request = {
-        .query = pl_str_of(query), .operation_name = pl_str_of(operation), .query_only = query_only};
+    gql_request request = {.query = pl_str_of(query),
+                           .operation_name = pl_str_of(operation),
+                           .query_only = query_only,
+                           .incremental = f->incremental};
     request.variables = read_variables(r, variables);
     assert_true(!variables || request.variables);
     r->arena.limit = f->arena_limit;
     pl_alloc_fail_at(f->fail_at, f->fail_on);
     r->run = gql_service_run(f->service, &request, &r->work, on_payload, r);
-    assert_int_equal(r->done, r->run ? 0 : 1);
+    assert_int_equal(r->over, r->run == NULL);
 }
 
 void gf_start(gf_request *r, gf *f, const char *query, const char *variables)
@@ -219,6 +235,7 @@ void gf_end(gf_request *r)
     te_engine()->work_end(te_state(r->f->t), &r->work);
     pl_arena_dispose(&r->arena);
     free(r->body);
+    free(r->all);
 }
 
 void gf_check(gf_request *r, const char *response)
@@ -231,6 +248,37 @@ void gf_check(gf_request *r, const char *response)
     pl_arena_init(&arena, 0);
     assert_int_equal(pl_json_read(&arena, pl_str_of(r->body), &(pl_json_limits){0}, &v, &err), PL_OK);
     pl_arena_dispose(&arena);
+}
+
+void gf_settle(gf *f)
+{
+    while (te_is_due(f->t))
+        te_advance(f->t, 0);
+}
+
+void gf_check_all(gf_request *r, const char *payloads)
+{
+    char *expected = strdup(payloads);
+    for (char *c = expected; *c; c++)
+        *c = *c == '\'' ? '"' : *c;
+    assert_string_equal(r->all ? r->all : "", expected);
+    free(expected);
+    free(r->all);
+    r->all = NULL;
+}
+
+void gf_expect_all(gf *f, const char *query, const char *variables, const char *payloads)
+{
+    gf_request r;
+    gf_start(&r, f, query, variables);
+    gf_settle(f);
+    while (te_waiting(f->t) > 0) {
+        te_resume(f->t, te_waiting_at(f->t, 0));
+        gf_settle(f);
+    }
+    assert_true(r.over);
+    gf_check_all(&r, payloads);
+    gf_end(&r);
 }
 
 void gf_expect(gf *f, const char *query, const char *variables, const char *response)

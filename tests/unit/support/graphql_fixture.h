@@ -26,8 +26,9 @@ typedef struct gf {
     size_t arena_limit;       /* of requests */
     const pl_header *headers; /* of requests */
     size_t header_count;
-    size_t fail_at; /* pl_alloc_fail_at from the begin of a request on; the test turns it off */
-    int fail_on;    /* sticky */
+    gql_incremental incremental; /* of requests */
+    size_t fail_at;              /* pl_alloc_fail_at from the begin of a request on; the test turns it off */
+    int fail_on;                 /* sticky */
 } gf;
 
 void gf_open(gf *f, const char *sdl);
@@ -48,9 +49,12 @@ typedef struct gf_request {
     pl_arena arena;
     pl_work work;
     gql_run *run;
-    unsigned done;
+    unsigned done; /* payloads so far */
+    bool over;
+    bool cancel; /* from within the next payload */
     gql_result result;
-    char *body; /* NULL until done */
+    char *body; /* of the last payload; NULL until done */
+    char *all;  /* of all, in a line each */
     gql_payload_cache cache;
 } gf_request;
 
@@ -63,6 +67,12 @@ void gf_end(gf_request *r);
 void gf_expect(gf *f, const char *query, const char *variables, const char *response);
 /* The same, but every call that waits is ended, oldest first. */
 void gf_expect_in_turn(gf *f, const char *query, const char *response);
+/* The loop's next turns, as far as anything is due. */
+void gf_settle(gf *f);
+/* Compares all payloads so far, a line each, and forgets them. Quotes in `payloads` are written as '. */
+void gf_check_all(gf_request *r, const char *payloads);
+/* Runs a request; calls that wait are ended, oldest first, with turns of the loop in between. */
+void gf_expect_all(gf *f, const char *query, const char *variables, const char *payloads);
 /* Compares what a request that is done has got. */
 void gf_check(gf_request *r, const char *response);
 

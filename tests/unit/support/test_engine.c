@@ -290,6 +290,11 @@ size_t te_timers(const te *t)
     return t->timers.count + t->timers.waiting;
 }
 
+bool te_is_due(const te *t)
+{
+    return pl_timers_next(&t->timers) <= t->now;
+}
+
 void te_refuse_timers(te *t)
 {
     t->refuse_timers = true;

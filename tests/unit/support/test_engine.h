@@ -83,6 +83,7 @@ te_counts te_count(const te *t);
 /* --- the host --- */
 void te_advance(te *t, uint64_t ms); /* the clock goes on; timers that are due fire */
 size_t te_timers(const te *t);       /* that are armed */
+bool te_is_due(const te *t);         /* one of them would fire without the clock going on */
 /* timer_start fails from now on. */
 void te_refuse_timers(te *t);
 

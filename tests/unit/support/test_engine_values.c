@@ -363,24 +363,29 @@ static te_value pop(te *t)
 }
 
 /* --- keeping --- */
-static pl_ref keep(pl_state *state, pl_slot slot)
+static pl_ref keep_value(te *t, te_value v)
 {
-    te *t = cast(state);
-    te_value v = *te_slot(t, slot);
     int i = 0;
     while (i < t->ref_count && t->refs[i].used)
         i++;
     if (i == t->ref_count) {
         te_ref *refs = pl_realloc(t->refs, (size_t)(i + 1) * sizeof *refs);
-        if (!refs) {
-            te_jump(t);
+        if (!refs)
             return PL_REF_NONE;
-        }
         t->refs = refs;
         t->ref_count++;
     }
     t->refs[i] = (te_ref){v, true};
     return i + 1;
+}
+
+static pl_ref keep(pl_state *state, pl_slot slot)
+{
+    te *t = cast(state);
+    pl_ref ref = keep_value(t, *te_slot(t, slot));
+    if (ref == PL_REF_NONE)
+        te_jump(t);
+    return ref;
 }
 
 static te_ref *ref_at(te *t, pl_ref ref)
@@ -405,6 +410,29 @@ static pl_slot push_ref(pl_state *state, pl_ref ref)
 static void drop(pl_state *state, pl_ref ref)
 {
     ref_at(cast(state), ref)->used = false;
+}
+
+/* A function, or a map with the functions next and, perhaps, close. */
+static bool open_iterator(pl_state *state, pl_slot slot, pl_ref *next, pl_ref *close)
+{
+    te *t = cast(state);
+    te_value v = *te_slot(t, slot), end = {0};
+    *close = PL_REF_NONE;
+    if (v.kind == PL_KIND_MAP) {
+        end = te_get(v, "close");
+        v = te_get(v, "next");
+    }
+    if (!te_is_function(v))
+        return false;
+    *next = keep_value(t, v);
+    if (*next != PL_REF_NONE && te_is_function(end)) {
+        *close = keep_value(t, end);
+        if (*close == PL_REF_NONE)
+            drop(state, *next);
+    }
+    if (*next == PL_REF_NONE || (te_is_function(end) && *close == PL_REF_NONE))
+        te_jump(t);
+    return true;
 }
 
 size_t te_refs(const te *t)
@@ -599,6 +627,7 @@ void te_values_init(pl_engine *e)
 {
     e->idle = idle;
     e->keep = keep;
+    e->open_iterator = open_iterator;
     e->push_ref = push_ref;
     e->drop = drop;
     e->key = key;

@@ -3,6 +3,7 @@
 
 #include "app/pubsub.h"
 #include "base/alloc.h"
+#include "base/gone.h"
 
 #define GRACE_MS 1000 /* for a source to end by itself, when the operation has another one */
 #define SLICE_MS 20   /* of a turn in which subscriptions go over */
@@ -260,7 +261,7 @@ static bool leg_start(leg *l, pl_operation *op, pl_instance *instance, pl_arena 
 
 pl_operation *pl_operation_start(const pl_operation_config *config)
 {
-    bool gone = false;
+    pl_gone watch;
     pl_operation *op = pl_arena_zalloc(config->work->arena, sizeof *op);
     if (!op) {
         config->payload(
@@ -275,14 +276,11 @@ pl_operation *pl_operation_start(const pl_operation_config *config)
     op->request = *config->request;
     op->work = *config->work;
     op->current = &op->first;
-    op->gone = &gone;
+    pl_gone_watch(&watch, &op->gone);
     if (config->place)
         *config->place = op;
     leg_start(&op->first, op, config->instance, config->work->arena, false);
-    if (gone)
-        return NULL;
-    op->gone = NULL;
-    return op;
+    return pl_gone_end(&watch) ? NULL : op;
 }
 
 void pl_operation_cancel(pl_operation *op)

@@ -9,8 +9,8 @@
 
 #include "app/generation.h"
 #include "app/pubsub.h"
-#include "app/sse_hub.h"
 #include "app/response_cache.h"
+#include "app/sse_hub.h"
 #include "app/watchdog.h"
 #include "base/alloc.h"
 #include "value/json.h"

@@ -324,8 +324,7 @@ static void instance_status(const pl_instance *instance, pl_worker_status *out)
 static void get_status(pl_worker *w, void *arg)
 {
     pl_worker_status *out = arg;
-    *out = (pl_worker_status){.edge = pl_edge_get_stats(w->edge),
-                              .events = pl_pubsub_get_stats(w->pubsub)};
+    *out = (pl_worker_status){.edge = pl_edge_get_stats(w->edge), .events = pl_pubsub_get_stats(w->pubsub)};
     instance_status(w->current, out);
     for (pl_instance *instance = w->retired; instance; instance = instance->next)
         instance_status(instance, out);

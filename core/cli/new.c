@@ -16,14 +16,15 @@ static const struct template
     const char *path, *text;
 }
 templates[] = {
-    {"app.lua", "-- Settings. Every one has a default; `perilune check` names those that do not exist.\n"
-                "return {\n"
-                "  name = \"%s\",\n"
-                "  http = {\n"
-                "    graphiql = true, -- a page for browsers at /graphql; take it out where strangers come by\n"
-                "    -- cors = { origins = { \"http://localhost:3000\" } },\n"
-                "  },\n"
-                "}\n"},
+    {"app.lua",
+     "-- Settings. Every one has a default; `perilune check` names those that do not exist.\n"
+     "return {\n"
+     "  name = \"%s\",\n"
+     "  http = {\n"
+     "    graphiql = true, -- a page for browsers at /graphql; take it out where strangers come by\n"
+     "    -- cors = { origins = { \"http://localhost:3000\" } },\n"
+     "  },\n"
+     "}\n"},
     {"schema/schema.graphql", "type Query {\n"
                               "  \"Says hello.\"\n"
                               "  hello(name: String! = \"world\"): String!\n"

@@ -102,17 +102,13 @@ static void hold(gql_run *run, const gql_payload *payload)
     pl_state *state = run->service->binding->state;
     section s = {.run = run, .status = PL_CALL_FAILED};
     pl_error err = {0};
-    bool gone = false, *outer = run->ended;
+    pl_gone watch;
     run->held = *payload;
     run->is_held = true;
-    run->ended = &gone;
+    pl_gone_watch(&watch, &run->ended);
     pl_engine_of(state)->protect(state, proceed_section, &s, &err);
-    if (gone) {
-        if (outer)
-            *outer = true;
+    if (pl_gone_end(&watch))
         return;
-    }
-    run->ended = outer;
     if (s.status != PL_CALL_DONE) {
         drop_chain(run);
         deliver(run, payload);
@@ -484,13 +480,10 @@ gql_run *gql_service_run(gql_service *s, const gql_request *request, pl_work *wo
                                      .body = gql_no_memory_body()});
         return NULL;
     }
-    bool ended = false;
-    run->ended = &ended;
+    pl_gone watch;
+    pl_gone_watch(&watch, &run->ended);
     start(run);
-    if (ended)
-        return NULL;
-    run->ended = NULL;
-    return run;
+    return pl_gone_end(&watch) ? NULL : run;
 }
 
 void gql_run_cancel(gql_run *run)

@@ -5,6 +5,7 @@
 /* What the files of the service share: service.c (life, reading and writing), run.c (a request from its text
  * to its payloads) and subscription.c (its source of events). */
 
+#include "base/gone.h"
 #include "graphql/admission.h"
 #include "graphql/documents.h"
 #include "graphql/service.h"

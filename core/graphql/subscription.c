@@ -144,17 +144,11 @@ static void on_payload(void *data, pl_str response, bool has_next)
 {
     gql_subscription *s = data;
     gql_run *run = s->run;
-    bool gone = false, *outer = s->gone;
+    pl_gone watch;
     run->error_count += has_next ? 0 : gql_execution_errors(s->execution);
-    s->gone = &gone;
+    pl_gone_watch(&watch, &s->gone);
     gql_run_emit(run, &(gql_payload){.result = GQL_RESULT_DATA, .body = response, .has_next = true});
-    if (gone) {
-        if (outer)
-            *outer = true;
-        return;
-    }
-    s->gone = outer;
-    if (has_next)
+    if (pl_gone_end(&watch) || has_next)
         return;
     event_end(s);
     s->state = IDLE;
@@ -279,24 +273,19 @@ static void take(gql_subscription *s)
 /* Takes events as long as they come at once: one after the other, without recursion. */
 static void pull(gql_subscription *s)
 {
-    bool gone = false, *outer = s->gone;
+    pl_gone watch;
     if (s->in_turn)
         return; /* the loop below goes on */
     s->in_turn = true;
-    s->gone = &gone;
-    while (!gone && s->state == IDLE && !s->held && !s->timer_armed) {
+    pl_gone_watch(&watch, &s->gone);
+    while (!watch.gone && s->state == IDLE && !s->held && !s->timer_armed) {
         if (!turn_is_long(s))
             take(s);
         else if (!timer_start(s, on_turn, 0))
             end_without_memory(s);
     }
-    if (gone) {
-        if (outer)
-            *outer = true;
-        return;
-    }
-    s->gone = outer;
-    s->in_turn = false;
+    if (!pl_gone_end(&watch))
+        s->in_turn = false;
 }
 
 void gql_subscription_hold(gql_subscription *s, bool hold)
@@ -323,7 +312,7 @@ static void refuse(gql_subscription *s)
 
 static void subscribed(gql_subscription *s, const section *x)
 {
-    bool gone = false, *outer = s->gone;
+    pl_gone watch;
     timer_stop(s);
     if (x->status == PL_CALL_FAILED || x->no_source) {
         refuse(s);
@@ -333,15 +322,10 @@ static void subscribed(gql_subscription *s, const section *x)
     s->subscribe = NULL;
     s->state = IDLE;
     s->turn_began = s->e->watched_at ? s->e->watched_at(s->script) : 0;
-    s->gone = &gone;
+    pl_gone_watch(&watch, &s->gone);
     gql_run_emit(s->run, &(gql_payload){.result = GQL_RESULT_SUBSCRIBED, .has_next = true});
-    if (gone) {
-        if (outer)
-            *outer = true;
-        return;
-    }
-    s->gone = outer;
-    pull(s);
+    if (!pl_gone_end(&watch))
+        pull(s);
 }
 
 /* The source is in the top slot. */

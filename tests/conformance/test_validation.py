@@ -40,9 +40,7 @@ def expected_of(case):
 def validate(directory, case):
     (directory / "schema.graphql").write_text(schema_of(case))
     (directory / "document.graphql").write_text(case["query"])
-    result = run_cli(
-        "validate", "--schema", directory / "schema.graphql", "--rule", case["rule"], directory / "document.graphql"
-    )
+    result = run_cli("validate", "--schema", directory / "schema.graphql", "--rule", case["rule"], directory / "document.graphql")
     assert not result.stderr
     found = json.loads(result.stdout)
     assert all(error.pop("rule") == case["rule"] for error in found)

@@ -220,9 +220,7 @@ def test_an_operation_has_a_ctx_for_each_event(server):
         assert [stream.next(), stream.next()] == [{"data": {"said": {"by": "ada"}}}] * 2
 
 
-@pytest.mark.parametrize(
-    ("field", "code"), [("bad", "INTERNAL"), ("refused", "PERMISSION_DENIED"), ("missing", "UNIMPLEMENTED")]
-)
+@pytest.mark.parametrize(("field", "code"), [("bad", "INTERNAL"), ("refused", "PERMISSION_DENIED"), ("missing", "UNIMPLEMENTED")])
 def test_no_source(server, field, code):
     with WebSocket(server) as socket:
         socket.subscribe(f"subscription {{ {field} }}")
@@ -258,7 +256,7 @@ def mark(server, name):
 @pytest.fixture
 def marked(start):
     schema = SCHEMA.replace("type Query {", "type Query { mark(name: String!): Int ")
-    resolvers = RESOLVERS.replace("Query = {", 'Query = { mark = function(_, args) return marks:get(args.name) or 0 end,', 1)
+    resolvers = RESOLVERS.replace("Query = {", "Query = { mark = function(_, args) return marks:get(args.name) or 0 end,", 1)
     return start(BUNDLE | {"schema/schema.graphql": schema, "resolvers/resolvers.lua": resolvers})
 
 

@@ -114,11 +114,11 @@ class WebSocket:
             if message != {"type": "ka"}:
                 return message
 
-    def subscribe(self, query, variables=None, id="1"):  # noqa: A002 - the protocol's name
+    def subscribe(self, query, variables=None, id="1"):
         payload = {"query": query, "variables": variables}
         self.send(id=id, type="start" if self.legacy else "subscribe", payload=payload)
 
-    def next(self, id="1"):  # noqa: A002
+    def next(self, id="1"):
         """The payload of the next event of the operation."""
         message = self.receive()
         assert (message["type"], message["id"]) == ("data" if self.legacy else "next", id), message

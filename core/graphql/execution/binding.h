@@ -69,8 +69,8 @@ void gql_binding_free(gql_binding *binding); /* NULL is fine; refs die with the 
  * }, enums { NAME = value },
  * __resolve_type of unions and interfaces, __resolve_reference or __resolve_references of entities,
  * Subscription fields { subscribe, resolve } or the subscribe function alone; implementations of directives,
- * { ["@name"] = function or { field, argument } }. Unknown names, values of a wrong kind and clashes with another file are
- * diagnostics with file and line. Below pl_protect. */
+ * { ["@name"] = function or { field, argument } }. Unknown names, values of a wrong kind and clashes with
+ * another file are diagnostics with file and line. Below pl_protect. */
 void gql_binding_add(gql_binding *binding, pl_slot table, const char *file, gql_diagnostics *list);
 void gql_binding_set_default(gql_binding *binding, pl_slot function);
 /* When all files and the default resolver are bound: directives that are implemented wrap the resolvers of

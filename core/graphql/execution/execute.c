@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/gone.h"
 #include "graphql/execution/incremental.h"
 #include "value/json.h"
 
@@ -169,16 +170,10 @@ static pl_buf *put_together(gql_execution *x, pl_buf *buf, pl_buf *whole, bool *
 /* Hands over a payload that is not the last one. False: the execution has been cancelled meanwhile. */
 static bool hand_over(gql_execution *x, pl_str response)
 {
-    bool gone = false, *outer = x->gone;
-    x->gone = &gone;
+    pl_gone watch;
+    pl_gone_watch(&watch, &x->gone);
     x->payload(x->data, response, true);
-    if (gone) {
-        if (outer)
-            *outer = true;
-        return false;
-    }
-    x->gone = outer;
-    return true;
+    return !pl_gone_end(&watch);
 }
 
 /* Nothing had to wait, so the buffer is the response as it stands; otherwise the pieces are put together. */

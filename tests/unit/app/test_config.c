@@ -181,7 +181,8 @@ static void test_graphiql(void **state)
     assert_true(pl_str_is(l.config.ide.default_query, "{ a }"));
     assert_true(l.config.ide.no_headers);
     unload(&l);
-    expect_refused("http = { graphiql = 'yes' }", "http.graphiql must be true, false or a table of settings, not a string.");
+    expect_refused("http = { graphiql = 'yes' }",
+                   "http.graphiql must be true, false or a table of settings, not a string.");
     expect_refused("http = { graphiql = { tilte = 'Shop' } }",
                    "There is no setting \"http.graphiql.tilte\".");
 }

@@ -130,7 +130,8 @@ static void what_is_wrong_has_a_place(void **state)
             "{ a }");
     REFUSED("documents/a.graphql:1:1: The document has no operation.\n", "documents/a.graphql",
             "fragment F on Query { a }");
-    REFUSED("documents/m.manifest.json: document \"x\": Cannot query field \"zzzzzz\" on type \"Query\". (line 1, "
+    REFUSED("documents/m.manifest.json: document \"x\": Cannot query field \"zzzzzz\" on type \"Query\". "
+            "(line 1, "
             "column 3 of the document)\n",
             "documents/m.manifest.json", "{\"x\":\"{ zzzzzz }\"}");
     REFUSED(

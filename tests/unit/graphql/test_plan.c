@@ -43,7 +43,8 @@ static void plan_open(planned *p, gf *f, const char *query, uint32_t max_fields)
     p->source = (gql_source){"query", pl_str_of(query)};
     if (gql_parse(&p->arena, &p->source, &(gql_parse_limits){.max_depth = 1000}, &p->document, &err) != PL_OK)
         fail_msg("%s", err.message);
-    p->plan = gql_plan_new(p->document, &p->document->operations[0], f->binding, GQL_INCREMENTAL_OFF, max_fields);
+    p->plan =
+        gql_plan_new(p->document, &p->document->operations[0], f->binding, GQL_INCREMENTAL_OFF, max_fields);
     assert_non_null(p->plan);
 }
 

@@ -167,14 +167,6 @@ def test_validate_optional_rules(tmp_path):
     assert [error["rule"] for error in errors] == ["NoDeprecatedCustom", "NoSchemaIntrospectionCustom"]
 
 
-def test_validate_syntax_error(tmp_path):
-    code, errors = validate(tmp_path, "{ a(: }")
-    assert code == 1
-    assert errors == [
-        {"message": 'Syntax Error: Expected Name, found ":".', "locations": [{"line": 1, "column": 5}], "rule": None}
-    ]
-
-
 def test_validate_schema_alone(tmp_path):
     (tmp_path / "schema.graphql").write_text("type Query { a: Nothing }")
     result = run_cli("validate", "--schema", tmp_path / "schema.graphql")

@@ -65,7 +65,8 @@ def nested(levels, leaf="hello"):
 def narrow(start_shared):
     return start_shared(
         bundle_with(
-            "max_depth = 3, max_aliases = 2, max_root_fields = 3, max_directives = 2, max_list_items = 4, refuse_deprecated = true"
+            "max_depth = 3, max_aliases = 2, max_root_fields = 3, max_directives = 2, max_list_items = 4, "
+            "refuse_deprecated = true"
         )
     )
 

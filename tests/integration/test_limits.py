@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from harness import SLOWNESS, code_of, run_cli
+from streams import WebSocket
 
 pytestmark = pytest.mark.core
 
@@ -244,6 +245,34 @@ def test_rate_limit_by_user(start):
         return server.post({"query": "{ users(first: 5) { id } }"}, headers=headers).status_code
 
     assert [status("ann"), status("ann"), status("bob"), status(None), status(None)] == [200, 429, 200, 200, 429]
+
+
+def test_a_subscription_is_paid_for_once(start):
+    files = bundle_with("rate_limit = { capacity = 5, refill = 0.001 }")
+    files["schema/schema.graphql"] += 'type Subscription { tick: Int @cost(weight: "3") }'
+    files["resolvers/tick.lua"] = """
+        return {
+          Mutation = { set = function(_, args, ctx) ctx.pubsub:publish("ticks", args.n) return args.n end },
+          Subscription = {
+            tick = {
+              subscribe = function(_, _, ctx) return ctx.pubsub:subscribe("ticks") end,
+              resolve = function(n) return n end,
+            },
+          },
+        }
+    """
+    files["resolvers/all.lua"] = RESOLVERS.replace("Mutation = { set = function(_, args) return args.n end },", "")
+    server = start(files)
+    with WebSocket(server) as socket:
+        socket.subscribe("subscription { tick }", id="1")
+        socket.subscribe("subscription { tick }", id="2")
+        message = socket.receive()
+        assert (message["type"], message["id"]) == ("error", "2")
+        assert message["payload"][0]["extensions"]["limit"] == "rate_limit"
+        for _ in range(3):
+            server.reload()  # it goes over to the newer generation, without paying again
+        socket.subscribe("{ hello }", id="3")
+        assert {socket.receive()["type"] for _ in range(2)} == {"next", "complete"}
 
 
 def test_more_than_a_budget_holds(start):

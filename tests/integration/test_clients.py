@@ -19,7 +19,7 @@ def run(script, server, *arguments):
     assert result.stdout.strip() == "ok"
 
 
-@pytest.mark.parametrize("script", ["request.mjs", "apollo.mjs"])
+@pytest.mark.parametrize("script", ["request.mjs", "apollo.mjs", "apollo4_defer.mjs"])
 def test_client(start, blog, script):
     run(script, start(blog))
 

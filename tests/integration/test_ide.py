@@ -33,7 +33,7 @@ def browse(scenario, url, *files, trusted=None):
     assert result.stdout.strip() == "ok"
 
 
-@pytest.mark.parametrize("scenario", ["variables", "errors", "documentation", "completion", "headers", "policy"])
+@pytest.mark.parametrize("scenario", ["variables", "errors", "defer", "documentation", "completion", "headers", "policy"])
 def test_browser(start, blog, scenario):
     browse(scenario, start(blog).url)
 

@@ -146,6 +146,17 @@ const scenarios = {
     await until("description", docs, /An article\. It is a draft until it is published\./);
   },
 
+  async defer(page) {
+    await open(page);
+    await ask(page, '{ user(id: "3") { name ... @defer(label: "slow") { posts { title } } } }');
+    const [response] = await Promise.all([
+      page.waitForResponse((one) => one.request().postData()?.includes("@defer") ?? false),
+      run(page),
+    ]);
+    assert.match(response.headers()["content-type"], /^multipart\/mixed/);
+    await sees(page, /"data": { "user": { "name": "Grace Hopper", "posts": \[ { "title": "[^"]+" }/);
+  },
+
   async subscription(page) {
     await open(page);
     await subscribed(page);

@@ -8,6 +8,7 @@ void pl_config_default(pl_config *config)
 {
     *config = (pl_config){.path = PL_STR("/graphql")};
     config->http.compress = true;
+    config->max_operations = 10000;
     config->websocket = (pl_ws_config){.init_timeout_ms = 10000,
                                        .ping_ms = 30000,
                                        .pong_timeout_ms = 10000,

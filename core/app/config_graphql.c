@@ -195,6 +195,7 @@ void cfg_graphql(cfg_context *c, const char *path, pl_slot slot, void *target)
         {"ready_made_scalars", cfg_not_bool, CFG_AT(schema.no_ready_made_scalars)},
         {"subgraph", cfg_bool, CFG_AT(schema.subgraph)},
         {"timeout", cfg_seconds, CFG_AT(graphql.execute.timeout_ms)},
+        {"max_operations", cfg_uint32, CFG_AT(max_operations)},
         {"max_tokens", cfg_uint32, CFG_AT(graphql.parse.max_tokens)},
         {"max_nesting", cfg_uint32, CFG_AT(graphql.parse.max_depth)},
         {"max_fields", cfg_uint32, CFG_AT(graphql.max_fields)},

@@ -17,6 +17,7 @@ typedef struct pl_endpoint {
     struct pl_instance *live;
     pl_endpoint_link lasting; /* streams and connections that go on until they are told to end: a ring */
     bool draining;
+    unsigned operations; /* in hand, but for subscriptions that have their source */
 } pl_endpoint;
 
 static inline void pl_endpoint_init(pl_endpoint *endpoint, pl_host *host, pl_logger *log)

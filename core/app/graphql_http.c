@@ -368,6 +368,7 @@ static void start_part(exchange *x, part *p, gql_request *request)
                                   .request = request,
                                   .work = &work,
                                   .host = x->endpoint->host,
+                                  .endpoint = x->endpoint,
                                   .payload = x->batch ? on_batch_payload : on_payload,
                                   .data = p,
                                   .place = &p->operation};

@@ -343,6 +343,7 @@ static void begin(pl_sse *sse, stream *s, errand *e)
                                   .request = &r->request,
                                   .work = &r->work,
                                   .host = sse->endpoint->host,
+                                  .endpoint = sse->endpoint,
                                   .payload = on_payload,
                                   .data = r,
                                   .place = &r->operation};
@@ -528,7 +529,7 @@ static const char *token_of(const pl_http_request *http, char *room)
 bool pl_sse_handle(pl_sse *sse, pl_http_request *http)
 {
     char room[PL_SSE_TOKEN_LENGTH + 1];
-    if (pl_str_is(http->method, "PUT")) {
+    if (pl_str_is(http->method, "PUT") && sse->endpoint->live->generation->schema->subscription) {
         put(sse, http);
         return true;
     }

@@ -347,6 +347,7 @@ static void on_start(void *data, pl_ws_operation *record, const pl_value *payloa
                                   .request = &r->request,
                                   .work = &r->work,
                                   .host = c->endpoint->host,
+                                  .endpoint = c->endpoint,
                                   .payload = on_payload,
                                   .data = r,
                                   .place = &r->operation};

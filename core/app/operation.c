@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/operation.h"
 
+#include <stdio.h>
+
+#include "app/endpoint.h"
+#include "app/generation.h"
 #include "app/pubsub.h"
 #include "base/alloc.h"
 #include "base/gone.h"
@@ -30,7 +34,8 @@ struct pl_operation {
     leg *successor; /* on a newer instance; takes over when current has ended */
     pl_timer grace;
     bool grace_armed, held;
-    bool *gone; /* set at the end, while it is started */
+    bool *gone;   /* set at the end, while it is started */
+    bool counted; /* among the endpoint's */
     const pl_header *headers;
     size_t header_count;
     bool headers_read;
@@ -83,10 +88,18 @@ static void grace_stop(pl_operation *op)
     op->grace_armed = false;
 }
 
+static void uncount(pl_operation *op)
+{
+    if (op->counted)
+        op->config.endpoint->operations--;
+    op->counted = false;
+}
+
 /* Hands out the last payload. */
 static void end(pl_operation *op, const gql_payload *payload)
 {
     grace_stop(op);
+    uncount(op);
     if (op->gone)
         *op->gone = true;
     op->config.payload(op->config.data, payload);
@@ -179,8 +192,10 @@ const pl_header *pl_operation_headers(const pl_operation *op, size_t *count)
 /* --- payloads --- */
 static void current_payload(pl_operation *op, leg *l, const gql_payload *payload)
 {
-    if (payload->result == GQL_RESULT_SUBSCRIBED)
+    if (payload->result == GQL_RESULT_SUBSCRIBED) {
         l->subscribed = true;
+        uncount(op);
+    }
     if (payload->has_next) {
         read_headers(op, l);
         op->config.payload(op->config.data, payload);
@@ -259,9 +274,29 @@ static bool leg_start(leg *l, pl_operation *op, pl_instance *instance, pl_arena 
     return run != NULL;
 }
 
+static void refuse_crowd(const pl_operation_config *config, uint32_t most)
+{
+    pl_buf body;
+    char message[160];
+    snprintf(message, sizeof message,
+             "The server has %u operations in hand, which is the most that it takes on.", most);
+    pl_buf_init(&body);
+    gql_write_error(&body, PL_UNAVAILABLE, pl_str_of(message));
+    config->payload(config->data, &(gql_payload){.result = GQL_RESULT_REFUSED,
+                                                 .code = PL_UNAVAILABLE,
+                                                 .errors = 1,
+                                                 .body = body.failed ? PL_STR("{}") : pl_buf_view(&body)});
+    pl_buf_dispose(&body);
+}
+
 pl_operation *pl_operation_start(const pl_operation_config *config)
 {
     pl_gone watch;
+    uint32_t most = config->instance->generation ? config->instance->generation->config.max_operations : 0;
+    if (config->endpoint && most > 0 && config->endpoint->operations >= most) {
+        refuse_crowd(config, most);
+        return NULL;
+    }
     pl_operation *op = pl_arena_zalloc(config->work->arena, sizeof *op);
     if (!op) {
         config->payload(
@@ -276,6 +311,9 @@ pl_operation *pl_operation_start(const pl_operation_config *config)
     op->request = *config->request;
     op->work = *config->work;
     op->current = &op->first;
+    op->counted = config->endpoint != NULL;
+    if (op->counted)
+        config->endpoint->operations++;
     pl_gone_watch(&watch, &op->gone);
     if (config->place)
         *config->place = op;
@@ -286,6 +324,7 @@ pl_operation *pl_operation_start(const pl_operation_config *config)
 void pl_operation_cancel(pl_operation *op)
 {
     grace_stop(op);
+    uncount(op);
     if (op->successor)
         leg_cancel(op->successor);
     leg_cancel(op->current);

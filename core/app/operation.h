@@ -23,10 +23,13 @@ typedef struct pl_operation_config {
      * latest. */
     void (*payload)(void *data, const gql_payload *payload);
     void *data;
+    struct pl_endpoint *endpoint; /* whose operations are counted; NULL: no bound */
     pl_operation **place; /* is set before the first payload; may be NULL */
 } pl_operation_config;
 
-/* NULL when it was over before this returns (payload has been called, also where memory was short). */
+/* NULL when it was over before this returns (payload has been called, also where memory was short, or as many
+ * operations as graphql.max_operations allows are in hand: subscriptions count until they have their source).
+ */
 pl_operation *pl_operation_start(const pl_operation_config *config);
 void pl_operation_cancel(pl_operation *operation); /* no payload will come */
 /* A subscription's receiver cannot take more for the time being. */

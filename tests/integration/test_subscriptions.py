@@ -657,3 +657,17 @@ def test_a_shared_stream_over_a_reload(server):
         server.reload()
         say(server, "x")
         assert next(stream.events)[1]["payload"]["data"]["said"]["text"] == "new x"
+
+
+def test_as_many_operations_as_the_server_takes_on(start):
+    server = start(BUNDLE | {"app.lua": APP.replace("graphql = { timeout = 2 }", "graphql = { max_operations = 2 }")})
+    with WebSocket(server) as socket, EventStream(server, "subscription { never }"):
+        for id_ in ("1", "2"):
+            socket.subscribe("subscription { slow }", id=id_)
+        wait_until(lambda: in_hand(server) == 3, what="all are in hand")
+        response = server.post({"query": "{ hello }"})
+        assert response.status_code == 503
+        assert response.json()["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
+        socket.send(id="1", type="complete")
+        wait_until(lambda: in_hand(server) == 2, what="one has gone")
+        assert server.data("{ hello }") == {"hello": "world"}

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/graphql_ws.h"
 
-#include <stdio.h>
-#include <time.h>
-
 #include "app/csrf.h"
+#include "app/expiry.h"
 #include "app/generation.h"
 #include "app/graphql_read.h"
 #include "app/operation.h"
@@ -13,7 +11,6 @@
 #include "net/websocket.h"
 
 #define MUCH_QUEUED (256 << 10) /* bytes that the client has not taken: no more events until it has */
-#define FAR_AWAY 2000000000.0   /* seconds: beyond this, a timer is not worth it */
 
 typedef struct connection {
     pl_endpoint_link link; /* first */
@@ -89,47 +86,13 @@ static void on_expiry(pl_timer *timer)
 }
 
 /* --- connection_init --- */
-typedef struct reading {
-    connection *c;
-    double expires_at;
-    bool found;
-} reading;
-
-static void expiry_section(void *data)
-{
-    reading *r = data;
-    pl_state *state = r->c->init_instance->state;
-    const pl_engine *e = pl_engine_of(state);
-    pl_key *key = e->key(state, PL_STR("expires_at"));
-    if (!key || !e->reserve(state, 8))
-        return;
-    e->push_ctx(state, &r->c->init_work);
-    if (!e->field(state, e->top(state), key))
-        return;
-    pl_kind kind = e->kind(state, e->top(state));
-    r->found = kind == PL_KIND_INT || kind == PL_KIND_FLOAT;
-    if (r->found)
-        r->expires_at = kind == PL_KIND_INT ? (double)e->get_int(state, e->top(state))
-                                            : e->get_float(state, e->top(state));
-}
-
 /* False: it has expired already. */
 static bool set_expiry(connection *c)
 {
-    reading r = {.c = c};
-    pl_error err = {0};
-    struct timespec now;
-    pl_state *state = c->init_instance->state;
-    if (c->init_work.ctx == PL_REF_NONE || !pl_engine_of(state)->protect(state, expiry_section, &r, &err) ||
-        !r.found)
-        return true;
-    clock_gettime(CLOCK_REALTIME, &now);
-    double left = r.expires_at - (double)now.tv_sec - (double)now.tv_nsec / 1e9;
-    if (!(left > 0))
-        return false;
-    if (left < FAR_AWAY)
-        c->expiry_armed = start_timer(c, &c->expiry, on_expiry, (uint64_t)(left * 1000.0) + 1);
-    return true;
+    uint64_t left = pl_expiry_left(c->init_instance->state, &c->init_work);
+    if (left != PL_NO_EXPIRY && left > 0)
+        c->expiry_armed = start_timer(c, &c->expiry, on_expiry, left);
+    return left > 0;
 }
 
 static void init_end(connection *c)

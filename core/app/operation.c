@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "app/endpoint.h"
+#include "app/expiry.h"
 #include "app/generation.h"
 #include "app/pubsub.h"
 #include "base/alloc.h"
@@ -32,8 +33,8 @@ struct pl_operation {
     leg first;
     leg *current;   /* whose payloads go out */
     leg *successor; /* on a newer instance; takes over when current has ended */
-    pl_timer grace;
-    bool grace_armed, held;
+    pl_timer grace, expiry;
+    bool grace_armed, expiry_armed, held;
     bool *gone;   /* set at the end, while it is started */
     bool counted; /* among the endpoint's */
     const pl_header *headers;
@@ -88,6 +89,14 @@ static void grace_stop(pl_operation *op)
     op->grace_armed = false;
 }
 
+static void timers_stop(pl_operation *op)
+{
+    grace_stop(op);
+    if (op->expiry_armed)
+        op->config.host->ops->timer_stop(op->config.host, &op->expiry);
+    op->expiry_armed = false;
+}
+
 static void uncount(pl_operation *op)
 {
     if (op->counted)
@@ -98,7 +107,7 @@ static void uncount(pl_operation *op)
 /* Hands out the last payload. */
 static void end(pl_operation *op, const gql_payload *payload)
 {
-    grace_stop(op);
+    timers_stop(op);
     uncount(op);
     if (op->gone)
         *op->gone = true;
@@ -121,6 +130,39 @@ static void on_grace(pl_timer *timer)
     op->grace_armed = false;
     leg_cancel(op->current);
     take_over(op);
+}
+
+/* --- credentials that end, end the subscription --- */
+static void end_both(pl_operation *op)
+{
+    if (op->successor)
+        leg_cancel(op->successor);
+    op->successor = NULL;
+    leg_cancel(op->current);
+}
+
+static void on_expiry(pl_timer *timer)
+{
+    pl_operation *op = timer->data;
+    op->expiry_armed = false;
+    end_both(op);
+    end(op, &(gql_payload){.result = GQL_RESULT_REFUSED,
+                           .code = PL_UNAUTHENTICATED,
+                           .errors = 1,
+                           .body = PL_STR("{\"errors\":[{\"message\":\"The credentials have expired.\","
+                                          "\"extensions\":{\"code\":\"UNAUTHENTICATED\"}}]}")});
+}
+
+/* As the leg's interceptors say. */
+static void expiry_start(pl_operation *op, leg *l)
+{
+    pl_host *host = op->config.host;
+    uint64_t left = pl_expiry_left(l->instance->state, &l->work);
+    if (op->expiry_armed)
+        host->ops->timer_stop(host, &op->expiry);
+    op->expiry = (pl_timer){.fire = on_expiry, .data = op};
+    op->expiry_armed =
+        left != PL_NO_EXPIRY && host->ops->timer_start(host, &op->expiry, host->ops->now(host) + left) == 0;
 }
 
 /* --- headers --- */
@@ -195,6 +237,7 @@ static void current_payload(pl_operation *op, leg *l, const gql_payload *payload
     if (payload->result == GQL_RESULT_SUBSCRIBED) {
         l->subscribed = true;
         uncount(op);
+        expiry_start(op, l);
     }
     if (payload->has_next) {
         read_headers(op, l);
@@ -234,6 +277,7 @@ static void successor_payload(pl_operation *op, leg *l, const gql_payload *paylo
 {
     if (payload->result == GQL_RESULT_SUBSCRIBED) {
         l->subscribed = true;
+        expiry_start(op, l);
         if (l->run)
             end_current(op); /* else by whoever starts it */
         return;
@@ -323,11 +367,9 @@ pl_operation *pl_operation_start(const pl_operation_config *config)
 
 void pl_operation_cancel(pl_operation *op)
 {
-    grace_stop(op);
+    timers_stop(op);
     uncount(op);
-    if (op->successor)
-        leg_cancel(op->successor);
-    leg_cancel(op->current);
+    end_both(op);
     if (op->gone)
         *op->gone = true;
 }

@@ -365,6 +365,16 @@ def test_credentials_end(server):
         assert socket.closed()[0] == 4403
 
 
+def test_credentials_of_a_stream_end(start):
+    app = APP.replace("if name then", 'if ctx.headers["x-lives"] then ctx.expires_at = time.now() + 0.3 end\n      if name then')
+    server = start(BUNDLE | {"app.lua": app})
+    with EventStream(server, "subscription { never }", headers={"x-lives": "shortly"}) as stream:
+        [refusal] = stream.rest()
+        assert refusal["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+        assert stream.completed
+    wait_until(lambda: in_hand(server) == 0, what="the source has gone")
+
+
 # --- what clients do wrong ---
 
 

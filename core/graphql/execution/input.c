@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/suggest.h"
 #include "graphql/execution/inspect.h"
 #include "graphql/execution/scalars.h"
-#include "graphql/schema/suggest.h"
 #include "value/json.h"
 
 #define MAX_SHOWN 200 /* bytes of a value that a message repeats */
@@ -123,20 +123,20 @@ static pl_str cut(pl_str name)
 
 static pl_str suggest_enum_value(gql_input_env *env, const gql_named *type, pl_str name)
 {
-    gql_suggestions s;
-    gql_suggest_init(&s, name);
+    pl_suggestions s;
+    pl_suggest_init(&s, name);
     for (uint32_t i = 0; i < type->value_count; i++)
-        gql_suggest_add(&s, type->values[i].name);
-    return gql_suggest_text(&s, env->arena, "the enum value");
+        pl_suggest_add(&s, type->values[i].name);
+    return pl_suggest_text(&s, env->arena, "the enum value");
 }
 
 static pl_str suggest_field(gql_input_env *env, const gql_named *type, pl_str name)
 {
-    gql_suggestions s;
-    gql_suggest_init(&s, name);
+    pl_suggestions s;
+    pl_suggest_init(&s, name);
     for (uint32_t i = 0; i < type->input_count; i++)
-        gql_suggest_add(&s, type->inputs[i].name);
-    return gql_suggest_text(&s, env->arena, NULL);
+        pl_suggest_add(&s, type->inputs[i].name);
+    return pl_suggest_text(&s, env->arena, NULL);
 }
 
 static pl_code coerce_enum(gql_input_env *env, const gql_named *type, pl_str name, pl_value *out,

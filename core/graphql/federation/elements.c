@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/suggest.h"
 #include "graphql/federation/internal.h"
-#include "graphql/schema/suggest.h"
 
 /* What the specifications of https://specs.apollo.dev define: name by name, from the minor version on with
  * which it came until the one in which it changed. */
@@ -124,14 +124,14 @@ static bool is_of(const element *e, const char *specification, unsigned minor)
     return strcmp(e->specification, specification) == 0 && minor >= e->from && minor < e->until;
 }
 
-bool gql_specification_has(const gql_feature *feature, pl_str import, gql_suggestions *near)
+bool gql_specification_has(const gql_feature *feature, pl_str import, pl_suggestions *near)
 {
     for (size_t i = 0; i < ELEMENT_COUNT; i++) {
         if (!is_of(&elements[i], feature->known, feature->minor))
             continue;
         if (pl_str_is(import, elements[i].name))
             return true;
-        gql_suggest_add(near, pl_str_of(elements[i].name));
+        pl_suggest_add(near, pl_str_of(elements[i].name));
     }
     return false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/suggest.h"
 #include "graphql/federation/internal.h"
 #include "graphql/language/parser.h"
-#include "graphql/schema/suggest.h"
 
 /* The field sets of @key, @requires and @provides: selection sets without the outer braces, in a string. What
  * is wrong with one is found here, and not first when a gateway composes. Whether subgraphs fit together is
@@ -45,12 +45,12 @@ static void check_selections(const set_check *c, const gql_selection_set *set, c
 
 static void unknown_field(const set_check *c, const gql_selection *selection, const gql_named *type)
 {
-    gql_suggestions near;
-    gql_suggest_init(&near, selection->name.text);
+    pl_suggestions near;
+    pl_suggest_init(&near, selection->name.text);
     for (uint32_t i = 0; i < type->field_count; i++)
-        gql_suggest_add(&near, type->fields[i].name);
+        pl_suggest_add(&near, type->fields[i].name);
     refuse(c, selection->name.loc, "type \"%.*s\" has no field \"%.*s\".%.*s", type->name,
-           selection->name.text, gql_suggest_text(&near, &c->b->scratch, NULL));
+           selection->name.text, pl_suggest_text(&near, &c->b->scratch, NULL));
 }
 
 static void check_field_type(const set_check *c, const gql_selection *selection, const gql_field *field)

@@ -60,8 +60,8 @@ pl_str gql_federation_directive(gql_subgraph *s, const char *name);
  * NULL when it is none of them. */
 bool gql_specification_find(pl_str identity, unsigned major, unsigned minor, const char **known);
 /* Whether it has the element, as an import names it ("@key", "FieldSet"). near: the names there are. */
-struct gql_suggestions;
-bool gql_specification_has(const gql_feature *feature, pl_str import, struct gql_suggestions *near);
+struct pl_suggestions;
+bool gql_specification_has(const gql_feature *feature, pl_str import, struct pl_suggestions *near);
 /* The definitions of all features (or of version 1) that the SDL does not have itself, as SDL. */
 void gql_elements_print(gql_subgraph *s, pl_buf *out);
 /* Whether name is a directive of version 1 ("key"), or its scalar ("_FieldSet"). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/suggest.h"
 #include "graphql/federation/internal.h"
-#include "graphql/schema/suggest.h"
 
 /* Applied @link directives (https://specs.apollo.dev/link/v1.0): which specifications a schema uses, under
  * which names. */
@@ -161,13 +161,13 @@ static void check_import(gql_subgraph *s, const gql_feature *feature, const gql_
             "\"@\".",
             PL_STR_ARG(name), PL_STR_ARG(as));
     } else if (feature->known) {
-        gql_suggestions near;
-        gql_suggest_init(&near, name);
+        pl_suggestions near;
+        pl_suggest_init(&near, name);
         if (!gql_specification_has(feature, name, &near))
             gql_report(s->b, NULL, &place, 1,
                        "Cannot import unknown element \"%.*s\" of \"%.*s/v%u.%u\".%.*s", PL_STR_ARG(name),
                        PL_STR_ARG(feature->identity), feature->major, feature->minor,
-                       PL_STR_ARG(gql_suggest_text(&near, &s->b->scratch, NULL)));
+                       PL_STR_ARG(pl_suggest_text(&near, &s->b->scratch, NULL)));
     }
 }
 

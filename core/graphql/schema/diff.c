@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/suggest.h"
 #include "graphql/language/printer.h"
 #include "graphql/schema/internal.h"
-#include "graphql/schema/suggest.h"
 
 typedef struct differ {
     const gql_schema *before, *after;
@@ -173,7 +173,7 @@ static bool is_input_safe(const gql_typeref *before, const gql_typeref *after)
 static int compare_object_fields(const void *a, const void *b)
 {
     const gql_object_field *x = a, *y = b;
-    int order = gql_natural_compare(x->name.text, y->name.text);
+    int order = pl_natural_compare(x->name.text, y->name.text);
     return order ? order : (x > y) - (x < y);
 }
 

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/suggest.h"
 #include "graphql/language/printer.h"
 #include "graphql/schema/internal.h"
-#include "graphql/schema/suggest.h"
 
 /* Values as they are written in SDL: defaults, and arguments of directives. Recursion here is as deep as a
  * value or a type reference is written, and the parser bounds both. */
@@ -108,11 +108,11 @@ static void check_enum(gql_literal_check *check, const gql_value *value, const g
     if (value->kind == GQL_VALUE_ENUM && pl_map_has(&type->value_map, value->text))
         return;
     pl_str text = print_value(b, value);
-    gql_suggestions near;
-    gql_suggest_init(&near, text);
+    pl_suggestions near;
+    pl_suggest_init(&near, text);
     for (uint32_t i = 0; i < type->value_count; i++)
-        gql_suggest_add(&near, type->values[i].name);
-    pl_str hint = gql_suggest_text(&near, &b->scratch, "the enum value");
+        pl_suggest_add(&near, type->values[i].name);
+    pl_str hint = pl_suggest_text(&near, &b->scratch, "the enum value");
     if (value->kind == GQL_VALUE_ENUM)
         fault(check, value->loc, path, "Value \"%.*s\" does not exist in \"%.*s\" enum.%.*s",
               PL_STR_ARG(text), PL_STR_ARG(type->name), PL_STR_ARG(hint));
@@ -191,11 +191,11 @@ static void report_unknown_field(gql_literal_check *check, const gql_value *valu
                                  const gql_object_field *field, const gql_named *type, const gql_step *path)
 {
     gql_builder *b = check->builder;
-    gql_suggestions near;
-    gql_suggest_init(&near, field->name.text);
+    pl_suggestions near;
+    pl_suggest_init(&near, field->name.text);
     for (uint32_t i = 0; i < type->input_count; i++)
-        gql_suggest_add(&near, type->inputs[i].name);
-    pl_str hint = gql_suggest_text(&near, &b->scratch, NULL), text = print_value(b, value);
+        pl_suggest_add(&near, type->inputs[i].name);
+    pl_str hint = pl_suggest_text(&near, &b->scratch, NULL), text = print_value(b, value);
     fault(check, field->name.loc, path,
           "Expected value of type \"%.*s\" not to include unknown field \"%.*s\"%s%.*s%s: %.*s.",
           PL_STR_ARG(type->name), PL_STR_ARG(field->name.text), hint.len ? "." : "", PL_STR_ARG(hint),

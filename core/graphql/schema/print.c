@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/suggest.h"
 #include "graphql/language/printer.h"
-#include "graphql/schema/suggest.h"
 
 typedef struct printer {
     pl_buf *out;
@@ -67,12 +67,12 @@ static void print_description(pl_buf *out, pl_str text, const char *indent, bool
 /* Pointers to things that begin with their name. */
 static int compare_things(const void *a, const void *b)
 {
-    return gql_natural_compare(**(const pl_str *const *)a, **(const pl_str *const *)b);
+    return pl_natural_compare(**(const pl_str *const *)a, **(const pl_str *const *)b);
 }
 
 static int compare_types(const void *a, const void *b)
 {
-    return gql_natural_compare((*(const gql_named *const *)a)->name, (*(const gql_named *const *)b)->name);
+    return pl_natural_compare((*(const gql_named *const *)a)->name, (*(const gql_named *const *)b)->name);
 }
 
 static const void **room_for(printer *p, uint32_t count)

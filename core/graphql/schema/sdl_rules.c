@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/suggest.h"
 #include "graphql/schema/internal.h"
-#include "graphql/schema/suggest.h"
 
 /* The validation rules for type system documents: one walk over all files, in which each rule speaks at the
  * nodes that concern it, in graphql-js's order. Needs no types, only names. */
@@ -119,16 +119,16 @@ static void known_type(rules *r, pl_str name, gql_loc loc)
     gql_group *group = pl_map_get(&r->b->groups, name);
     if ((group && group->definition) || gql_is_builtin_type_name(name) || gql_build_stop(r->b))
         return;
-    gql_suggestions near;
-    gql_suggest_init(&near, name);
+    pl_suggestions near;
+    pl_suggest_init(&near, name);
     for (int i = 0; gql_builtin_type_names[i]; i++)
-        gql_suggest_add(&near, pl_str_of(gql_builtin_type_names[i]));
+        pl_suggest_add(&near, pl_str_of(gql_builtin_type_names[i]));
     for (size_t i = 0; i < r->b->groups.count; i++) {
         if (((gql_group *)r->b->groups.entries[i].value)->definition)
-            gql_suggest_add(&near, r->b->groups.entries[i].key);
+            pl_suggest_add(&near, r->b->groups.entries[i].key);
     }
     report_at(r, "KnownTypeNames", loc, "Unknown type \"%.*s\".%.*s", name,
-              gql_suggest_text(&near, &r->b->scratch, NULL));
+              pl_suggest_text(&near, &r->b->scratch, NULL));
 }
 
 static void known_type_reference(rules *r, const gql_type *type)
@@ -199,11 +199,11 @@ static void known_arguments(rules *r, const gql_directive *directive, const dire
         const gql_argument *argument = &directive->arguments[i];
         if (pl_map_has(&info->arguments, argument->name.text))
             continue;
-        gql_suggestions near;
-        gql_suggest_init(&near, argument->name.text);
+        pl_suggestions near;
+        pl_suggest_init(&near, argument->name.text);
         for (uint32_t j = 0; j < info->ast->input_count; j++)
-            gql_suggest_add(&near, info->ast->inputs[j].name.text);
-        pl_str hint = gql_suggest_text(&near, &r->b->scratch, NULL);
+            pl_suggest_add(&near, info->ast->inputs[j].name.text);
+        pl_str hint = pl_suggest_text(&near, &r->b->scratch, NULL);
         gql_place place = {r->source, argument->name.loc};
         gql_report(r->b, "KnownArgumentNamesOnDirectives", &place, 1,
                    "Unknown argument \"%.*s\" on directive \"@%.*s\".%.*s", PL_STR_ARG(argument->name.text),
@@ -375,15 +375,15 @@ static void possible_extension(rules *r, const gql_type_system *ast)
         gql_report(r->b, "PossibleTypeExtensions", places, 2, "Cannot extend non-%s type \"%.*s\".",
                    kinds[ast->kind], PL_STR_ARG(ast->name.text));
     } else if (!definition && !gql_build_stop(r->b)) {
-        gql_suggestions near;
-        gql_suggest_init(&near, ast->name.text);
+        pl_suggestions near;
+        pl_suggest_init(&near, ast->name.text);
         for (size_t i = 0; i < r->b->groups.count; i++) {
             if (((gql_group *)r->b->groups.entries[i].value)->definition)
-                gql_suggest_add(&near, r->b->groups.entries[i].key);
+                pl_suggest_add(&near, r->b->groups.entries[i].key);
         }
         report_at(r, "PossibleTypeExtensions", ast->name.loc,
                   "Cannot extend type \"%.*s\" because it is not defined.%.*s", ast->name.text,
-                  gql_suggest_text(&near, &r->b->scratch, NULL));
+                  pl_suggest_text(&near, &r->b->scratch, NULL));
     }
 }
 

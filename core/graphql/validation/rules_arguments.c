@@ -8,7 +8,7 @@ static void check_field_argument(gql_walk *w)
     if (w->at.directive || w->at.argument_def || !field || !w->at.parent_type)
         return;
     const gql_name *name = &w->at.argument->name;
-    pl_str hint = gql_suggest_inputs(w, name->text, field->arguments, field->argument_count);
+    pl_str hint = pl_suggest_inputs(w, name->text, field->arguments, field->argument_count);
     pl_str type = field->parent ? w->at.parent_type->name : PL_STR("<meta>"); /* __typename and its like */
     gql_walk_report(w, name->loc, GQL_NOWHERE, "Unknown argument \"%.*s\" on field \"%.*s.%.*s\".%.*s",
                     PL_STR_ARG(name->text), PL_STR_ARG(type), PL_STR_ARG(field->name), PL_STR_ARG(hint));
@@ -22,7 +22,7 @@ static void check_directive_arguments(gql_walk *w)
         const gql_name *name = &directive->arguments[i].name;
         if (gql_input_find(def->arguments, def->argument_count, name->text))
             continue;
-        pl_str hint = gql_suggest_inputs(w, name->text, def->arguments, def->argument_count);
+        pl_str hint = pl_suggest_inputs(w, name->text, def->arguments, def->argument_count);
         gql_walk_report(w, name->loc, GQL_NOWHERE, "Unknown argument \"%.*s\" on directive \"@%.*s\".%.*s",
                         PL_STR_ARG(name->text), PL_STR_ARG(directive->name.text), PL_STR_ARG(hint));
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "graphql/schema/suggest.h"
+#include "base/suggest.h"
 #include "graphql/validation/walk.h"
 
 /* --- ScalarLeafs --- */
@@ -57,7 +57,7 @@ static void collect_candidates(gql_walk *w, gql_candidates *list, const gql_name
 {
     for (uint32_t i = 0; i < type->possible_count && !w->stopped; i++) {
         const gql_named *possible = type->possible[i];
-        if (!gql_suggest_afford(w, 20 * (1 + possible->interface_count)))
+        if (!pl_suggest_afford(w, 20 * (1 + possible->interface_count)))
             return;
         if (!pl_map_has(&possible->field_map, name))
             continue;
@@ -94,11 +94,11 @@ static bool comes_before(const gql_candidate *a, const gql_candidate *b)
 static pl_str suggest_conditions(gql_walk *w, const gql_named *type, pl_str name)
 {
     gql_candidates list = {0};
-    gql_suggestions s;
-    gql_suggest_init(&s, name);
+    pl_suggestions s;
+    pl_suggest_init(&s, name);
     if (gql_is_abstract(type))
         collect_candidates(w, &list, type, name);
-    while (s.count < GQL_SUGGEST_COUNT && s.count < list.count) {
+    while (s.count < PL_SUGGEST_COUNT && s.count < list.count) {
         uint32_t best = s.count;
         for (uint32_t i = best + 1; i < list.count; i++) {
             if (comes_before(&list.items[i], &list.items[best]))
@@ -109,20 +109,20 @@ static pl_str suggest_conditions(gql_walk *w, const gql_named *type, pl_str name
         s.names[s.count++] = found.type->name;
     }
     pl_map_dispose(&list.places);
-    return gql_suggest_text(&s, &w->arena, "to use an inline fragment on");
+    return pl_suggest_text(&s, &w->arena, "to use an inline fragment on");
 }
 
 static pl_str suggest_fields(gql_walk *w, const gql_named *type, pl_str name)
 {
-    gql_suggestions s;
-    gql_suggest_init(&s, name);
+    pl_suggestions s;
+    pl_suggest_init(&s, name);
     for (uint32_t i = 0; i < type->field_count; i++) {
         pl_str known = type->fields[i].name;
-        if (!gql_suggest_afford(w, name.len * known.len + 1))
+        if (!pl_suggest_afford(w, name.len * known.len + 1))
             break;
-        gql_suggest_add(&s, known);
+        pl_suggest_add(&s, known);
     }
-    return gql_suggest_text(&s, &w->arena, NULL);
+    return pl_suggest_text(&s, &w->arena, NULL);
 }
 
 static void check_field(gql_walk *w)

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-#include "graphql/schema/suggest.h"
+#include "base/suggest.h"
 #include "graphql/validation/walk.h"
 
 /* --- KnownTypeNames --- */
 static pl_str suggest_types(gql_walk *w, pl_str name)
 {
-    gql_suggestions s;
-    gql_suggest_init(&s, name);
+    pl_suggestions s;
+    pl_suggest_init(&s, name);
     for (uint32_t i = 0; i < w->schema->type_count; i++) {
         pl_str known = w->schema->types[i]->name;
-        if (!gql_suggest_afford(w, name.len * known.len + 1))
+        if (!pl_suggest_afford(w, name.len * known.len + 1))
             break;
-        gql_suggest_add(&s, known);
+        pl_suggest_add(&s, known);
     }
-    return gql_suggest_text(&s, &w->arena, NULL);
+    return pl_suggest_text(&s, &w->arena, NULL);
 }
 
 static void check_type_name(gql_walk *w)

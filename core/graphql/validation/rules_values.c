@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "graphql/schema/suggest.h"
+#include "base/suggest.h"
 #include "graphql/validation/walk.h"
 
 /* --- ValuesOfCorrectType --- */
@@ -95,15 +95,15 @@ static void check_scalar(gql_walk *w, const gql_value *value, const gql_typeref 
 
 static pl_str suggest_enum_values(gql_walk *w, const gql_named *type, pl_str name)
 {
-    gql_suggestions s;
-    gql_suggest_init(&s, name);
+    pl_suggestions s;
+    pl_suggest_init(&s, name);
     for (uint32_t i = 0; i < type->value_count; i++) {
         pl_str known = type->values[i].name;
-        if (!gql_suggest_afford(w, name.len * known.len + 1))
+        if (!pl_suggest_afford(w, name.len * known.len + 1))
             break;
-        gql_suggest_add(&s, known);
+        pl_suggest_add(&s, known);
     }
-    return gql_suggest_text(&s, &w->arena, "the enum value");
+    return pl_suggest_text(&s, &w->arena, "the enum value");
 }
 
 static void check_enum(gql_walk *w, const gql_value *value, const gql_named *type)
@@ -192,7 +192,7 @@ static void check_object(gql_walk *w, const gql_value *object, const gql_named *
             check_value(w, &field->value, input->type);
             continue;
         }
-        pl_str hint = gql_suggest_inputs(w, field->name.text, type->inputs, type->input_count);
+        pl_str hint = pl_suggest_inputs(w, field->name.text, type->inputs, type->input_count);
         gql_walk_report(w, field->name.loc, GQL_NOWHERE,
                         "Field \"%.*s\" is not defined by type \"%.*s\".%.*s", PL_STR_ARG(field->name.text),
                         PL_STR_ARG(type->name), PL_STR_ARG(hint));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/suggest.h"
 #include "graphql/language/printer.h"
-#include "graphql/schema/suggest.h"
 #include "graphql/validation/walk.h"
 
 #define MAX_REPORTED 10000
@@ -197,7 +197,7 @@ pl_str gql_value_text(gql_walk *w, const gql_value *value)
     return text.ptr ? text : PL_STR("");
 }
 
-bool gql_suggest_afford(gql_walk *w, uint64_t cost)
+bool pl_suggest_afford(gql_walk *w, uint64_t cost)
 {
     if (cost > w->suggest_left) {
         w->suggest_left = 0;
@@ -207,11 +207,11 @@ bool gql_suggest_afford(gql_walk *w, uint64_t cost)
     return true;
 }
 
-pl_str gql_suggest_inputs(gql_walk *w, pl_str name, const gql_input *inputs, uint32_t count)
+pl_str pl_suggest_inputs(gql_walk *w, pl_str name, const gql_input *inputs, uint32_t count)
 {
-    gql_suggestions s;
-    gql_suggest_init(&s, name);
-    for (uint32_t i = 0; i < count && gql_suggest_afford(w, name.len * inputs[i].name.len + 1); i++)
-        gql_suggest_add(&s, inputs[i].name);
-    return gql_suggest_text(&s, &w->arena, NULL);
+    pl_suggestions s;
+    pl_suggest_init(&s, name);
+    for (uint32_t i = 0; i < count && pl_suggest_afford(w, name.len * inputs[i].name.len + 1); i++)
+        pl_suggest_add(&s, inputs[i].name);
+    return pl_suggest_text(&s, &w->arena, NULL);
 }

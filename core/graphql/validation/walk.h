@@ -250,9 +250,9 @@ static inline const gql_named *gql_composite(const gql_named *named)
 }
 
 /* support.c: " Did you mean …?" or empty. */
-struct gql_suggestions;
-bool gql_suggest_afford(gql_walk *w, uint64_t cost);
-pl_str gql_suggest_inputs(gql_walk *w, pl_str name, const gql_input *inputs, uint32_t count);
+struct pl_suggestions;
+bool pl_suggest_afford(gql_walk *w, uint64_t cost);
+pl_str pl_suggest_inputs(gql_walk *w, pl_str name, const gql_input *inputs, uint32_t count);
 
 void gql_overlaps_dispose(gql_walk *w); /* overlapping_fields.c: its maps */
 

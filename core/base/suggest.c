@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "graphql/schema/suggest.h"
+#include "base/suggest.h"
 
-void gql_suggest_init(gql_suggestions *s, pl_str input)
+void pl_suggest_init(pl_suggestions *s, pl_str input)
 {
-    *s = (gql_suggestions){.input = input};
+    *s = (pl_suggestions){.input = input};
 }
 
 static unsigned char lower(char c)
@@ -31,13 +31,13 @@ static unsigned least(unsigned a, unsigned b)
  * threshold. */
 static unsigned edit_distance(pl_str a, pl_str b, unsigned threshold)
 {
-    unsigned rows[3][GQL_SUGGEST_MAX + 1];
+    unsigned rows[3][PL_SUGGEST_MAX + 1];
     if (a.len < b.len) {
         pl_str longer = b;
         b = a;
         a = longer;
     }
-    if (b.len > GQL_SUGGEST_MAX || a.len - b.len > threshold)
+    if (b.len > PL_SUGGEST_MAX || a.len - b.len > threshold)
         return threshold + 1;
     for (size_t j = 0; j <= b.len; j++)
         rows[0][j] = (unsigned)j;
@@ -72,7 +72,7 @@ static double read_number(pl_str s, size_t *at)
     return n;
 }
 
-int gql_natural_compare(pl_str a, pl_str b)
+int pl_natural_compare(pl_str a, pl_str b)
 {
     size_t i = 0, j = 0;
     while (i < a.len && j < b.len) {
@@ -89,10 +89,10 @@ int gql_natural_compare(pl_str a, pl_str b)
     return (a.len > b.len) - (a.len < b.len);
 }
 
-void gql_suggest_add(gql_suggestions *s, pl_str name)
+void pl_suggest_add(pl_suggestions *s, pl_str name)
 {
     unsigned threshold = (unsigned)(s->input.len * 2 / 5) + 1, distance;
-    if (s->input.len > GQL_SUGGEST_MAX || name.len > GQL_SUGGEST_MAX)
+    if (s->input.len > PL_SUGGEST_MAX || name.len > PL_SUGGEST_MAX)
         return;
     if (pl_str_eq(s->input, name))
         distance = 0;
@@ -104,16 +104,16 @@ void gql_suggest_add(gql_suggestions *s, pl_str name)
     while (at < s->count) {
         int order = (s->distances[at] > distance) - (s->distances[at] < distance);
         if (order == 0)
-            order = gql_natural_compare(s->names[at], name);
+            order = pl_natural_compare(s->names[at], name);
         if (order == 0 && pl_str_eq(s->names[at], name))
             return;
         if (order > 0)
             break;
         at++;
     }
-    if (at == GQL_SUGGEST_COUNT)
+    if (at == PL_SUGGEST_COUNT)
         return;
-    if (s->count < GQL_SUGGEST_COUNT)
+    if (s->count < PL_SUGGEST_COUNT)
         s->count++;
     for (unsigned i = s->count - 1; i > at; i--) {
         s->names[i] = s->names[i - 1];
@@ -123,7 +123,7 @@ void gql_suggest_add(gql_suggestions *s, pl_str name)
     s->distances[at] = distance;
 }
 
-pl_str gql_suggest_text(const gql_suggestions *s, pl_arena *arena, const char *what)
+pl_str pl_suggest_text(const pl_suggestions *s, pl_arena *arena, const char *what)
 {
     pl_str text = PL_STR("");
     for (unsigned i = 0; i < s->count; i++) {

@@ -437,6 +437,25 @@ static void make_directive(assembly *a, const gql_type_system *ast, bool builtin
     gql_build_map(a->b, &schema->directive_map, def->name, def);
 }
 
+static bool has_lists(const gql_schema *schema)
+{
+    for (size_t i = 0; i < schema->typeref_map.count; i++) {
+        const gql_typeref *ref = schema->typeref_map.entries[i].value;
+        if (ref->kind == GQL_TYPE_LIST)
+            return true;
+    }
+    return false;
+}
+
+/* Where there are no lists there is nothing to @stream, and its argument must not make Int a type of the
+ * schema. */
+static bool is_wanted(const assembly *a, const gql_type_system *ast, bool builtin)
+{
+    if (ast->kind != GQL_DEF_DIRECTIVE || pl_map_has(&a->b->schema->directive_map, ast->name.text))
+        return false;
+    return !builtin || !pl_str_is(ast->name.text, "stream") || has_lists(a->b->schema);
+}
+
 /* The SDL's own first; a built-in one only when the SDL does not define it itself. */
 static void make_directives(assembly *a)
 {
@@ -449,7 +468,7 @@ static void make_directives(assembly *a)
         const gql_document *document = i < b->count ? b->documents[i] : b->builtins;
         for (uint32_t j = 0; j < document->definition_count && !b->no_memory; j++) {
             const gql_type_system *ast = &document->definitions[j];
-            if (ast->kind == GQL_DEF_DIRECTIVE && !pl_map_has(&b->schema->directive_map, ast->name.text))
+            if (is_wanted(a, ast, i == b->count))
                 make_directive(a, ast, i == b->count);
         }
     }

@@ -86,7 +86,7 @@ typedef struct pl_config {
     bool pretty; /* http.pretty: indented JSON for all; ?pretty asks for it once */
     pl_reading_config reading;
     gql_service_options graphql;
-    uint32_t max_operations; /* graphql.max_operations: of a worker, in hand at once */
+    uint32_t max_operations;   /* graphql.max_operations: of a worker, in hand at once */
     gql_access_options access; /* graphql.roles, graphql.introspection, graphql.enforce_scopes */
     pl_rate_config rate_limit;
     gql_schema_options schema;

@@ -24,7 +24,7 @@ typedef struct pl_operation_config {
     void (*payload)(void *data, const gql_payload *payload);
     void *data;
     struct pl_endpoint *endpoint; /* whose operations are counted; NULL: no bound */
-    pl_operation **place; /* is set before the first payload; may be NULL */
+    pl_operation **place;         /* is set before the first payload; may be NULL */
 } pl_operation_config;
 
 /* NULL when it was over before this returns (payload has been called, also where memory was short, or as many

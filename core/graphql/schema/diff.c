@@ -582,13 +582,13 @@ static void directives(differ *d)
     for (uint32_t i = 0; i < d->before->directive_count; i++) {
         const gql_directive_def *def = d->before->directives[i];
         subject s = {.owner = def->name, .directive = true, .before = PLACE(def)};
-        if (!gql_schema_directive(d->after, def->name))
+        if (!def->builtin && !gql_schema_directive(d->after, def->name))
             report(d, GQL_DIRECTIVE_REMOVED, &s, "Directive ", " was removed.");
     }
     for (uint32_t i = 0; i < d->after->directive_count; i++) {
         const gql_directive_def *def = d->after->directives[i];
         subject s = {.owner = def->name, .directive = true, .after = PLACE(def)};
-        if (!gql_schema_directive(d->before, def->name))
+        if (!def->builtin && !gql_schema_directive(d->before, def->name))
             report(d, GQL_DIRECTIVE_ADDED, &s, "Directive ", " was added.");
     }
     for (uint32_t i = 0; i < d->before->directive_count && !d->no_memory; i++) {

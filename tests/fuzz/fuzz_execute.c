@@ -8,8 +8,9 @@
 #include "support/test_engine.h"
 
 /* Executes a document on a schema that has something of everything. The input is the document and, after a
- * NUL, bytes that decide what resolvers do (return, return something wrong, fail, wait), in what order what
- * waits ends, and whether the operation is cancelled, runs out of time or of memory. */
+ * NUL, bytes that decide what resolvers do (return, return something wrong or an iterator, fail, wait), in
+ * what order what waits ends, in which form @defer and @stream are obeyed, and whether the operation is held,
+ * cancelled, runs out of time or of memory. */
 
 static const char sdl[] =
     "interface Node { id: ID! name: String next: Node }\n"
@@ -101,6 +102,50 @@ static te_value object_value(const gql_named *type)
     return te_object(engine, map);
 }
 
+/* --- iterators --- */
+typedef struct iterator {
+    te_value list;
+    size_t next;
+    bool is_open;
+} iterator;
+
+static iterator iterators[256];
+static unsigned iterator_count;
+
+static te_outcome iterate(te_invocation *in, void *data)
+{
+    iterator *it = data;
+    unsigned how = decide(16);
+    CHECK(it->is_open);
+    if (how == 15)
+        return te_fail(in, PL_ABORTED, "no more");
+    in->result = te_item(it->list, it->next++);
+    return how >= 10 ? TE_PEND : TE_RETURN;
+}
+
+static te_outcome close_iterator(te_invocation *in, void *data)
+{
+    iterator *it = data;
+    CHECK(it->is_open); /* once only */
+    it->is_open = false;
+    return decide(8) == 7 ? TE_PEND : TE_RETURN;
+}
+
+/* The items of the list as an iterator gives them. */
+static te_value iterator_value(te_value list)
+{
+    if (iterator_count == sizeof iterators / sizeof *iterators)
+        return list;
+    iterator *it = &iterators[iterator_count++];
+    *it = (iterator){list, 0, true};
+    te_value next = te_function(engine, iterate, it, 0);
+    /* The engine would not find the list by the pointer to it. */
+    te_value value = te_map(engine, "next", next, "list", list, NULL);
+    if (decide(2) == 1)
+        te_set(engine, value, "close", te_function(engine, close_iterator, it, 0));
+    return value;
+}
+
 static te_value type_value(const gql_typeref *type)
 {
     if (type->kind == GQL_TYPE_NON_NULL)
@@ -116,7 +161,7 @@ static te_value type_value(const gql_typeref *type)
         te_value list = te_list(engine, 0);
         for (unsigned n = decide(4); n > 0; n--)
             te_append(engine, list, type_value(type->of));
-        return list;
+        return how >= 24 ? iterator_value(list) : list;
     }
     return gql_is_leaf(type->named) ? leaf_value(type->named) : object_value(type->named);
 }
@@ -228,14 +273,47 @@ static void open_all(void)
 }
 
 /* --- a request --- */
+#define MAX_IDS 2048
 typedef struct request {
     pl_arena arena;
     pl_work work;
     gql_run *run;
     pl_value variables;
-    unsigned done;
-    bool cancelled;
+    gql_incremental form;
+    unsigned payloads;
+    bool over, cancelled, held;
+    uint8_t open[MAX_IDS]; /* ids that are pending */
 } request;
+
+static void mark_ids(request *r, const pl_value *payload, const char *list, bool is, bool becomes)
+{
+    const pl_value *entries = pl_value_member(payload, pl_str_of(list));
+    for (size_t i = 0; entries && i < entries->list.count; i++) {
+        const pl_value *id = pl_value_member(&entries->list.items[i], PL_STR("id"));
+        CHECK(id && id->kind == PL_KIND_STRING);
+        long n = strtol(id->string.ptr, NULL, 10);
+        if (n >= MAX_IDS)
+            continue;
+        CHECK(r->open[n] == is);
+        r->open[n] = becomes;
+    }
+}
+
+/* Nothing is delivered that was not pending, everything that was comes to an end. */
+static void check_payload(request *r, const pl_value *v, bool has_next)
+{
+    const pl_value *next = pl_value_member(v, PL_STR("hasNext"));
+    CHECK(next ? next->boolean == has_next : !has_next && r->payloads == 0);
+    CHECK(r->payloads == 0 || !pl_value_member(v, PL_STR("data")));
+    if (r->form == GQL_INCREMENTAL_NEW) {
+        mark_ids(r, v, "pending", false, true);
+        mark_ids(r, v, "incremental", true, true);
+        mark_ids(r, v, "completed", true, false);
+    }
+    bool out_of_memory = r->payloads > 0 && v->map.count == 1;
+    for (size_t i = 0; !has_next && !out_of_memory && i < MAX_IDS; i++)
+        CHECK(!r->open[i]);
+}
 
 static void on_payload(void *data, const gql_payload *payload)
 {
@@ -251,10 +329,15 @@ static void on_payload(void *data, const gql_payload *payload)
         fprintf(stderr, "%s\n%.*s\n", err.message, (int)body.len, body.ptr);
     CHECK(is_json);
     bool has_data = pl_value_member(&v, PL_STR("data")), has_errors = pl_value_member(&v, PL_STR("errors"));
-    CHECK(payload->result == GQL_RESULT_DATA ? has_data : has_errors && !has_data);
+    if (r->payloads == 0)
+        CHECK(payload->result == GQL_RESULT_DATA ? has_data : has_errors && !has_data);
+    CHECK(!r->over && (!r->held || r->payloads == 0 || !payload->has_next));
+    check_payload(r, &v, payload->has_next);
     pl_arena_dispose(&arena);
-    r->run = NULL;
-    r->done++;
+    r->over = !payload->has_next;
+    if (r->over)
+        r->run = NULL;
+    r->payloads++;
 }
 
 static const char *const variable_sets[] = {
@@ -275,26 +358,36 @@ static void start(request *r, gql_service *service, pl_str document)
     r->work = (pl_work){.protocol = "graphql", .id = PL_STR("r"), .arena = &r->arena, .ctx = PL_REF_NONE};
     CHECK(pl_json_read(&r->arena, pl_str_of(variable_sets[decide(4)]), &(pl_json_limits){0}, &r->variables,
                        &err) == PL_OK);
-    gql_request request = {.query = document, .variables = &r->variables};
+    gql_request request = {
+        .query = document, .variables = &r->variables, .incremental = (gql_incremental)decide(3)};
+    r->form = request.incremental;
     if (decide(8) == 7)
         request.operation_name = PL_STR("Q");
     if (decide(8) == 7)
         pl_alloc_fail_at(1 + decide(64), decide(2) != 0);
     gql_run *run = gql_service_run(service, &request, &r->work, on_payload, r);
-    CHECK((run == NULL) == (r->done == 1));
-    if (r->done == 0)
-        r->run = run;
+    CHECK((run == NULL) == r->over);
+    r->run = run;
 }
 
-static void end_one(request *requests, size_t count)
+static void go_on(request *requests, size_t count)
 {
     unsigned what = decide(32);
-    if (what == 31) {
+    request *r = &requests[what % count];
+    if (te_waiting(engine) == 0 || (te_is_due(engine) && what % 2 == 0)) {
+        te_advance(engine, 0);
+        for (size_t i = 0; i < count; i++) { /* what is held does not stay so */
+            if (requests[i].run && requests[i].held)
+                gql_run_hold(requests[i].run, requests[i].held = false);
+        }
+    } else if (what == 29 && r->run) {
+        gql_run_hold(r->run, r->held = !r->held);
+    } else if (what == 31) {
         te_advance(engine, 20000);
-    } else if (what == 30 && requests[what % count].run) {
-        gql_run_cancel(requests[what % count].run);
-        requests[what % count].run = NULL;
-        requests[what % count].cancelled = true;
+    } else if (what == 30 && r->run) {
+        gql_run_cancel(r->run);
+        r->run = NULL;
+        r->cancelled = true;
     } else if (what >= 26) {
         static const pl_failure failure = {
             .code = PL_ABORTED, .expected = true, .message = PL_STR("aborted")};
@@ -304,11 +397,19 @@ static void end_one(request *requests, size_t count)
     }
 }
 
+static bool is_held(const request *requests, size_t count)
+{
+    bool held = false;
+    for (size_t i = 0; i < count; i++)
+        held |= requests[i].run && requests[i].held;
+    return held;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     enum { REQUESTS = 2 };
-    request requests[REQUESTS];
+    static request requests[REQUESTS];
     if (!engine)
         open_all();
     const uint8_t *nul = size > 0 ? memchr(data, 0, size) : NULL;
@@ -320,17 +421,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(service);
     for (int i = 0; i < REQUESTS; i++)
         start(&requests[i], service, document);
-    while (te_waiting(engine) > 0)
-        end_one(requests, REQUESTS);
+    while (te_waiting(engine) > 0 || is_held(requests, REQUESTS) || te_is_due(engine))
+        go_on(requests, REQUESTS);
     pl_alloc_fail_at(0, 0);
     CHECK(te_timers(engine) == 0);
     for (int i = 0; i < REQUESTS; i++) {
-        CHECK(requests[i].done == !requests[i].cancelled);
+        CHECK(requests[i].over == !requests[i].cancelled);
         te_engine()->work_end(te_state(engine), &requests[i].work);
         pl_arena_dispose(&requests[i].arena);
     }
     CHECK(te_refs(engine) == refs);
     gql_service_free(service);
     te_engine()->idle(te_state(engine));
+    iterator_count = 0;
     return 0;
 }

@@ -88,11 +88,11 @@ void gql_execution_cancel(gql_execution *x)
 
 void gql_execution_pause(gql_execution *x, bool paused)
 {
-    if (x->finished || !x->delivery || x->delivery->paused == paused)
+    if (x->finished || x->paused == paused)
         return;
-    x->delivery->paused = paused;
+    x->paused = paused;
     if (!paused && x->delivering && gql_delivery_has_work(x) && !gql_slice_arm(x))
-        x->out.failed = true; /* told when something else happens */
+        x->out.failed = true; /* told when the deadline is there */
 }
 
 /* --- the end --- */
@@ -234,6 +234,8 @@ static void on_timer(pl_timer *timer)
            PL_F_INT("waiting", x->pending_count), PL_F_INT("timeout_ms", x->options.timeout_ms));
     if (!x->e->protect(x->state, fail_waiting, x, &x->fatal))
         cancel_all(x);
+    if (x->paused && x->delivering && !x->fatal.code)
+        pl_fail(&x->fatal, PL_DEADLINE_EXCEEDED, "The operation took too long.");
     gql_execution_continue(x);
 }
 
@@ -259,7 +261,7 @@ static void run_slice(void *data)
     gql_execution *x = data;
     if (x->postponed)
         gql_run_postponed(x);
-    if (x->delivering && !x->delivery->paused && !x->fatal.code)
+    if (x->delivering && !x->paused && !x->fatal.code)
         gql_delivery_turn(x);
 }
 
@@ -354,7 +356,7 @@ static void go_on_delivering(gql_execution *x, bool dispatch)
         return;
     bool armed = true;
     if (gql_delivery_has_work(x))
-        armed = x->delivery->paused || gql_slice_arm(x);
+        armed = timer_start(x) && (x->paused || gql_slice_arm(x));
     else if (x->pending_count == 0)
         pl_fail(&x->fatal, PL_INTERNAL, "Nothing is left that could complete the response.");
     else

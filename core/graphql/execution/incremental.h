@@ -142,7 +142,7 @@ struct gql_delivery {
     gql_group *first_group; /* to begin with */
     gql_stream *first_stream;
     pl_buf pending, incremental, completed; /* of the payload that is written */
-    bool started, paused;
+    bool started;
 };
 
 /* parts.c */

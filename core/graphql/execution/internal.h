@@ -131,6 +131,7 @@ struct gql_execution {
     pl_error fatal;         /* code not OK: the execution as a whole failed */
     gql_delivery *delivery; /* NULL until something is deferred or streamed */
     bool delivering;        /* the first payload has been handed over */
+    bool paused;            /* no payload but the first and the last */
     bool in_turn, finished;
     bool *gone; /* set when the execution ends while a payload is handed over */
 };

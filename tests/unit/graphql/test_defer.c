@@ -311,6 +311,27 @@ static void test_hold(void **state)
     gf_end(&r);
 }
 
+/* Held before there is anything to hold back; and for longer than the operation may take. */
+static void test_hold_from_the_start(void **state)
+{
+    gf *f = *state;
+    gf_request r;
+    gf_start(&r, f, "{ slow ... @defer { a } }", NULL);
+    gql_run_hold(r.run, true);
+    te_resume(f->t, te_waiting_at(f->t, 0));
+    gf_settle(f);
+    assert_int_equal(r.done, 1);
+    te_advance(f->t, 30000);
+    gf_settle(f);
+    assert_true(r.over);
+    assert_int_equal(r.done, 2);
+    assert_non_null(strstr(r.body,
+                           "\"completed\":[{\"id\":\"0\",\"errors\":[{\"message\":\"The operation took too "
+                           "long.\",\"extensions\":{\"code\":\"DEADLINE_EXCEEDED\""));
+    assert_int_equal(te_timers(f->t), 0);
+    gf_end(&r);
+}
+
 /* Many of them: each is delivered, in time that grows with their number only. */
 static void test_many(void **state)
 {
@@ -435,6 +456,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel_within_a_payload, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hold, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hold_from_the_start, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),

@@ -320,6 +320,12 @@ static void start_group(gql_execution *x, gql_group *g)
         start_task(x, link->task);
 }
 
+static void start_stream(gql_execution *x, gql_stream *s)
+{
+    s->order = ++x->delivery->order;
+    gql_schedule(x, &s->ready, 1, 0);
+}
+
 /* The list grows while it is gone through. */
 static void begin_all(gql_execution *x, beginning *list)
 {
@@ -334,7 +340,7 @@ static void begin_all(gql_execution *x, beginning *list)
     }
     for (gql_stream *s = list->first_stream; s; s = s->next) {
         open_add(x, &s->open);
-        gql_schedule(x, &s->ready, GQL_TICKS_START, 0);
+        start_stream(x, s);
     }
 }
 
@@ -390,6 +396,9 @@ static void stream_over(gql_execution *x, gql_stream *s)
 static void stream_items(gql_execution *x, gql_stream *s)
 {
     beginning all = {0};
+    s->goes_on = !s->stopped && !s->waiting;
+    if (s->goes_on)
+        gql_schedule(x, &s->ready, 1, 0);
     for (gql_held *held = s->first_held, *next; held; held = next) {
         beginning left = {0}, list = {0};
         gql_part *part = held->part;
@@ -408,11 +417,8 @@ static void stream_items(gql_execution *x, gql_stream *s)
     s->item_count = 0;
     pl_buf_reset(&s->items, 4096);
     pl_buf_reset(&s->errors, 4096);
-    s->goes_on = !s->waiting;
     if (s->stopped)
         stream_over(x, s);
-    else if (!s->waiting)
-        gql_schedule(x, &s->ready, GQL_TICKS_GO_ON, 0);
 }
 
 static void handle(gql_execution *x, gql_event *event)
@@ -488,10 +494,11 @@ static void start(gql_execution *x)
 {
     gql_delivery *d = x->delivery;
     d->started = true;
+    d->tick = d->ring_tick = 1;
     for (gql_group *g = d->first_group; g; g = g->next)
         start_group(x, g);
     for (gql_stream *s = d->first_stream; s; s = s->next)
-        gql_schedule(x, &s->ready, GQL_TICKS_START, 0);
+        start_stream(x, s);
 }
 
 static void run_late(gql_execution *x)
@@ -541,18 +548,33 @@ static void produce(gql_execution *x, uint64_t until)
     }
 }
 
+/* A stream that began before the one whose event makes the payload, and has failed at once, is heard of just
+ * in time. */
+static void take_failures(gql_delivery *d, const gql_stream *before)
+{
+    for (gql_event *e = d->ring[(d->ring_tick + 1) % RING][1].first, *next; before && e; e = next) {
+        next = e->next;
+        if (e->kind != GQL_EVENT_STREAM_OVER || e->stream->order > before->order)
+            continue;
+        gql_event_remove(e);
+        gql_event_add(&d->events, e);
+    }
+}
+
 static void handle_all(gql_execution *x)
 {
     gql_delivery *d = x->delivery;
-    uint64_t due = d->tick;
-    if (!d->events.first && is_scheduled(d)) {
-        for (due = d->ring_tick + 1; !is_due(d, due);)
-            due++;
-    }
-    produce(x, due > d->asks ? due : d->asks + 1);
+    while (!d->events.first && is_scheduled(d) && !failed(x))
+        produce(x, d->ring_tick + 1);
     if (!d->events.first)
         return;
-    d->tick = (due > d->asks ? due : d->asks) + 1;
+    if (d->tick > d->asks) {
+        take_failures(d, d->events.first->stream);
+        d->tick++;
+    } else {
+        produce(x, d->asks + 1);
+        d->tick = d->asks + 1;
+    }
     while (d->events.first && !failed(x))
         handle(x, d->events.first);
     d->asks = d->tick + (gql_publish_is_empty(x) ? 0 : TICKS_DELIVERY);

@@ -117,6 +117,7 @@ struct gql_stream {
     gql_event items_event, over_event, ready;
     gql_iteration iteration; /* of calls of the iterator */
     gql_pending *call;       /* the one that waits */
+    uint64_t order;          /* in which streams have begun */
     bool begun, goes_on;     /* goes_on: after a delivery */
     bool waiting, stopped, failed;
 };
@@ -127,13 +128,13 @@ typedef struct gql_held {
     gql_part *part;
 } gql_held;
 
-#define GQL_RANKS 3
+#define GQL_RANKS 2
 struct gql_delivery {
     gql_open *first_open, *last_open;
     uint32_t open_count, next_id;
     gql_queue events;
     gql_queue ring[16][GQL_RANKS]; /* streams that go on at a tick: see delivery.c */
-    uint64_t tick, ring_tick, asks;
+    uint64_t tick, ring_tick, asks, order;
     gql_queue late;         /* tasks to be begun when there is time for it */
     gql_work *works;        /* all that are live */
     gql_part *parts;        /* all but the first */
@@ -168,9 +169,6 @@ gql_stream *gql_stream_new(gql_execution *x, const gql_plan_field *f, const gql_
 /* The iterator's call has ended. */
 void gql_stream_answer(gql_execution *x, gql_stream *s, pl_call_status status, pl_slot result,
                        const pl_failure *failure);
-/* Ticks as graphql-js needs them. */
-#define GQL_TICKS_START 2 /* until a stream that begins is gone on with */
-#define GQL_TICKS_GO_ON 1 /* the same after a delivery */
 void gql_stream_produce(gql_execution *x, gql_stream *stream);
 void gql_stream_close(gql_execution *x, gql_stream *stream);
 void gql_item_done(gql_execution *x, gql_stream *stream);
@@ -186,7 +184,7 @@ void gql_iteration_wait(gql_execution *x, gql_stream *s, pl_call *call);
 bool gql_delivery_begin(gql_execution *x);
 void gql_event_add(gql_queue *queue, gql_event *event); /* unless it is in one */
 void gql_event_remove(gql_event *event);
-/* Hands it to whom it concerns after so many ticks; of one tick, those of a lower rank first. */
+/* Hands it to whom it concerns after so many ticks; of one tick, those of rank 0 first. */
 void gql_schedule(gql_execution *x, gql_event *event, unsigned ticks, unsigned rank);
 /* It is over: its calls are ended. */
 void gql_task_remove(gql_execution *x, gql_task *task);

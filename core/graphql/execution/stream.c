@@ -171,20 +171,24 @@ static bool is_over(const gql_stream *s)
 }
 
 /* Ticks until what has been produced is heard of. */
-#define TICKS_ITEMS_LATER 4 /* after a delivery; at once otherwise */
-#define TICKS_OVER 2        /* beyond these */
-#define TICKS_FAILED 3      /* the same when the very first item has failed */
+#define TICKS_ITEMS 1
+#define TICKS_OVER 3
+#define TICKS_FAILED 4      /* with the very first item */
+#define TICKS_ITEMS_LATER 4 /* after a delivery */
+#define TICKS_OVER_LATER 6
 
 static void tell(gql_execution *x, gql_stream *s, bool begins)
 {
-    unsigned ticks = s->goes_on ? TICKS_ITEMS_LATER : 0;
+    bool later = s->goes_on;
     s->goes_on = false;
     if (s->item_count > 0)
-        gql_schedule(x, &s->items_event, ticks, 2);
+        gql_schedule(x, &s->items_event, later ? TICKS_ITEMS_LATER : TICKS_ITEMS, 1);
+    else if (is_over(s) && later)
+        gql_schedule(x, &s->over_event, TICKS_OVER_LATER, 1);
     else if (is_over(s) && begins && s->failed)
-        gql_schedule(x, &s->over_event, ticks + TICKS_FAILED, 1);
+        gql_schedule(x, &s->over_event, TICKS_FAILED, 1);
     else if (is_over(s))
-        gql_schedule(x, &s->over_event, ticks + TICKS_OVER, 0);
+        gql_schedule(x, &s->over_event, TICKS_OVER, 0);
     else if (!s->waiting)
         gql_schedule(x, &s->ready, 1, 0);
 }
@@ -263,7 +267,7 @@ void gql_item_done(gql_execution *x, gql_stream *s)
         }
     }
     if (waited)
-        gql_schedule(x, &s->ready, GQL_TICKS_START, 0);
+        gql_schedule(x, &s->ready, 1, 0);
 }
 
 /* --- the end --- */

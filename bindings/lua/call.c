@@ -9,6 +9,7 @@ static plua_call *call_new(plua_state *st)
 {
     plua_call *call = lua_newuserdatauv(st->L, sizeof *call, 1); /* stack: call */
     memset(call, 0, sizeof *call);
+    call->next_value = LUA_NOREF;
     call->state = st;
     call->co = lua_newthread(st->L); /* stack: call co */
     lua_setiuservalue(st->L, -2, 1); /* stack: call */
@@ -25,7 +26,7 @@ static plua_call *call_take(plua_state *st)
         call = call_new(st);
     call->id = ++st->call_count;
     call->call = (pl_call){0};
-    call->asked_next = false;
+    call->in_chain = call->asked_next = false;
     call->field = NULL;
     call->cache_hints = 0;
     call->work = NULL;
@@ -35,9 +36,17 @@ static plua_call *call_take(plua_state *st)
     return call;
 }
 
+/* The outcome of next that was not taken, as the call could not go on. */
+static void forget_outcome(plua_call *call)
+{
+    luaL_unref(call->state->L, LUA_REGISTRYINDEX, call->next_value);
+    call->next_value = LUA_NOREF;
+}
+
 static void call_release(plua_call *call)
 {
     lua_settop(call->co, 0);
+    forget_outcome(call);
     call->work = NULL;
     call->next = call->state->pool;
     call->state->pool = call;
@@ -46,6 +55,7 @@ static void call_release(plua_call *call)
 /* For a coroutine that cannot be used again. */
 static void call_discard(plua_call *call)
 {
+    forget_outcome(call);
     luaL_unref(call->state->L, LUA_REGISTRYINDEX, call->self);
 }
 

@@ -4,17 +4,23 @@
 /* Interceptors: f1(ctx, next) calls f2(ctx, next) and so on through next; the last next suspends the call,
  * and the core runs what the chain wraps. And what takes a script's value for a sequence. */
 
-static const char compose_code[] = "local core, functions = ...\n"
+#define MAX_CLASSES 10 /* tables in __index, one behind the other, in which a method is looked for */
+
+static const char compose_code[] = "local enter, core, functions = ...\n"
                                    "local chain = core\n"
                                    "for i = #functions, 1, -1 do\n"
                                    "  local f, next = functions[i], chain\n"
                                    "  chain = function(ctx) return f(ctx, next) end\n"
                                    "end\n"
-                                   "return chain";
+                                   "return function(ctx)\n"
+                                   "  enter()\n"
+                                   "  return chain(ctx)\n"
+                                   "end";
 
-static const char iterator_code[] = "local object, closes = ...\n"
-                                    "return function() return object:next() end,\n"
-                                    "  closes and function() return object:close() end or nil";
+static const char iterator_code[] = "return function(object, closes)\n"
+                                    "  return function() return object:next() end,\n"
+                                    "    closes and function() return object:close() end or nil\n"
+                                    "end";
 
 static void next_cancelled(plua_wait *wait)
 {
@@ -30,12 +36,21 @@ static int next_finished(lua_State *L, int status, lua_KContext ctx)
     return call->next_failed ? lua_error(L) : 1;
 }
 
-/* The innermost next(ctx). */
+/* The running call is one of a chain. */
+static int enter(lua_State *L)
+{
+    plua_state_of(L)->current->in_chain = true;
+    return 0;
+}
+
+/* The innermost next(ctx). A script may have kept it, and call it from anywhere. */
 static int core_next(lua_State *L)
 {
     plua_state *st = plua_state_of(L);
     plua_wait_check(L, "next");
     plua_call *call = st->current;
+    if (!call->in_chain)
+        return luaL_error(L, "next can be called by an interceptor only, while it runs");
     if (call->asked_next)
         return luaL_error(L, "next can be called once only: what it runs has run already");
     plua_wait_begin(L, "next", &call->wrapped, next_cancelled);
@@ -54,13 +69,14 @@ static pl_ref chain(pl_state *state, const pl_ref *functions, size_t count)
 {
     lua_State *L = plua_cast(state)->L;
     load(L, compose_code, "=interceptors");
+    lua_pushcfunction(L, enter);
     lua_pushcfunction(L, core_next);
     lua_createtable(L, (int)count, 0);
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, functions[i]);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
-    lua_call(L, 2, 1);
+    lua_call(L, 3, 1);
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
@@ -86,28 +102,43 @@ static void proceed(pl_state *state, pl_call *pending, pl_call_status status, co
  * as no limits apply here. */
 static bool has_method(lua_State *L, int object, const char *name)
 {
-    int top = lua_gettop(L);
+    int top = lua_gettop(L), at = top + 1;
     bool found = false;
     lua_pushvalue(L, object);
-    for (int i = 0; i < 10 && !found; i++) {
-        if (lua_istable(L, -1)) {
+    for (int i = 0; i < MAX_CLASSES && !found; i++) { /* stack: … at */
+        if (lua_istable(L, at)) {
             lua_pushstring(L, name);
-            found = lua_rawget(L, -2) == LUA_TFUNCTION;
-            lua_pop(L, 1);
+            found = lua_rawget(L, at) == LUA_TFUNCTION;
+            lua_settop(L, at);
         }
-        if (found || !lua_getmetatable(L, -1))
+        if (found || !lua_getmetatable(L, at))
             break;
         lua_pushliteral(L, "__index");
         lua_rawget(L, -2);
+        lua_replace(L, at);
+        lua_settop(L, at);
     }
     lua_settop(L, top);
     return found;
 }
 
+/* Pushes a function (object, closes): compiled once, as there may be very many subscriptions. */
+static void push_iterator_maker(plua_state *st)
+{
+    lua_State *L = st->L;
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, iterator_code) == LUA_TFUNCTION)
+        return;
+    lua_pop(L, 1);
+    load(L, iterator_code, "=iterator");
+    lua_call(L, 0, 1);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, iterator_code);
+}
+
 /* Pushes functions that call the object's next and, if there is one, close (else nil). */
 static void push_methods(lua_State *L, int object)
 {
-    load(L, iterator_code, "=iterator");
+    push_iterator_maker(plua_state_of(L));
     lua_pushvalue(L, object);
     lua_pushboolean(L, has_method(L, object, "close"));
     lua_call(L, 2, 2);
@@ -122,7 +153,9 @@ static bool open_iterator(pl_state *state, pl_slot slot, pl_ref *next, pl_ref *c
         *next = luaL_ref(L, LUA_REGISTRYINDEX);
         return true;
     }
-    if (!lua_checkstack(L, 16) || !has_method(L, slot, "next"))
+    if (!lua_checkstack(L, 16))
+        plua_throw(L);
+    if (!has_method(L, slot, "next"))
         return false;
     push_methods(L, slot);
     if (lua_isnil(L, -1))

@@ -25,6 +25,7 @@ struct plua_call {
     plua_wait wrapped;      /* of a chain, for what it wraps */
     int next_value;         /* the outcome of that: a ref */
     bool next_failed;       /* the value is to be raised */
+    bool in_chain;          /* it is one of a chain: it may call next */
     bool asked_next;        /* it has called next: once only */
     const void *field;      /* pl_work.field when it was made */
     unsigned cache_hints;   /* pl_cache_control's */
@@ -128,6 +129,9 @@ void plua_loaders_push(lua_State *L, pl_work *work); /* ctx.loaders */
 void plua_dispatch(pl_state *state, pl_work *work);
 void plua_loaders_end(pl_work *work);
 void plua_loads_dispose(plua_state *st); /* the last of a state, after Lua is closed */
+
+/* module_pubsub.c: the work is over. Subscriptions that a script has kept stay. */
+void plua_queues_end(pl_work *work);
 
 /* module_upload.c. [jumps] */
 void plua_push_upload(pl_state *state, const struct pl_upload *upload);

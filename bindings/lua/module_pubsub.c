@@ -8,7 +8,10 @@
  *
  * An event is read from JSON once for all subscribers of the state. It is put into each subscriber's queue as
  * it comes; the calls that wait for one are resumed from a timer, in slices, so that an event for thousands
- * of subscribers does not hold the loop. */
+ * of subscribers does not hold the loop.
+ *
+ * The server knows a queue by its address; what keeps it alive is the script alone (one that waits for an
+ * event has it on its stack): a queue that is collected unsubscribes. */
 
 #define QUEUE_TYPE "perilune.pubsub.queue"
 #define DEFAULT_CAPACITY 1000
@@ -18,31 +21,33 @@
 typedef enum policy { DROP_OLDEST, DROP_NEWEST, CLOSE } policy;
 static const char *const policies[] = {"drop_oldest", "drop_newest", "close", NULL};
 
-typedef struct queue queue;
+typedef struct plua_queue queue;
 
 /* Of a state. */
 typedef struct hub {
     plua_state *st;
-    queue *ready, **ready_end; /* those whose calls can go on, first come first served */
+    queue *ready, *last_ready; /* those whose calls can go on, first come first served */
     pl_timer timer;
     bool armed;
+    int queues;        /* from address to queue, with weak values: a ref */
     uint64_t event_id; /* of the event read last */
     int event_value;   /* it, a ref */
     pl_arena arena;
 } hub;
 
-struct queue {
+struct plua_queue {
     pl_subscriber subscriber; /* first */
     hub *hub;
     plua_wait wait;
-    int self; /* the ref that keeps it alive while it is subscribed */
+    bool subscribed;
+    queue *work_next, **work_place; /* among those of the subscriber's work */
     policy policy;
     uint32_t capacity, count;
     lua_Integer head; /* index of the oldest event in the table of values */
     uint64_t dropped;
     bool full; /* CLOSE: it overflowed */
     bool is_ready;
-    queue *ready_next;
+    queue *ready_next, *ready_prev;
 };
 
 /* --- who can go on --- */
@@ -56,14 +61,20 @@ static bool arm(hub *h)
     return h->armed;
 }
 
-static queue *ready_take(hub *h)
+static void not_ready(queue *q)
 {
-    queue *q = h->ready;
-    h->ready = q->ready_next;
-    if (!h->ready)
-        h->ready_end = &h->ready;
+    hub *h = q->hub;
+    if (!q->is_ready)
+        return;
+    *(q->ready_prev ? &q->ready_prev->ready_next : &h->ready) = q->ready_next;
+    *(q->ready_next ? &q->ready_next->ready_prev : &h->last_ready) = q->ready_prev;
     q->is_ready = false;
-    return q;
+}
+
+static void finish(queue *q)
+{
+    not_ready(q);
+    plua_wait_finish(&q->wait);
 }
 
 static void on_timer(pl_timer *timer)
@@ -72,39 +83,64 @@ static void on_timer(pl_timer *timer)
     uint64_t began = atomic_load_explicit(&h->st->watched_now, memory_order_relaxed);
     h->armed = false;
     while (h->ready) {
-        plua_wait_finish(&ready_take(h)->wait);
+        finish(h->ready);
         if (atomic_load_explicit(&h->st->watched_now, memory_order_relaxed) - began >= SLICE_MS && h->ready &&
             arm(h))
             return;
     }
 }
 
-static void wake(queue *q)
+/* Who waits for an event goes on in the loop's next turn. False: without memory for that. */
+static bool wake_soon(queue *q)
 {
     hub *h = q->hub;
     if (!q->wait.call || q->is_ready)
-        return;
+        return true;
+    if (!arm(h))
+        return false;
     q->is_ready = true;
     q->ready_next = NULL;
-    *h->ready_end = q;
-    h->ready_end = &q->ready_next;
-    if (!arm(h)) {
-        ready_take(h); /* the only one: others would have armed it */
-        plua_wait_finish(&q->wait);
-    }
+    q->ready_prev = h->last_ready;
+    *(h->last_ready ? &h->last_ready->ready_next : &h->ready) = q;
+    h->last_ready = q;
+    return true;
 }
 
-static void not_ready(queue *q)
+/* The same, but at once where it cannot be later; not inside of a script. */
+static void wake(queue *q)
 {
-    queue **at = &q->hub->ready;
-    if (!q->is_ready)
+    if (!wake_soon(q))
+        finish(q);
+}
+
+/* --- whose they are --- */
+static void work_add(queue *q, pl_work *work)
+{
+    q->subscriber.work = work;
+    if (!work)
         return;
-    while (*at != q)
-        at = &(*at)->ready_next;
-    *at = q->ready_next;
-    if (!*at)
-        q->hub->ready_end = at;
-    q->is_ready = false;
+    q->work_next = work->queues;
+    if (q->work_next)
+        q->work_next->work_place = &q->work_next;
+    q->work_place = &work->queues;
+    work->queues = q;
+}
+
+static void work_remove(queue *q)
+{
+    q->subscriber.work = NULL;
+    if (!q->work_place)
+        return;
+    *q->work_place = q->work_next;
+    if (q->work_next)
+        q->work_next->work_place = q->work_place;
+    q->work_place = NULL;
+}
+
+void plua_queues_end(pl_work *work)
+{
+    while (work->queues)
+        work_remove(work->queues);
 }
 
 /* --- events come --- */
@@ -129,13 +165,6 @@ static void push_event(hub *h, const pl_event *event)
     lua_rawgeti(L, LUA_REGISTRYINDEX, h->event_value);
 }
 
-static void push_values(lua_State *L, queue *q)
-{
-    lua_rawgeti(L, LUA_REGISTRYINDEX, q->self);
-    lua_getiuservalue(L, -1, 1);
-    lua_remove(L, -2);
-}
-
 typedef struct arrival {
     queue *queue;
     const pl_event *event;
@@ -147,9 +176,12 @@ static void arrive(void *data)
     queue *q = a->queue;
     lua_State *L = q->hub->st->L;
     if (!lua_checkstack(L, 8))
-        luaL_error(L, "out of memory");
-    push_values(L, q); /* stack: values */
-    push_event(q->hub, a->event);
+        plua_throw(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, q->hub->queues);
+    if (lua_rawgetp(L, -1, q) != LUA_TUSERDATA) /* it is being collected */
+        return;
+    lua_getiuservalue(L, -1, 1);  /* stack: queues queue values */
+    push_event(q->hub, a->event); /* may collect garbage, but not what is on the stack */
     lua_rawseti(L, -2, q->head + q->count);
     q->count++;
     if (q->count > q->capacity) {
@@ -172,10 +204,12 @@ static void count_dropped(queue *q)
 static void leave(queue *q)
 {
     pl_host *host = q->hub->st->head.host;
+    work_remove(q);
+    if (!q->subscribed)
+        return;
+    q->subscribed = false;
     if (q->subscriber.topic)
         host->ops->unsubscribe(host, &q->subscriber);
-    luaL_unref(q->hub->st->L, LUA_REGISTRYINDEX, q->self);
-    q->self = LUA_NOREF;
 }
 
 /* Whether the event is to be put into the queue. */
@@ -183,10 +217,11 @@ static bool has_room(queue *q)
 {
     if (q->count < q->capacity)
         return true;
-    if (!q->full)
-        count_dropped(q);
-    if (q->policy == CLOSE)
+    count_dropped(q);
+    if (q->policy == CLOSE) {
         q->full = true;
+        leave(q);
+    }
     return q->policy == DROP_OLDEST;
 }
 
@@ -206,8 +241,8 @@ static void on_message(pl_subscriber *subscriber, const pl_event *event)
 static void on_ended(pl_subscriber *subscriber)
 {
     queue *q = (queue *)subscriber;
-    wake(q);
     leave(q);
+    wake(q); /* it may be gone then */
 }
 
 /* --- for scripts --- */
@@ -241,13 +276,11 @@ static int take(lua_State *L, int status, lua_KContext ctx)
         q->count--;
         return 1;
     }
-    if (q->full) {
-        leave(q);
+    if (q->full)
         return plua_raise(L, PL_RESOURCE_EXHAUSTED,
                           "The subscriber is too slow: more than %u events were waiting for it.",
                           q->capacity);
-    }
-    if (q->self == LUA_NOREF)
+    if (!q->subscribed)
         return 0;
     if (q->wait.call)
         return luaL_error(L, "another call waits for an event of this subscription already");
@@ -258,10 +291,9 @@ static int take(lua_State *L, int status, lua_KContext ctx)
 static int queue_close(lua_State *L)
 {
     queue *q = check_queue(L);
-    if (q->self != LUA_NOREF) {
-        wake(q);
-        leave(q);
-    }
+    if (q->subscribed && !wake_soon(q))
+        return plua_raise(L, PL_RESOURCE_EXHAUSTED, "the subscription could not be closed: out of memory");
+    leave(q);
     return 0;
 }
 
@@ -275,8 +307,7 @@ static int queue_gc(lua_State *L)
 {
     queue *q = lua_touserdata(L, 1);
     not_ready(q);
-    if (q->self != LUA_NOREF)
-        leave(q); /* the state ends */
+    leave(q);
     return 0;
 }
 
@@ -311,19 +342,21 @@ static int core_subscribe(lua_State *L)
     policy p = (policy)luaL_checkoption(L, 3, policies[0], policies);
     pl_host *host = check_host(L);
     queue *q = lua_newuserdatauv(L, sizeof *q, 1); /* stack: … queue */
-    *q = (queue){.hub = hub_of(L), .self = LUA_NOREF, .policy = p, .capacity = (uint32_t)capacity, .head = 1};
+    *q = (queue){.hub = hub_of(L), .policy = p, .capacity = (uint32_t)capacity, .head = 1};
     q->wait.data = q;
-    q->subscriber = (pl_subscriber){.work = plua_work(L), .message = on_message, .ended = on_ended};
+    q->subscriber = (pl_subscriber){.message = on_message, .ended = on_ended};
     luaL_setmetatable(L, QUEUE_TYPE);
     lua_newtable(L);
     lua_setiuservalue(L, -2, 1);
-    lua_pushvalue(L, -1);
-    q->self = luaL_ref(L, LUA_REGISTRYINDEX);
-    if (host->ops->subscribe(host, topic, &q->subscriber) == 0)
-        return 1;
-    luaL_unref(L, LUA_REGISTRYINDEX, q->self);
-    q->self = LUA_NOREF;
-    return plua_raise(L, PL_RESOURCE_EXHAUSTED, "the subscription could not be made: out of memory");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, q->hub->queues);
+    lua_pushvalue(L, -2);
+    lua_rawsetp(L, -2, q);
+    lua_pop(L, 1);
+    if (host->ops->subscribe(host, topic, &q->subscriber) != 0)
+        return plua_raise(L, PL_RESOURCE_EXHAUSTED, "the subscription could not be made: out of memory");
+    q->subscribed = true;
+    work_add(q, (pl_work *)plua_work(L));
+    return 1;
 }
 
 /* core.publish(topic, value) */
@@ -359,12 +392,17 @@ static void push_hub(lua_State *L)
 {
     hub *h = lua_newuserdatauv(L, sizeof *h, 0);
     *h = (hub){.st = plua_state_of(L), .event_value = LUA_NOREF, .timer = {.fire = on_timer, .data = h}};
-    h->ready_end = &h->ready;
     pl_arena_init(&h->arena, 1024);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, hub_gc);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
+    lua_newtable(L); /* the queues */
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    h->queues = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 int plua_open_pubsub(lua_State *L)

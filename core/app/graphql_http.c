@@ -187,7 +187,9 @@ static void drain(pl_endpoint_link *link)
 {
     exchange *x = (exchange *)link;
     leave(x);
-    pl_operation_cancel(x->parts[0].operation);
+    if (x->parts[0].operation)
+        pl_operation_cancel(x->parts[0].operation);
+    x->parts[0].operation = NULL;
     pl_http_stream_end(x->http);
 }
 
@@ -306,6 +308,8 @@ static void on_payload(void *data, const gql_payload *payload)
     }
     if (!x->kind)
         stream_begin(x, kind);
+    if (!payload->has_next)
+        p->operation = NULL;
     stream_payload(x, payload);
 }
 

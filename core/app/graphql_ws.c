@@ -31,16 +31,20 @@ typedef struct connection {
     pl_timer expiry;
     bool expiry_armed;
     bool holding; /* operations are on hold: the client does not read */
+    struct running *held, *last_held;
 } connection;
 
 /* An operation of the connection: the session's record, in whose arena it is. */
-typedef struct running {
+typedef struct running running;
+struct running {
     connection *c;
     pl_ws_operation *record;
     pl_operation *operation; /* NULL: over */
+    bool held;
+    running *held_next, *held_prev;
     gql_request request;
     pl_work work;
-} running;
+};
 
 static pl_host *host_of(connection *c)
 {
@@ -160,6 +164,9 @@ static void proceed_section(void *data)
     e->proceed(state, s->call, PL_CALL_DONE, NULL);
 }
 
+static const pl_failure no_memory = {
+    .code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = PL_STR("out of memory")};
+
 /* There is nothing that the interceptors wrap: what counts is that they do not raise. */
 static void init_proceed(pl_call *call)
 {
@@ -167,11 +174,8 @@ static void init_proceed(pl_call *call)
     section s = {.c = c, .status = PL_CALL_FAILED, .call = call};
     pl_state *state = c->init_instance->state;
     pl_error err = {0};
-    pl_engine_of(state)->protect(state, proceed_section, &s, &err);
-    if (s.status == PL_CALL_DONE)
+    if (pl_engine_of(state)->protect(state, proceed_section, &s, &err) && s.status == PL_CALL_DONE)
         return;
-    static const pl_failure no_memory = {
-        .code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = PL_STR("out of memory")};
     c->init_call = NULL;
     pl_engine_of(state)->cancel(state, call);
     reject_init(c, &no_memory);
@@ -182,8 +186,6 @@ static void chain_section(void *data)
     section *s = data;
     pl_instance *instance = s->c->init_instance;
     const pl_engine *e = pl_engine_of(instance->state);
-    s->failure =
-        (pl_failure){.code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = PL_STR("out of memory")};
     if (!e->reserve(instance->state, 8))
         return;
     e->push_ctx(instance->state, &s->c->init_work);
@@ -194,7 +196,7 @@ static void on_init(void *data, const pl_value *payload)
 {
     connection *c = data;
     pl_instance *instance = c->endpoint->live;
-    section s = {.c = c, .status = PL_CALL_FAILED};
+    section s = {.c = c, .status = PL_CALL_FAILED, .failure = no_memory};
     pl_error err = {0};
     c->work.connection_params = payload;
     c->init_instance = instance;
@@ -205,7 +207,8 @@ static void on_init(void *data, const pl_value *payload)
         accept_init(c);
         return;
     }
-    pl_engine_of(instance->state)->protect(instance->state, chain_section, &s, &err);
+    if (!pl_engine_of(instance->state)->protect(instance->state, chain_section, &s, &err))
+        s = (section){.c = c, .status = PL_CALL_FAILED, .failure = no_memory};
     if (s.status == PL_CALL_FAILED) {
         reject_init(c, &s.failure);
     } else if (s.status == PL_CALL_DONE) {
@@ -230,14 +233,50 @@ static void cancel_init(connection *c)
 }
 
 /* --- operations --- */
-static void hold_all(connection *c, bool hold)
+static void hold(running *r)
 {
-    c->holding = hold;
-    for (pl_ws_operation *op = pl_ws_session_first(c->session), *next; op; op = next) {
-        next = op->next;
-        running *r = op->data;
-        if (r && r->operation)
-            pl_operation_hold(r->operation, hold);
+    connection *c = r->c;
+    if (!r->operation || r->held)
+        return;
+    r->held = true;
+    r->held_next = NULL;
+    r->held_prev = c->last_held;
+    *(c->last_held ? &c->last_held->held_next : &c->held) = r;
+    c->last_held = r;
+    pl_operation_hold(r->operation, true);
+}
+
+static void forget_held(running *r)
+{
+    connection *c = r->c;
+    if (!r->held)
+        return;
+    r->held = false;
+    *(r->held_prev ? &r->held_prev->held_next : &c->held) = r->held_next;
+    *(r->held_next ? &r->held_next->held_prev : &c->last_held) = r->held_prev;
+}
+
+/* last: the one whose payload was too much, and which has had its turn; NULL: it is over. */
+static void hold_all(connection *c, running *last)
+{
+    for (pl_ws_operation *op = pl_ws_session_first(c->session); op && !c->holding; op = op->next) {
+        if (op->data && op->data != last)
+            hold(op->data);
+    }
+    c->holding = true;
+    if (last)
+        hold(last); /* it may have begun since */
+}
+
+/* One after the other, the one first that was held first: what it gives at once may fill the queue again, and
+ * end it and others. */
+static void let_go(connection *c)
+{
+    c->holding = false;
+    while (!c->holding && c->held) {
+        running *r = c->held;
+        forget_held(r);
+        pl_operation_hold(r->operation, false);
     }
 }
 
@@ -256,22 +295,26 @@ static void on_payload(void *data, const gql_payload *payload)
     connection *c = r->c;
     if (payload->result == GQL_RESULT_SUBSCRIBED)
         return;
-    if (!payload->has_next)
+    if (!payload->has_next) {
+        forget_held(r);
         r->operation = NULL;
+    }
     if (payload->result == GQL_RESULT_DATA) {
         bool last = !payload->has_next;
         pl_ws_operation *record = r->record;
         if (!pl_ws_session_next(record, payload->body))
             return; /* the session has closed, and the record is gone */
-        if (last)
+        if (last) {
             pl_ws_session_end(record, PL_STR_NONE);
+            r = NULL;
+        }
     } else {
         pl_ws_session_end(r->record,
                           payload->result == GQL_RESULT_COMPLETE ? PL_STR_NONE : errors_of(payload->body));
         return;
     }
-    if (!c->holding && pl_websocket_queued(c->ws) > MUCH_QUEUED)
-        hold_all(c, true);
+    if (pl_websocket_queued(c->ws) > MUCH_QUEUED)
+        hold_all(c, r);
 }
 
 static void refuse(running *r, const pl_graphql_refusal *why)
@@ -321,7 +364,10 @@ static void on_stop(void *data, pl_ws_operation *record)
 {
     running *r = record->data;
     (void)data;
-    if (r && r->operation)
+    if (!r)
+        return;
+    forget_held(r);
+    if (r->operation)
         pl_operation_cancel(r->operation);
 }
 
@@ -335,6 +381,7 @@ static void on_close(void *data, unsigned code, const char *reason)
 {
     connection *c = data;
     stop_timers(c);
+    cancel_init(c);
     pl_endpoint_remove(&c->link);
     pl_websocket_close(c->ws, code, pl_str_of(reason));
 }
@@ -354,7 +401,7 @@ static void ws_drained(pl_websocket *ws)
 {
     connection *c = pl_websocket_data(ws);
     if (c->holding)
-        hold_all(c, false);
+        let_go(c);
 }
 
 static void ws_closed(pl_websocket *ws, unsigned code)
@@ -372,7 +419,6 @@ static void ws_closed(pl_websocket *ws, unsigned code)
 static void drain(pl_endpoint_link *link)
 {
     connection *c = (connection *)link;
-    cancel_init(c);
     pl_ws_session_close(c->session, 1001, "The server is going away");
 }
 

@@ -14,16 +14,24 @@
 #define SLICE_MS 20   /* of a turn in which subscriptions go over */
 #define MAX_HEADERS 64
 
-/* A run of the operation on one instance. */
+/* A run of the operation on one instance. When a newer one is live, a subscription gets a second leg there:
+ *
+ *   current                    current and successor            current, told to end       current
+ *   subscribed  ──newer one──> successor on hold, subscribing ──> and successor, on hold ──> (the successor)
+ *                                └── refused: both end             └── ended, or GRACE_MS
+ *
+ * There are never more than two. One that is newer still finds either a successor that is not subscribed yet,
+ * which is replaced; or one that is, and has events that the old one will not have: the newest one has its
+ * turn when that one has become the current leg. */
 typedef struct pl_leg leg;
 struct pl_leg {
     leg *next, **place; /* in the instance's list */
     pl_operation *op;
     pl_instance *instance;
-    gql_run *run; /* NULL while it is started */
+    gql_run *run;
     pl_work work;
     pl_arena own; /* of a leg that is not the first */
-    bool has_own, subscribed;
+    bool has_own, starting, subscribed;
 };
 
 struct pl_operation {
@@ -77,8 +85,7 @@ static void leg_close(leg *l)
 
 static void leg_cancel(leg *l)
 {
-    if (l->run)
-        gql_run_cancel(l->run);
+    gql_run_cancel(l->run);
     leg_close(l);
 }
 
@@ -114,22 +121,64 @@ static void end(pl_operation *op, const gql_payload *payload)
     op->config.payload(op->config.data, payload);
 }
 
-/* The successor goes on where the current leg, which has gone, has left off. */
-static void take_over(pl_operation *op)
+/* The same; it comes from that leg, in whose memory it may be. The first leg's goes with the operation. */
+static void end_with(pl_operation *op, leg *l, const gql_payload *payload)
 {
-    grace_stop(op);
-    op->current = op->successor;
-    op->successor = NULL;
-    if (op->current->run && !op->held)
-        gql_run_hold(op->current->run, false);
+    bool has_own = l->has_own;
+    if (!has_own)
+        leg_close(l);
+    end(op, payload);
+    if (has_own)
+        leg_close(l);
 }
 
+/* The leg's instance is not the live one any more: it goes over in the loop's next turn. Without memory for
+ * that it stays, until the next generation comes, or its own is cut off. */
+static void go_over_soon(leg *l)
+{
+    pl_instance *instance = l->instance;
+    pl_host *host = l->op->config.host;
+    list_remove(l);
+    list_add(&instance->rebasing, l);
+    instance->rebase_turn.data = instance;
+    if (instance->rebase_turn.index == 0)
+        host->ops->timer_start(host, &instance->rebase_turn, host->ops->now(host));
+}
+
+/* The successor goes on where the current leg, which has gone, has left off. The operation may be gone when
+ * this returns. */
+static void take_over(pl_operation *op)
+{
+    leg *l = op->successor;
+    grace_stop(op);
+    op->current = l;
+    op->successor = NULL;
+    if (l->subscribed && l->instance->rebase_to)
+        go_over_soon(l);
+    if (!op->held)
+        gql_run_hold(l->run, false);
+}
+
+static bool grace_start(pl_operation *op);
+
+/* A client that does not read has not got what the old source has still to give: no more is lost for it than
+ * what its generation's end takes away. */
 static void on_grace(pl_timer *timer)
 {
     pl_operation *op = timer->data;
     op->grace_armed = false;
+    if (op->held && grace_start(op))
+        return;
     leg_cancel(op->current);
     take_over(op);
+}
+
+static bool grace_start(pl_operation *op)
+{
+    pl_host *host = op->config.host;
+    op->grace = (pl_timer){.fire = on_grace, .data = op};
+    op->grace_armed = host->ops->timer_start(host, &op->grace, host->ops->now(host) + GRACE_MS) == 0;
+    return op->grace_armed;
 }
 
 /* --- credentials that end, end the subscription --- */
@@ -232,13 +281,19 @@ const pl_header *pl_operation_headers(const pl_operation *op, size_t *count)
 }
 
 /* --- payloads --- */
+static void leg_subscribed(leg *l)
+{
+    l->subscribed = true;
+    uncount(l->op);
+    expiry_start(l->op, l);
+    if (l == l->op->current && l->instance->rebase_to)
+        go_over_soon(l);
+}
+
 static void current_payload(pl_operation *op, leg *l, const gql_payload *payload)
 {
-    if (payload->result == GQL_RESULT_SUBSCRIBED) {
-        l->subscribed = true;
-        uncount(op);
-        expiry_start(op, l);
-    }
+    if (payload->result == GQL_RESULT_SUBSCRIBED)
+        leg_subscribed(l);
     if (payload->has_next) {
         read_headers(op, l);
         op->config.payload(op->config.data, payload);
@@ -254,31 +309,27 @@ static void current_payload(pl_operation *op, leg *l, const gql_payload *payload
         op->successor = NULL;
     }
     read_headers(op, l);
-    leg_close(l);
-    end(op, payload);
+    end_with(op, l, payload);
 }
 
-/* The old source is told to end: what it has still to give is taken first. */
+/* The old source is told to end: what it has still to give is taken first. The operation may be gone when
+ * this returns. */
 static void end_current(pl_operation *op)
 {
-    pl_host *host = op->config.host;
     leg *l = op->current;
-    op->grace = (pl_timer){.fire = on_grace, .data = op};
-    op->grace_armed = host->ops->timer_start(host, &op->grace, host->ops->now(host) + GRACE_MS) == 0;
-    if (l->instance->pubsub)
+    if (!grace_start(op)) {
+        leg_cancel(l);
+        take_over(op);
+    } else if (l->instance->pubsub) {
         pl_pubsub_end(l->instance->pubsub, &l->instance->host, &l->work);
-    if (op->grace_armed)
-        return;
-    leg_cancel(l);
-    take_over(op);
+    }
 }
 
 static void successor_payload(pl_operation *op, leg *l, const gql_payload *payload)
 {
     if (payload->result == GQL_RESULT_SUBSCRIBED) {
-        l->subscribed = true;
-        expiry_start(op, l);
-        if (l->run)
+        leg_subscribed(l);
+        if (!l->starting)
             end_current(op); /* else by whoever starts it */
         return;
     }
@@ -286,8 +337,7 @@ static void successor_payload(pl_operation *op, leg *l, const gql_payload *paylo
         return; /* cannot be: it is on hold */
     leg_cancel(op->current);
     op->successor = NULL;
-    leg_close(l);
-    end(op, payload);
+    end_with(op, l, payload);
 }
 
 static void on_payload(void *data, const gql_payload *payload)
@@ -310,12 +360,14 @@ static bool leg_start(leg *l, pl_operation *op, pl_instance *instance, pl_arena 
     l->work.arena = arena;
     l->work.ctx = PL_REF_NONE;
     request.held = held;
+    request.place = &l->run;
     instance->in_flight++;
     list_add(&instance->operations, l);
-    gql_run *run = gql_service_run(instance->service, &request, &l->work, on_payload, l);
-    if (run)
-        l->run = run;
-    return run != NULL;
+    l->starting = true;
+    if (!gql_service_run(instance->service, &request, &l->work, on_payload, l))
+        return false;
+    l->starting = false;
+    return true;
 }
 
 static void refuse_crowd(const pl_operation_config *config, uint32_t most)
@@ -377,8 +429,7 @@ void pl_operation_cancel(pl_operation *op)
 void pl_operation_hold(pl_operation *op, bool hold)
 {
     op->held = hold;
-    if (op->current->run)
-        gql_run_hold(op->current->run, hold);
+    gql_run_hold(op->current->run, hold);
 }
 
 /* --- going over to a newer instance --- */
@@ -397,6 +448,12 @@ static void go_over(leg *l, pl_instance *live)
         end_current(op);
 }
 
+/* The leg is a subscription's, and nothing is under way for it yet. */
+static bool can_go_over(const leg *l)
+{
+    return l->subscribed && l == l->op->current && !(l->op->successor && l->op->successor->subscribed);
+}
+
 static uint64_t clock_of(pl_instance *instance)
 {
     const pl_engine *e = pl_engine_of(instance->state);
@@ -406,12 +463,13 @@ static uint64_t clock_of(pl_instance *instance)
 static void rebase_slice(pl_instance *retired)
 {
     pl_instance *live = retired->rebase_to;
-    uint64_t began = clock_of(live);
-    while (retired->rebasing) {
+    uint64_t began = live ? clock_of(live) : 0;
+    while (live && retired->rebasing) {
         leg *l = retired->rebasing;
         list_remove(l);
         list_add(&retired->operations, l);
-        go_over(l, live);
+        if (can_go_over(l))
+            go_over(l, live);
         if (clock_of(live) - began < SLICE_MS || !retired->rebasing)
             continue;
         retired->rebase_turn.data = retired;
@@ -428,17 +486,17 @@ static void on_rebase_turn(pl_timer *timer)
 
 void pl_operations_rebase(pl_instance *retired, pl_instance *live)
 {
+    retired->rebase_turn.fire = on_rebase_turn;
+    retired->rebase_to = live->service ? live : NULL;
     if (!live->service)
-        return;
+        return; /* what there is stays, until its generation is cut off */
     for (leg *l = retired->operations, *next; l; l = next) {
         next = l->next;
-        if (!l->subscribed || l != l->op->current)
+        if (!can_go_over(l))
             continue;
         list_remove(l);
         list_add(&retired->rebasing, l);
     }
-    retired->rebase_to = live;
-    retired->rebase_turn.fire = on_rebase_turn;
     if (retired->rebase_turn.index == 0)
         rebase_slice(retired);
 }
@@ -446,16 +504,20 @@ void pl_operations_rebase(pl_instance *retired, pl_instance *live)
 static void leg_end(leg *l)
 {
     pl_operation *op = l->op;
-    if (l == op->successor) {
+    if (l == op->successor && !l->subscribed) {
         op->successor = NULL;
         leg_cancel(l);
         return;
     }
-    leg_cancel(l);
-    if (op->successor) {
+    leg *other = l == op->current ? op->successor : op->current;
+    if (l == op->current && other) {
+        leg_cancel(l);
         take_over(op);
         return;
     }
+    if (other) /* it has been told to end */
+        leg_cancel(other);
+    leg_cancel(l);
     end(op, &(gql_payload){
                 .result = GQL_RESULT_REFUSED,
                 .code = PL_UNAVAILABLE,

@@ -32,7 +32,8 @@ typedef struct pl_operation_config {
  */
 pl_operation *pl_operation_start(const pl_operation_config *config);
 void pl_operation_cancel(pl_operation *operation); /* no payload will come */
-/* A subscription's receiver cannot take more for the time being. */
+/* A subscription's receiver cannot take more for the time being. Let go, it may give payloads, and end,
+ * before this returns. */
 void pl_operation_hold(pl_operation *operation, bool hold);
 
 /* What scripts have put into ctx.response_headers; while the first payload is handed out, in the operation's

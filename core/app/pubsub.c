@@ -17,7 +17,7 @@ struct pl_pubsub_hub {
 };
 
 typedef struct topic {
-    pl_str name;
+    pl_str name; /* ptr NULL: of those that are told that they have ended */
     pl_subscriber *first, *last;
     char bytes[];
 } topic;
@@ -27,7 +27,8 @@ struct pl_pubsub {
     pl_loop *loop;
     pl_pubsub *next;
     pl_map topics;
-    atomic_size_t subscribers; /* read by publishers: nobody is woken for nothing */
+    pl_subscriber *next_told, *last_told; /* while an event is told: who came later is not told */
+    atomic_size_t subscribers;            /* read by publishers: nobody is woken for nothing */
     uint64_t arrived, delivered;
     bool left;
 };
@@ -81,24 +82,6 @@ pl_pubsub *pl_pubsub_join(pl_pubsub_hub *hub, pl_loop *loop)
     return p;
 }
 
-void pl_pubsub_leave(pl_pubsub *p)
-{
-    pthread_mutex_lock(&p->hub->lock);
-    for (pl_pubsub **at = &p->hub->parts; *at; at = &(*at)->next) {
-        if (*at == p) {
-            *at = p->next;
-            break;
-        }
-    }
-    p->left = true;
-    pthread_mutex_unlock(&p->hub->lock);
-    while (p->topics.count > 0) {
-        pl_subscriber *s = ((topic *)p->topics.entries[0].value)->first;
-        pl_pubsub_unsubscribe(p, s);
-        s->ended(s);
-    }
-}
-
 void pl_pubsub_free(pl_pubsub *p)
 {
     if (!p)
@@ -124,43 +107,57 @@ static topic *topic_get(pl_pubsub *p, pl_str name)
     return NULL;
 }
 
+static void add(topic *t, pl_subscriber *s)
+{
+    s->topic = t;
+    s->next = NULL;
+    s->prev = t->last;
+    *(t->last ? &t->last->next : &t->first) = s;
+    t->last = s;
+}
+
 int pl_pubsub_subscribe(pl_pubsub *p, pl_host *host, pl_str name, pl_subscriber *s)
 {
     topic *t = p->left ? NULL : topic_get(p, name);
     if (!t)
         return -1;
     s->host = host;
-    s->topic = t;
-    s->next = NULL;
-    s->prev = t->last;
-    *(t->last ? &t->last->next : &t->first) = s;
-    t->last = s;
+    add(t, s);
     atomic_fetch_add(&p->subscribers, 1);
     return 0;
 }
 
-void pl_pubsub_unsubscribe(pl_pubsub *p, pl_subscriber *s)
+static void take_out(pl_pubsub *p, pl_subscriber *s)
 {
     topic *t = s->topic;
-    if (!t)
-        return;
+    if (s == p->next_told)
+        p->next_told = s == p->last_told ? NULL : s->next;
+    if (s == p->last_told)
+        p->last_told = s->prev;
     *(s->prev ? &s->prev->next : &t->first) = s->next;
     *(s->next ? &s->next->prev : &t->last) = s->prev;
     s->topic = NULL;
-    atomic_fetch_sub(&p->subscribers, 1);
-    if (t->first)
+    if (t->first || !t->name.ptr)
         return;
     pl_map_remove(&p->topics, t->name);
     pl_free(t);
 }
 
+void pl_pubsub_unsubscribe(pl_pubsub *p, pl_subscriber *s)
+{
+    if (!s->topic)
+        return;
+    take_out(p, s);
+    atomic_fetch_sub(&p->subscribers, 1);
+}
+
 static bool belongs(const pl_subscriber *s, const pl_host *host, const pl_work *work)
 {
-    return s->host == host && (!work || s->work == work || (s->work && s->work->parent == work));
+    return (!host || s->host == host) && (!work || s->work == work || (s->work && s->work->parent == work));
 }
 
 /* From the end, as a topic whose last subscriber goes is replaced by the last one. */
-void pl_pubsub_end(pl_pubsub *p, const pl_host *host, const pl_work *work)
+static void collect(pl_pubsub *p, const pl_host *host, const pl_work *work, topic *ending)
 {
     for (size_t i = p->topics.count; i-- > 0;) {
         topic *t = p->topics.entries[i].value;
@@ -168,10 +165,41 @@ void pl_pubsub_end(pl_pubsub *p, const pl_host *host, const pl_work *work)
             next = s->next;
             if (!belongs(s, host, work))
                 continue;
-            pl_pubsub_unsubscribe(p, s);
-            s->ended(s);
+            take_out(p, s);
+            add(ending, s);
         }
     }
+}
+
+/* host NULL: all. What is told that it has ended may do anything, to the others, too. */
+static void end_those_of(pl_pubsub *p, const pl_host *host, const pl_work *work)
+{
+    topic ending = {.name = PL_STR_NONE};
+    collect(p, host, work, &ending);
+    while (ending.first) {
+        pl_subscriber *s = ending.first;
+        pl_pubsub_unsubscribe(p, s);
+        s->ended(s);
+    }
+}
+
+void pl_pubsub_leave(pl_pubsub *p)
+{
+    pthread_mutex_lock(&p->hub->lock);
+    for (pl_pubsub **at = &p->hub->parts; *at; at = &(*at)->next) {
+        if (*at == p) {
+            *at = p->next;
+            break;
+        }
+    }
+    p->left = true;
+    pthread_mutex_unlock(&p->hub->lock);
+    end_those_of(p, NULL, NULL);
+}
+
+void pl_pubsub_end(pl_pubsub *p, const pl_host *host, const pl_work *work)
+{
+    end_those_of(p, host, work);
 }
 
 /* --- events --- */
@@ -190,9 +218,12 @@ static void deliver(pl_message *message)
     pl_pubsub *p = d->pubsub;
     topic *t = p->left ? NULL : pl_map_get(&p->topics, d->event->topic);
     pl_event told = {d->event->json, ++p->arrived};
-    for (pl_subscriber *s = t ? t->first : NULL; s; s = s->next) { /* none goes while it is told */
-        s->message(s, &told);
+    p->next_told = t ? t->first : NULL;
+    p->last_told = t ? t->last : NULL;
+    for (pl_subscriber *s; (s = p->next_told);) { /* any of them may go meanwhile */
+        p->next_told = s == p->last_told ? NULL : s->next;
         p->delivered++;
+        s->message(s, &told);
     }
     event_release(d->event);
 }

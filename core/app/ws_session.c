@@ -291,8 +291,10 @@ static void bad_message(pl_ws_session *s, pl_str id, const char *what)
         pl_ws_session_close(s, PL_WS_BAD_MESSAGE, what);
 }
 
-static void on_init(pl_ws_session *s, const pl_value *message)
+/* op's arena has the message. */
+static void on_init(pl_ws_operation *op, const pl_value *message)
 {
+    pl_ws_session *s = op->session;
     const pl_value *payload = pl_value_member(message, PL_STR("payload"));
     if (payload && payload->kind == PL_KIND_NULL)
         payload = NULL;
@@ -305,6 +307,9 @@ static void on_init(pl_ws_session *s, const pl_value *message)
         bad_message(s, PL_STR_NONE, "the payload of connection_init must be an object");
         return;
     }
+    pl_arena arena = s->arena; /* the payload is the session's from now on */
+    s->arena = op->arena;
+    op->arena = arena;
     s->state = INITIALISING;
     s->ops->init(s->data, payload);
 }
@@ -447,10 +452,7 @@ static void dispatch(pl_ws_operation *op, pl_str text, const pl_value *message)
         on_subscribe(op, message);
         return;
     } else if (k == INIT) {
-        pl_arena arena = s->arena; /* the payload is the session's from now on */
-        s->arena = op->arena;
-        op->arena = arena;
-        on_init(s, message);
+        on_init(op, message);
     } else if (k == COMPLETE) {
         on_complete(s, message);
     } else if (k == PING) {

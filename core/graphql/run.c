@@ -31,13 +31,14 @@ static void timer_stop(gql_run *run)
 
 static void on_timer(pl_timer *timer);
 
-static void timer_start(gql_run *run)
+static bool timer_start(gql_run *run)
 {
     pl_host *host = host_of(run);
     unsigned timeout = run->service->options.execute.timeout_ms;
     run->timer = (pl_timer){.fire = on_timer, .data = run};
     run->timer_armed =
         host->ops->timer_start(host, &run->timer, host->ops->now(host) + (timeout ? timeout : 30000)) == 0;
+    return run->timer_armed;
 }
 
 /* --- the end --- */
@@ -96,7 +97,8 @@ static void drop_chain(gql_run *run)
         pl_engine_of(state)->cancel(state, chain);
 }
 
-/* The interceptors hear of the end; the payload goes out when they are done. */
+/* The interceptors hear of the end; the payload goes out when they are done, or cannot be told for want of
+ * memory. */
 static void hold(gql_run *run, const gql_payload *payload)
 {
     pl_state *state = run->service->binding->state;
@@ -106,16 +108,15 @@ static void hold(gql_run *run, const gql_payload *payload)
     run->held = *payload;
     run->is_held = true;
     pl_gone_watch(&watch, &run->ended);
-    pl_engine_of(state)->protect(state, proceed_section, &s, &err);
+    bool told = pl_engine_of(state)->protect(state, proceed_section, &s, &err) && s.status == PL_CALL_DONE;
     if (pl_gone_end(&watch))
         return;
-    if (s.status != PL_CALL_DONE) {
+    if (!told || !timer_start(run)) {
         drop_chain(run);
         deliver(run, payload);
         return;
     }
     /* They wait for something: the body has to outlive this call. */
-    timer_start(run);
     run->held.body = payload->body.ptr ? pl_arena_str(run->work->arena, payload->body) : PL_STR_NONE;
     if (payload->body.ptr && !run->held.body.ptr)
         run->held.body = gql_no_memory_body();
@@ -337,19 +338,22 @@ static void chain_section(void *data)
     gql_run *run = s->run;
     pl_state *state = run->service->binding->state;
     const pl_engine *e = pl_engine_of(state);
-    s->failure = (pl_failure){.code = PL_RESOURCE_EXHAUSTED, .message = PL_STR("out of memory")};
     if (!e->reserve(state, 8))
         return;
     e->push_ctx(state, run->work);
     s->status = e->call(state, run->service->interceptors, 1, run->work, &s->call, &s->failure);
 }
 
+static const pl_failure no_memory = {
+    .code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = PL_STR("out of memory")};
+
 static void intercept(gql_run *run)
 {
     pl_state *state = run->service->binding->state;
-    section s = {.run = run, .status = PL_CALL_FAILED};
+    section s = {.run = run, .status = PL_CALL_FAILED, .failure = no_memory};
     pl_error err = {0};
-    pl_engine_of(state)->protect(state, chain_section, &s, &err);
+    if (!pl_engine_of(state)->protect(state, chain_section, &s, &err))
+        s = (section){.run = run, .status = PL_CALL_FAILED, .failure = no_memory};
     if (s.status != PL_CALL_PENDING) {
         chain_ended(run, s.status, &s.failure);
         return;
@@ -358,10 +362,12 @@ static void intercept(gql_run *run)
     s.call->done = chain_done;
     s.call->proceed = chain_proceed;
     s.call->data = run;
-    if (s.call->wants_next)
+    if (s.call->wants_next) {
         begin(run);
-    else
-        timer_start(run);
+    } else if (!timer_start(run)) {
+        drop_chain(run);
+        chain_ended(run, PL_CALL_FAILED, &no_memory);
+    }
 }
 
 static void on_timer(pl_timer *timer)
@@ -416,6 +422,7 @@ static gql_run *run_new(gql_service *s, const gql_request *request, pl_work *wor
     run->service = s;
     run->work = work;
     run->request = *request;
+    run->on_hold = request->held;
     run->payload = payload;
     run->data = data;
     run->source.name = "GraphQL request";
@@ -474,6 +481,8 @@ gql_run *gql_service_run(gql_service *s, const gql_request *request, pl_work *wo
 {
     gql_run *run = run_new(s, request, work, payload, data);
     work->extensions = request->extensions;
+    if (request->place)
+        *request->place = run;
     if (!run) {
         payload(data, &(gql_payload){.result = GQL_RESULT_REFUSED,
                                      .code = PL_RESOURCE_EXHAUSTED,
@@ -501,6 +510,7 @@ void gql_run_cancel(gql_run *run)
 
 void gql_run_hold(gql_run *run, bool held)
 {
+    run->on_hold = held;
     if (run->subscription)
         gql_subscription_hold(run->subscription, held);
     else if (run->execution)

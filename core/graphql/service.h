@@ -57,6 +57,8 @@ typedef struct gql_request {
     bool subscriptions;         /* events can be carried; otherwise a subscription is refused */
     bool held;                  /* a subscription begins on hold (gql_run_hold) */
     gql_incremental incremental;
+    struct gql_run **place; /* is set to the run before the first payload, so that it can be held or cancelled
+                               from there on; may be NULL */
 } gql_request;
 
 typedef enum gql_result {

@@ -44,6 +44,7 @@ struct gql_run {
     pl_code code; /* of the errors */
     gql_diagnostics errors;
     gql_source source;
+    bool on_hold; /* the receiver takes no events; a subscription begins so */
 
     pl_call *chain; /* the interceptors, as long as they are at work */
     pl_timer timer; /* while they wait for something else than what they wrap */

@@ -170,6 +170,7 @@ static void execute(gql_subscription *s)
     s->work = *run->work;
     s->work.arena = &s->arena;
     s->work.ctx = PL_REF_NONE;
+    s->work.loaders = s->work.queues = NULL;
     s->work.parent = run->work;
     gql_input_env env = run->env; /* the variables' values stay the run's */
     env.arena = &s->arena;
@@ -332,11 +333,13 @@ static void subscribed(gql_subscription *s, const section *x)
 static void open_source(section *x)
 {
     gql_subscription *s = x->s;
-    if (s->e->reserve(s->script, 8) &&
-        s->e->open_iterator(s->script, s->e->top(s->script), &s->next, &s->close))
+    if (!s->e->reserve(s->script, 8)) {
+        x->status = PL_CALL_FAILED;
         return;
-    x->no_source = true;
-    gql_subscribe_no_source(s->subscribe);
+    }
+    x->no_source = !s->e->open_iterator(s->script, s->e->top(s->script), &s->next, &s->close);
+    if (x->no_source)
+        gql_subscribe_no_source(s->subscribe);
 }
 
 static void subscribe_done(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure)
@@ -388,7 +391,7 @@ void gql_subscription_start(gql_run *run)
     *s = (gql_subscription){.run = run,
                             .e = pl_engine_of(script),
                             .script = script,
-                            .held = run->request.held,
+                            .held = run->on_hold,
                             .next = PL_REF_NONE,
                             .close = PL_REF_NONE,
                             .event = PL_REF_NONE};

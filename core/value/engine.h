@@ -93,6 +93,7 @@ typedef struct pl_work {
     const pl_value *extensions;        /* of a GraphQL request, a MAP: ctx.request_extensions; or NULL */
     pl_ref ctx;    /* the script's ctx of this work; PL_REF_NONE until the engine makes it */
     void *loaders; /* the engine's; NULL until a script asks for them */
+    struct plua_queue *queues; /* the engine's: of events that scripts have subscribed to for it */
     bool runnable; /* the core has more of this work to run at once: batches of loaders wait for it, see
                       pl_engine.dispatch */
     pl_logger *log;
@@ -126,7 +127,7 @@ typedef struct pl_event {
  * inside of a script. */
 typedef struct pl_subscriber pl_subscriber;
 struct pl_subscriber {
-    const pl_work *work; /* for which it subscribes */
+    const pl_work *work; /* for which it subscribes; NULL: that is over, or there is none */
     void (*message)(pl_subscriber *subscriber, const pl_event *event);
     void (*ended)(pl_subscriber *subscriber); /* nothing comes any more; it is unsubscribed */
     /* The host's. */

@@ -40,6 +40,9 @@ end
 -- wanted (optional). options.queue: how many events may wait for a slow subscriber (1000); options.on_full: what happens beyond
 -- that: "drop_oldest" (the default), "drop_newest", or "close", which raises RESOURCE_EXHAUSTED when what waits has been taken.
 function pubsub.subscribe(_, topic, filter, options)
+  if filter ~= nil and type(filter) ~= "function" then
+    error("pubsub:subscribe: the filter must be a function(event), not a " .. type(filter), 2)
+  end
   options = options or {}
   return setmetatable({ queue = core.subscribe(topic, options.queue, options.on_full), filter = filter }, Subscription)
 end

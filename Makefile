@@ -207,7 +207,7 @@ test: ## everything above: unit tests, a core of all under ASan, integration, co
 
 # ---------------------------------------------------------------- fuzzing, benchmarks, style
 # An engine without a script language.
-FUZZ_HELP_OBJ := $(B)/obj/tests/unit/support/test_engine.o $(B)/obj/tests/unit/support/test_engine_values.o
+FUZZ_HELP_OBJ := $(addprefix $(B)/obj/tests/unit/support/,test_engine.o test_engine_chain.o test_engine_values.o)
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_HELP_OBJ) $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -Itests/unit -MF $@.d -MT $@ -fsanitize=fuzzer $< $(FUZZ_HELP_OBJ) $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)

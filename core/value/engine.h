@@ -91,8 +91,8 @@ typedef struct pl_work {
     const pl_value *connection_params; /* what the client sent when it opened its connection; or NULL */
     const struct pl_work *parent;      /* its ctx begins as a copy of that work's; or NULL */
     const pl_value *extensions;        /* of a GraphQL request, a MAP: ctx.request_extensions; or NULL */
-    pl_ref ctx;    /* the script's ctx of this work; PL_REF_NONE until the engine makes it */
-    void *loaders; /* the engine's; NULL until a script asks for them */
+    pl_ref ctx;                /* the script's ctx of this work; PL_REF_NONE until the engine makes it */
+    void *loaders;             /* the engine's; NULL until a script asks for them */
     struct plua_queue *queues; /* the engine's: of events that scripts have subscribed to for it */
     bool runnable; /* the core has more of this work to run at once: batches of loaders wait for it, see
                       pl_engine.dispatch */
@@ -255,7 +255,8 @@ struct pl_engine {
     void (*proceed)(pl_state *state, pl_call *call, pl_call_status status, const pl_failure *failure);
     /* Takes the value in slot for a sequence: a function that gives the next value at each call, absent at
      * the end; or an object with a method `next` (and, if it likes, `close`, for when nobody wants more).
-     * *close may be PL_REF_NONE. False: it is neither. [jumps] */
+     * *close may be PL_REF_NONE. False: it is neither. [jumps]; what it has kept by then is in *next and
+     * *close (else PL_REF_NONE). */
     bool (*open_iterator)(pl_state *state, pl_slot slot, pl_ref *next, pl_ref *close);
     /* The state's loaders, once; the array is the caller's, and lives as long as the state. */
     void (*set_loaders)(pl_state *state, const pl_loader *loaders, size_t count);

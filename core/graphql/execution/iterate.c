@@ -51,7 +51,8 @@ void gql_iteration_end(gql_execution *x, gql_iteration *it, bool exhausted)
         return;
     iteration_remove(x, it);
     gql_iterator_close(x, it->close, exhausted);
-    x->e->drop(x->state, it->step);
+    if (it->step != PL_REF_NONE)
+        x->e->drop(x->state, it->step);
 }
 
 static gql_iteration *iteration_new(gql_execution *x, const gql_plan_field *f, const gql_typeref *type,
@@ -65,21 +66,16 @@ static gql_iteration *iteration_new(gql_execution *x, const gql_plan_field *f, c
     it->field = f;
     it->type = type->of;
     it->streamed = SIZE_MAX;
-    it->close = PL_REF_NONE;
-    if (x->e->open_iterator) {
-        if (!x->e->open_iterator(x->state, value, &it->step, &it->close))
-            return NULL;
-    } else if (x->e->is_function(x->state, value)) {
-        it->step = x->e->keep(x->state, value);
-    } else {
-        return NULL;
-    }
-    it->live = true;
+    it->step = it->close = PL_REF_NONE;
+    it->live = true; /* before it is opened, which may jump */
     it->next = x->iterations;
     if (it->next)
         it->next->prev = it;
     x->iterations = it;
-    return it;
+    if (x->e->open_iterator(x->state, value, &it->step, &it->close))
+        return it;
+    iteration_remove(x, it);
+    return NULL;
 }
 
 /* The refs go over to the stream. */

@@ -65,6 +65,7 @@ void gf_close(gf *f)
 {
     pl_error err;
     assert_int_equal(te_waiting(f->t), 0);
+    assert_int_equal(te_wrapping(f->t), 0);
     assert_int_equal(te_timers(f->t), 0);
     assert_true(te_engine()->protect(te_state(f->t), touch_index, f->t, &err));
     assert_int_equal(te_refs(f->t), bound_refs(f) + 1); /* and the index function */

@@ -76,14 +76,16 @@ te_outcome te_crash(te_invocation *in, const char *message)
     return TE_FAIL;
 }
 
-static void wait_begin(te *t, const te_invocation *in, pl_call **pending)
+static void wait_begin(te *t, const te_invocation *in, te_chain *chain, pl_call **pending)
 {
     te_call *c = pl_calloc(1, sizeof *c);
     if (!c) {
+        pl_free(chain);
         te_jump(t);
         abort();
     }
     c->in = *in;
+    c->chain = chain;
     c->prev = t->last;
     *(t->last ? &t->last->next : &t->waiting) = c;
     t->last = c;
@@ -95,6 +97,7 @@ static void wait_end(te *t, te_call *c)
 {
     *(c->prev ? &c->prev->next : &t->waiting) = c->next;
     *(c->next ? &c->next->prev : &t->last) = c->prev;
+    pl_free(c->chain);
     pl_free(c);
 }
 
@@ -107,8 +110,16 @@ static pl_call_status call(pl_state *state, pl_ref function, int nargs, pl_work 
         in.args[i] = *te_slot(t, t->top - t->base - nargs + 1 + i);
     t->top -= nargs;
     te_value f = te_kept(t, function);
+    te_chain *chain = NULL;
     t->counts.called++;
-    switch (f.node->callback(&in, f.node->data)) {
+    if (te_is_chain(f) && !(chain = te_chain_new(t, f, &in))) {
+        te_jump(t);
+        abort();
+    }
+    te_outcome outcome = chain ? te_chain_run(chain, &in) : f.node->callback(&in, f.node->data);
+    if (outcome == TE_RETURN || outcome == TE_FAIL)
+        pl_free(chain);
+    switch (outcome) {
     case TE_RETURN:
         te_push_raw(t, in.result);
         return PL_CALL_DONE;
@@ -116,7 +127,8 @@ static pl_call_status call(pl_state *state, pl_ref function, int nargs, pl_work 
         *failure = in.failure;
         return PL_CALL_FAILED;
     default:
-        wait_begin(t, &in, pending);
+        wait_begin(t, &in, chain, pending);
+        (*pending)->wants_next = outcome == TE_NEXT;
         return PL_CALL_PENDING;
     }
 }
@@ -161,34 +173,87 @@ static void end_call(te *t, te_call *c, pl_call_status status, te_value result, 
     t->room = room;
 }
 
+typedef struct asking {
+    te_call *call;
+} asking;
+
+static void ask_next(void *data)
+{
+    te_call *c = ((asking *)data)->call;
+    c->call.proceed(&c->call);
+}
+
+void te_chain_turn(te *t, te_call *c)
+{
+    te_outcome outcome = te_chain_run(c->chain, &c->in);
+    te_handler h;
+    int room = t->room;
+    if (outcome == TE_RETURN) {
+        end_call(t, c, PL_CALL_DONE, c->in.result, NULL);
+    } else if (outcome == TE_FAIL) {
+        pl_failure failure = c->in.failure;
+        end_call(t, c, PL_CALL_FAILED, (te_value){0}, &failure);
+    } else if (outcome == TE_NEXT) {
+        c->call.wants_next = true;
+        if (!run_section(t, &h, ask_next, &(asking){c}))
+            abort(); /* it protects itself */
+        t->room = room;
+    }
+}
+
+static void end_wait(te *t, te_call *c, pl_call_status status, te_value result, const pl_failure *failure)
+{
+    if (c->chain) {
+        te_chain_goes_on(c->chain, status, result, failure);
+        te_chain_turn(t, c);
+    } else {
+        end_call(t, c, status, result, failure);
+    }
+}
+
 void te_complete(te *t, te_call *c, te_value result)
 {
-    end_call(t, c, PL_CALL_DONE, result, NULL);
+    end_wait(t, c, PL_CALL_DONE, result, NULL);
 }
 
 void te_resume(te *t, te_call *c)
 {
-    end_call(t, c, PL_CALL_DONE, c->in.result, NULL);
+    end_wait(t, c, PL_CALL_DONE, c->in.result, NULL);
 }
 
 void te_fail_call(te *t, te_call *c, const pl_failure *failure)
 {
-    end_call(t, c, PL_CALL_FAILED, (te_value){0}, failure);
+    end_wait(t, c, PL_CALL_FAILED, (te_value){0}, failure);
+}
+
+static te_call *skip_wrapping(te_call *c)
+{
+    while (c && c->call.wants_next)
+        c = c->next;
+    return c;
 }
 
 size_t te_waiting(const te *t)
 {
     size_t n = 0;
-    for (const te_call *c = t->waiting; c; c = c->next)
+    for (te_call *c = skip_wrapping(t->waiting); c; c = skip_wrapping(c->next))
         n++;
+    return n;
+}
+
+size_t te_wrapping(const te *t)
+{
+    size_t n = 0;
+    for (te_call *c = t->waiting; c; c = c->next)
+        n += c->call.wants_next;
     return n;
 }
 
 te_call *te_waiting_at(const te *t, size_t index)
 {
-    te_call *c = t->waiting;
+    te_call *c = skip_wrapping(t->waiting);
     while (c && index-- > 0)
-        c = c->next;
+        c = skip_wrapping(c->next);
     return c;
 }
 
@@ -205,12 +270,22 @@ te_counts te_count(const te *t)
     return t->counts;
 }
 
-/* --- the script's ctx: {request_id = …} --- */
+/* --- the script's ctx: {request_id = …}, and what stands in its parent's --- */
+static te_value make_ctx(te *t, const pl_work *work)
+{
+    te_value ctx = te_map(t, "request_id", te_bytes(t, work->id), NULL), parent = {0};
+    if (work->parent && work->parent->ctx != PL_REF_NONE)
+        parent = te_kept(t, work->parent->ctx);
+    for (size_t i = 0; parent.kind == PL_KIND_MAP && i < parent.node->count; i++)
+        te_set_key(t, ctx, parent.node->members[i].key, parent.node->members[i].value);
+    return ctx;
+}
+
 static pl_slot push_ctx(pl_state *state, pl_work *work)
 {
     te *t = cast(state);
     if (work->ctx == PL_REF_NONE) {
-        pl_slot slot = te_push(t, te_map(t, "request_id", te_bytes(t, work->id), NULL));
+        pl_slot slot = te_push(t, make_ctx(t, work));
         work->ctx = t->head.engine->keep(state, slot);
         return slot;
     }
@@ -378,6 +453,7 @@ const pl_engine *te_engine(void)
         .work_end = work_end,
     };
     te_values_init(&e);
+    te_chain_init(&e);
     return &e;
 }
 

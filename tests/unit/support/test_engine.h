@@ -52,7 +52,7 @@ size_t te_refs(const te *t);  /* that are kept */
 pl_slot te_push(te *t, te_value v);
 
 /* --- functions --- */
-typedef enum te_outcome { TE_RETURN, TE_FAIL, TE_PEND } te_outcome;
+typedef enum te_outcome { TE_RETURN, TE_FAIL, TE_PEND, TE_NEXT } te_outcome;
 typedef struct te_invocation {
     te *t;
     int count;
@@ -61,14 +61,22 @@ typedef struct te_invocation {
     const char *label;  /* may be set for PEND, to find the call again */
     te_value result;    /* to be set for RETURN; what te_resume completes a waiting call with */
     pl_failure failure; /* to be set for FAIL */
+    /* Of an interceptor (pl_engine.chain), which is called anew, with step one higher, when what it has
+     * waited for is there (PEND: te_complete's value, or failure), or what its NEXT has run is over. */
+    int step;
+    bool next_failed;
+    te_value next_value;
+    pl_failure next_failure;
 } te_invocation;
 typedef te_outcome te_callback(te_invocation *in, void *data);
 te_value te_function(te *t, te_callback *callback, void *data, int arity);
 te_outcome te_fail(te_invocation *in, pl_code code, const char *message); /* expected: for the client */
 te_outcome te_crash(te_invocation *in, const char *message);              /* unexpected: for the log */
 
-/* --- calls that wait, oldest first. Ending one is what a loop turn would do --- */
+/* --- calls that wait, oldest first. Ending one is what a loop turn would do. Chains that wait for what they
+ * wrap are not among them --- */
 size_t te_waiting(const te *t);
+size_t te_wrapping(const te *t); /* such chains */
 te_call *te_waiting_at(const te *t, size_t index);
 te_call *te_waiting_for(const te *t, const char *label); /* the oldest; NULL: none */
 void te_complete(te *t, te_call *call, te_value result);

@@ -23,9 +23,11 @@ struct te_node {
     int arity;
 };
 
+typedef struct te_chain te_chain;
 struct te_call {
     pl_call call;
     te *t;
+    te_chain *chain;      /* NULL: it is none */
     te_call *next, *prev; /* oldest first */
     te_invocation in;
 };
@@ -79,5 +81,16 @@ te_value *te_slot(te *t, pl_slot slot);
 void te_values_init(pl_engine *e);
 void te_values_free(te *t);
 bool te_is_function(te_value v);
+
+/* test_engine_chain.c */
+bool te_is_chain(te_value v);
+te_chain *te_chain_new(te *t, te_value f, const te_invocation *in); /* NULL: memory; freed with pl_free */
+/* Runs its functions as far as they go; what the last one said is in *in. */
+te_outcome te_chain_run(te_chain *chain, te_invocation *in);
+/* What it has waited for is there. */
+void te_chain_goes_on(te_chain *chain, pl_call_status status, te_value value, const pl_failure *failure);
+void te_chain_init(pl_engine *e);
+/* test_engine.c: the call's chain runs on, and ends, or waits anew. */
+void te_chain_turn(te *t, te_call *call);
 
 #endif

@@ -417,7 +417,7 @@ static bool open_iterator(pl_state *state, pl_slot slot, pl_ref *next, pl_ref *c
 {
     te *t = cast(state);
     te_value v = *te_slot(t, slot), end = {0};
-    *close = PL_REF_NONE;
+    *next = *close = PL_REF_NONE;
     if (v.kind == PL_KIND_MAP) {
         end = te_get(v, "close");
         v = te_get(v, "next");
@@ -425,11 +425,8 @@ static bool open_iterator(pl_state *state, pl_slot slot, pl_ref *next, pl_ref *c
     if (!te_is_function(v))
         return false;
     *next = keep_value(t, v);
-    if (*next != PL_REF_NONE && te_is_function(end)) {
+    if (*next != PL_REF_NONE && te_is_function(end))
         *close = keep_value(t, end);
-        if (*close == PL_REF_NONE)
-            drop(state, *next);
-    }
     if (*next == PL_REF_NONE || (te_is_function(end) && *close == PL_REF_NONE))
         te_jump(t);
     return true;

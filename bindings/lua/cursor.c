@@ -292,6 +292,12 @@ static bool reserve(pl_state *state, int slots)
     return lua_checkstack(LUA(state), slots);
 }
 
+static void make_room(pl_state *state, int slots)
+{
+    if (!reserve(state, slots))
+        luaL_error(LUA(state), "not enough memory");
+}
+
 static bool where(pl_state *state, pl_slot function, pl_str *file, uint32_t *line)
 {
     lua_State *L = LUA(state);
@@ -373,6 +379,7 @@ void plua_cursor_init(pl_engine *e)
     e->top = top;
     e->pop_to = pop_to;
     e->reserve = reserve;
+    e->make_room = make_room;
     e->where = where;
     e->arity = arity;
 }

@@ -40,10 +40,7 @@ static void push_items(pl_state *state, const pl_value *v, bool input)
 static void push(pl_state *state, const pl_value *v, bool input)
 {
     const pl_engine *e = pl_engine_of(state);
-    if (!e->reserve(state, 4)) {
-        e->push_absent(state); /* out of stack: the next allocation reports it */
-        return;
-    }
+    e->make_room(state, 4);
     switch (v->kind) {
     case PL_KIND_NULL:
         e->push_null(state);

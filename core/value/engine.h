@@ -322,6 +322,7 @@ struct pl_engine {
     void (*pop_to)(pl_state *state, pl_slot top); /* top becomes the highest slot */
     bool (*reserve)(pl_state *state, int slots); /* room for this many pushes; false: memory. Each function of
                                                     the core that pushes reserves first. */
+    void (*make_room)(pl_state *state, int slots); /* the same, where there is no other way out [jumps] */
 };
 
 typedef struct pl_state_head {

@@ -309,6 +309,12 @@ static bool reserve(pl_state *state, int slots)
     return true;
 }
 
+static void make_room(pl_state *state, int slots)
+{
+    if (!reserve(state, slots))
+        te_jump(cast(state));
+}
+
 void te_push_raw(te *t, te_value v)
 {
     t->stack[t->top++] = v;
@@ -655,4 +661,5 @@ void te_values_init(pl_engine *e)
     e->top = top;
     e->pop_to = pop_to;
     e->reserve = reserve;
+    e->make_room = make_room;
 }

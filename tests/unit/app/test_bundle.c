@@ -10,7 +10,7 @@
 
 #include <pthread.h>
 
-#include "base/alloc.h"
+#include "support/failing.h"
 
 #define NOBODY 65534
 
@@ -446,17 +446,18 @@ static void test_memory_failures(void **state)
     folder_new(&f);
     folder_write(&f, "app.lua", "return {}");
     folder_write(&f, "lib/x.lua", "return {}");
-    pl_bundle *b = NULL;
-    for (size_t n = 1; !b; n++) {
+    failing a = {0};
+    while (failing_next(&a)) {
         pl_error err = {0};
-        assert_true(n < 100);
-        pl_alloc_fail_at(n, 0);
-        b = pl_bundle_read(f.path, &err);
-        pl_alloc_fail_at(0, 0);
-        assert_true(b || err.code == PL_RESOURCE_EXHAUSTED);
+        failing_begin(&a);
+        pl_bundle *b = pl_bundle_read(f.path, &err);
+        assert_int_equal(b == NULL, failing_end(&a));
+        if (b)
+            assert_string_equal(paths(b), "app.lua lib/x.lua");
+        else
+            assert_int_equal(err.code, PL_RESOURCE_EXHAUSTED);
+        pl_bundle_unref(b);
     }
-    assert_string_equal(paths(b), "app.lua lib/x.lua");
-    pl_bundle_unref(b);
     folder_remove(&f);
 }
 

@@ -9,8 +9,8 @@
 #include "app/app_harness.h"
 
 #include "app/local.h"
-#include "base/alloc.h"
 #include "perilune/engines.h"
+#include "support/failing.h"
 
 /* Directives with implementations in Lua: bound by the core, called by the engine; so whole bundles. */
 
@@ -307,23 +307,22 @@ static void test_load_time(void **state)
 /* Whatever allocation fails: there is an error or a bundle that works, and nothing leaks. */
 static void fail_all(const char *sdl, const char *lua, const char *query, const char *expected)
 {
-    for (size_t n = 1;; n++) {
+    failing a = {.dense = 50, .step = 5};
+    while (failing_next(&a)) {
         pl_report report;
         pl_error err = {0};
         pl_bundle *bundle = LOCAL(sdl, lua, "return {}");
         pl_local_options options = {.engine = pl_lua_engine()};
         pl_report_init(&report);
-        pl_alloc_fail_at(n, false);
+        failing_begin(&a);
         pl_local *local = pl_local_open(bundle, &options, &report, &err);
-        bool failed = pl_alloc_fail_at(0, 0) >= n;
+        bool failed = failing_end(&a);
         pl_bundle_unref(bundle);
+        assert_true(local || failed);
         if (local)
             assert_string_equal(ask(local, query), expected);
         pl_local_close(local);
         pl_report_dispose(&report);
-        if (!failed)
-            break;
-        n += n / 50;
     }
 }
 

@@ -11,8 +11,8 @@
 #include "app/digest.h"
 #include "app/generation.h"
 #include "app/graphql_read.h"
-#include "base/alloc.h"
 #include "perilune/engines.h"
+#include "support/failing.h"
 #include "value/shared.h"
 
 #define SCHEMA "schema/schema.graphql", "scalar Upload type Query { a(f: Upload): Int b: Int }"
@@ -259,22 +259,20 @@ static void memory_may_run_out(void **state)
                     {"GET", "query={a}&variables={\"x\":1}&extensions={\"y\":1}", NULL, ""},
                     {"POST", NULL, "multipart/form-data; boundary=b", form}};
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
-        for (size_t n = 1;; n++) {
+        failing a = {.sticky = true};
+        while (failing_next(&a)) {
             pl_arena_dispose(&arena);
             pl_arena_init(&arena, 64); /* so that there are many */
-            pl_alloc_fail_at(n, 1);
+            failing_begin(&a);
             bool ok = read_request(requests[i].method, "/graphql", requests[i].query, requests[i].type,
                                    pl_str_of(requests[i].body));
-            size_t made = pl_alloc_fail_at(0, 0);
-            if (made < n) {
-                assert_true(ok && n > 3);
-                break;
-            }
+            assert_true(failing_end(&a) || ok);
             if (!ok)
                 assert_true(why.status == 503 || why.status == 413 || why.status == 400);
             if (!ok && why.status != 503)
                 assert_int_equal(why.code, PL_RESOURCE_EXHAUSTED);
         }
+        assert_true(a.failed > 2);
     }
 }
 

@@ -9,8 +9,8 @@
 #include "app/app_harness.h"
 
 #include "app/local.h"
-#include "base/alloc.h"
 #include "perilune/engines.h"
+#include "support/failing.h"
 
 static const char schema[] = "type Query { hello(name: String = \"world\"): String, slow(s: Float!): String, "
                              "spin: Int, fails: Int, deep: [Query!] }\n"
@@ -201,18 +201,16 @@ static void test_memory_failures(void **state)
         MEMORY_BUNDLE("app.lua", "return {}", "schema/s.graphql", "type Query { a: Int }", "resolvers/r.lua",
                       "return { Query = { a = function() return 1 end } }");
     pl_local_options options = {.engine = pl_lua_engine()};
-    bool opened = false;
     /* Each one at first, where the parts are made; some of those of the engine. */
-    for (size_t n = 1; !opened || n < 100; n += n < 40 ? 1 : 37) {
+    failing a = {.sticky = true, .dense = 40, .step = 37};
+    while (failing_next(&a)) {
         pl_report report;
         pl_error err = {0};
         pl_report_init(&report);
-        assert_true(n < 20000);
-        pl_alloc_fail_at(n, 1);
+        failing_begin(&a);
         pl_local *local = pl_local_open(bundle, &options, &report, &err);
-        pl_alloc_fail_at(0, 0);
+        assert_true(failing_end(&a) || local);
         assert_true(local || err.code == PL_RESOURCE_EXHAUSTED || pl_report_has_errors(&report));
-        opened = local != NULL;
         if (local)
             assert_string_equal(execute(local, "{\"query\":\"{ a }\"}"), "{\"data\":{\"a\":1}}");
         pl_local_close(local);
@@ -221,15 +219,16 @@ static void test_memory_failures(void **state)
     pl_bundle_unref(bundle);
     /* A request without memory. */
     pl_local *local = open_ok();
-    for (size_t n = 1; n < 120; n++) {
-        pl_alloc_fail_at(n, 1);
+    a = (failing){.sticky = true};
+    while (failing_next(&a)) {
         pl_buf response;
         pl_error err = {0};
         pl_buf_init(&response);
+        failing_begin(&a);
         pl_code code =
             pl_local_execute(local, PL_STR("{\"query\":\"{ hello slow(s: 0) }\"}"), &response, &err);
-        pl_alloc_fail_at(0, 0);
-        assert_true(code == PL_OK || code == PL_RESOURCE_EXHAUSTED);
+        bool failed = failing_end(&a);
+        assert_true(code == PL_OK || (failed && code == PL_RESOURCE_EXHAUSTED));
         pl_buf_dispose(&response);
     }
     assert_string_equal(execute(local, "{\"query\":\"{ hello }\"}"),

@@ -8,7 +8,7 @@
 
 #include "app/app_harness.h"
 
-#include "base/alloc.h"
+#include "support/failing.h"
 
 static const char *json_text(const pl_report *report)
 {
@@ -153,13 +153,14 @@ static void test_bounds_their_number(void **state)
 /* Whatever memory is missing: the report has errors and says something. */
 static void test_missing_memory(void **state)
 {
-    for (size_t n = 1; n < 20; n++) {
+    failing a = {0};
+    while (failing_next(&a)) {
         pl_report r;
         lines l;
         pl_report_init(&r);
-        pl_alloc_fail_at(n, 0);
+        failing_begin(&a);
         pl_report_error(&r, "lib/a.lua", 1, 2, "wrong");
-        pl_alloc_fail_at(0, 0);
+        failing_end(&a);
         assert_true(pl_report_has_errors(&r));
         assert_string_not_equal(report_text(&r), "");
         assert_string_not_equal(json_text(&r), "[]");

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "base/alloc.h"
+#include "support/failing.h"
 
 #define SIZE ((size_t)32 << 20)
 
@@ -149,13 +149,13 @@ static void test_purges_beside_readers(void **state)
 
 static void test_short_of_memory(void **state)
 {
-    pl_response_cache *cache = NULL;
-    for (size_t n = 1; !cache; n++) {
-        pl_alloc_fail_at(n, 0);
-        cache = pl_response_cache_new();
-        pl_alloc_fail_at(0, 0);
+    failing a = {0};
+    while (failing_next(&a)) {
+        failing_begin(&a);
+        pl_response_cache *cache = pl_response_cache_new();
+        assert_int_equal(cache == NULL, failing_end(&a));
+        pl_response_cache_free(cache);
     }
-    pl_response_cache_free(cache);
 }
 
 int main(void)

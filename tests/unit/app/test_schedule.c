@@ -10,8 +10,8 @@
 
 #include "app/generation.h"
 #include "app/schedule.h"
-#include "base/alloc.h"
 #include "perilune/engines.h"
+#include "support/failing.h"
 
 /* A host whose time passes when the test says so. What timers do is seen in the log: they print. */
 
@@ -367,15 +367,16 @@ static void test_failures_are_logged_and_go_on(void **state)
 /* No memory: never a crash, and timers go on when there is some again. */
 static void test_memory_failures(void **state)
 {
-    for (size_t n = 1; n < 60; n++) {
+    failing a = {0};
+    while (failing_next(&a)) {
         clockwork c;
         clockwork_new(&c);
         pl_instance *i =
             load(&c, "a = { every = 1, run = says 'tick' }, b = { every = 1, run = waits('job', 0.5) }");
-        pl_alloc_fail_at(n, 0);
+        failing_begin(&a);
         pl_schedule_adopt(c.schedule, i);
         pass(&c, 2500);
-        pl_alloc_fail_at(0, 0);
+        failing_end(&a);
         pl_schedule_adopt(c.schedule, i); /* starts what could not be started */
         pass(&c, 4500);
         assert_true(count(&c, TICK) >= 1);

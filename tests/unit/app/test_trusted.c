@@ -11,7 +11,7 @@
 #include "app/digest.h"
 #include "app/generation.h"
 #include "app/trusted.h"
-#include "base/alloc.h"
+#include "support/failing.h"
 
 #define SCHEMA "schema/schema.graphql", "type Query { a: Int b: Int }"
 
@@ -165,14 +165,14 @@ static void memory_may_run_out(void **state)
                                       "{\"x\":\"{ b }\"}");
     pl_report_init(&report);
     assert_int_equal(pl_bundle_schema(bundle, &schema_options, &report, &schema), PL_OK);
-    for (size_t n = 1, made = n; made >= n; n++) {
+    failing a = {.sticky = true};
+    while (failing_next(&a)) {
         pl_report_dispose(&report);
         pl_report_init(&report);
-        pl_alloc_fail_at(n, 1);
+        failing_begin(&a);
         pl_trusted *t = pl_trusted_new(bundle, PL_STR("documents"), schema, &options, &report);
-        made = pl_alloc_fail_at(0, 0);
-        assert_true((t == NULL) == pl_report_has_errors(&report));
-        assert_true((t == NULL) == (made >= n));
+        assert_int_equal(t == NULL, failing_end(&a));
+        assert_int_equal(t == NULL, pl_report_has_errors(&report));
         pl_trusted_free(t);
     }
     pl_bundle_unref(bundle);

@@ -19,6 +19,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "support/failing.h"
 
 /* --- a sink that keeps the last line --- */
 
@@ -451,11 +452,11 @@ static void failed_allocations(void **state)
     int fds[2];
     assert_int_equal(pipe(fds), 0);
     pl_logger *logger = NULL;
-    for (size_t n = 1; !logger; n++) {
-        assert_true(n < 10);
-        pl_alloc_fail_at(n, 0);
+    failing a = {0};
+    while (failing_next(&a)) {
+        failing_begin(&a);
         logger = pl_logger_new(fds[1], PL_LOG_JSON, PL_INFO);
-        pl_alloc_fail_at(0, 0);
+        assert_int_equal(logger == NULL, failing_end(&a));
     }
     pl_alloc_fail_at(1, 0);
     assert_null(pl_logger_new_sink(keep, line, PL_LOG_JSON, PL_INFO));
@@ -475,14 +476,12 @@ static void failed_allocations(void **state)
     close(fds[1]);
 
     logger = sink(PL_LOG_TEXT, PL_INFO);
-    bool done = false;
-    for (size_t n = 1; !done; n++) {
+    a = (failing){0};
+    while (failing_next(&a)) {
         lines = 0;
-        pl_alloc_fail_at(n, 0);
+        failing_begin(&a);
         pl_log(logger, PL_INFO, "x", PL_F_STR("v", ((pl_str){line, 0})), PL_F_CSTR("w", "one\ntwo"));
-        pl_alloc_fail_at(0, 0);
-        done = lines == 1;
-        assert_true(n < 20);
+        assert_int_equal(lines, failing_end(&a) ? 0 : 1);
     }
     pl_logger_free(logger);
 }

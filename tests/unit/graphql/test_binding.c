@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/alloc.h"
+#include "support/failing.h"
 #include "support/graphql_fixture.h"
 
 /* What resolver files return is bound to the schema, or refused with a message. */
@@ -157,11 +157,12 @@ static void test_no_memory(void **state)
     te_value table =
         te_map(t, "Query", te_map(t, "a", function(f), "b", function(f), NULL), "Shade", shades,
                "Subscription", te_map(t, "tick", te_map(t, "resolve", function(f), NULL), NULL), NULL);
-    for (size_t n = 1, made = n; made >= n; n++) {
+    failing a = {0};
+    while (failing_next(&a)) {
         pl_error err;
         step s = {.f = f, .table = table, .file = "a.lua"};
         gql_diagnostics_init(&s.list, &f->arena, 0);
-        pl_alloc_fail_at(n, 0);
+        failing_begin(&a);
         gql_binding *binding = gql_binding_new(f->schema, te_state(t));
         gql_binding *kept = f->binding;
         bool ok = false;
@@ -170,8 +171,7 @@ static void test_no_memory(void **state)
             ok = te_engine()->protect(te_state(t), add, &s, &err) && !s.list.out_of_memory;
             f->binding = kept;
         }
-        made = pl_alloc_fail_at(0, 0);
-        assert_int_equal(ok, made < n);
+        assert_int_equal(ok, !failing_end(&a));
         assert_null(s.list.first);
         for (uint32_t i = 0; binding && i < f->schema->field_count; i++) {
             if (binding->fields[i].resolver != PL_REF_NONE)

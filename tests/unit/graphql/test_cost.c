@@ -7,10 +7,10 @@
 
 #include <cmocka.h>
 
-#include "base/alloc.h"
 #include "graphql/language/parser.h"
 #include "graphql/validation/cost.h"
 #include "graphql/validation/validate.h"
+#include "support/failing.h"
 #include "value/json.h"
 
 static const char sdl[] =
@@ -436,7 +436,8 @@ static void test_many_possible_types(void **state)
 static void test_no_memory(void **state)
 {
     fixture *f = *state;
-    for (size_t n = 1, made = 1; made >= n - (n > 1); n++) {
+    failing a = {0};
+    while (failing_next(&a)) {
         costing c = {0};
         gql_source source = {"request", PL_STR("query($n: Int, $w: Boolean!) { a: sliced(first: $n) { id } "
                                                "thing { ... on User { best { id } "
@@ -450,15 +451,14 @@ static void test_no_memory(void **state)
         pl_arena_init(&c.arena, 0);
         pl_arena_init(&model_arena, 0);
         assert_int_equal(gql_parse(&c.arena, &source, NULL, &c.document, &c.err), PL_OK);
-        pl_alloc_fail_at(n, 0);
+        failing_begin(&a);
         gql_cost_model *model = gql_cost_model_new(&model_arena, f->schema, 0);
         c.code = model ? gql_cost_plan_new(&c.arena, model, c.document, c.document->operations, &c.plan, NULL,
                                            &c.err)
                        : PL_RESOURCE_EXHAUSTED;
         if (c.code == PL_OK)
             c.code = gql_cost(c.plan, variables, 2, &c.arena, &result);
-        made = pl_alloc_fail_at(0, 0);
-        assert_int_equal(c.code, made >= n ? PL_RESOURCE_EXHAUSTED : PL_OK);
+        assert_int_equal(c.code, failing_end(&a) ? PL_RESOURCE_EXHAUSTED : PL_OK);
         if (c.code == PL_OK)
             assert_true(result.cost == 4 + 17);
         pl_arena_dispose(&c.arena);

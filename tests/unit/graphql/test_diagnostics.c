@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "base/alloc.h"
+#include "support/failing.h"
 
 static const gql_source source = {"shop.graphql", {"", 0}};
 static const gql_loc none = {0};
@@ -105,26 +105,22 @@ static void test_drops_what_is_more_than_the_bound(void **state)
 
 static void test_short_memory_is_noted(void **state)
 {
-    for (size_t n = 1;; n++) {
+    failing a = {.sticky = true};
+    while (failing_next(&a)) {
         pl_arena arena;
         gql_diagnostics list;
         pl_arena_init(&arena, 32);
         gql_diagnostics_init(&list, &arena, 0);
-        pl_alloc_fail_at(n, 1);
+        failing_begin(&a);
         gql_diagnostic *d = gql_diagnose(&list, "R", &source, at(1), at(2), "a message of %s length", "some");
         for (uint32_t line = 3; line < 20; line++)
             gql_diagnose_also(&list, d, at(line));
-        size_t made = pl_alloc_fail_at(0, 0);
-        assert_int_equal(list.out_of_memory, made >= n);
+        assert_int_equal(list.out_of_memory, failing_end(&a));
         assert_int_equal(list.count, d != NULL);
         assert_ptr_equal(list.first, d);
-        bool done = !list.out_of_memory;
         pl_arena_dispose(&arena);
-        if (done) {
-            assert_true(n > 2);
-            break;
-        }
     }
+    assert_true(a.failed > 1);
 }
 
 int main(void)

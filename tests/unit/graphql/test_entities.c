@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 
-#include "base/alloc.h"
+#include "support/failing.h"
 #include "support/graphql_fixture.h"
 
 /* Query._service and Query._entities. */
@@ -471,27 +471,26 @@ static void check_body(gf_request *r)
         assert_string_equal(r->body, MIXED_RESPONSE);
 }
 
-static void fail_every_allocation(int sticky, te_outcome outcome, bool cancel)
+static void fail_every_allocation(bool sticky, te_outcome outcome, bool cancel)
 {
-    for (size_t n = 1, made = n; made >= n; n++) {
+    failing a = {.sticky = sticky};
+    while (failing_next(&a)) {
         gf *f;
         gf_request r;
         batch b = {.outcome = outcome};
         setup((void **)&f);
         bind_batch(f, &b);
         gf_restart(f);
-        f->fail_at = n;
-        f->fail_on = sticky;
+        f->failing = &a;
         gf_start(&r, f, MIXED_QUERY, NULL);
         while (te_waiting(f->t) > 0 && !cancel)
-            te_resume(f->t, te_waiting_at(f->t, n % te_waiting(f->t)));
+            te_resume(f->t, te_waiting_at(f->t, a.n % te_waiting(f->t)));
         bool cut_off = te_waiting(f->t) > 0;
         if (cut_off)
             gql_run_cancel(r.run);
-        made = pl_alloc_fail_at(0, 0);
+        failing_end(&a);
         if (!cut_off)
             check_body(&r);
-        assert_in_range(n, 1, 5000);
         gf_end(&r);
         teardown((void **)&f);
     }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 
-#include "base/alloc.h"
 #include "graphql/federation/federation.h"
 #include "graphql/federation/internal.h"
 #include "schemas.h"
+#include "support/failing.h"
 
 /* Subgraphs: what their SDL need not define, what is refused, and what composition gets to see. */
 
@@ -517,25 +517,22 @@ static void test_several_files(void **state)
 static void fail_each_allocation(const char *sdl, pl_code expected)
 {
     gql_source source = {"test.graphql", pl_str_of(sdl)};
-    for (size_t n = 1;; n++) {
+    failing a = {0};
+    while (failing_next(&a)) {
         gql_schema *schema = NULL;
         gql_diagnostics list;
         pl_arena arena;
         pl_arena_init(&arena, 64);
         gql_diagnostics_init(&list, &arena, 0);
-        pl_alloc_fail_at(n, 0);
+        failing_begin(&a);
         pl_code code = gql_schema_build(&source, 1, NULL, &list, &schema);
-        size_t made = pl_alloc_fail_at(0, 0);
+        bool failed = failing_end(&a);
+        assert_int_equal(code, failed ? PL_RESOURCE_EXHAUSTED : expected);
+        assert_int_equal(list.out_of_memory, failed);
         gql_schema_free(schema);
         pl_arena_dispose(&arena);
-        if (made < n) {
-            assert_int_equal(code, expected);
-            assert_true(n > 10);
-            return;
-        }
-        assert_int_equal(code, PL_RESOURCE_EXHAUSTED);
-        assert_true(list.out_of_memory);
     }
+    assert_true(a.made > 9);
 }
 
 static void test_no_memory(void **state)

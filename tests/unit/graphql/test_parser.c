@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "base/alloc.h"
 #include "documents.h"
+#include "support/failing.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -618,26 +618,24 @@ static void test_long_lists_outgrow_the_first_scratch(void **state)
 
 static void check_every_allocation(fixture *f, const char *text)
 {
-    size_t n = 1;
-    for (;; n++) {
+    failing a = {0};
+    while (failing_next(&a)) {
         pl_arena arena;
         pl_arena_init(&arena, 64);
         f->source.text = pl_str_of(text);
         f->err = (pl_error){0};
-        pl_alloc_fail_at(n, 0);
+        failing_begin(&a);
         pl_code code = gql_parse(&arena, &f->source, NULL, &f->document, &f->err);
-        size_t made = pl_alloc_fail_at(0, 0);
+        bool failed = failing_end(&a);
         pl_arena_dispose(&arena);
-        if (code == PL_OK) {
-            assert_true(made < n);
-            break;
+        assert_int_equal(code, failed ? PL_RESOURCE_EXHAUSTED : PL_OK);
+        if (failed) {
+            assert_int_equal(f->err.code, PL_RESOURCE_EXHAUSTED);
+            assert_string_equal(f->err.message, "out of memory");
+            assert_null(f->document);
         }
-        assert_int_equal(code, PL_RESOURCE_EXHAUSTED);
-        assert_int_equal(f->err.code, PL_RESOURCE_EXHAUSTED);
-        assert_string_equal(f->err.message, "out of memory");
-        assert_null(f->document);
     }
-    assert_true(n > 3);
+    assert_true(a.made > 2);
 }
 
 static void test_every_allocation_may_fail(void **state)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/alloc.h"
+#include "support/failing.h"
 #include "support/graphql_fixture.h"
 
 /* Plans: which fields a selection set comes to, for each concrete type. */
@@ -295,19 +295,19 @@ static void test_no_memory(void **state)
     gf *f = *state;
     static const char query[] = "{ dog { barks(of: { a: 2 }) ...F } a ...G } fragment F on Dog { name owner "
                                 "{ name } } fragment G on Query { b }";
-    for (size_t n = 1, made = n; made >= n; n++) {
+    failing a = {0};
+    while (failing_next(&a)) {
         const gql_plan_object *object;
         pl_error err;
         planned p;
         plan_open(&p, f, query, 0);
         gql_plan_free(p.plan);
-        pl_alloc_fail_at(n, 0);
+        failing_begin(&a);
         p.plan = gql_plan_new(p.document, &p.document->operations[0], f->binding, GQL_INCREMENTAL_OFF, 0);
         pl_code code = PL_RESOURCE_EXHAUSTED;
         if (p.plan)
             code = gql_plan_object_get(p.plan, &p.plan->root, f->schema->query, NULL, 0, &object, &err);
-        made = pl_alloc_fail_at(0, 0);
-        assert_int_equal(code, made >= n ? PL_RESOURCE_EXHAUSTED : PL_OK);
+        assert_int_equal(code, failing_end(&a) ? PL_RESOURCE_EXHAUSTED : PL_OK);
         if (p.plan)
             check_fields(&p, f, &p.plan->root, "Query", "dog:dog*1 a:a*1 b:b*1"); /* a second time it works */
         plan_close(&p);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What a built schema holds, and how it answers. */
-#include "base/alloc.h"
 #include "graphql/language/parser.h"
 #include "schemas.h"
+#include "support/failing.h"
 
 static const char shop[] =
     "\"What the shop sells\"\n"
@@ -711,25 +711,22 @@ static void test_long_cycles(void **state)
 static void fail_each_allocation(const char *sdl, pl_code expected)
 {
     gql_source source = {"memory.graphql", pl_str_of(sdl)};
-    for (size_t n = 1;; n++) {
+    failing a = {0};
+    while (failing_next(&a)) {
         gql_schema *schema = NULL;
         gql_diagnostics list;
         pl_arena arena;
         pl_arena_init(&arena, 64);
         gql_diagnostics_init(&list, &arena, 0);
-        pl_alloc_fail_at(n, 0);
+        failing_begin(&a);
         pl_code code = gql_schema_build(&source, 1, NULL, &list, &schema);
-        size_t made = pl_alloc_fail_at(0, 0);
+        bool failed = failing_end(&a);
+        assert_int_equal(code, failed ? PL_RESOURCE_EXHAUSTED : expected);
+        assert_int_equal(list.out_of_memory, failed);
         gql_schema_free(schema);
         pl_arena_dispose(&arena);
-        if (made < n) {
-            assert_int_equal(code, expected);
-            assert_true(n > 20); /* many of them were tried */
-            return;
-        }
-        assert_int_equal(code, PL_RESOURCE_EXHAUSTED);
-        assert_true(list.out_of_memory);
     }
+    assert_true(a.made > 19); /* many of them were tried */
 }
 
 static void test_out_of_memory(void **state)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 
-#include "base/alloc.h"
+#include "support/failing.h"
 #include "support/graphql_fixture.h"
 
 /* From the text of a request to its response: the cache of documents and plans, and what is refused before
@@ -320,20 +320,22 @@ static void test_no_memory(void **state)
                                 "} } fragment F on Query { c }";
     static const char expected[] = "{\"data\":{\"b\":2,\"node\":{\"echo\":4,\"c\":3}}}";
     for (int sticky = 0; sticky < 2; sticky++) {
-        for (size_t n = 1, made = n; made >= n; n++) {
+        failing a = {.sticky = sticky};
+        while (failing_next(&a)) {
             gf *f;
             gf_request r;
             setup((void **)&f);
             gf_restart(f);
-            f->fail_at = n;
-            f->fail_on = sticky;
+            f->failing = &a;
             gf_start(&r, f, query, "{\"x\":true,\"n\":4}");
-            made = pl_alloc_fail_at(0, 0);
+            bool failed = failing_end(&a);
             assert_int_equal(r.done, 1);
-            if (strcmp(r.body, expected) != 0)
+            if (!failed || !strstr(r.body, "RESOURCE_EXHAUSTED"))
+                gf_check(&r, expected);
+            else
                 assert_non_null(strstr(r.body, "RESOURCE_EXHAUSTED"));
             gf_end(&r);
-            f->fail_at = 0;
+            f->failing = NULL;
             gf_expect(f, query, "{\"x\":true,\"n\":4}", expected); /* what failed is not kept */
             teardown((void **)&f);
         }
@@ -343,11 +345,11 @@ static void test_no_memory(void **state)
 static void test_service_without_memory(void **state)
 {
     gf *f = *state;
-    for (size_t n = 1, made = n; made >= n; n++) {
-        pl_alloc_fail_at(n, 0);
+    failing a = {0};
+    while (failing_next(&a)) {
+        failing_begin(&a);
         gql_service *s = gql_service_new(f->binding, &f->options);
-        made = pl_alloc_fail_at(0, 0);
-        assert_int_equal(s == NULL, made >= n);
+        assert_int_equal(s == NULL, failing_end(&a));
         gql_service_free(s);
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 
-#include "base/alloc.h"
+#include "support/failing.h"
 #include "support/graphql_fixture.h"
 
 /* @stream, and lists that come from iterators. */
@@ -366,28 +366,26 @@ static void test_cancel(void **state)
     }
 }
 
-static void fail_every_allocation(const char *query, int sticky, unsigned cut_off)
+static void fail_every_allocation(const char *query, bool sticky, unsigned cut_off)
 {
-    size_t made = 1;
-    for (size_t n = 1; made >= n; n++) {
+    failing a = {.sticky = sticky};
+    while (failing_next(&a)) {
         gf *f;
         gf_request r;
         setup((void **)&f);
-        f->fail_at = n;
-        f->fail_on = sticky;
+        f->failing = &a;
         gf_start(&r, f, query, NULL);
         for (unsigned k = 0; !r.over && !(cut_off && k == cut_off); k++) {
             if (te_is_due(f->t))
                 te_advance(f->t, 0);
             else if (te_waiting(f->t) > 0)
-                te_resume(f->t, te_waiting_at(f->t, (k * 7 + n) % te_waiting(f->t)));
+                te_resume(f->t, te_waiting_at(f->t, (k * 7 + a.n) % te_waiting(f->t)));
             else
-                fail_msg("allocation %zu: nothing goes on", n);
+                fail_msg("allocation %zu: nothing goes on", a.n);
         }
         if (!r.over)
             gql_run_cancel(r.run);
-        made = pl_alloc_fail_at(0, 0);
-        assert_in_range(n, 1, 20000);
+        failing_end(&a);
         gf_end(&r);
         teardown((void **)&f);
     }

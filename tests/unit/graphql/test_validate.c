@@ -14,6 +14,7 @@
 #include "graphql/language/parser.h"
 #include "graphql/schema/schema.h"
 #include "graphql/validation/validate.h"
+#include "support/failing.h"
 
 static const char sdl[] =
     "enum Color { RED GREEN BLUE OLD @deprecated(reason: \"Faded.\") }\n"
@@ -630,16 +631,15 @@ static void check_allocation_failures(const gql_schema *schema, const char *quer
     validate(&r, schema, NULL, 0);
     pl_code whole = r.code;
     uint32_t count = r.list.count;
-    bool failed = true;
-    for (size_t n = 1; failed; n++) {
+    failing a = {.sticky = sticky};
+    while (failing_next(&a)) {
         pl_arena arena;
         gql_diagnostics list;
         pl_arena_init(&arena, 64);
         gql_diagnostics_init(&list, &arena, 0);
-        pl_alloc_fail_at(n, sticky);
+        failing_begin(&a);
         pl_code code = gql_validate(schema, r.document, NULL, &list);
-        failed = pl_alloc_fail_at(0, 0) >= n;
-        if (failed) {
+        if (failing_end(&a)) {
             /* What fails may be a hint only: then all the errors are there. */
             assert_true((code == PL_RESOURCE_EXHAUSTED && list.out_of_memory) ||
                         (code == whole && list.count == count));

@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#include "base/alloc.h"
 #include "bindings/lua/internal.h"
 #include "perilune/engines.h"
+#include "support/failing.h"
 
 #define SLOTS 8
 #define HELPERS 2
@@ -47,7 +47,7 @@ struct fixture {
     slot_call calls[SLOTS];
     char error[2048];
     int refuse;
-    size_t fail_at;
+    failing *failing; /* for the next call */
 
     pthread_mutex_t lock;
     pthread_cond_t work, progress;
@@ -245,8 +245,8 @@ static void begin_call(void *data)
     e->pop_to(args->f->state, function - 1);
     pl_failure failure;
     pl_call *pending = NULL;
-    if (args->f->fail_at)
-        pl_alloc_fail_at(args->f->fail_at, 0);
+    if (args->f->failing)
+        failing_begin(args->f->failing);
     pl_call_status status = e->call(args->f->state, ref, 0, &c->work, &pending, &failure);
     e->drop(args->f->state, ref);
     if (status == PL_CALL_PENDING) {
@@ -343,13 +343,13 @@ const char *fixture_call(fixture *f, const char *code)
     return fixture_finish(f, 0);
 }
 
-const char *fixture_call_failing(fixture *f, const char *code, size_t n)
+const char *fixture_call_failing(fixture *f, const char *code, failing *a)
 {
-    f->fail_at = n;
+    f->failing = a;
     fixture_start(f, 0, code);
-    f->fail_at = 0;
+    f->failing = NULL;
     const char *error = fixture_finish(f, 0);
-    pl_alloc_fail_at(0, 0);
+    failing_end(a);
     return error;
 }
 

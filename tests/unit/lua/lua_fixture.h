@@ -5,6 +5,7 @@
 #include <lua.h>
 
 #include "base/buf.h"
+#include "support/failing.h"
 #include "value/engine.h"
 #include "value/shared.h"
 
@@ -31,8 +32,8 @@ const char *fixture_load(fixture *f, const char *code);
  * result, when it is a string or a number, is in fixture_result. */
 const char *fixture_call(fixture *f, const char *code);
 const char *fixture_result(fixture *f);
-/* The same, while the n-th allocation of this thread since the beginning of the call fails. */
-const char *fixture_call_failing(fixture *f, const char *code, size_t n);
+/* The same, with allocations of this thread that fail from the call's beginning to its end. */
+const char *fixture_call_failing(fixture *f, const char *code, failing *a);
 /* Asserts that the call succeeds; that it fails with an error that contains text. */
 #define fixture_ok(f, code) fixture_ok_at(f, code, __FILE__, __LINE__)
 #define fixture_fails(f, code, text) fixture_fails_at(f, code, text, __FILE__, __LINE__)

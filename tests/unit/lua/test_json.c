@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "lua/lua_fixture.h"
+#include "support/failing.h"
 
 #define JSON "local json = require 'perilune.json' "
 
@@ -92,12 +93,13 @@ static void out_of_memory(void **state)
         JSON "local t = json.decode '{\"a\":[1,2,{\"b\":\"cccccccccccccccccccccccccccccccccccccccc\"}]}' "
              "for i = 1, 200 do t['k' .. i] = {('x'):rep(100)} end "
              "return json.encode(t, {sorted = true, pretty = true})";
-    for (size_t n = 1; n < 3000; n += n < 400 ? 1 : 97) {
+    failing a = {.dense = 400, .step = 97};
+    while (failing_next(&a)) {
         fixture *small = fixture_new(NULL);
-        const char *error = fixture_call_failing(small, code, n);
+        const char *error = fixture_call_failing(small, code, &a);
         bool reported = !error || strstr(error, "memory") || strstr(error, "JUMP");
         if (!reported)
-            fail_msg("allocation %zu: %s", n, error);
+            fail_msg("allocation %zu: %s", a.n, error);
         fixture_ok(small, JSON "assert(json.encode {1} == '[1]')"); /* it works again */
         fixture_free(small);
     }

@@ -8,8 +8,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "base/alloc.h"
 #include "edge_harness.h"
+#include "support/failing.h"
 #include "tls_files.h"
 
 static pl_listeners *open_at(const char *address, unsigned workers, pl_error *err)
@@ -221,24 +221,22 @@ static void tls_errors_name_the_file(void **state)
 
 static void short_memory_is_an_error(void **state)
 {
-    bool ok = false;
-    for (size_t n = 1; !ok && n < 50; n++) {
+    failing a = {.sticky = true};
+    while (failing_next(&a)) {
         pl_error err = {0};
         pl_loop *loop = pl_loop_new(NULL, NULL, &err);
         pl_http_service service = {.handle = handle, .settings = settings_of};
         pl_edge_config config = {.address = "127.0.0.1:0"};
-        pl_alloc_fail_at(n, 1);
+        failing_begin(&a);
         pl_listeners *l = pl_listeners_open(&config, 2, &err);
         pl_edge *edge = l ? pl_edge_new(loop, &config, l, 1, &service, NULL, &err) : NULL;
-        pl_alloc_fail_at(0, 0);
-        ok = edge != NULL;
-        if (!ok)
+        assert_int_equal(edge == NULL, failing_end(&a));
+        if (!edge)
             assert_int_equal(err.code, PL_RESOURCE_EXHAUSTED);
         pl_edge_free(edge);
         pl_listeners_free(l);
         pl_loop_free(loop);
     }
-    assert_true(ok);
 }
 
 static struct rlimit all_descriptors;

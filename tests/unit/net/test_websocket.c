@@ -6,9 +6,9 @@
 
 #include <cmocka.h>
 
-#include "base/alloc.h"
 #include "edge_harness.h"
 #include "net/websocket.h"
+#include "support/failing.h"
 #include "websocket_client.h"
 
 /* --- A service that does what it is told by its messages, and says what it is told by the edge --- */
@@ -714,16 +714,16 @@ static void freeing_the_edge_ends_all(void **state)
 
 /* --- Memory --- */
 
-static size_t fail_at;
+static failing memory;
 
 static void arm_failure(server *s)
 {
-    pl_alloc_fail_at(fail_at, 1);
+    failing_begin(&memory);
 }
 
 static void disarm_failure(server *s)
 {
-    pl_alloc_fail_at(0, 0);
+    failing_end(&memory);
 }
 
 /* Everything fails from the n-th allocation on: the client is refused, or cut, or closed, and nothing else
@@ -734,7 +734,8 @@ static void short_memory_ends_one_connection(void **state)
     start(&s, (pl_edge_config){.request_timeout_ms = 2000});
     int other = open_websocket(&s);
     unsigned served = 0;
-    for (fail_at = 1; fail_at < 30 && served < 3; fail_at++) {
+    memory = (failing){.sticky = true};
+    while (failing_next(&memory)) {
         int fd = client(&s);
         get(fd, "/hello"); /* it has been accepted */
         expect_answer(fd, 200, "{\"hello\":1}");
@@ -760,7 +761,7 @@ static void short_memory_ends_one_connection(void **state)
         on_loop(&s, disarm_failure);
         close(fd);
     }
-    assert_int_equal(served, 3);
+    assert_true(served > 0);
     say(other, "unharmed");
     expect_text(other, "unharmed");
     close(other);

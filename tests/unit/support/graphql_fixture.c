@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "support/graphql_fixture.h"
+#include "support/failing.h"
 
 #include <stdlib.h>
 
@@ -221,7 +222,10 @@ void gf_start_full(gf_request *r, gf *f, const char *query, const char *operatio
     request.variables = read_variables(r, variables);
     assert_true(!variables || request.variables);
     r->arena.limit = f->arena_limit;
-    pl_alloc_fail_at(f->fail_at, f->fail_on);
+    if (f->failing)
+        failing_begin(f->failing);
+    else
+        pl_alloc_fail_at(f->fail_at, f->fail_on);
     r->run = gql_service_run(f->service, &request, &r->work, on_payload, r);
     assert_int_equal(r->over, r->run == NULL);
 }

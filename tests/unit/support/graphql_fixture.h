@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "graphql/service.h"
+#include "support/failing.h"
 #include "support/test_engine.h"
 
 /* A schema on the test engine, and requests on it. What goes wrong while it is set up fails the test. */
@@ -27,6 +28,7 @@ typedef struct gf {
     const pl_header *headers; /* of requests */
     size_t header_count;
     gql_incremental incremental; /* of requests */
+    failing *failing;            /* begun with a request; the test ends it */
     size_t fail_at;              /* pl_alloc_fail_at from the begin of a request on; the test turns it off */
     int fail_on;                 /* sticky */
 } gf;

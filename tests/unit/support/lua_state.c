@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "support/lua_state.h"
+#include "support/failing.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +13,6 @@
 #include <cmocka.h>
 
 #include "app/watchdog.h"
-#include "base/alloc.h"
 #include "bindings/lua/internal.h"
 #include "perilune/engines.h"
 
@@ -267,8 +267,8 @@ static void keep_result(ls_call *c, pl_slot slot)
 static void stop_failing(ls_call *c)
 {
     if (c->failing)
-        c->made = pl_alloc_fail_at(0, 0);
-    c->failing = false;
+        failing_end(c->failing);
+    c->failing = NULL;
 }
 
 static void on_done(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure)
@@ -299,7 +299,7 @@ static void begin(void *data)
     pl_ref ref = e->keep(state, function);
     e->pop_to(state, function - 1);
     if (c->failing)
-        pl_alloc_fail_at(c->fail_at, c->sticky);
+        failing_begin(c->failing);
     e->push_ctx(state, c->used);
     c->status = e->call(state, ref, 1, c->used, &c->pending, &c->failure);
     if (c->status != PL_CALL_PENDING)
@@ -314,17 +314,14 @@ static void begin(void *data)
     }
 }
 
-static ls_call *start_for(ls_state *s, pl_work *work, const char *body, bool failing, size_t fail_at,
-                          bool sticky)
+static ls_call *start_for(ls_state *s, pl_work *work, const char *body, failing *a)
 {
     ls_call *c = calloc(1, sizeof *c);
     c->s = s;
     c->next = s->calls;
     s->calls = c;
     c->status = PL_CALL_FAILED;
-    c->failing = failing;
-    c->fail_at = fail_at;
-    c->sticky = sticky;
+    c->failing = a;
     pl_arena_init(&c->arena, 0);
     c->work = (pl_work){
         .protocol = "test", .id = PL_STR("id-1"), .arena = &c->arena, .ctx = PL_REF_NONE, .log = s->host.log};
@@ -346,19 +343,14 @@ static ls_call *start_for(ls_state *s, pl_work *work, const char *body, bool fai
     return c;
 }
 
-static ls_call *start(ls_state *s, const char *body, bool failing, size_t fail_at, bool sticky)
-{
-    return start_for(s, NULL, body, failing, fail_at, sticky);
-}
-
 ls_call *ls_start(ls_state *s, const char *body)
 {
-    return start(s, body, false, 0, false);
+    return start_for(s, NULL, body, NULL);
 }
 
 ls_call *ls_join(ls_call *first, const char *body)
 {
-    return start_for(first->s, &first->work, body, false, 0, false);
+    return start_for(first->s, &first->work, body, NULL);
 }
 
 static ls_call *finish(ls_call *c)
@@ -375,12 +367,12 @@ static ls_call *finish(ls_call *c)
 
 ls_call *ls_run(ls_state *s, const char *body)
 {
-    return finish(start(s, body, false, 0, false));
+    return finish(start_for(s, NULL, body, NULL));
 }
 
-ls_call *ls_run_failing(ls_state *s, const char *body, size_t n, bool sticky)
+ls_call *ls_run_failing(ls_state *s, const char *body, failing *a)
 {
-    return finish(start(s, body, true, n, sticky));
+    return finish(start_for(s, NULL, body, a));
 }
 
 void ls_cancel(ls_call *c)

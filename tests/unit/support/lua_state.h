@@ -5,6 +5,7 @@
 #include <lua.h>
 
 #include "base/buf.h"
+#include "support/failing.h"
 #include "value/engine.h"
 
 /* A state of the Lua engine on a host with a virtual clock: nothing happens but by ls_turn, and it happens at
@@ -43,10 +44,7 @@ typedef struct ls_call {
     pl_call *pending;
     pl_work work, *used;
     pl_arena arena;
-    bool failing;   /* allocations are counted, and: */
-    size_t fail_at; /* the allocation that fails, counted from the call's beginning */
-    bool sticky;    /* and all after it */
-    size_t made;    /* allocations, until the call's end */
+    failing *failing; /* begun with the call; NULL once it has ended */
 } ls_call;
 
 /* Begins a call of function(ctx) BODY end. */
@@ -55,8 +53,8 @@ ls_call *ls_start(ls_state *s, const char *body);
 ls_call *ls_join(ls_call *first, const char *body);
 /* Begins it, and turns the loop until it has ended. */
 ls_call *ls_run(ls_state *s, const char *body);
-/* As ls_run, while the n-th allocation fails, or with sticky all from the n-th on; n 0 only counts them. */
-ls_call *ls_run_failing(ls_state *s, const char *body, size_t n, bool sticky);
+/* As ls_run, with allocations that fail from the call's beginning to its end. */
+ls_call *ls_run_failing(ls_state *s, const char *body, failing *a);
 void ls_cancel(ls_call *call);
 void ls_forget(ls_state *s); /* all calls that have ended */
 /* What ended calls said, for failed assertions: "DONE …" or "FAILED CODE: message". */

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "base/alloc.h"
+#include "support/failing.h"
 #include "support/test_engine.h"
 #include "value/json.h"
 
@@ -238,17 +238,17 @@ static void test_keys(void **state)
 static void test_no_memory(void **state)
 {
     te *t = *state;
-    for (size_t n = 1, made = n; made >= n; n++) {
+    failing a = {0};
+    while (failing_next(&a)) {
         section s;
         section_open(&s, t);
         assert_int_equal(pl_json_read(&s.arena, PL_STR("{\"a\":[1,\"text\",{\"b\":null}],\"c\":[[[[[]]]]]}"),
                                       &(pl_json_limits){0}, &s.in, &s.err),
                          PL_OK);
-        pl_alloc_fail_at(n, 0);
+        failing_begin(&a);
         bool ok = run(&s, round_trip);
-        made = pl_alloc_fail_at(0, 0);
-        if (ok && made < n)
-            assert_true(s.code == PL_OK && !s.text.failed);
+        if (!failing_end(&a))
+            assert_true(ok && s.code == PL_OK && !s.text.failed);
         else
             assert_true(!ok || s.code == PL_RESOURCE_EXHAUSTED || s.text.failed);
         section_close(&s);

@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-#include "base/alloc.h"
+#include "support/failing.h"
 #include "value/json.h"
 
 static void expect(const pl_buf *buf, const char *text)
@@ -72,16 +72,15 @@ static void values_nest(void **state)
 
 static void failure_shows_in_the_buffer(void **state)
 {
-    bool failed = true;
-    for (size_t n = 1; failed; n++) {
+    failing a = {0};
+    while (failing_next(&a)) {
         pl_buf buf;
         pl_buf_init(&buf);
-        pl_alloc_fail_at(n, 0);
+        failing_begin(&a);
         for (int i = 0; i < 20; i++)
             pl_json_value(&buf, &whole);
-        pl_alloc_fail_at(0, 0);
-        failed = buf.failed;
-        if (!failed)
+        assert_int_equal(buf.failed, failing_end(&a));
+        if (!buf.failed)
             assert_int_equal(buf.len, 20 * strlen("{\"list\":[1,1.5,true,false,[],{}],\"a\\nb\":\"é\"}"));
         pl_buf_dispose(&buf);
     }

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "base/alloc.h"
+#include "support/failing.h"
 #include "value/shared.h"
 
 static pl_value integer(int64_t v)
@@ -211,8 +211,9 @@ static void dictionaries(void **state)
 
 static void out_of_memory(void **state)
 {
-    for (size_t n = 1; n < 20; n++) {
-        pl_alloc_fail_at(n, 0);
+    failing a = {0};
+    while (failing_next(&a)) {
+        failing_begin(&a);
         pl_shared *shared = pl_shared_new(0);
         pl_shared_dict *d = shared ? pl_shared_dict_get(shared, PL_STR("d"), 0) : NULL;
         if (d) {
@@ -228,7 +229,7 @@ static void out_of_memory(void **state)
             assert_true(code == PL_OK || code == PL_RESOURCE_EXHAUSTED || code == PL_NOT_FOUND);
             pl_arena_dispose(&arena);
         }
-        pl_alloc_fail_at(0, 0);
+        failing_end(&a);
         pl_shared_free(shared);
     }
 }

@@ -12,8 +12,8 @@ typedef struct pl_gone {
     bool **place, *outer;
 } pl_gone;
 
-/* The place outlives the watch where the thing goes: it goes with the thing, and nobody reads it again. GCC, which
- * cannot know that, warns of a dangling pointer once everything is inlined. */
+/* The place outlives the watch where the thing goes: it goes with the thing, and nobody reads it again. GCC,
+ * which cannot know that, warns of a dangling pointer once everything is inlined. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdangling-pointer"

@@ -280,7 +280,8 @@ void plua_wait_finish(plua_wait *wait)
     waiting_remove(call);
     lua_pop(call->co, 1); /* plua_wait_mark */
     finish f = {.call = call, .state = st, .copy = call->call};
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (plua_protect((pl_state *)st, finish_section, &f, &err))
         return;
     pl_log(st->config.log, PL_ERROR, "a script call could not be finished", PL_F_CSTR("error", err.message));

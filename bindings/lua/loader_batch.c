@@ -327,7 +327,8 @@ static void fail_section(void *data)
 static void start(plua_loaders *set)
 {
     plua_batch *batch = set->collecting.first;
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     unlink_batch(&set->collecting, batch);
     if (batch->loader->open == batch)
         batch->loader->open = NULL;

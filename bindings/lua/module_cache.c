@@ -75,7 +75,8 @@ static int cache_hint(lua_State *L)
 static int purge(lua_State *L, pl_str type, pl_str id)
 {
     pl_host *host = plua_host(L);
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     size_t dropped = 0;
     if (!host)
         return luaL_error(L, "cache.purge: there is nothing to purge while files are loaded");

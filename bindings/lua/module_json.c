@@ -88,7 +88,8 @@ static int json_decode(lua_State *L)
     text.ptr = luaL_checklstring(L, 1, &text.len);
     pl_arena_reset(&st->arena);
     pl_value value;
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (pl_json_read(&st->arena, text, NULL, &value, &err)) {
         pl_arena_reset(&st->arena);
         return plua_raise(L, err.code, "%s", err.message);
@@ -119,7 +120,8 @@ static int json_encode(lua_State *L)
     bool pretty = option(L, 2, "pretty");
     plua_encode_options options = {.sorted = option(L, 2, "sorted")};
     pl_buf_reset(&st->compact, KEEP_BYTES);
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (!plua_encode(L, 1, &options, &st->compact, &err))
         return plua_raise(L, err.code, "json.encode: %s", err.message);
     pl_buf *out = &st->compact;

@@ -149,7 +149,8 @@ static void push_event(hub *h, const pl_event *event)
 {
     lua_State *L = h->st->L;
     pl_value value;
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (h->event_id != event->id) {
         luaL_unref(L, LUA_REGISTRYINDEX, h->event_value);
         h->event_value = LUA_NOREF;
@@ -229,7 +230,8 @@ static void on_message(pl_subscriber *subscriber, const pl_event *event)
 {
     queue *q = (queue *)subscriber;
     arrival a = {q, event};
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (has_room(q) && !plua_protect((pl_state *)q->hub->st, arrive, &a, &err)) {
         q->dropped++;
         pl_log(q->hub->st->config.log, PL_ERROR, "event lost", PL_F_CSTR("error", err.message));
@@ -366,7 +368,8 @@ static int core_publish(lua_State *L)
     pl_str topic = check_topic(L, 1);
     luaL_checkany(L, 2);
     pl_host *host = check_host(L);
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     pl_buf *json = plua_push_buf(L);
     if (!plua_encode(L, 2, &options, json, &err))
         return plua_raise(L, err.code, "the event cannot be published: %s", err.message);

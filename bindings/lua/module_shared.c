@@ -90,7 +90,8 @@ static void take_string(lua_State *L, dict *d, pl_value *out)
 static void take_json(lua_State *L, dict *d, pl_value *out)
 {
     static const plua_encode_options options = {false, false};
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     pl_buf_append(&d->text, "\0j", 2);
     if (!plua_encode(L, 3, &options, &d->text, &err))
         plua_raise(L, err.code, "shared: %s", err.message);

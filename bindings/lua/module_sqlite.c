@@ -345,7 +345,8 @@ static const char *push_path(lua_State *L)
 
 static void open_connections(lua_State *L, database *db, const char *path, const sq_options *options)
 {
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     unsigned patience = options->busy_ms;
     if (plua_work(L) && patience > PATIENCE_IN_CALL_MS)
         patience = PATIENCE_IN_CALL_MS;

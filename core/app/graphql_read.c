@@ -209,7 +209,8 @@ static bool find_document(reader *r, const pl_value *json, pl_str id, gql_reques
 /* --- one operation --- */
 static bool read_operation(reader *r, const pl_value *json, gql_request *out)
 {
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (gql_request_read_members(json, out, &err) != PL_OK)
         return refuse_error(r, "", &err);
     return find_document(r, json, id_of(r, json, out), out);
@@ -269,7 +270,8 @@ static bool read_json(reader *r, const pl_value *json, pl_graphql_input *out)
 static bool parse_json(reader *r, const char *what, pl_str text, pl_value **out)
 {
     static const pl_json_limits limits = {.unique_names = true, .skip_bom = true};
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     *out = pl_arena_zalloc(r->arena, sizeof(**out));
     if (!*out)
         return refuse_memory(r);
@@ -301,7 +303,8 @@ static pl_upload_body *hold_body(reader *r, pl_http_request *http)
 
 static bool read_form(reader *r, pl_http_request *http, pl_str type, pl_graphql_input *out)
 {
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     pl_uploads_limits limits = {.max_file_size = r->config->uploads.max_file_size,
                                 .max_json = (size_t)1 << 20,
                                 .max_files = r->config->uploads.max_files};
@@ -320,20 +323,20 @@ static bool read_form(reader *r, pl_http_request *http, pl_str type, pl_graphql_
 static bool read_body(reader *r, pl_http_request *http, pl_graphql_input *out)
 {
     pl_str type = pl_http_header(http, PL_STR("content-type"));
-    pl_value *json;
-    const char *forged = pl_csrf_check(r->config, &r->instance->generation->config.http.cors, http);
-    if (r->config->uploads.on && pl_media_is(type, "multipart/form-data"))
+    pl_value *value;
+    if (r->config->uploads.on && pl_media_is(type, "multipart/form-data")) {
+        const char *forged = pl_csrf_check(r->config, &r->instance->generation->config.http.cors, http);
         return forged ? refuse(r, 403, PL_PERMISSION_DENIED, pl_str_of(forged))
                       : read_form(r, http, type, out);
+    }
+    /* No page makes a browser send this without asking first. */
     if (!pl_media_is(type, "application/json"))
         return refuse(r, 415, PL_INVALID_ARGUMENT,
                       PL_STR("The body of a POST must be JSON: content-type: application/json."));
     if (!pl_media_is_utf8(type))
         return refuse(r, 415, PL_INVALID_ARGUMENT,
                       PL_STR("The body must be in UTF-8: content-type: application/json; charset=utf-8."));
-    if (forged)
-        return refuse(r, 403, PL_PERMISSION_DENIED, pl_str_of(forged));
-    return parse_json(r, "", http->body, &json) && read_json(r, json, out);
+    return parse_json(r, "", http->body, &value) && read_json(r, value, out);
 }
 
 /* --- GET --- */

@@ -293,7 +293,8 @@ static running *running_new(stream *s, const errand *e)
 {
     running *r = pl_calloc(1, sizeof *r);
     pl_value *json = NULL;
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (!r)
         return NULL;
     pl_arena_init(&r->arena, 1024);

@@ -173,7 +173,8 @@ static void init_proceed(pl_call *call)
     connection *c = call->data;
     section s = {.c = c, .status = PL_CALL_FAILED, .call = call};
     pl_state *state = c->init_instance->state;
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (pl_engine_of(state)->protect(state, proceed_section, &s, &err) && s.status == PL_CALL_DONE)
         return;
     c->init_call = NULL;
@@ -197,7 +198,8 @@ static void on_init(void *data, const pl_value *payload)
     connection *c = data;
     pl_instance *instance = c->endpoint->live;
     section s = {.c = c, .status = PL_CALL_FAILED, .failure = no_memory};
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     c->work.connection_params = payload;
     c->init_instance = instance;
     c->init_work = c->work;

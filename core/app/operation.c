@@ -263,7 +263,8 @@ static void headers_section(void *data)
 static void read_headers(pl_operation *op, leg *l)
 {
     reading r = {.op = op, .leg = l};
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     pl_state *state = l->instance->state;
     if (op->headers_read)
         return;

@@ -89,7 +89,8 @@ static void user_section(void *data)
 static pl_str key_of_user(pl_state *state, pl_work *work)
 {
     user u = {.state = state, .work = work};
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (work->ctx != PL_REF_NONE) /* else no interceptor has set anything in it */
         pl_engine_of(state)->protect(state, user_section, &u, &err);
     return u.key.ptr ? u.key : key_of_peer(work);

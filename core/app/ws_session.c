@@ -470,7 +470,8 @@ static void handle(pl_ws_session *s, pl_str text)
 {
     pl_ws_operation *op = operation_new(s);
     pl_value message;
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (!op) {
         pl_ws_session_close(s, s->protocol == PL_WS_LEGACY ? 1011 : PL_WS_INTERNAL, "out of memory");
         return;

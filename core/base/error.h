@@ -41,6 +41,15 @@ typedef struct pl_error {
     char message[1024];
 } pl_error;
 
+/* An error that says nothing yet. Where a request or a field passes, this instead of `= {0}`, which would
+ * write more than a kilobyte. */
+static inline void pl_error_clear(pl_error *err)
+{
+    err->code = PL_OK;
+    err->line = err->column = 0;
+    err->file[0] = err->message[0] = '\0';
+}
+
 /* Fills *err (which may be NULL) and returns code. The message is cut at the end of its buffer, on a
  * UTF-8 boundary. */
 pl_code pl_fail(pl_error *err, pl_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -111,7 +111,8 @@ bool gql_admit(gql_documents *documents, gql_prepared *prepared, const gql_opera
     const gql_source *source = gql_prepared_document(prepared)->source;
     const gql_cost_plan *plan;
     gql_cost_result result;
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     pl_str asked = header_of(work, "graphql-cost");
     *out = (gql_admission){.paid = out->paid, .max_cost = options->max_cost};
     out->only = pl_str_is(asked, "validate");

@@ -103,7 +103,8 @@ static void hold(gql_run *run, const gql_payload *payload)
 {
     pl_state *state = run->service->binding->state;
     section s = {.run = run, .status = PL_CALL_FAILED};
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     pl_gone watch;
     run->held = *payload;
     run->is_held = true;
@@ -193,7 +194,8 @@ static void coerce_section(void *data)
 static bool coerce_variables(gql_run *run)
 {
     pl_state *state = run->service->binding->state;
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (run->operation->variable_count == 0)
         return true;
     coercion c = {.run = run};
@@ -351,7 +353,8 @@ static void intercept(gql_run *run)
 {
     pl_state *state = run->service->binding->state;
     section s = {.run = run, .status = PL_CALL_FAILED, .failure = no_memory};
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (!pl_engine_of(state)->protect(state, chain_section, &s, &err))
         s = (section){.run = run, .status = PL_CALL_FAILED, .failure = no_memory};
     if (s.status != PL_CALL_PENDING) {

@@ -109,7 +109,8 @@ static bool find_session(gql_run *run, pl_str *out)
         return true;
     section s = {.run = run};
     pl_state *state = run->service->binding->state;
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (!pl_engine_of(state)->protect(state, session_section, &s, &err))
         return false;
     *out = s.session;

@@ -153,7 +153,8 @@ static void extensions_section(void *data)
 {
     extensions *x = data;
     const pl_engine *e = pl_engine_of(x->state);
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     pl_key *key = e->key(x->state, PL_STR("extensions"));
     if (!key || !e->reserve(x->state, 8))
         return;
@@ -170,7 +171,8 @@ static void extensions_section(void *data)
 void gql_write_ctx_extensions(pl_buf *out, size_t begin, pl_state *state, const pl_work *work)
 {
     extensions x = {state, work, {0}};
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (work->ctx == PL_REF_NONE)
         return;
     pl_buf_init(&x.text);

@@ -89,7 +89,8 @@ static void close_section(void *data)
 /* Lets go of the source; the run goes on without. */
 static void release(gql_subscription *s)
 {
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     timer_stop(s);
     if (s->call)
         s->e->cancel(s->script, s->call);
@@ -256,7 +257,8 @@ static bool turn_is_long(const gql_subscription *s)
 static void take(gql_subscription *s)
 {
     section x = {.s = s, .status = PL_CALL_FAILED};
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     x.failure =
         (pl_failure){.code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = PL_STR("out of memory")};
     s->state = TAKING;
@@ -381,7 +383,8 @@ void gql_subscription_start(gql_run *run)
     gql_service *service = run->service;
     pl_state *script = service->binding->state;
     unsigned timeout = service->options.execute.timeout_ms;
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     gql_subscription *s = pl_arena_zalloc(run->work->arena, sizeof *s);
     if (!s) {
         run->errors.out_of_memory = true;

@@ -379,7 +379,8 @@ static gql_outcome resolve_entities(gql_execution *x, const gql_plan_field *f, c
                                     gql_frame *frame)
 {
     pl_value argument[1] = {{.kind = PL_KIND_ABSENT}};
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (gql_field_arguments(x, f, argument, &err) != PL_OK) {
         gql_error_add(x, f, path, err.code, pl_str_of(err.message), NULL, NULL);
         return GQL_FAILED;

@@ -10,9 +10,11 @@ gql_execution *gql_execution_new(gql_plan *plan, const gql_input_env *env, pl_wo
                                  const gql_execute_options *options, const gql_execution_params *params,
                                  pl_buf *spare, size_t max_response)
 {
-    gql_execution *x = pl_arena_zalloc(work->arena, sizeof *x);
+    gql_execution *x = pl_arena_alloc(work->arena, sizeof *x);
     if (!x)
         return NULL;
+    memset(x, 0, offsetof(gql_execution, fatal));
+    pl_error_clear(&x->fatal);
     x->plan = plan;
     x->binding = plan->binding;
     x->state = plan->binding->state;
@@ -475,7 +477,8 @@ static void run(void *data)
 {
     gql_execution *x = data;
     pl_buf *buf = &x->out.buf;
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     const gql_named *type = x->plan->root.declared;
     if (gql_plan_object_get(x->plan, &x->plan->root, type, x->env.variables, x->env.variable_count, &x->root,
                             &err) != PL_OK) {

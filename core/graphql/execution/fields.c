@@ -78,7 +78,8 @@ bool gql_push_arguments(gql_execution *x, const gql_plan_field *f, const gql_pat
         return true;
     }
     pl_value *values = pl_arena_array(x->arena, f->argument_count, sizeof *values);
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (!values || gql_field_arguments(x, f, values, &err) != PL_OK) {
         if (!values)
             pl_fail_memory(&err);
@@ -466,7 +467,8 @@ void gql_run_postponed(gql_execution *x)
 
 bool gql_field_allowed(gql_execution *x, const gql_plan_field *f, const gql_path *path)
 {
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     pl_code code = gql_access_check(x->binding, f->access, x->work, &x->viewer, &err);
     if (code == PL_UNAUTHENTICATED || code == PL_PERMISSION_DENIED)
         gql_error_add(x, f, path, code, pl_str_of(err.message), NULL, NULL);
@@ -475,19 +477,27 @@ bool gql_field_allowed(gql_execution *x, const gql_plan_field *f, const gql_path
     return code == PL_OK;
 }
 
+/* What few fields have before anything else happens. False: the field is done, with *outcome. */
+static bool __attribute__((noinline))
+may_execute(gql_execution *x, const gql_plan_field *f, const gql_path *path, gql_outcome *outcome)
+{
+    if (x->params.trace)
+        gql_trace_begin(x->params.trace, f, path);
+    if (!f->access || gql_field_allowed(x, f, path))
+        return true;
+    *outcome = f->def->type->kind == GQL_TYPE_NON_NULL ? GQL_FAILED : GQL_WRITTEN;
+    if (*outcome == GQL_WRITTEN)
+        PL_BUF_LIT(&x->out.buf, "null");
+    return false;
+}
+
 static inline gql_outcome execute_field(gql_execution *x, const gql_plan_field *f, pl_slot parent,
                                         const gql_path *path, gql_frame *frame, pl_slot top)
 {
     gql_path here = {.parent = path, .key = f->response_key};
-    gql_outcome outcome;
-    if (x->params.trace)
-        gql_trace_begin(x->params.trace, f, &here);
-    if (f->access && !gql_field_allowed(x, f, &here)) {
-        if (f->def->type->kind == GQL_TYPE_NON_NULL)
-            return GQL_FAILED;
-        PL_BUF_LIT(&x->out.buf, "null");
-        return GQL_WRITTEN;
-    }
+    gql_outcome outcome = GQL_WRITTEN;
+    if (__builtin_expect(x->params.trace || f->access, 0) && !may_execute(x, f, &here, &outcome))
+        return outcome;
     switch (f->how) {
     case GQL_RESOLVE_TYPENAME:
         pl_buf_str(&x->out.buf, f->text);

@@ -548,7 +548,8 @@ static bool refuse_value(coercion *c, pl_str name, const gql_input_fault *fault,
 static bool default_variable(coercion *c, const gql_variable_definition *def, const gql_typeref *type,
                              gql_variable *v)
 {
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (!def->default_value && type->kind != GQL_TYPE_NON_NULL)
         return true;
     if (!def->default_value) {
@@ -567,7 +568,8 @@ static bool default_variable(coercion *c, const gql_variable_definition *def, co
 static bool coerce_variable(coercion *c, const gql_variable_definition *def, const pl_value *given,
                             gql_variable *v)
 {
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     const gql_typeref *type = gql_schema_typeref(c->env->binding->schema, c->env->arena, def->type);
     if (!type || !gql_is_input(type->named)) {
         PL_BUF_LIT(c->message, "The type of a variable must be an input type.");

@@ -3,6 +3,7 @@
 #define PL_GRAPHQL_EXECUTION_INTERNAL_H
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "graphql/execution/execute.h"
@@ -128,12 +129,13 @@ struct gql_execution {
     gql_scope *root_scope; /* of data; set for mutations */
     gql_viewer *viewer;    /* for access.h; NULL until a field asks */
     bool timed_out;
-    pl_error fatal;         /* code not OK: the execution as a whole failed */
     gql_delivery *delivery; /* NULL until something is deferred or streamed */
     bool delivering;        /* the first payload has been handed over */
     bool paused;            /* no payload but the first and the last */
     bool in_turn, finished;
-    bool *gone; /* set when the execution ends while a payload is handed over */
+    bool *gone;     /* set when the execution ends while a payload is handed over */
+    pl_error fatal; /* code not OK: the execution as a whole failed. The last member: a new execution is zero
+                       up to here */
 };
 
 /* errors.c */

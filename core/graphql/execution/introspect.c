@@ -332,7 +332,8 @@ gql_outcome gql_introspect(gql_execution *x, const gql_plan_field *f, const gql_
         return GQL_WRITTEN;
     }
     pl_value name[1] = {{.kind = PL_KIND_ABSENT}}; /* __type(name: String!) */
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (gql_field_arguments(x, f, name, &err) != PL_OK || name[0].kind != PL_KIND_STRING)
         gql_error_add(x, f, path, PL_INVALID_ARGUMENT, pl_str_of(err.message), NULL, NULL);
     else

@@ -17,7 +17,8 @@ static gql_path path_of(gql_execution *x)
 /* The operation's only field; validation has seen to that, but for @skip and @include. */
 static bool find_field(gql_execution *x)
 {
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (gql_plan_object_get(x->plan, &x->plan->root, x->plan->root.declared, x->env.variables,
                             x->env.variable_count, &x->root, &err) != PL_OK) {
         x->fatal = err;

@@ -583,7 +583,6 @@ static void handle_all(gql_execution *x)
 void gql_delivery_turn(gql_execution *x)
 {
     gql_delivery *d = x->delivery;
-    gql_turn_begin(x);
     if (!d->started)
         start(x);
     run_late(x);

@@ -263,7 +263,9 @@ static void run_slice(void *data)
     gql_execution *x = data;
     if (x->postponed)
         gql_run_postponed(x);
-    if (x->delivering && !x->paused && !x->fatal.code)
+    else
+        gql_turn_begin(x);
+    if (x->delivering && !x->paused && !x->fatal.code && !gql_turn_is_long(x))
         gql_delivery_turn(x);
 }
 

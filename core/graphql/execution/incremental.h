@@ -189,7 +189,7 @@ void gql_schedule(gql_execution *x, gql_event *event, unsigned ticks, unsigned r
 /* It is over: its calls are ended. */
 void gql_task_remove(gql_execution *x, gql_task *task);
 void gql_group_release(gql_execution *x, gql_group *group);
-/* Handles events until something can be delivered. [jumps] */
+/* Handles events until something can be delivered, or the turn has been long. [jumps] */
 void gql_delivery_turn(gql_execution *x);
 bool gql_delivery_has_work(const gql_execution *x);
 /* The execution as a whole has failed: all that is open is over, with that error. */

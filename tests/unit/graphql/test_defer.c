@@ -332,6 +332,43 @@ static void test_hold_from_the_start(void **state)
     gf_end(&r);
 }
 
+/* A resolver that takes a second: the watchdog sees the time go by. */
+static te_outcome take_long(te_invocation *in, void *data)
+{
+    gf *f = data;
+    pl_state *state = te_state(f->t);
+    te_engine()->watch(state, te_engine()->watched_at(state) + 1000);
+    in->result = te_int(7);
+    return TE_RETURN;
+}
+
+/* One slow resolver a turn, with the loop in between; what is delivered is the same. */
+static void test_long_turns(void **state)
+{
+    gf *f = *state;
+    gf_request r;
+    gf_bind(f, "Node", "slow", te_function(f->t, take_long, f, 0));
+    gf_start(
+        &r, f,
+        "{ nodes { ... @defer { id slow two: slow } ... @defer { slow } ... @defer { three: slow ... @defer "
+        "{ four: slow } } } }",
+        NULL);
+    assert_int_equal(r.done, 1);
+    size_t called = 0;
+    for (int turns = 0; !r.over; turns++) {
+        size_t before = te_count(f->t).called;
+        te_advance(f->t, 0);
+        assert_in_range(te_count(f->t).called - before, 0, 1);
+        called += te_count(f->t).called - before;
+        assert_in_range(turns, 0, 100);
+    }
+    assert_int_equal(called, 8);
+    assert_non_null(strstr(r.all, "{\"id\":1,\"two\":7}"));
+    assert_non_null(strstr(r.all, "{\"four\":7}"));
+    assert_int_equal(te_timers(f->t), 0);
+    gf_end(&r);
+}
+
 /* Many of them: each is delivered, in time that grows with their number only. */
 static void test_many(void **state)
 {
@@ -455,6 +492,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cancel_within_a_payload, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hold, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hold_from_the_start, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),

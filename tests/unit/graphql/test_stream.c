@@ -342,6 +342,45 @@ static void test_timeout(void **state)
     gf_end(&r);
 }
 
+/* An iterator of which each step takes a second gives the loop back in between. */
+static te_outcome count_slowly(te_invocation *in, void *data)
+{
+    counter *c = data;
+    pl_state *state = te_state(in->t);
+    te_engine()->watch(state, te_engine()->watched_at(state) + 1000);
+    c->calls++;
+    if (c->next < c->count)
+        in->result = te_int(c->next++);
+    return TE_RETURN;
+}
+
+static te_outcome open_slowly(te_invocation *in, void *data)
+{
+    in->result = te_function(in->t, count_slowly, data, 0);
+    return TE_RETURN;
+}
+
+static void test_long_turns(void **state)
+{
+    static const char *const queries[] = {"{ counted }", "{ counted @stream }"};
+    gf *f = *state;
+    gf_resolve(f, "Query", "counted", open_slowly, &counters[0]);
+    for (int i = 0; i < 2; i++) {
+        gf_request r;
+        counters[0] = (counter){.count = 5, .fail_at = -1};
+        gf_start(&r, f, queries[i], NULL);
+        for (int turns = 0; !r.over; turns++) {
+            int before = counters[0].calls;
+            te_advance(f->t, 0);
+            assert_in_range(counters[0].calls - before, 0, 1);
+            assert_in_range(turns, 0, 100);
+        }
+        assert_int_equal(counters[0].calls, 6);
+        assert_non_null(strstr(r.all, i == 0 ? "[0,1,2,3,4]" : "[4]"));
+        gf_end(&r);
+    }
+}
+
 static const char query_all[] =
     "{ counted w1: waited w2: waited @stream(initialCount: 1) both @stream items @stream { id slow sub "
     "@stream(initialCount: 1) ... @defer { items @stream { slow } } } a }";
@@ -416,6 +455,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_endless, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_items, setup, teardown),
         cmocka_unit_test_setup_teardown(test_timeout, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_turns, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
         cmocka_unit_test(test_no_memory),
     };

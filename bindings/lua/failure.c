@@ -15,7 +15,7 @@ static pl_str copy(pl_arena *arena, lua_State *L, int index)
     return s ? pl_arena_str(arena, (pl_str){s, len}) : PL_STR("");
 }
 
-static pl_code code_of(pl_str name)
+pl_code plua_code_named(pl_str name)
 {
     for (int code = PL_CANCELLED; code <= PL_UNAUTHENTICATED; code++) {
         if (pl_str_is(name, pl_code_name((pl_code)code)))
@@ -45,7 +45,7 @@ static void describe_expected(plua_state *st, pl_arena *arena, pl_failure *failu
     failure->expected = true;
     lua_pushliteral(L, "code");
     lua_rawget(L, -2);
-    failure->code = lua_type(L, -1) == LUA_TSTRING ? code_of(pl_str_of(lua_tostring(L, -1))) : PL_UNKNOWN;
+    failure->code = lua_type(L, -1) == LUA_TSTRING ? plua_code_named(pl_str_of(lua_tostring(L, -1))) : PL_UNKNOWN;
     lua_pop(L, 1);
     lua_pushliteral(L, "message");
     lua_rawget(L, -2);

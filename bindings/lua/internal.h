@@ -156,6 +156,7 @@ void plua_watch_unblock(void); /* lets the signal through on this thread */
 /* failure.c: describes the error value at the top of from (which stays), or st->interrupted; bytes in arena.
  */
 bool plua_is_error(lua_State *L, int index); /* of perilune.errors */
+pl_code plua_code_named(pl_str name);        /* "NOT_FOUND"; UNKNOWN for others */
 bool plua_read_error(pl_state *state, pl_slot slot, pl_arena *arena, pl_failure *failure);
 void plua_describe(plua_state *st, lua_State *from, int status, pl_arena *arena, pl_failure *failure);
 

@@ -75,6 +75,7 @@ int plua_open_sqlite(lua_State *L);
 int plua_open_shared(lua_State *L);
 int plua_open_pubsub(lua_State *L);
 int plua_open_cache(lua_State *L);
+int plua_open_breaker(lua_State *L);
 int plua_open_test(lua_State *L);
 /* Replaces string.find, match, gmatch and gsub in the table at the top of the stack. */
 void plua_install_patterns(lua_State *L);

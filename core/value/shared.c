@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/timer.h"
+#include "value/registry.h"
 
 /* A dictionary is split into parts by key hash. A part has a lock, a hash table, a list of its entries from
  * the most to the least recently used, and a heap of those that expire. No function holds two locks.
@@ -65,6 +66,7 @@ struct pl_shared_dict {
 
 struct pl_shared {
     pthread_mutex_t lock;
+    pl_registry *registry;
     size_t default_capacity;
     size_t count;
     pl_shared_dict *dicts[MOST_DICTS];
@@ -593,6 +595,11 @@ pl_shared *pl_shared_new(size_t default_capacity)
     pl_shared *shared = pl_calloc(1, sizeof(*shared));
     if (!shared)
         return NULL;
+    shared->registry = pl_registry_new();
+    if (!shared->registry) {
+        pl_free(shared);
+        return NULL;
+    }
     pthread_mutex_init(&shared->lock, NULL);
     shared->default_capacity = default_capacity ? default_capacity : DEFAULT_CAPACITY;
     return shared;
@@ -604,6 +611,7 @@ void pl_shared_free(pl_shared *shared)
         return;
     for (size_t i = 0; i < shared->count; i++)
         dict_free(shared->dicts[i]);
+    pl_registry_free(shared->registry);
     pthread_mutex_destroy(&shared->lock);
     pl_free(shared);
 }
@@ -623,4 +631,9 @@ pl_shared_dict *pl_shared_dict_get(pl_shared *shared, pl_str name, size_t capaci
     }
     pthread_mutex_unlock(&shared->lock);
     return dict;
+}
+
+pl_registry *pl_shared_registry(pl_shared *shared)
+{
+    return shared->registry;
 }

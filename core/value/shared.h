@@ -20,6 +20,8 @@ typedef struct pl_shared_dict pl_shared_dict;
 
 pl_shared *pl_shared_new(size_t default_capacity); /* bytes a dictionary; 0 is 16 MiB; NULL: memory */
 void pl_shared_free(pl_shared *shared);
+/* What else is shared (value/registry.h). */
+struct pl_registry *pl_shared_registry(pl_shared *shared);
 /* Finds or makes the dictionary; lives as long as shared. capacity 0: the default; the first one to name it
  * decides. At most 256 dictionaries: NULL beyond that, or out of memory. */
 pl_shared_dict *pl_shared_dict_get(pl_shared *shared, pl_str name, size_t capacity);

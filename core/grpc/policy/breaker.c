@@ -102,12 +102,14 @@ void pl_breaker_init(pl_breaker *breaker, const pl_breaker_config *config)
 void pl_breaker_configure(pl_breaker *breaker, const pl_breaker_config *config)
 {
     uint64_t length = slice_length(breaker);
+    uint32_t probes = breaker->config.probes;
     take_config(breaker, config);
     if (slice_length(breaker) != length) {
         clear_window(breaker);
         breaker->slice_at = 0;
     }
-    if (breaker->state == PL_BREAKER_HALF_OPEN) { /* its probes may be fewer now */
+    /* With fewer probes those that were made might be all there will be. */
+    if (breaker->state == PL_BREAKER_HALF_OPEN && breaker->config.probes != probes) {
         breaker->period++;
         breaker->under_way = breaker->succeeded = 0;
     }

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "grpc/policy/balancer.h"
+#include "support/failing.h"
 
 /* Endpoints are named by one letter; what the balancer asks for is noted as "connect a", "drop b"… */
 typedef struct bench {
@@ -621,18 +622,17 @@ static void test_no_memory(void **state)
     todo();
     up('a');
     static const pl_address addresses[] = {{PL_STR("a"), 0}, {PL_STR("c"), 0}, {PL_STR("d"), 0}};
-    size_t made = 0;
-    for (size_t n = 1; made >= n - 1; n++) {
+    failing a = {0};
+    while (failing_next(&a)) {
         pl_error err;
-        pl_alloc_fail_at(n, 0);
+        failing_begin(&a);
         pl_code code = pl_balancer_update(t.b, addresses, 3, t.now, &err);
-        made = pl_alloc_fail_at(0, 0);
-        assert_int_equal(code, made >= n ? PL_RESOURCE_EXHAUSTED : PL_OK);
+        assert_int_equal(code, failing_end(&a) ? PL_RESOURCE_EXHAUSTED : PL_OK);
         if (code)
             assert_string_equal(todo(), ""); /* as before */
         assert_string_equal(picks(1), "a");
     }
-    assert_true(made > 4);
+    assert_true(a.made > 4);
     assert_string_equal(todo(), "drop b, connect c, connect d");
     pl_alloc_fail_at(1, 0);
     assert_null(pl_balancer_new(&(pl_balancer_config){.target = PL_STR("x")}, &t.random));

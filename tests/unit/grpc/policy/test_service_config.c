@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "base/alloc.h"
 #include "grpc/policy/service_config.h"
+#include "support/failing.h"
 
 static pl_arena arena;
 
@@ -303,19 +303,18 @@ static void test_no_memory(void **state)
         "\"retryPolicy\": {\"maxAttempts\": 2, " RETRY_REST ", \"retryableStatusCodes\": [14]}},"
         "{\"name\": [{}], \"hedgingPolicy\": {\"maxAttempts\": 2}}], \"healthCheckConfig\": "
         "{\"serviceName\": \"x\"}}");
-    size_t made = 0;
-    for (size_t n = 1; made >= n - 1; n++) { /* until none was left to fail */
+    failing a = {0};
+    while (failing_next(&a)) {
         pl_arena small;
         const pl_service_config *config = NULL;
         pl_error err;
         pl_arena_init(&small, 64);
-        pl_alloc_fail_at(n, 0);
+        failing_begin(&a);
         pl_code code = pl_service_config_parse(&small, text, true, &config, &err);
-        made = pl_alloc_fail_at(0, 0);
-        assert_true(made >= n ? code == PL_RESOURCE_EXHAUSTED && !config : code == PL_OK);
+        assert_true(failing_end(&a) ? code == PL_RESOURCE_EXHAUSTED && !config : code == PL_OK);
         pl_arena_dispose(&small);
     }
-    assert_true(made > 2);
+    assert_true(a.made > 2);
 }
 
 int main(void)

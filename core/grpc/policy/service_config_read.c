@@ -549,7 +549,7 @@ pl_code pl_service_config_read(pl_arena *arena, const pl_value *value, bool stri
         {"methodConfig", read_methods, 0},          {"retryThrottling", read_throttling, 0},
         {"healthCheckConfig", read_health, 0},      {NULL, NULL, 0},
     };
-    pl_error ignored;
+    pl_error ignored = {.code = PL_OK};
     pl_service_config *config = pl_arena_zalloc(arena, sizeof *config);
     reader r = {.arena = arena, .strict = strict, .config = config, .err = err ? err : &ignored};
     if (!config)

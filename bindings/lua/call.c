@@ -248,6 +248,7 @@ typedef struct finish {
     plua_call *call;
     plua_state *state;
     pl_call copy; /* of call->call: the call itself may be in use again when done runs */
+    bool ran;     /* it has ended, or waits anew */
 } finish;
 
 static void finish_section(void *data)
@@ -255,6 +256,7 @@ static void finish_section(void *data)
     finish *f = data;
     pl_failure failure = {0};
     pl_call_status status = call_run(f->call, 0, &failure);
+    f->ran = true;
     if (status != PL_CALL_PENDING)
         f->copy.done(&f->copy, status, status == PL_CALL_DONE ? lua_gettop(f->state->L) : 0, &failure);
     else if (f->call->call.wants_next)
@@ -285,5 +287,6 @@ void plua_wait_finish(plua_wait *wait)
     if (plua_protect((pl_state *)st, finish_section, &f, &err))
         return;
     pl_log(st->config.log, PL_ERROR, "a script call could not be finished", PL_F_CSTR("error", err.message));
-    plua_protect((pl_state *)st, finish_failed, &f, &err);
+    if (!plua_protect((pl_state *)st, finish_failed, &f, &err) && !f.ran)
+        waiting_add(call); /* nobody can be told: whoever runs out of patience may cancel it */
 }

@@ -81,7 +81,7 @@ static bool leave_task(gql_execution *x, const gql_plan_group *plan, const gql_d
         return false;
     pl_ref value = parent > 0 ? x->e->keep(x->state, parent) : PL_REF_NONE;
     if (gql_work_add(x, &task->work, frame, value, path)) {
-        x->delivery->live += task->link_count;
+        x->delivery->live += task->link_count - (task->link_count > 0);
         return true;
     }
     if (value != PL_REF_NONE)

@@ -145,6 +145,12 @@ bool gql_work_add(gql_execution *x, gql_work *work, gql_frame *frame, pl_ref val
     return true;
 }
 
+/* A task counts as many times as it has groups. */
+static void drop_links(gql_delivery *d, const gql_task *task)
+{
+    d->live -= task->link_count - (task->link_count > 0);
+}
+
 /* Its memory stays until what holds its creator lets go. */
 void gql_work_drop(gql_execution *x, gql_work *work)
 {
@@ -159,7 +165,7 @@ void gql_work_drop(gql_execution *x, gql_work *work)
     if (work->is_stream)
         gql_stream_close(x, (gql_stream *)work);
     else
-        d->live -= ((gql_task *)work)->link_count;
+        drop_links(d, (gql_task *)work);
     if (work->value != PL_REF_NONE)
         x->e->drop(x->state, work->value);
     work->value = PL_REF_NONE;

@@ -305,9 +305,7 @@ void plua_open_coroutine(lua_State *L)
     static const luaL_Reg replaced[] = {
         {"resume", co_resume},           {"wrap", co_wrap},     {"yield", co_yield }, {"running", co_running},
         {"isyieldable", co_isyieldable}, {"status", co_status}, {"close", co_close},  {NULL, NULL}};
-    luaL_newmetatable(L, GUARD_TYPE);
-    lua_pushcfunction(L, guard_close);
-    lua_setfield(L, -2, "__close");
+    plua_push_type(L, &(plua_type){.name = GUARD_TYPE, .close = guard_close});
     lua_pop(L, 1);
     luaopen_coroutine(L);
     luaL_setfuncs(L, replaced, 0);

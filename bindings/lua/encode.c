@@ -35,10 +35,7 @@ pl_buf *plua_push_buf(lua_State *L)
 {
     pl_buf *buf = lua_newuserdatauv(L, sizeof(*buf), 0);
     pl_buf_init(buf);
-    if (luaL_newmetatable(L, "perilune.buf")) {
-        lua_pushcfunction(L, buf_gc);
-        lua_setfield(L, -2, "__gc");
-    }
+    plua_push_type(L, &(plua_type){.name = "perilune.buf", .gc = buf_gc});
     lua_setmetatable(L, -2);
     return buf;
 }

@@ -414,14 +414,7 @@ int plua_open_pubsub(lua_State *L)
         {"take", queue_take}, {"close", queue_close}, {"dropped", queue_dropped}, {NULL, NULL}};
     static const luaL_Reg functions[] = {
         {"subscribe", core_subscribe}, {"publish", core_publish}, {NULL, NULL}};
-    if (luaL_newmetatable(L, QUEUE_TYPE)) {
-        lua_pushcfunction(L, queue_gc);
-        lua_setfield(L, -2, "__gc");
-        luaL_newlib(L, methods);
-        lua_setfield(L, -2, "__index");
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-    }
+    plua_push_type(L, &(plua_type){.name = QUEUE_TYPE, .gc = queue_gc, .methods = methods});
     lua_pop(L, 1);
     luaL_newlibtable(L, functions);
     push_hub(L);

@@ -326,14 +326,7 @@ int plua_open_shared(lua_State *L)
     static const luaL_Reg methods[] = {
         {"get", dict_get},       {"set", dict_set},     {"add", dict_add},     {"incr", dict_incr},
         {"delete", dict_delete}, {"clear", dict_clear}, {"stats", dict_stats}, {NULL, NULL}};
-    if (luaL_newmetatable(L, TYPE)) {
-        lua_pushcfunction(L, dict_gc);
-        lua_setfield(L, -2, "__gc");
-        luaL_newlib(L, methods);
-        lua_setfield(L, -2, "__index");
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-    }
+    plua_push_type(L, &(plua_type){.name = TYPE, .gc = dict_gc, .methods = methods});
     lua_pop(L, 1);
     lua_createtable(L, 0, 1);
     plua_open_json(L);

@@ -382,7 +382,7 @@ static int sqlite_open(lua_State *L)
 
 /* --- the module --- */
 
-static void add_type(lua_State *L, const char *name, lua_CFunction gc, lua_CFunction close, bool with_methods)
+int plua_open_sqlite(lua_State *L)
 {
     static const luaL_Reg methods[] = {{"query", method_query},
                                        {"first", method_first},
@@ -391,30 +391,14 @@ static void add_type(lua_State *L, const char *name, lua_CFunction gc, lua_CFunc
                                        {"exec_script", method_exec_script},
                                        {"transaction", method_transaction},
                                        {NULL, NULL}};
-    if (!luaL_newmetatable(L, name)) {
+    static const plua_type types[] = {
+        {.name = OPERATION_TYPE, .gc = operation_gc},
+        {.name = TRANSACTION_TYPE, .gc = transaction_gc, .close = transaction_close, .methods = methods},
+        {.name = DATABASE_TYPE, .gc = database_gc, .methods = methods}};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        plua_push_type(L, &types[i]);
         lua_pop(L, 1);
-        return;
     }
-    lua_pushcfunction(L, gc);
-    lua_setfield(L, -2, "__gc");
-    if (close) {
-        lua_pushcfunction(L, close);
-        lua_setfield(L, -2, "__close");
-    }
-    if (with_methods) {
-        luaL_newlib(L, methods);
-        lua_setfield(L, -2, "__index");
-    }
-    lua_pushboolean(L, 0); /* scripts cannot get hold of __gc */
-    lua_setfield(L, -2, "__metatable");
-    lua_pop(L, 1);
-}
-
-int plua_open_sqlite(lua_State *L)
-{
-    add_type(L, OPERATION_TYPE, operation_gc, NULL, false);
-    add_type(L, TRANSACTION_TYPE, transaction_gc, transaction_close, true);
-    add_type(L, DATABASE_TYPE, database_gc, NULL, true);
     lua_createtable(L, 0, 2);
     lua_newtable(L);
     lua_pushcclosure(L, sqlite_open, 1);

@@ -94,10 +94,7 @@ static operation *push_operation(lua_State *L)
 {
     operation **box = lua_newuserdatauv(L, sizeof(*box), 0);
     *box = NULL;
-    if (luaL_newmetatable(L, "perilune.test.operation")) {
-        lua_pushcfunction(L, box_gc);
-        lua_setfield(L, -2, "__gc");
-    }
+    plua_push_type(L, &(plua_type){.name = "perilune.test.operation", .gc = box_gc});
     lua_setmetatable(L, -2);
     operation *op = *box = pl_calloc(1, sizeof(*op));
     if (!op)

@@ -247,17 +247,11 @@ static void push_metatable(lua_State *L)
                                        {"sha256", upload_sha256},
                                        {"save", upload_save},
                                        {NULL, NULL}};
-    if (!luaL_newmetatable(L, metatable)) /* stack: metatable */
-        return;
-    luaL_newlib(L, methods);
-    lua_pushcclosure(L, upload_index, 1);
-    lua_setfield(L, -2, "__index");
-    lua_pushcfunction(L, upload_tostring);
-    lua_setfield(L, -2, "__tostring");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-    lua_pushcfunction(L, upload_gc);
-    lua_setfield(L, -2, "__gc");
+    plua_push_type(L, &(plua_type){.name = metatable,
+                                   .gc = upload_gc,
+                                   .tostring = upload_tostring,
+                                   .methods = methods,
+                                   .index = upload_index});
 }
 
 void plua_push_upload(pl_state *state, const pl_upload *given)

@@ -77,6 +77,16 @@ int plua_open_pubsub(lua_State *L);
 int plua_open_cache(lua_State *L);
 int plua_open_breaker(lua_State *L);
 int plua_open_test(lua_State *L);
+/* A kind of userdata. */
+typedef struct plua_type {
+    const char *name;        /* in the registry, and in messages */
+    lua_CFunction gc, close; /* each may be NULL */
+    lua_CFunction tostring;  /* NULL: as Lua does it */
+    const luaL_Reg *methods; /* NULL: none */
+    lua_CFunction index;     /* NULL: methods; else __index, with the table of methods as upvalue */
+} plua_type;
+/* Pushes its metatable, which is made the first time: whole, or (out of memory) not at all. [jumps] */
+void plua_push_type(lua_State *L, const plua_type *type);
 /* Replaces string.find, match, gmatch and gsub in the table at the top of the stack. */
 void plua_install_patterns(lua_State *L);
 

@@ -15,7 +15,7 @@ int sq_blob(lua_State *L)
     lua_newuserdatauv(L, 0, 1);
     lua_insert(L, 1);
     lua_setiuservalue(L, 1, 1);
-    luaL_newmetatable(L, BLOB_TYPE);
+    plua_push_type(L, &(plua_type){.name = BLOB_TYPE});
     lua_setmetatable(L, 1);
     return 1;
 }

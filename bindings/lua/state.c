@@ -62,10 +62,21 @@ static int core_module(lua_State *L)
     return 1;
 }
 
+/* Lua's library makes the type of its buffers in two steps, when it first needs one. Without memory between
+ * them, no long string could be made in this state any more. */
+static void make_buffer_type(lua_State *L)
+{
+    luaL_Buffer b;
+    luaL_buffinitsize(L, &b, 2 * LUAL_BUFFERSIZE);
+    luaL_pushresultsize(&b, 0);
+    lua_pop(L, 1);
+}
+
 /* What every state has before any bundle code runs. */
 static int open_all(lua_State *L)
 {
     plua_state *st = plua_state_of(L);
+    make_buffer_type(L);
     lua_newtable(L);
     st->loaded = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_createtable(L, 0, 1);

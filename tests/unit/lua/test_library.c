@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "lua/lua_fixture.h"
+#include "support/failing.h"
 
 /* perilune.log, time, crypto, errors, and perilune itself. */
 
@@ -238,6 +240,31 @@ static void errors(void **state)
         f, "local p = require 'perilune' assert(type(p.version) == 'string' and type(p.null) == 'userdata')");
 }
 
+/* A module that could not be opened for want of memory is whole when it is required again. */
+static void modules_without_memory(void **state)
+{
+    static const char *const uses[][2] = {
+        {"perilune.shared", "local d = m.dict 'd' d:set('a', 1) assert(getmetatable(d) == false)"},
+        {"perilune.sqlite", "local d = m.open(':memory:') assert(d:value 'SELECT 1' == 1)"},
+        {"perilune.json", "assert(m.encode {1} == '[1]')"}};
+    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++) {
+        failing a = {.sticky = true}; /* else Lua collects garbage and tries again */
+        while (failing_next(&a)) {
+            pl_shared *shared = pl_shared_new(0);
+            fixture *fresh = fixture_new(&(fixture_options){.shared = shared});
+            char code[300];
+            snprintf(code, sizeof code, "local m = require '%s' %s", uses[i][0], uses[i][1]);
+            const char *error = fixture_call_failing(fresh, code, &a);
+            if (error && !strstr(error, "memory") && !strstr(error, "RESOURCE_EXHAUSTED"))
+                fail_msg("allocation %zu: %s", a.n, error);
+            fixture_drain(fresh);
+            fixture_ok(fresh, code);
+            fixture_free(fresh);
+            pl_shared_free(shared);
+        }
+    }
+}
+
 static int set_up(void **state)
 {
     f = fixture_new(NULL);
@@ -252,10 +279,16 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(log_lines), cmocka_unit_test(clocks),
-                                       cmocka_unit_test(rfc3339),   cmocka_unit_test(parse_rfc3339),
-                                       cmocka_unit_test(dates),     cmocka_unit_test(sleep_waits),
-                                       cmocka_unit_test(hashes),    cmocka_unit_test(random_and_uuids),
-                                       cmocka_unit_test(base_n),    cmocka_unit_test(errors)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(log_lines),
+                                       cmocka_unit_test(clocks),
+                                       cmocka_unit_test(rfc3339),
+                                       cmocka_unit_test(parse_rfc3339),
+                                       cmocka_unit_test(dates),
+                                       cmocka_unit_test(sleep_waits),
+                                       cmocka_unit_test(hashes),
+                                       cmocka_unit_test(random_and_uuids),
+                                       cmocka_unit_test(base_n),
+                                       cmocka_unit_test(errors),
+                                       cmocka_unit_test(modules_without_memory)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

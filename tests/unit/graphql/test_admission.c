@@ -39,12 +39,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    gf_close(*state);
-    return 0;
-}
-
 static void expect(gf *f, const char *query, const char *variables, gql_result result, const char *body)
 {
     gf_request r;
@@ -155,17 +149,17 @@ static void test_no_memory(void **state)
         else
             assert_non_null(strstr(r.body, "\"code\":\"RESOURCE_EXHAUSTED\""));
         gf_end(&r);
-        teardown((void **)&f);
+        gf_close(f);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refuse_deprecated, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_max_cost, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_budget, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_limits, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_refuse_deprecated, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_max_cost, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_budget, setup, gf_teardown),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,12 +25,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    gf_close(*state);
-    return 0;
-}
-
 typedef struct step {
     gf *f;
     te_value table;
@@ -184,10 +178,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_bound, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_clash, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bound, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_refused, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_clash, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory, setup, gf_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

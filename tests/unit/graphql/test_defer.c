@@ -37,12 +37,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    gf_close(*state);
-    return 0;
-}
-
 static void test_later(void **state)
 {
     gf_expect_all(*state, "{ a ... @defer(label: \"L\") { b } }", NULL,
@@ -440,19 +434,10 @@ static void fail_every_allocation(const char *query, gql_incremental form, bool 
         f->incremental = form;
         f->failing = &a;
         gf_start(&r, f, query, NULL);
-        for (unsigned k = 0; !r.over && !(cut_off && k == cut_off); k++) {
-            if (te_is_due(f->t))
-                te_advance(f->t, 0);
-            else if (te_waiting(f->t) > 0)
-                te_resume(f->t, te_waiting_at(f->t, (k * 7 + a.n) % te_waiting(f->t)));
-            else
-                fail_msg("allocation %zu: nothing goes on", a.n);
-        }
-        if (!r.over)
-            gql_run_cancel(r.run);
+        gf_go_on(&r, a.n, cut_off);
         failing_end(&a);
         gf_end(&r);
-        teardown((void **)&f);
+        gf_close(f);
     }
 }
 
@@ -476,26 +461,26 @@ static void test_no_memory_and_cancel(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_later, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_does_not_delay_the_rest, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_delivered_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_nested, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_in_a_list, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_below_null, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_conditions, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_2022, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_mutation, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_together, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_timeout, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cancel_within_a_payload, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_hold, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_hold_from_the_start, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_long_turns, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_many, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_later, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_does_not_delay_the_rest, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_delivered_once, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_nested, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_in_a_list, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_errors, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_below_null, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_conditions, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_2022, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_mutation, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_together, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_timeout, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_cancel, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_cancel_within_a_payload, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_hold, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_hold_from_the_start, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_long_turns, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_many, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_too_many, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_too_large, setup, gf_teardown),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_memory_any_more),
         cmocka_unit_test(test_no_memory_and_cancel),

@@ -27,12 +27,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    gf_close(*state);
-    return 0;
-}
-
 #define ENTITIES(list, selection) "{ _entities(representations: [" list "]) { " selection " } }"
 #define PRODUCT(id) "{ __typename: \"Product\", id: \"" id "\" }"
 #define USER(email) "{ __typename: \"User\", email: \"" email "\" }"
@@ -492,7 +486,7 @@ static void fail_every_allocation(bool sticky, te_outcome outcome, bool cancel)
         if (!cut_off)
             check_body(&r);
         gf_end(&r);
-        teardown((void **)&f);
+        gf_close(f);
     }
 }
 
@@ -526,24 +520,24 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_service),
-        cmocka_unit_test_setup_teardown(test_default_resolver, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_references, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_errors_are_each_ones_own, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_representations, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_reference_as_given, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_waits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_batch, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_batch_that_waits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_batch_fails, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_batch_results, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_batch_times_out, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_batch_is_cancelled, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_interface, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_interface_by_concrete_type, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_interface_without_a_type, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_binding, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_default_resolver, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_references, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_errors_are_each_ones_own, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_representations, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_reference_as_given, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_waits, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_batch, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_batch_that_waits, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_batch_fails, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_batch_results, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_batch_times_out, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_batch_is_cancelled, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_interface, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_interface_by_concrete_type, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_interface_without_a_type, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_binding, setup, gf_teardown),
         cmocka_unit_test(test_no_memory),
-        cmocka_unit_test_setup_teardown(test_response_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_response_limit, setup, gf_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

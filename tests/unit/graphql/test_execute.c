@@ -26,12 +26,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    gf_close(*state);
-    return 0;
-}
-
 #define INTERNAL(path, line, column)                                                                \
     "{\"message\":\"Internal server error\",\"locations\":[{\"line\":" #line ",\"column\":" #column \
     "}],\"path\":[" path "],\"extensions\":{\"code\":\"INTERNAL\",\"id\":\"r1\"}}"
@@ -512,30 +506,30 @@ static void test_depth(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_fields_in_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_resolver_is_null, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_properties, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_object_values, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_resolver_arguments, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_info_below_lists, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_wrong_types, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_internal_errors_are_hidden, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_errors_of_limits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_error_extensions, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_locations_of_all_nodes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_enums, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_strings_that_are_not_utf8, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_resolve_type_fails, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_typename_property, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_resolve_type, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_resolve_type_errors, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_default_resolver, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_max_errors, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_response_limit, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_response_limit_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_response_limit_by_errors, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_depth, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fields_in_order, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_no_resolver_is_null, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_properties, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_object_values, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_resolver_arguments, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_info_below_lists, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_lists, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_wrong_types, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_internal_errors_are_hidden, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_errors_of_limits, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_error_extensions, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_locations_of_all_nodes, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_enums, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_strings_that_are_not_utf8, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_resolve_type_fails, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_typename_property, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_resolve_type, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_resolve_type_errors, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_default_resolver, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_max_errors, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_response_limit, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_response_limit_again, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_response_limit_by_errors, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_depth, setup, gf_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,12 +33,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    gf_close(*state);
-    return 0;
-}
-
 static void test_schema(void **state)
 {
     gf_expect(*state,
@@ -309,7 +303,7 @@ static void test_no_memory(void **state)
     gf_start(&r, f, query, NULL);
     char *whole = strdup(r.body);
     gf_end(&r);
-    teardown((void **)&f);
+    gf_close(f);
     failing a = {0};
     while (failing_next(&a)) {
         setup((void **)&f);
@@ -322,7 +316,7 @@ static void test_no_memory(void **state)
             assert_string_equal(r.body, whole);
         gf_check(&r, r.body);
         gf_end(&r);
-        teardown((void **)&f);
+        gf_close(f);
     }
     free(whole);
 }
@@ -330,18 +324,18 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_schema, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_types, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_unknown_type, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_fields, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_wrapped_types, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_arguments_and_defaults, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_enum_values, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_directives, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_full_query, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_beside_fields, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_response_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_schema, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_types, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_kinds, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_unknown_type, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_fields, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_wrapped_types, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_arguments_and_defaults, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_enum_values, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_directives, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_full_query, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_beside_fields, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_response_limit, setup, gf_teardown),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

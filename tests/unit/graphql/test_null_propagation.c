@@ -28,12 +28,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    gf_close(*state);
-    return 0;
-}
-
 #define CANNOT(field, line, column, path)                                                                   \
     "{\"message\":\"Cannot return null for non-nullable field " field ".\",\"locations\":[{\"line\":" #line \
     ",\"column\":" #column "}],\"path\":[" path "],\"extensions\":{\"code\":\"INTERNAL\"}}"
@@ -227,18 +221,18 @@ static void test_many_items(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_to_the_nearest_nullable, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_to_data, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_list_items, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_errors_of_non_null_fields, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_waiting_sibling_is_cancelled_by_the_walk, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_waiting_siblings_are_cancelled_by_a_call, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_failed_call_goes_up_through_non_null, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_data_becomes_null_after_a_wait, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_waiting_list_items, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_null_in_what_a_call_brought, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_walk_after_a_wait_cancels, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_many_items, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_to_the_nearest_nullable, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_to_data, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_list_items, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_errors_of_non_null_fields, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_waiting_sibling_is_cancelled_by_the_walk, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_waiting_siblings_are_cancelled_by_a_call, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_failed_call_goes_up_through_non_null, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_data_becomes_null_after_a_wait, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_waiting_list_items, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_null_in_what_a_call_brought, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_walk_after_a_wait_cancels, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_many_items, setup, gf_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,12 +34,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    gf_close(*state);
-    return 0;
-}
-
 static void test_out_of_order(void **state)
 {
     gf *f = *state;
@@ -276,7 +270,7 @@ static void fail_every_allocation(const char *query, const char *whole, bool sti
         if (!cut_off)
             check_body(&r, whole);
         gf_end(&r);
-        teardown((void **)&f);
+        gf_close(f);
     }
 }
 
@@ -324,7 +318,7 @@ static void test_arena_is_full(void **state)
         done += strcmp(r.body, query_response) == 0;
         assert_in_range(limit, 0, 100000);
         gf_end(&r);
-        teardown((void **)&f);
+        gf_close(f);
     }
 }
 
@@ -429,34 +423,34 @@ static void test_no_memory_in_long_turns(void **state)
         assert_int_equal(r.done, 1);
         assert_true(failed || !strstr(r.body, "errors"));
         gf_end(&r);
-        teardown((void **)&f);
+        gf_close(f);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_out_of_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_every_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_list_of_waiting_items, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_abstract_result_of_a_wait, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_wrong_result_of_a_wait, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_timeout, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_timeout_of_non_null, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_deadline_of_the_work, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_side_by_side, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_response_limit_with_waits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_timer, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_out_of_order, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_every_order, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_list_of_waiting_items, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_abstract_result_of_a_wait, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_wrong_result_of_a_wait, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_timeout, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_timeout_of_non_null, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_deadline_of_the_work, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_cancel, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_side_by_side, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_response_limit_with_waits, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_no_timer, setup, gf_teardown),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_memory_any_more),
         cmocka_unit_test(test_no_memory_and_cancel),
         cmocka_unit_test(test_no_memory_in_a_mutation),
         cmocka_unit_test(test_arena_is_full),
-        cmocka_unit_test_setup_teardown(test_long_turn, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_long_turns_below_a_list, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_timeout_of_what_was_postponed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cancel_of_what_was_postponed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_turn, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_long_turns_below_a_list, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_timeout_of_what_was_postponed, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_cancel_of_what_was_postponed, setup, gf_teardown),
         cmocka_unit_test(test_no_memory_in_long_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

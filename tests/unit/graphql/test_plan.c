@@ -30,12 +30,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    gf_close(*state);
-    return 0;
-}
-
 static void plan_open(planned *p, gf *f, const char *query, uint32_t max_fields)
 {
     pl_error err;
@@ -317,17 +311,17 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_merging, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_type_conditions, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_fragment_is_visited_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_conditions, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_condition_variables, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_constant_arguments, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_max_fields, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_multiplying_fragments, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_deep_fragments, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_merging, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_type_conditions, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_a_fragment_is_visited_once, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_conditions, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_condition_variables, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_constant_arguments, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_max_fields, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_multiplying_fragments, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_deep_fragments, setup, gf_teardown),
         cmocka_unit_test(test_wide_input_types),
-        cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory, setup, gf_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

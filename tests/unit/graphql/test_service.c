@@ -32,12 +32,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    gf_close(*state);
-    return 0;
-}
-
 /* --- refused --- */
 #define REFUSED(message) \
     "{\"errors\":[{\"message\":\"" message "\",\"extensions\":{\"code\":\"INVALID_ARGUMENT\"}}]}"
@@ -337,7 +331,7 @@ static void test_no_memory(void **state)
             gf_end(&r);
             f->failing = NULL;
             gf_expect(f, query, "{\"x\":true,\"n\":4}", expected); /* what failed is not kept */
-            teardown((void **)&f);
+            gf_close(f);
         }
     }
 }
@@ -408,23 +402,23 @@ static void test_write_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_syntax_error, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_validation_errors, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_operation_selection, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_query_only, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_subscription, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_introspection, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_limits_of_the_parser, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_plan_limit, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_hits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_eviction, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_eviction_in_use, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_not_cached, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_conditions, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_conditions_by_operation, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_many_conditions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_syntax_error, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_validation_errors, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_operation_selection, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_query_only, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_subscription, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_no_introspection, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_limits_of_the_parser, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_plan_limit, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_hits, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_eviction, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_eviction_in_use, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_not_cached, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_conditions, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_conditions_by_operation, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_many_conditions, setup, gf_teardown),
         cmocka_unit_test(test_no_memory),
-        cmocka_unit_test_setup_teardown(test_service_without_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_service_without_memory, setup, gf_teardown),
         cmocka_unit_test(test_request_read),
         cmocka_unit_test(test_write_error),
     };

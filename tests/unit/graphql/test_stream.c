@@ -86,12 +86,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    gf_close(*state);
-    return 0;
-}
-
 /* --- lists --- */
 static void test_rest_of_a_list(void **state)
 {
@@ -414,19 +408,10 @@ static void fail_every_allocation(const char *query, bool sticky, unsigned cut_o
         setup((void **)&f);
         f->failing = &a;
         gf_start(&r, f, query, NULL);
-        for (unsigned k = 0; !r.over && !(cut_off && k == cut_off); k++) {
-            if (te_is_due(f->t))
-                te_advance(f->t, 0);
-            else if (te_waiting(f->t) > 0)
-                te_resume(f->t, te_waiting_at(f->t, (k * 7 + a.n) % te_waiting(f->t)));
-            else
-                fail_msg("allocation %zu: nothing goes on", a.n);
-        }
-        if (!r.over)
-            gql_run_cancel(r.run);
+        gf_go_on(&r, a.n, cut_off);
         failing_end(&a);
         gf_end(&r);
-        teardown((void **)&f);
+        gf_close(f);
     }
 }
 
@@ -440,23 +425,23 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_rest_of_a_list, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_wrong_count, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_off, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_failed_item, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_items_that_wait, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_below_items, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_batches, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_2022, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_drained, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_iterator_fails, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_streamed_iterator, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_waits_often, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_endless, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_too_many_items, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_timeout, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_long_turns, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rest_of_a_list, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_wrong_count, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_off, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_failed_item, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_items_that_wait, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_below_items, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_batches, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_2022, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_drained, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_iterator_fails, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_streamed_iterator, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_waits_often, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_endless, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_too_many_items, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_timeout, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_long_turns, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_cancel, setup, gf_teardown),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,12 +25,6 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    gf_close(*state);
-    return 0;
-}
-
 /* --- reading --- */
 
 typedef enum message { TRACE, TIMESTAMP, NODE, ERROR, LOCATION, TEXT } message;
@@ -255,20 +249,20 @@ static void test_no_memory(void **state)
         failing_end(&a);
         assert_int_equal(r.done, 1);
         gf_end(&r);
-        teardown((void **)&f);
+        gf_close(f);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_fields, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_times, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_entities, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_not_asked_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fields, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_times, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_errors, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_entities, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_not_asked_for, setup, gf_teardown),
         cmocka_unit_test(test_no_subgraph),
-        cmocka_unit_test_setup_teardown(test_too_large, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_large, setup, gf_teardown),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

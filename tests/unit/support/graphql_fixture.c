@@ -79,6 +79,12 @@ void gf_close(gf *f)
     pl_arena_dispose(&f->arena);
 }
 
+int gf_teardown(void **state)
+{
+    gf_close(*state);
+    return 0;
+}
+
 /* --- binding --- */
 typedef struct binding_step {
     gf *f;
@@ -259,6 +265,21 @@ void gf_settle(gf *f)
 {
     while (te_is_due(f->t))
         te_advance(f->t, 0);
+}
+
+void gf_go_on(gf_request *r, size_t seed, unsigned most)
+{
+    te *t = r->f->t;
+    for (unsigned k = 0; !r->over && !(most > 0 && k == most); k++) {
+        if (te_is_due(t))
+            te_advance(t, 0);
+        else if (te_waiting(t) > 0)
+            te_resume(t, te_waiting_at(t, (k * 7 + seed) % te_waiting(t)));
+        else
+            fail_msg("nothing goes on (seed %zu)", seed);
+    }
+    if (!r->over)
+        gql_run_cancel(r->run);
 }
 
 void gf_check_all(gf_request *r, const char *payloads)

@@ -34,8 +34,9 @@ typedef struct gf {
 } gf;
 
 void gf_open(gf *f, const char *sdl);
-void gf_close(gf *f);   /* nothing may wait, and no ref may be left that the binding did not keep */
-void gf_restart(gf *f); /* a new service with the options as they are now */
+void gf_close(gf *f);          /* nothing may wait, and no ref may be left that the binding did not keep */
+int gf_teardown(void **state); /* cmocka's, of a gf: closes it */
+void gf_restart(gf *f);        /* a new service with the options as they are now */
 
 /* Binds the entry of a type, before it is used: gf_bind(f, "Query", "user", function). A field may be bound
  * anew. */
@@ -71,6 +72,9 @@ void gf_expect(gf *f, const char *query, const char *variables, const char *resp
 void gf_expect_in_turn(gf *f, const char *query, const char *response);
 /* The loop's next turns, as far as anything is due. */
 void gf_settle(gf *f);
+/* Turns of the loop, and ends of calls that wait in an order that depends on seed, until the run is over; it
+ * is cancelled after `most` of them (0: never). */
+void gf_go_on(gf_request *r, size_t seed, unsigned most);
 /* Compares all payloads so far, a line each, and forgets them. Quotes in `payloads` are written as '. */
 void gf_check_all(gf_request *r, const char *payloads);
 /* Runs a request; calls that wait are ended, oldest first, with turns of the loop in between. */

@@ -74,7 +74,9 @@ class MultipartStream(EventStream):
                 head, _, body = part.partition("\r\n\r\n")
                 if body.strip():
                     assert "application/json" in head
-                    yield json.loads(body)
+                    payload = json.loads(body)
+                    if payload:  # {} keeps the connection busy
+                        yield payload
             if text.startswith("--"):
                 self.completed = True
                 return

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Files sent by apollo-upload-client's link, and by hand with extract-files.
 import assert from "node:assert/strict";
+import { File } from "node:buffer"; // a global since Node.js 20
 import { createHash } from "node:crypto";
 import { ApolloClient, InMemoryCache, gql } from "@apollo/client";
 import UploadHttpLink from "apollo-upload-client/UploadHttpLink.mjs";

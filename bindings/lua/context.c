@@ -13,8 +13,9 @@ static void push_works(lua_State *L)
     lua_rawgeti(L, LUA_REGISTRYINDEX, plua_state_of(L)->works);
 }
 
-static pl_work *work_of(lua_State *L, int index)
+pl_work *plua_ctx_work(lua_State *L, int index)
 {
+    index = lua_absindex(L, index);
     push_works(L);
     lua_pushvalue(L, index);
     lua_rawget(L, -2);
@@ -58,6 +59,35 @@ static void push_connection_params(lua_State *L, const pl_work *work)
         lua_pushnil(L);
 }
 
+static void set_strings(lua_State *L, const char *name, const pl_str *strings, size_t count)
+{
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        push_str(L, strings[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, name);
+}
+
+static void push_certificate(lua_State *L, const pl_peer_certificate *c)
+{
+    const struct {
+        const char *name;
+        pl_str value;
+    } fields[] = {{"subject", c->subject},
+                  {"common_name", c->common_name},
+                  {"serial", c->serial},
+                  {"fingerprint", c->fingerprint}};
+    lua_createtable(L, 0, 7);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        push_str(L, fields[i].value);
+        lua_setfield(L, -2, fields[i].name);
+    }
+    set_strings(L, "dns_names", c->dns_names, c->dns_name_count);
+    set_strings(L, "uris", c->uris, c->uri_count);
+    set_strings(L, "emails", c->emails, c->email_count);
+}
+
 /* stack: ctx key → value */
 static bool push_field(lua_State *L, const char *key, pl_work *work)
 {
@@ -93,8 +123,10 @@ static bool push_field(lua_State *L, const char *key, pl_work *work)
         lua_pushcfunction(L, plua_require);
         lua_pushliteral(L, "perilune.log");
         lua_call(L, 1, 1);
+    } else if (strcmp(key, "certificate") == 0 && work->certificate) {
+        push_certificate(L, work->certificate);
     } else {
-        return false;
+        return work->rpc && plua_rpc_field(L, key, work);
     }
     return true;
 }
@@ -112,7 +144,7 @@ static int push_deadline(lua_State *L, const pl_work *work)
 
 static int ctx_index(lua_State *L)
 {
-    pl_work *work = work_of(L, 1);
+    pl_work *work = plua_ctx_work(L, 1);
     if (!work || lua_type(L, 2) != LUA_TSTRING)
         return 0;
     const char *key = lua_tostring(L, 2);
@@ -144,7 +176,9 @@ void plua_open_context(lua_State *L)
 /* What belongs to one work and is not handed down. */
 static bool is_own(lua_State *L, int key)
 {
-    static const char *const own[] = {"loaders", "request_id", "trace_id", "extensions", "response_headers"};
+    static const char *const own[] = {"loaders",  "request_id", "trace_id", "extensions",   "response_headers",
+                                      "trailers", "metadata",   "send",     "send_headers", "receive",
+                                      "messages"};
     const char *name = lua_type(L, key) == LUA_TSTRING ? lua_tostring(L, key) : "";
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
         if (strcmp(name, own[i]) == 0)

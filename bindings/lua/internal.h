@@ -120,6 +120,11 @@ const pl_file *plua_find_file(const plua_state *st, pl_str path);
 void plua_open_context(lua_State *L);
 void plua_ctx_push(plua_state *st, pl_work *work);
 void plua_ctx_end(plua_state *st, pl_work *work);
+/* NULL: it is no ctx, or its work is over. */
+pl_work *plua_ctx_work(lua_State *L, int index);
+
+/* module_grpc_call.c: pushes a field of a `call`; false when it has none of that name. */
+bool plua_rpc_field(lua_State *L, const char *name, pl_work *work);
 
 /* module_loader.c, loader_batch.c */
 typedef struct plua_loaders plua_loaders; /* of a work: pl_work.loaders */

@@ -4,6 +4,8 @@
 
 #include "app/report.h"
 #include "graphql/service.h"
+#include "grpc/service.h"
+#include "grpc/session.h"
 #include "net/edge.h"
 
 /* What app.lua says: the settings of a generation. Everything lives in the arena that it was read into. */
@@ -77,6 +79,13 @@ typedef struct pl_rate_config {
     pl_str header; /* in lower case */
 } pl_rate_config;
 
+/* grpc */
+typedef struct pl_grpc_config {
+    pl_grpc_options calls;
+    pl_grpc_session_options session; /* of connections that are accepted while the generation is live */
+    size_t max_held;                 /* bytes of requests that one worker holds */
+} pl_grpc_config;
+
 typedef struct pl_config {
     pl_str name;
     pl_str path; /* http.path: where GraphQL is served; "/graphql" */
@@ -89,6 +98,7 @@ typedef struct pl_config {
     uint32_t max_operations;   /* graphql.max_operations: of a worker, in hand at once */
     gql_access_options access; /* graphql.roles, graphql.introspection, graphql.enforce_scopes */
     pl_rate_config rate_limit;
+    pl_grpc_config grpc;
     gql_schema_options schema;
     pl_state_limits limits;
     pl_timer_config *timers; /* sorted by name */

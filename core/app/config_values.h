@@ -63,5 +63,8 @@ void cfg_each_named(cfg_context *c, const char *path, pl_slot slot,
 
 /* config_graphql.c: graphql = { … } */
 cfg_read cfg_graphql;
+/* config_grpc.c: grpc = { … } */
+cfg_read cfg_grpc;
+void pl_config_default_grpc(pl_grpc_config *config);
 
 #endif

@@ -2,8 +2,10 @@
 #include "app/instance.h"
 
 #include "app/rate_limit.h"
+#include "app/services.h"
 #include "base/alloc.h"
 #include "graphql/federation/federation.h"
+#include "grpc/service.h"
 
 typedef struct builder {
     pl_instance *instance;
@@ -238,6 +240,7 @@ static void bind_section(void *data)
     }
     if (instance->binding && !pl_report_has_errors(b->report))
         gql_binding_finish(instance->binding, &b->source->config->access, &b->report->errors);
+    pl_services_load(instance, b->source, b->report);
     b->ok = !pl_report_has_errors(b->report);
     if (instance->binding && b->ok) {
         warn_unresolved(b, b->source->schema->query);
@@ -284,6 +287,7 @@ void pl_instance_free(pl_instance *instance)
         return;
     gql_service_free(instance->service);
     gql_binding_free(instance->binding);
+    pl_grpc_service_free(instance->grpc);
     if (instance->state)
         pl_engine_of(instance->state)->state_free(instance->state);
     pl_timers_dispose(&instance->armed);

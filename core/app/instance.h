@@ -16,6 +16,7 @@ struct pl_instance {
     pl_state *state;
     gql_binding *binding;    /* NULL: the bundle has no schema */
     gql_service *service;    /* the same */
+    struct pl_grpc_service *grpc; /* NULL: the bundle has no services */
     pl_ref default_resolver; /* of app.lua; PL_REF_NONE */
     pl_ref interceptors;     /* the chain of app.lua's; PL_REF_NONE */
     pl_ref cache_session;    /* graphql.cache.session of app.lua; PL_REF_NONE */

@@ -10,6 +10,7 @@
 #include "app/generation.h"
 #include "app/pubsub.h"
 #include "app/response_cache.h"
+#include "app/services.h"
 #include "app/sse_hub.h"
 #include "app/watchdog.h"
 #include "base/alloc.h"
@@ -17,6 +18,7 @@
 #include "value/shared.h"
 
 #define DEFAULT_DRAIN_MS 30000
+#define DEFAULT_GRPC "127.0.0.1:50051"
 #define HELPER_THREADS 4
 #define HELPER_QUEUE 10000
 
@@ -24,6 +26,7 @@ struct pl_server {
     pl_server_config config;
     pl_helpers *helpers;
     pl_listeners *listeners;
+    pl_bytes_listeners *grpc_listeners; /* NULL: none */
     struct pl_shared *shared;
     pl_pubsub_hub *hub;
     pl_sse_hub *streams;
@@ -251,12 +254,15 @@ static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigne
         pl_buf_printf(out,
                       "%s{\"connections\":%u,\"requests\":%u,\"streams\":%u,\"websockets\":%u,"
                       "\"subscribers\":%zu,\"events\":%llu,"
-                      "\"requests_total\":%llu,\"refused_total\":%llu}",
+                      "\"requests_total\":%llu,\"refused_total\":%llu,"
+                      "\"grpc\":{\"connections\":%u,\"calls\":%u,\"calls_total\":%llu,\"failed_total\":%llu}}",
                       i ? "," : "", statuses[i].edge.connections, statuses[i].edge.requests,
                       statuses[i].edge.streams, statuses[i].edge.websockets, statuses[i].events.subscribers,
                       (unsigned long long)statuses[i].events.delivered,
                       (unsigned long long)statuses[i].edge.requests_total,
-                      (unsigned long long)statuses[i].edge.refused_total);
+                      (unsigned long long)statuses[i].edge.refused_total, statuses[i].grpc.connections,
+                      statuses[i].grpc.calls, (unsigned long long)statuses[i].grpc.calls_total,
+                      (unsigned long long)statuses[i].grpc.failed_total);
     pl_buf_char(out, ']');
 }
 
@@ -328,12 +334,26 @@ static pl_code open_parts(pl_server *s, pl_error *err)
     return s->listeners ? PL_OK : err->code;
 }
 
+/* Whether there are services is decided once: a listener cannot be added by a reload. */
+static pl_code open_grpc(pl_server *s, const pl_bundle *bundle, pl_error *err)
+{
+    pl_bytes_config *grpc = &s->config.grpc;
+    if (!grpc->address && !grpc->tls_address && !s->config.no_grpc && pl_bundle_has_services(bundle))
+        grpc->address = DEFAULT_GRPC;
+    if (s->config.no_grpc || (!grpc->address && !grpc->tls_address))
+        return PL_OK;
+    s->grpc_listeners = pl_bytes_listeners_open(grpc, s->worker_count, err);
+    return s->grpc_listeners ? PL_OK : err->code;
+}
+
 static pl_code start_workers(pl_server *s, pl_error *err)
 {
     for (unsigned i = 0; i < s->worker_count; i++) {
         pl_worker_config config = {.index = i,
                                    .edge = &s->config.edge,
                                    .listeners = s->listeners,
+                                   .grpc = &s->config.grpc,
+                                   .grpc_listeners = s->grpc_listeners,
                                    .helpers = s->helpers,
                                    .log = s->config.log,
                                    .shared = s->shared,
@@ -365,7 +385,7 @@ pl_server *pl_server_start(const pl_server_config *config, pl_report *report, pl
     pthread_mutex_init(&s->lock, NULL);
     clock_gettime(CLOCK_REALTIME, &s->started_at);
     pl_bundle *bundle = pl_bundle_read(config->directory, err);
-    if (!bundle || open_parts(s, err) != PL_OK)
+    if (!bundle || open_parts(s, err) != PL_OK || open_grpc(s, bundle, err) != PL_OK)
         goto failed;
     s->live = build(s, bundle, "start", report);
     if (s->live)
@@ -407,6 +427,7 @@ void pl_server_free(pl_server *s)
         free_generation(s, s->old);
     pl_bundle_unref(s->previous);
     pl_listeners_free(s->listeners);
+    pl_bytes_listeners_free(s->grpc_listeners);
     pl_helpers_free(s->helpers);
     pl_shared_free(s->shared);
     pl_pubsub_hub_free(s->hub);
@@ -427,6 +448,16 @@ const char *pl_server_address(const pl_server *s)
 const char *pl_server_tls_address(const pl_server *s)
 {
     return pl_listeners_tls_address(s->listeners);
+}
+
+const char *pl_server_grpc_address(const pl_server *s)
+{
+    return s->grpc_listeners ? pl_bytes_listeners_address(s->grpc_listeners) : NULL;
+}
+
+const char *pl_server_grpc_tls_address(const pl_server *s)
+{
+    return s->grpc_listeners ? pl_bytes_listeners_tls_address(s->grpc_listeners) : NULL;
 }
 
 uint64_t pl_server_generation(const pl_server *s)

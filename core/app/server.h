@@ -14,6 +14,9 @@ typedef struct pl_server_config {
     const char *directory; /* of the bundle */
     unsigned workers;      /* 0: one a processor */
     pl_edge_config edge;
+    /* Without an address, a bundle that has services is served on 127.0.0.1:50051. */
+    pl_bytes_config grpc;
+    bool no_grpc;
     unsigned drain_ms; /* for old generations and at the end; 0 is 30,000 */
     const struct pl_engine *engine;
     pl_logger *log;
@@ -25,6 +28,8 @@ typedef struct pl_server_config {
 pl_server *pl_server_start(const pl_server_config *config, pl_report *report, pl_error *err);
 const char *pl_server_address(const pl_server *server);
 const char *pl_server_tls_address(const pl_server *server); /* NULL: none */
+const char *pl_server_grpc_address(const pl_server *server);     /* NULL: none */
+const char *pl_server_grpc_tls_address(const pl_server *server); /* NULL: none */
 uint64_t pl_server_generation(const pl_server *server);
 
 typedef enum pl_reload_result { PL_RELOADED, PL_RELOAD_UNCHANGED, PL_RELOAD_REFUSED } pl_reload_result;

@@ -13,6 +13,7 @@
 #include "app/operation.h"
 #include "app/response_cache.h"
 #include "app/schedule.h"
+#include "grpc/service.h"
 #include "base/alloc.h"
 #include "net/websocket.h"
 
@@ -36,6 +37,8 @@ struct pl_worker {
     pl_endpoint endpoint;
     pl_sse *sse;
     pl_edge *edge;
+    pl_grpc_endpoint *grpc; /* NULL: none */
+    unsigned draining; /* how many of both have not ended yet */
     pl_schedule *schedule; /* named timers, on worker 0 */
     pl_instance *first;    /* to begin with */
     pl_instance *current;
@@ -143,6 +146,9 @@ static void drain_overdue(pl_timer *timer)
     pl_log(w->config.log, PL_WARN, "old generation cut off", PL_F_INT("generation", instance->generation->id),
            PL_F_INT("in_flight", instance->in_flight), PL_F_INT("after_ms", w->config.drain_ms));
     pl_operations_end(instance);
+    if (instance->grpc)
+        pl_grpc_service_end_calls(instance->grpc, "The server has gone over to a newer version, and this call "
+                                                  "took too long on the old one.");
     if (w->schedule)
         pl_schedule_cancel(w->schedule, instance);
 }
@@ -174,6 +180,8 @@ static void adopt(pl_worker *w, void *arg)
     if (w->schedule)
         pl_schedule_adopt(w->schedule, instance);
     w->endpoint.live = instance;
+    if (w->grpc)
+        pl_grpc_endpoint_adopt(w->grpc, instance);
     if (old)
         retire(w, old);
     for (pl_instance *retired = w->retired; retired; retired = retired->next)
@@ -216,12 +224,16 @@ static pl_code set_up(pl_worker *w, pl_error *err)
         return pl_fail_memory(err);
     w->edge =
         pl_edge_new(w->loop, config->edge, config->listeners, config->index, &w->service, config->log, err);
-    return w->edge ? PL_OK : err->code;
+    if (!w->edge || !config->grpc_listeners)
+        return w->edge ? PL_OK : err->code;
+    w->grpc = pl_grpc_endpoint_new(w->loop, config->grpc, config->grpc_listeners, config->index, config->log, err);
+    return w->grpc ? PL_OK : err->code;
 }
 
 /* Jobs of helper threads end in pl_loop_free; only then are the instances let go of. */
 static void tear_down(pl_worker *w)
 {
+    pl_grpc_endpoint_free(w->grpc);
     pl_edge_free(w->edge); /* cancels what is still in hand */
     if (w->schedule)
         pl_schedule_free(w->schedule);
@@ -325,6 +337,8 @@ static void get_status(pl_worker *w, void *arg)
 {
     pl_worker_status *out = arg;
     *out = (pl_worker_status){.edge = pl_edge_get_stats(w->edge), .events = pl_pubsub_get_stats(w->pubsub)};
+    if (w->grpc)
+        out->grpc = pl_grpc_endpoint_get_stats(w->grpc);
     instance_status(w->current, out);
     for (pl_instance *instance = w->retired; instance; instance = instance->next)
         instance_status(instance, out);
@@ -340,7 +354,8 @@ void pl_worker_status_get(pl_worker *w, pl_worker_status *out)
 static void drained(void *data)
 {
     pl_worker *w = data;
-    pl_loop_stop(w->loop);
+    if (--w->draining == 0)
+        pl_loop_stop(w->loop);
 }
 
 static void stop(pl_worker *w, void *arg)
@@ -349,6 +364,9 @@ static void stop(pl_worker *w, void *arg)
     pl_edge_set_ready(w->edge, false);
     if (w->schedule)
         pl_schedule_stop(w->schedule);
+    w->draining = w->grpc ? 2 : 1;
+    if (w->grpc)
+        pl_grpc_endpoint_drain(w->grpc, w->stop_timeout_ms, drained, w);
     pl_edge_drain(w->edge, w->stop_timeout_ms, drained, w);
 }
 

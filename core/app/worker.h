@@ -3,6 +3,7 @@
 #define PL_APP_WORKER_H
 
 #include "app/generation.h"
+#include "app/grpc_endpoint.h"
 #include "app/pubsub.h"
 #include "net/edge.h"
 
@@ -14,6 +15,8 @@ typedef struct pl_worker_config {
     unsigned index;
     const pl_edge_config *edge;
     pl_listeners *listeners;
+    const pl_bytes_config *grpc;
+    pl_bytes_listeners *grpc_listeners; /* NULL: no gRPC */
     pl_helpers *helpers;
     pl_logger *log;
     struct pl_shared *shared;
@@ -38,6 +41,7 @@ void pl_worker_adopt_wait(pl_worker *worker);
 
 typedef struct pl_worker_status {
     pl_edge_stats edge;
+    pl_grpc_endpoint_stats grpc;
     pl_pubsub_stats events;
     unsigned count;
     struct {

@@ -28,3 +28,52 @@ void pl_base64_write(pl_buf *out, pl_str bytes)
         pl_buf_append(out, group, 4);
     }
 }
+
+void pl_base64_write_unpadded(pl_buf *out, pl_str bytes)
+{
+    pl_base64_write(out, bytes);
+    if (!out->failed)
+        out->len -= (3 - bytes.len % 3) % 3;
+}
+
+static int value_of(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+static pl_str without_padding(pl_str text)
+{
+    if (text.len == 0 || text.len % 4 != 0)
+        return text;
+    for (int i = 0; i < 2 && text.ptr[text.len - 1] == '='; i++)
+        text.len--;
+    return text;
+}
+
+bool pl_base64_read(pl_buf *out, pl_str text)
+{
+    pl_str s = without_padding(text);
+    size_t begin = out->len;
+    unsigned group = 0;
+    if (s.len % 4 == 1 || !pl_buf_reserve(out, s.len / 4 * 3 + 3))
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        int v = value_of(s.ptr[i]);
+        if (v < 0) {
+            out->len = begin;
+            return false;
+        }
+        group = group << 6 | (unsigned)v;
+        if (i % 4 == 0)
+            continue;
+        /* The bits of the digits so far that make one more byte. */
+        out->data[out->len++] = (char)(group >> (6 - i % 4 * 2) & 255);
+    }
+    return true;
+}

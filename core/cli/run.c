@@ -25,6 +25,7 @@
 
 typedef struct options {
     const char *directory, *http, *https, *certificate, *key, *admin, *log_level, *log_format;
+    const char *grpc, *grpcs, *client_ca;
     unsigned workers, drain;
     bool watch, pretty, graphql_errors;
 } options;
@@ -53,6 +54,12 @@ static int read_options(options *o, int argc, char **argv)
          "where to serve HTTP: HOST:PORT or unix:PATH; port 0 is any free one (127.0.0.1:8080)"},
         {"https", PL_OPTION_TEXT, &o->https, "PERILUNE_HTTPS", "ADDRESS",
          "where to serve HTTPS; needs --tls-cert and --tls-key"},
+        {"grpc", PL_OPTION_TEXT, &o->grpc, "PERILUNE_GRPC", "ADDRESS",
+         "where to serve gRPC (127.0.0.1:50051, if the bundle has services), or off"},
+        {"grpcs", PL_OPTION_TEXT, &o->grpcs, "PERILUNE_GRPCS", "ADDRESS",
+         "where to serve gRPC over TLS; needs --tls-cert and --tls-key"},
+        {"grpc-client-ca", PL_OPTION_TEXT, &o->client_ca, "PERILUNE_GRPC_CLIENT_CA", "FILE",
+         "clients of --grpcs must show a certificate that one of these has signed, PEM"},
         {"tls-cert", PL_OPTION_TEXT, &o->certificate, "PERILUNE_TLS_CERT", "FILE", "certificate chain, PEM"},
         {"tls-key", PL_OPTION_TEXT, &o->key, "PERILUNE_TLS_KEY", "FILE", "private key, PEM"},
         {"workers", PL_OPTION_COUNT, &o->workers, "PERILUNE_WORKERS", "N",
@@ -111,6 +118,7 @@ static void override(void *data, pl_config *config)
     const options *o = data;
     config->pretty |= o->pretty;
     config->graphql.execute.show_internal |= o->graphql_errors;
+    config->grpc.calls.show_internal |= o->graphql_errors;
 }
 
 static void raise_descriptor_limit(void)
@@ -135,16 +143,23 @@ static pl_code take_signals(process *p, pl_error *err)
     return p->signals < 0 ? pl_fail(err, PL_RESOURCE_EXHAUSTED, "signalfd: %s", strerror(errno)) : PL_OK;
 }
 
+static void print_address(pl_buf *line, const char *name, const char *address)
+{
+    if (!address)
+        return;
+    pl_buf_printf(line, ",\"%s\":", name);
+    pl_json_string(line, pl_str_of(address));
+}
+
 static void print_ready(const process *p, const char *admin)
 {
     pl_buf line;
     pl_buf_init(&line);
     pl_buf_printf(&line, "{\"event\":\"ready\",\"pid\":%d,\"http\":", (int)getpid());
     pl_json_string(&line, pl_str_of(pl_server_address(p->server)));
-    if (pl_server_tls_address(p->server)) {
-        PL_BUF_LIT(&line, ",\"https\":");
-        pl_json_string(&line, pl_str_of(pl_server_tls_address(p->server)));
-    }
+    print_address(&line, "https", pl_server_tls_address(p->server));
+    print_address(&line, "grpc", pl_server_grpc_address(p->server));
+    print_address(&line, "grpcs", pl_server_grpc_tls_address(p->server));
     PL_BUF_LIT(&line, ",\"admin\":");
     pl_json_string(&line, pl_str_of(admin));
     pl_buf_printf(&line, ",\"generation\":%llu}\n", (unsigned long long)pl_server_generation(p->server));
@@ -231,13 +246,22 @@ static pl_code start(process *p, char *admin, size_t admin_size, pl_report *repo
         .directory = o->directory,
         .workers = o->workers,
         .edge = {.address = o->http, .tls_address = o->https, .tls = {o->certificate, o->key}},
+        .grpc = {.address = o->grpc,
+                 .tls_address = o->grpcs,
+                 .tls = {o->certificate, o->key},
+                 .client_ca = o->client_ca},
         .drain_ms = o->drain * 1000,
         .engine = pl_lua_engine(),
         .log = p->log,
         .override = override,
         .override_data = &p->options};
-    if (o->https && (!o->certificate || !o->key))
-        return pl_fail(err, PL_INVALID_ARGUMENT, "--https needs --tls-cert FILE and --tls-key FILE");
+    if (o->grpc && strcmp(o->grpc, "off") == 0) {
+        config.grpc.address = NULL;
+        config.no_grpc = !o->grpcs;
+    }
+    if ((o->https || o->grpcs) && (!o->certificate || !o->key))
+        return pl_fail(err, PL_INVALID_ARGUMENT, "%s needs --tls-cert FILE and --tls-key FILE",
+                       o->https ? "--https" : "--grpcs");
     if (o->admin)
         snprintf(admin, admin_size, "%s", o->admin);
     else if (pl_admin_default_path(o->directory, admin, admin_size, err) != PL_OK)

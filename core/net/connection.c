@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "net/edge_internal.h"
+#include "net/peer.h"
 #include "net/upload.h"
 
 /* How long a socket may be without an HTTP connection: during the TLS handshake, and while TLS says goodbye.
@@ -64,29 +63,7 @@ edge_conn *edge_conn_of(h2o_conn_t *conn)
 
 void edge_conn_name_peer(edge_conn *conn)
 {
-    struct sockaddr_storage address;
-    char host[INET6_ADDRSTRLEN] = "";
-    int len;
-    if (h2o_socket_getpeername(conn->socket, (struct sockaddr *)&address) == 0) {
-        len = snprintf(conn->peer_room, sizeof(conn->peer_room), "unknown");
-    } else if (address.ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)&address;
-        inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-        len = snprintf(conn->peer_room, sizeof(conn->peer_room), "%s:%u", host, ntohs(in->sin_port));
-    } else if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)&address;
-        /* An IPv4 client of a socket for both families is shown as what it is. */
-        bool mapped = IN6_IS_ADDR_V4MAPPED(&in->sin6_addr);
-        if (mapped)
-            inet_ntop(AF_INET, &in->sin6_addr.s6_addr[12], host, sizeof(host));
-        else
-            inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host));
-        len = snprintf(conn->peer_room, sizeof(conn->peer_room), mapped ? "%s:%u" : "[%s]:%u", host,
-                       ntohs(in->sin6_port));
-    } else {
-        len = snprintf(conn->peer_room, sizeof(conn->peer_room), "unix");
-    }
-    conn->peer = (pl_str){conn->peer_room, (size_t)len};
+    conn->peer = pl_socket_peer(conn->socket, conn->peer_room, sizeof(conn->peer_room));
 }
 
 void edge_conn_cut(edge_conn *conn)

@@ -16,15 +16,9 @@
 #include "net/tls.h"
 
 #define BACKLOG 65535 /* the kernel cuts it to its own bound */
-#define LONGEST_ADDRESS 300
 
-/* One address: a descriptor a worker. */
-typedef struct listener {
-    char address[LONGEST_ADDRESS]; /* as bound; "" is no listener */
-    int *fds;
-} listener;
+typedef pl_listener listener;
 struct pl_listeners {
-    unsigned workers;
     listener plain, tls;
     SSL_CTX *tls_context;
 };
@@ -208,8 +202,9 @@ static pl_code open_unix(const char *address, unsigned workers, listener *l, pl_
     return PL_OK;
 }
 
-static pl_code open_listener(const char *address, unsigned workers, listener *l, pl_error *err)
+pl_code pl_listener_open(listener *l, const char *address, unsigned workers, pl_error *err)
 {
+    l->workers = workers;
     l->fds = pl_malloc(workers * sizeof(l->fds[0]));
     if (!l->fds)
         return pl_fail_memory(err);
@@ -227,15 +222,14 @@ pl_listeners *pl_listeners_open(const pl_edge_config *config, unsigned workers, 
         pl_fail_memory(err);
         return NULL;
     }
-    listeners->workers = workers;
     bool ok = true;
     if (config->tls_address) {
         listeners->tls_context = pl_tls_context(&config->tls, err);
         ok = listeners->tls_context &&
-             open_listener(config->tls_address, workers, &listeners->tls, err) == PL_OK;
+             pl_listener_open(&listeners->tls, config->tls_address, workers, err) == PL_OK;
     }
     if (ok && config->address)
-        ok = open_listener(config->address, workers, &listeners->plain, err) == PL_OK;
+        ok = pl_listener_open(&listeners->plain, config->address, workers, err) == PL_OK;
     if (!ok) {
         pl_listeners_free(listeners);
         return NULL;
@@ -243,21 +237,22 @@ pl_listeners *pl_listeners_open(const pl_edge_config *config, unsigned workers, 
     return listeners;
 }
 
-static void close_listener(listener *l, unsigned workers)
+void pl_listener_close(listener *l)
 {
-    for (unsigned i = 0; l->fds && i < workers; i++) {
+    for (unsigned i = 0; l->fds && i < l->workers; i++) {
         if (l->fds[i] >= 0)
             close(l->fds[i]);
     }
     pl_free(l->fds);
+    l->fds = NULL;
 }
 
 void pl_listeners_free(pl_listeners *listeners)
 {
     if (!listeners)
         return;
-    close_listener(&listeners->plain, listeners->workers);
-    close_listener(&listeners->tls, listeners->workers);
+    pl_listener_close(&listeners->plain);
+    pl_listener_close(&listeners->tls);
     SSL_CTX_free(listeners->tls_context);
     pl_free(listeners);
 }
@@ -272,9 +267,9 @@ const char *pl_listeners_tls_address(const pl_listeners *listeners)
     return listeners->tls.fds ? listeners->tls.address : NULL;
 }
 
-static int take(listener *l, unsigned workers, unsigned worker)
+int pl_listener_take(listener *l, unsigned worker)
 {
-    if (!l->fds || worker >= workers)
+    if (!l->fds || worker >= l->workers)
         return -1;
     int fd = l->fds[worker];
     l->fds[worker] = -1;
@@ -283,12 +278,12 @@ static int take(listener *l, unsigned workers, unsigned worker)
 
 int pl_listeners_take(pl_listeners *listeners, unsigned worker)
 {
-    return take(&listeners->plain, listeners->workers, worker);
+    return pl_listener_take(&listeners->plain, worker);
 }
 
 int pl_listeners_take_tls(pl_listeners *listeners, unsigned worker)
 {
-    return take(&listeners->tls, listeners->workers, worker);
+    return pl_listener_take(&listeners->tls, worker);
 }
 
 SSL_CTX *pl_listeners_tls(pl_listeners *listeners)

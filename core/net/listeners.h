@@ -6,6 +6,18 @@
 
 #include "net/edge.h"
 
+/* One address: a descriptor a worker. All zero: none. */
+typedef struct pl_listener {
+    char address[300]; /* as bound */
+    unsigned workers;
+    int *fds;
+} pl_listener;
+/* Errors as pl_listeners_open. What was opened is closed by pl_listener_close, also after an error. */
+pl_code pl_listener_open(pl_listener *listener, const char *address, unsigned workers, pl_error *err);
+void pl_listener_close(pl_listener *listener); /* what no worker has taken */
+/* The descriptor is the caller's from then on (-1: none, or taken before). */
+int pl_listener_take(pl_listener *listener, unsigned worker);
+
 /* What an edge takes for its worker. The descriptors are the caller's from then on (-1: none, or taken
  * before). */
 int pl_listeners_take(pl_listeners *listeners, unsigned worker);

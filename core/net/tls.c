@@ -40,7 +40,7 @@ static int no_passphrase(char *buf, int size, int rwflag, void *data)
     return 0;
 }
 
-SSL_CTX *pl_tls_context(const pl_tls_config *config, pl_error *err)
+static SSL_CTX *make_context(const pl_tls_config *config, const h2o_iovec_t *protocols, pl_error *err)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (!context) {
@@ -61,6 +61,38 @@ SSL_CTX *pl_tls_context(const pl_tls_config *config, pl_error *err)
         SSL_CTX_free(context);
         return NULL;
     }
-    h2o_ssl_register_alpn_protocols(context, h2o_alpn_protocols);
+    h2o_ssl_register_alpn_protocols(context, protocols);
+    return context;
+}
+
+SSL_CTX *pl_tls_context(const pl_tls_config *config, pl_error *err)
+{
+    return make_context(config, h2o_alpn_protocols, err);
+}
+
+static pl_code ask_clients(SSL_CTX *context, const char *client_ca, pl_error *err)
+{
+    ERR_clear_error();
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(client_ca);
+    if (!names || SSL_CTX_load_verify_locations(context, client_ca, NULL) != 1) {
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        return tls_fail(err, client_ca, "cannot use these certificates for clients");
+    }
+    SSL_CTX_set_client_CA_list(context, names);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    SSL_CTX_set_num_tickets(context, 0);
+    return PL_OK;
+}
+
+SSL_CTX *pl_tls_context_h2(const pl_tls_config *config, const char *client_ca, pl_error *err)
+{
+    static char h2[] = "h2";
+    static const h2o_iovec_t protocols[] = {{h2, 2}, {NULL, 0}};
+    SSL_CTX *context = make_context(config, protocols, err);
+    if (context && client_ca && ask_clients(context, client_ca, err) != PL_OK) {
+        SSL_CTX_free(context);
+        return NULL;
+    }
     return context;
 }

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_GRPC_CALL_H
+#define PL_GRPC_CALL_H
+
+/* A call that is served; what its files share: server.c (which stream becomes which call), call.c (its life and
+ * its scripts), call_wire.c (gRPC over a stream), call_script.c (what `call` does in scripts).
+ *
+ *   request → [unary: the message is whole] → [interceptors → next] → the method → end of the method
+ *           → [interceptors go on, and end] → status → closed
+ *
+ * A call lives on its stream's arena. It is over when its status is given to the stream, or the stream has gone,
+ * whichever is first; then nothing of it is left in the service, while the stream may still have to be sent. */
+
+#include "base/map.h"
+#include "grpc/server.h"
+#include "grpc/status.h"
+
+typedef struct pl_grpc_call pl_grpc_call;
+struct pl_grpc_call {
+    pl_rpc rpc; /* first */
+    pl_grpc_server *server;
+    pl_grpc_service *service; /* NULL: refused before there was a method */
+    const pl_grpc_method *method;
+    pl_grpc_stream *stream;
+    pl_work work;
+    pl_grpc_call *prev, *next; /* in hand on the service */
+    bool listed;
+
+    /* What comes. */
+    pl_grpc_coding request_coding;
+    unsigned accepted; /* codings that the client reads: bits */
+    size_t uncredited; /* bytes that have come, and that the client may not send anew yet */
+    size_t held;       /* bytes that count for the server's bound */
+    bool peer_ended;
+    bool wants;        /* somebody waits for the next message */
+    unsigned received; /* messages taken */
+
+    /* What goes. */
+    pl_grpc_coding response_coding;
+    bool headers_sent;
+    size_t begin; /* of the message that is being written to the stream's out; SIZE_MAX: none */
+    unsigned sent;
+    pl_grpc_metadata headers, trailers; /* of the application */
+
+    /* Scripts. */
+    bool started; /* a unary call's message is whole, or it is a stream */
+    pl_call *chain, *running;
+    bool method_over;
+    pl_grpc_status status;
+    pl_timer deadline;
+    bool deadline_armed;
+    bool over;
+};
+
+struct pl_grpc_server {
+    pl_grpc_handler handler; /* first */
+    pl_grpc_server_config config;
+    pl_grpc_service *service;
+    pl_grpc_coder *coder;
+    uint64_t last_id;
+    unsigned calls;
+    uint64_t calls_total, failed_total;
+    size_t held;
+};
+
+struct pl_grpc_service {
+    pl_state *state;
+    pl_grpc_options options;
+    pl_ref interceptors;
+    unsigned *in_flight;
+    pl_map methods; /* path → pl_grpc_method * */
+    pl_map names;   /* of services */
+    pl_arena arena;
+    pl_grpc_call *calls;
+};
+
+/* call.c */
+extern const pl_grpc_stream_events pl_grpc_call_events;
+/* Begins: the scripts as well, unless a message has to come first. */
+void pl_grpc_call_begin(pl_grpc_call *call);
+/* Ends it with a status; scripts that still wait are cancelled. The call is over then. */
+void pl_grpc_call_fail(pl_grpc_call *call, pl_code code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* call_wire.c */
+/* Reads the headers into the call. False: it has been answered (or ended) with an error. */
+bool pl_grpc_wire_open(pl_grpc_call *call);
+/* Takes the next message and pushes its value. [jumps] */
+pl_rpc_result pl_grpc_wire_take(pl_grpc_call *call, pl_error *err);
+/* Bytes have come. False: the call has failed. */
+bool pl_grpc_wire_add(pl_grpc_call *call, pl_str bytes);
+/* The whole request message of a call that takes one is there (or the lack of it is certain). */
+typedef enum pl_grpc_whole { PL_GRPC_NOT_WHOLE, PL_GRPC_WHOLE, PL_GRPC_REFUSED } pl_grpc_whole;
+pl_grpc_whole pl_grpc_wire_check_single(pl_grpc_call *call);
+/* Writes the value in slot as a message. [jumps] */
+pl_code pl_grpc_wire_put(pl_grpc_call *call, pl_slot slot, pl_error *err);
+/* Undoes a message that was left by a jump. */
+void pl_grpc_wire_abandon(pl_grpc_call *call);
+void pl_grpc_wire_headers(pl_grpc_call *call);
+/* The status and all that is left to be sent. */
+void pl_grpc_wire_end(pl_grpc_call *call);
+
+/* call_script.c */
+extern const pl_rpc_ops pl_grpc_rpc_ops;
+/* Reads ctx.response_headers and ctx.trailers, where a script has filled them. Not below pl_protect. */
+void pl_grpc_script_metadata(pl_grpc_call *call, bool headers, bool trailers);
+
+static inline const pl_engine *pl_grpc_engine(const pl_grpc_call *call)
+{
+    return pl_engine_of(call->service->state);
+}
+
+#endif

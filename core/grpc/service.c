@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#include "grpc/service.h"
+
+#include "base/alloc.h"
+#include "grpc/call.h"
+
+pl_grpc_service *pl_grpc_service_new(pl_state *state, const pl_grpc_options *options, pl_ref interceptors,
+                                     unsigned *in_flight)
+{
+    pl_grpc_service *s = pl_calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->state = state;
+    s->options = *options;
+    if (s->options.max_message == 0)
+        s->options.max_message = (size_t)4 << 20;
+    if (s->options.compress_from == 0)
+        s->options.compress_from = 1024;
+    s->interceptors = interceptors;
+    s->in_flight = in_flight;
+    pl_map_init(&s->methods);
+    pl_map_init(&s->names);
+    pl_arena_init(&s->arena, 0);
+    return s;
+}
+
+void pl_grpc_service_free(pl_grpc_service *s)
+{
+    if (!s)
+        return;
+    pl_map_dispose(&s->methods);
+    pl_map_dispose(&s->names);
+    pl_arena_dispose(&s->arena);
+    pl_free(s);
+}
+
+/* "/user.v1.UserService/GetUser" → "user.v1.UserService" */
+static pl_str name_of(pl_str path)
+{
+    const char *slash = path.len > 1 ? memrchr(path.ptr + 1, '/', path.len - 1) : NULL;
+    return slash ? (pl_str){path.ptr + 1, (size_t)(slash - path.ptr) - 1} : PL_STR_NONE;
+}
+
+pl_code pl_grpc_service_add(pl_grpc_service *s, const pl_grpc_method *method)
+{
+    if (pl_map_has(&s->methods, method->path))
+        return PL_ALREADY_EXISTS;
+    pl_grpc_method *own = pl_arena_alloc(&s->arena, sizeof *own);
+    if (!own)
+        return PL_RESOURCE_EXHAUSTED;
+    *own = *method;
+    return pl_map_set(&s->methods, own->path, own) && pl_map_set(&s->names, name_of(own->path), s)
+               ? PL_OK
+               : PL_RESOURCE_EXHAUSTED;
+}
+
+const pl_grpc_method *pl_grpc_service_find(const pl_grpc_service *s, pl_str path)
+{
+    return pl_map_get(&s->methods, path);
+}
+
+bool pl_grpc_service_has(const pl_grpc_service *s, pl_str name)
+{
+    return pl_map_has(&s->names, name);
+}
+
+size_t pl_grpc_service_count(const pl_grpc_service *s)
+{
+    return s->methods.count;
+}
+
+void pl_grpc_service_end_calls(pl_grpc_service *s, const char *why)
+{
+    while (s->calls)
+        pl_grpc_call_fail(s->calls, PL_UNAVAILABLE, "%s", why);
+}

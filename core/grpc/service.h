@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_GRPC_SERVICE_H
+#define PL_GRPC_SERVICE_H
+
+#include "grpc/codec.h"
+#include "grpc/coding.h"
+
+/* The methods of all services of one engine state, and the calls that are in hand on it. Belongs to the state's
+ * thread. */
+typedef struct pl_grpc_service pl_grpc_service;
+
+typedef struct pl_grpc_method {
+    pl_str path; /* "/user.v1.UserService/GetUser" */
+    bool client_streaming, server_streaming;
+    const pl_grpc_codec *codec;
+    const void *input, *output; /* the codec's */
+    pl_ref function; /* (request, call) → response; with streams (call) or without a response. Kept by whoever
+                        adds it */
+    int arity;       /* how many arguments it looks at */
+} pl_grpc_method;
+
+typedef enum pl_grpc_compression {
+    PL_GRPC_MIRROR, /* what the request was compressed with */
+    PL_GRPC_NEVER,
+    PL_GRPC_ALWAYS, /* the coding of the options, where the client accepts it */
+} pl_grpc_compression;
+
+typedef struct pl_grpc_options {
+    size_t max_message;  /* bytes of one that comes, decompressed; 0 is 4 MiB */
+    unsigned timeout_ms; /* the most that a call may take, whatever its client says; 0: no bound */
+    pl_grpc_compression compression;
+    pl_grpc_coding coding;
+    size_t compress_from; /* bytes; 0 is 1 KiB */
+    bool show_internal;   /* messages of unexpected errors go to clients: for development */
+} pl_grpc_options;
+
+/* interceptors: a chain (pl_engine.chain), or PL_REF_NONE. in_flight counts the calls in hand; it outlives the
+ * service. NULL: memory. */
+pl_grpc_service *pl_grpc_service_new(pl_state *state, const pl_grpc_options *options, pl_ref interceptors,
+                                     unsigned *in_flight);
+void pl_grpc_service_free(pl_grpc_service *service); /* no call may be left; NULL is fine */
+/* Copied, but for what it points to. ALREADY_EXISTS: there is a method of that path; RESOURCE_EXHAUSTED. */
+pl_code pl_grpc_service_add(pl_grpc_service *service, const pl_grpc_method *method);
+const pl_grpc_method *pl_grpc_service_find(const pl_grpc_service *service, pl_str path);
+/* Whether there are methods of "user.v1.UserService". */
+bool pl_grpc_service_has(const pl_grpc_service *service, pl_str name);
+size_t pl_grpc_service_count(const pl_grpc_service *service); /* methods */
+/* Ends all calls in hand, with UNAVAILABLE. */
+void pl_grpc_service_end_calls(pl_grpc_service *service, const char *why);
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_GRPC_SESSION_INTERNAL_H
+#define PL_GRPC_SESSION_INTERNAL_H
+
+/* What the files of a session share: session.c (life, and what comes), session_send.c (what goes) and
+ * session_time.c (what takes too long, floods, draining). */
+
+#include <nghttp2/nghttp2.h>
+
+#include "grpc/session.h"
+
+typedef struct h2_stream h2_stream;
+struct h2_stream {
+    pl_grpc_stream base; /* first */
+    pl_grpc_session *session;
+    h2_stream *prev, *next; /* of the session's; or (next only) in the pool */
+    int32_t id;
+    size_t header_size;
+    bool ready;     /* its headers are whole: the handler has been told */
+    bool answered;  /* the answer has begun */
+    bool alone;     /* and is nothing but headers */
+    bool deferred;  /* nghttp2 waits for more bytes */
+    bool finished;  /* the answer's end is known */
+    bool trailed;   /* nghttp2 has the trailers */
+    bool peer_done; /* the peer has ended its request */
+    bool dead;      /* reset by us: what still comes does not count */
+    bool noted;     /* in the session's list of those that can be written to */
+    h2_stream *next_noted;
+    const pl_header *trailers;
+    size_t trailer_count;
+};
+
+struct pl_grpc_streams {
+    h2_stream *free;
+    unsigned count, most;
+};
+
+typedef enum drain_step { DRAIN_NOT, DRAIN_ANNOUNCED, DRAIN_SAID } drain_step;
+
+struct pl_grpc_session {
+    pl_grpc_session_options options;
+    pl_grpc_streams *pool;
+    pl_grpc_handler *handler;
+    pl_str peer;
+    const pl_peer_certificate *certificate;
+    bool secure;
+    void (*wake)(void *data);
+    void *data;
+    nghttp2_session *h2;
+    h2_stream *streams; /* all that nghttp2 has open */
+    unsigned stream_count;
+    uint64_t begun, refused;
+    h2_stream *noted; /* those whose events->writable is due */
+    pl_buf *out;      /* where send writes to, while it does */
+    bool inside;      /* of receive, send or tick: whoever called will send what comes of it */
+    bool broken, closing;
+    bool settings_sent;
+
+    /* session_time.c */
+    uint64_t now;
+    uint64_t began_at, heard_at; /* when something last came */
+    bool greeted;                /* the peer's SETTINGS have come */
+    uint64_t block_since;        /* since when a header block has been coming; 0: none */
+    uint64_t ping_at;            /* our keepalive PING that was not answered; 0: none */
+    uint64_t idle_since;         /* without a stream; 0: there is one */
+    uint64_t age_at, grace_at;   /* when it is old, and when too old; UINT64_MAX: never */
+    drain_step drain;
+    uint64_t drain_at; /* ANNOUNCED: when not to wait for the answer any longer */
+    uint64_t pinged_at;
+    unsigned ping_strikes;
+    bool sent_since_ping;
+    unsigned noise; /* frames that moved nothing forward, less what was moved */
+    double resets;  /* what is left of them */
+    uint64_t resets_at;
+};
+
+static inline h2_stream *h2_of(pl_grpc_stream *stream)
+{
+    return (h2_stream *)stream;
+}
+
+/* session.c */
+void h2_stream_reset(pl_grpc_stream *stream, uint32_t error);
+/* Tells whoever listens, and lets go of it. */
+void h2_stream_close(h2_stream *stream);
+
+/* session_send.c */
+extern const pl_grpc_stream_ops h2_stream_ops;
+void h2_send_callbacks(nghttp2_session_callbacks *callbacks);
+
+/* session_time.c */
+/* False: the session ends, as it was flooded. */
+bool h2_guard_frame(pl_grpc_session *session, const nghttp2_frame_hd *frame);
+bool h2_guard_reset(pl_grpc_session *session);
+bool h2_guard_ping(pl_grpc_session *session);
+/* Something was sent or came that moves calls forward. */
+static inline void h2_guard_progress(pl_grpc_session *session)
+{
+    session->noise -= session->noise < 8 ? session->noise : 8;
+}
+void h2_ping_answered(pl_grpc_session *session, const uint8_t *opaque);
+/* GOAWAY with an error; when it is sent, the connection ends. */
+void h2_say_goodbye(pl_grpc_session *session, uint32_t error, const char *why);
+void h2_stream_count_changed(pl_grpc_session *session);
+
+#endif

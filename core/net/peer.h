@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_NET_PEER_H
+#define PL_NET_PEER_H
+
+#include <h2o.h>
+#include <openssl/x509.h>
+
+#include "value/engine.h"
+
+/* Who is at the other end of a socket. */
+
+/* "127.0.0.1:53211", "[::1]:53211" or "unix", in room (64 bytes do). */
+pl_str pl_socket_peer(h2o_socket_t *socket, char *room, size_t size);
+/* What a certificate says, in the arena; NULL: memory. */
+const pl_peer_certificate *pl_peer_certificate_read(X509 *certificate, pl_arena *arena);
+
+#endif

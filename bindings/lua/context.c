@@ -176,9 +176,9 @@ void plua_open_context(lua_State *L)
 /* What belongs to one work and is not handed down. */
 static bool is_own(lua_State *L, int key)
 {
-    static const char *const own[] = {"loaders",  "request_id", "trace_id", "extensions",   "response_headers",
-                                      "trailers", "metadata",   "send",     "send_headers", "receive",
-                                      "messages"};
+    static const char *const own[] = {"loaders",          "request_id", "trace_id", "extensions",
+                                      "response_headers", "trailers",   "metadata", "send",
+                                      "send_headers",     "receive",    "messages"};
     const char *name = lua_type(L, key) == LUA_TSTRING ? lua_tostring(L, key) : "";
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
         if (strcmp(name, own[i]) == 0)

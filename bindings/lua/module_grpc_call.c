@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "bindings/lua/internal.h"
 
-/* `call`, the ctx of a remote procedure call, as services see it: send, receive, messages, send_headers, metadata,
- * trailers. What the core does with values it does on the main thread's stack (slots are counted there), in a
- * protected section of its own: a jump must not leave the coroutine that runs. */
+/* `call`, the ctx of a remote procedure call, as services see it: send, receive, messages, send_headers,
+ * metadata, trailers. What the core does with values it does on the main thread's stack (slots are counted
+ * there), in a protected section of its own: a jump must not leave the coroutine that runs. */
 
 typedef struct wait_node wait_node;
 struct wait_node {
     plua_wait wait;
-    pl_rpc *rpc;               /* of a receiver; NULL: woken, or cancelled */
-    wait_node *next, **place;  /* in the list of those that wait to send */
+    pl_rpc *rpc;              /* of a receiver; NULL: woken, or cancelled */
+    wait_node *next, **place; /* in the list of those that wait to send */
 };
 
 typedef struct operation {

@@ -7,15 +7,15 @@
 #include "base/alloc.h"
 #include "grpc/session.h"
 
-#define PIECE ((size_t)128 << 10) /* that is given to the socket at once */
+#define PIECE ((size_t)128 << 10)    /* that is given to the socket at once */
 #define KEPT_BYTES ((size_t)4 << 10) /* of the buffer of a connection that is quiet */
 #define POOLED_STREAMS 1024
 #define CUT_GRACE_MS 1000
 
 typedef struct link link;
 struct link {
-    link *prev, *next;         /* in endpoint->links */
-    link *next_due;            /* in endpoint->due */
+    link *prev, *next; /* in endpoint->links */
+    link *next_due;    /* in endpoint->due */
     pl_grpc_endpoint *endpoint;
     pl_connection *connection;
     pl_grpc_session *session;
@@ -222,15 +222,17 @@ static void closed(pl_bytes_service *service, pl_connection *connection)
 }
 
 /* --- life --- */
-pl_grpc_endpoint *pl_grpc_endpoint_new(pl_loop *loop, const pl_bytes_config *config, pl_bytes_listeners *listeners,
-                                       unsigned worker, pl_logger *log, pl_error *err)
+pl_grpc_endpoint *pl_grpc_endpoint_new(pl_loop *loop, const pl_bytes_config *config,
+                                       pl_bytes_listeners *listeners, unsigned worker, pl_logger *log,
+                                       pl_error *err)
 {
     pl_grpc_endpoint *ep = pl_calloc(1, sizeof *ep);
     if (!ep) {
         pl_fail_memory(err);
         return NULL;
     }
-    ep->service = (pl_bytes_service){.opened = opened, .received = received, .written = written, .closed = closed};
+    ep->service =
+        (pl_bytes_service){.opened = opened, .received = received, .written = written, .closed = closed};
     ep->host = pl_loop_host(loop);
     ep->log = log;
     ep->soon = (pl_timer){.fire = on_soon, .data = ep};

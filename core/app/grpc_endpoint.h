@@ -6,18 +6,20 @@
 #include "grpc/server.h"
 #include "net/bytestream.h"
 
-/* gRPC on a worker: joins byte connections (net) with HTTP/2 sessions and calls (grpc). What the sessions of a turn
- * of the loop have to send is written once, at its end. */
+/* gRPC on a worker: joins byte connections (net) with HTTP/2 sessions and calls (grpc). What the sessions of
+ * a turn of the loop have to send is written once, at its end. */
 typedef struct pl_grpc_endpoint pl_grpc_endpoint;
 
 /* Errors: RESOURCE_EXHAUSTED. */
-pl_grpc_endpoint *pl_grpc_endpoint_new(pl_loop *loop, const pl_bytes_config *config, pl_bytes_listeners *listeners,
-                                       unsigned worker, pl_logger *log, pl_error *err);
+pl_grpc_endpoint *pl_grpc_endpoint_new(pl_loop *loop, const pl_bytes_config *config,
+                                       pl_bytes_listeners *listeners, unsigned worker, pl_logger *log,
+                                       pl_error *err);
 /* Calls begin on this instance from now on, and connections with its settings. */
 void pl_grpc_endpoint_adopt(pl_grpc_endpoint *endpoint, pl_instance *instance);
-/* No more connections and calls; done(data) when the last connection has gone, or after timeout_ms, when the rest
- * is cut. */
-void pl_grpc_endpoint_drain(pl_grpc_endpoint *endpoint, unsigned timeout_ms, void (*done)(void *data), void *data);
+/* No more connections and calls; done(data) when the last connection has gone, or after timeout_ms, when the
+ * rest is cut. */
+void pl_grpc_endpoint_drain(pl_grpc_endpoint *endpoint, unsigned timeout_ms, void (*done)(void *data),
+                            void *data);
 /* Cuts what is left. NULL is fine. */
 void pl_grpc_endpoint_free(pl_grpc_endpoint *endpoint);
 

@@ -27,7 +27,7 @@ typedef struct pl_server_config {
 /* Builds the first generation and starts the workers. NULL: *err, or report, says why. */
 pl_server *pl_server_start(const pl_server_config *config, pl_report *report, pl_error *err);
 const char *pl_server_address(const pl_server *server);
-const char *pl_server_tls_address(const pl_server *server); /* NULL: none */
+const char *pl_server_tls_address(const pl_server *server);      /* NULL: none */
 const char *pl_server_grpc_address(const pl_server *server);     /* NULL: none */
 const char *pl_server_grpc_tls_address(const pl_server *server); /* NULL: none */
 uint64_t pl_server_generation(const pl_server *server);

@@ -67,19 +67,20 @@ static void add_method(loader *l, pl_str name, pl_slot entry)
 {
     const struct kind *kind = is_name(name, false) ? push_function(l, entry) : NULL;
     if (!kind) {
-        pl_report_error(l->report, l->file, 0, 0,
-                        "%.*s.%.*s must be a function, or a table { unary = function }, { server_streaming = … }, "
-                        "{ client_streaming = … } or { bidi_streaming = … }, not %s.",
-                        PL_STR_ARG(l->service), PL_STR_ARG(name), pl_kind_phrase(l->e->kind(l->state, entry)));
+        pl_report_error(
+            l->report, l->file, 0, 0,
+            "%.*s.%.*s must be a function, or a table { unary = function }, { server_streaming = … }, "
+            "{ client_streaming = … } or { bidi_streaming = … }, not %s.",
+            PL_STR_ARG(l->service), PL_STR_ARG(name), pl_kind_phrase(l->e->kind(l->state, entry)));
         return;
     }
-    pl_grpc_method method = {.path = pl_arena_printf(&l->instance->arena, "/%.*s/%.*s", PL_STR_ARG(l->service),
-                                                     PL_STR_ARG(name)),
-                             .client_streaming = kind->client_streaming,
-                             .server_streaming = kind->server_streaming,
-                             .codec = &pl_grpc_bytes_codec,
-                             .function = l->e->keep(l->state, l->e->top(l->state)),
-                             .arity = l->e->arity(l->state, l->e->top(l->state))};
+    pl_grpc_method method = {
+        .path = pl_arena_printf(&l->instance->arena, "/%.*s/%.*s", PL_STR_ARG(l->service), PL_STR_ARG(name)),
+        .client_streaming = kind->client_streaming,
+        .server_streaming = kind->server_streaming,
+        .codec = &pl_grpc_bytes_codec,
+        .function = l->e->keep(l->state, l->e->top(l->state)),
+        .arity = l->e->arity(l->state, l->e->top(l->state))};
     pl_code code = method.path.ptr ? pl_grpc_service_add(l->instance->grpc, &method) : PL_RESOURCE_EXHAUSTED;
     if (code == PL_ALREADY_EXISTS)
         pl_report_error(l->report, l->file, 0, 0, "The method %.*s/%.*s is there already, in another file.",
@@ -111,7 +112,8 @@ static void add_service(loader *l, pl_str name, pl_slot methods)
 {
     char what[600];
     if (!is_name(name, true)) {
-        pl_report_error(l->report, l->file, 0, 0, "\"%.*s\" is no name of a service: it is like \"package.Service\".",
+        pl_report_error(l->report, l->file, 0, 0,
+                        "\"%.*s\" is no name of a service: it is like \"package.Service\".",
                         name.len > 100 ? 100 : (int)name.len, name.ptr);
         return;
     }
@@ -128,7 +130,8 @@ static void load_file(loader *l, const pl_file *file)
     if (l->e->load(l->state, file->path, &table, &err) != PL_OK)
         pl_report_add(l->report, &err);
     else
-        each(l, table, "A file of services must return a table { [\"package.Service\"] = { Method = function } }",
+        each(l, table,
+             "A file of services must return a table { [\"package.Service\"] = { Method = function } }",
              add_service);
     l->e->pop_to(l->state, top);
 }

@@ -13,8 +13,8 @@
 #include "app/operation.h"
 #include "app/response_cache.h"
 #include "app/schedule.h"
-#include "grpc/service.h"
 #include "base/alloc.h"
+#include "grpc/service.h"
 #include "net/websocket.h"
 
 /* --- a message to the worker, and the wait for its end --- */
@@ -38,9 +38,9 @@ struct pl_worker {
     pl_sse *sse;
     pl_edge *edge;
     pl_grpc_endpoint *grpc; /* NULL: none */
-    unsigned draining; /* how many of both have not ended yet */
-    pl_schedule *schedule; /* named timers, on worker 0 */
-    pl_instance *first;    /* to begin with */
+    unsigned draining;      /* how many of both have not ended yet */
+    pl_schedule *schedule;  /* named timers, on worker 0 */
+    pl_instance *first;     /* to begin with */
     pl_instance *current;
     pl_instance *retired;
     request adoption; /* the main thread's, one at a time */
@@ -147,8 +147,9 @@ static void drain_overdue(pl_timer *timer)
            PL_F_INT("in_flight", instance->in_flight), PL_F_INT("after_ms", w->config.drain_ms));
     pl_operations_end(instance);
     if (instance->grpc)
-        pl_grpc_service_end_calls(instance->grpc, "The server has gone over to a newer version, and this call "
-                                                  "took too long on the old one.");
+        pl_grpc_service_end_calls(instance->grpc,
+                                  "The server has gone over to a newer version, and this call "
+                                  "took too long on the old one.");
     if (w->schedule)
         pl_schedule_cancel(w->schedule, instance);
 }
@@ -226,7 +227,8 @@ static pl_code set_up(pl_worker *w, pl_error *err)
         pl_edge_new(w->loop, config->edge, config->listeners, config->index, &w->service, config->log, err);
     if (!w->edge || !config->grpc_listeners)
         return w->edge ? PL_OK : err->code;
-    w->grpc = pl_grpc_endpoint_new(w->loop, config->grpc, config->grpc_listeners, config->index, config->log, err);
+    w->grpc =
+        pl_grpc_endpoint_new(w->loop, config->grpc, config->grpc_listeners, config->index, config->log, err);
     return w->grpc ? PL_OK : err->code;
 }
 

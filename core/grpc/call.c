@@ -48,7 +48,8 @@ static void cancel_scripts(pl_grpc_call *call)
         pl_grpc_engine(call)->cancel(state, chain);
 }
 
-/* The last of a call: its memory stays until the stream goes. Scripts of other calls may have waited on it. */
+/* The last of a call: its memory stays until the stream goes. Scripts of other calls may have waited on it.
+ */
 static void close_call(pl_grpc_call *call)
 {
     if (call->over)
@@ -97,9 +98,10 @@ void pl_grpc_call_fail(pl_grpc_call *call, pl_code code, const char *fmt, ...)
 /* --- statuses --- */
 static void log_failure(const pl_grpc_call *call, const pl_failure *failure, const char *what)
 {
-    pl_log_field fields[] = {PL_F_STR("request", call->work.id), PL_F_STR("method", call->work.operation_name),
-                             PL_F_CSTR("code", pl_code_name(failure->code)), PL_F_STR("error", failure->message),
-                             PL_F_STR("traceback", failure->traceback)};
+    pl_log_field fields[] = {PL_F_STR("request", call->work.id),
+                             PL_F_STR("method", call->work.operation_name),
+                             PL_F_CSTR("code", pl_code_name(failure->code)),
+                             PL_F_STR("error", failure->message), PL_F_STR("traceback", failure->traceback)};
     pl_log_write(call->work.log, PL_ERROR, pl_str_of(what), fields, failure->traceback.len > 0 ? 5 : 4);
 }
 
@@ -178,7 +180,8 @@ static bool put_result(pl_grpc_call *call, pl_slot result, pl_failure *failure)
     pl_error err = {0};
     if (call->method->server_streaming || pl_grpc_wire_put(call, result, &err) == PL_OK)
         return true;
-    *failure = (pl_failure){.code = err.code, .message = pl_arena_str(&call->stream->arena, pl_str_of(err.message))};
+    *failure =
+        (pl_failure){.code = err.code, .message = pl_arena_str(&call->stream->arena, pl_str_of(err.message))};
     return false;
 }
 

@@ -2,14 +2,15 @@
 #ifndef PL_GRPC_CALL_H
 #define PL_GRPC_CALL_H
 
-/* A call that is served; what its files share: server.c (which stream becomes which call), call.c (its life and
- * its scripts), call_wire.c (gRPC over a stream), call_script.c (what `call` does in scripts).
+/* A call that is served; what its files share: server.c (which stream becomes which call), call.c (its life
+ * and its scripts), call_wire.c (gRPC over a stream), call_script.c (what `call` does in scripts).
  *
  *   request → [unary: the message is whole] → [interceptors → next] → the method → end of the method
  *           → [interceptors go on, and end] → status → closed
  *
- * A call lives on its stream's arena. It is over when its status is given to the stream, or the stream has gone,
- * whichever is first; then nothing of it is left in the service, while the stream may still have to be sent. */
+ * A call lives on its stream's arena. It is over when its status is given to the stream, or the stream has
+ * gone, whichever is first; then nothing of it is left in the service, while the stream may still have to be
+ * sent. */
 
 #include "base/map.h"
 #include "grpc/server.h"

@@ -31,7 +31,8 @@ static pl_code add_value(reading *r, pl_str name, pl_slot slot)
     else if (kind == PL_KIND_INT)
         value = pl_arena_printf(arena, "%lld", (long long)e->get_int(state, slot));
     else
-        return pl_fail(&r->err, PL_INVALID_ARGUMENT, "the metadata value of \"%.*s\" must be a string or a list of strings",
+        return pl_fail(&r->err, PL_INVALID_ARGUMENT,
+                       "the metadata value of \"%.*s\" must be a string or a list of strings",
                        PL_STR_ARG(name));
     if (!value.ptr)
         return pl_fail_memory(&r->err);

@@ -44,7 +44,8 @@ static bool is_grpc(pl_str type)
     if (!pl_str_starts(type, prefix))
         return false;
     pl_str rest = {type.ptr + prefix.len, type.len - prefix.len};
-    return rest.len == 0 || rest.ptr[0] == ';' || pl_str_is(rest, "+proto") || pl_str_starts(rest, PL_STR("+proto;"));
+    return rest.len == 0 || rest.ptr[0] == ';' || pl_str_is(rest, "+proto") ||
+           pl_str_starts(rest, PL_STR("+proto;"));
 }
 
 typedef struct wire_headers {
@@ -112,10 +113,9 @@ static bool unknown_method(pl_grpc_call *call)
     pl_str service = {path.ptr + 1, (size_t)(slash - path.ptr) - 1};
     pl_str method = {slash + 1, path.len - service.len - 2};
     bool known = call->service && pl_grpc_service_has(call->service, service);
-    pl_str text =
-        known ? pl_arena_printf(&call->stream->arena, "unknown method %.*s for service %.*s", PL_STR_ARG(method),
-                                PL_STR_ARG(service))
-              : pl_arena_printf(&call->stream->arena, "unknown service %.*s", PL_STR_ARG(service));
+    pl_str text = known ? pl_arena_printf(&call->stream->arena, "unknown method %.*s for service %.*s",
+                                          PL_STR_ARG(method), PL_STR_ARG(service))
+                        : pl_arena_printf(&call->stream->arena, "unknown service %.*s", PL_STR_ARG(service));
     return refuse(call, PL_UNIMPLEMENTED, text.ptr ? text : PL_STR("unknown method"));
 }
 
@@ -372,16 +372,18 @@ static pl_str encoded(pl_arena *arena, pl_str text, void (*encode)(pl_buf *out, 
 
 static size_t status_headers(const pl_grpc_call *call, pl_header *out)
 {
-    static const char *const codes[] = {"0", "1", "2",  "3",  "4",  "5",  "6",  "7", "8",
+    static const char *const codes[] = {"0", "1",  "2",  "3",  "4",  "5",  "6",  "7", "8",
                                         "9", "10", "11", "12", "13", "14", "15", "16"};
     const pl_grpc_status *s = &call->status;
     pl_arena *arena = &call->stream->arena;
     size_t n = 0;
-    out[n++] = (pl_header){PL_STR("grpc-status"), pl_str_of(codes[s->code <= PL_UNAUTHENTICATED ? s->code : PL_UNKNOWN])};
+    out[n++] = (pl_header){PL_STR("grpc-status"),
+                           pl_str_of(codes[s->code <= PL_UNAUTHENTICATED ? s->code : PL_UNKNOWN])};
     if (s->message.len > 0)
         out[n++] = (pl_header){PL_STR("grpc-message"), encoded(arena, s->message, pl_grpc_percent_write)};
     if (s->details.ptr)
-        out[n++] = (pl_header){PL_STR("grpc-status-details-bin"), encoded(arena, s->details, pl_base64_write_unpadded)};
+        out[n++] = (pl_header){PL_STR("grpc-status-details-bin"),
+                               encoded(arena, s->details, pl_base64_write_unpadded)};
     size_t sound = 0;
     for (size_t i = 0; i < n; i++) {
         if (out[i].value.ptr)

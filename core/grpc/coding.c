@@ -9,9 +9,11 @@
 
 #define LEVEL 6
 #define FAST_LEVEL 1
-#define FAST_FROM ((size_t)128 << 10) /* this is done on a loop's thread: large messages get the fastest level */
+#define FAST_FROM \
+    ((size_t)128 << 10) /* this is done on a loop's thread: large messages get the fastest level */
 #define ZSTD_LEVEL 3
-#define ZSTD_WINDOW_LOG 23 /* 8 MB: what RFC 9659 says a receiver must take, and the most that one frame may cost */
+#define ZSTD_WINDOW_LOG \
+    23 /* 8 MB: what RFC 9659 says a receiver must take, and the most that one frame may cost */
 #define STEP ((size_t)16 << 10)
 #define GZIP_WINDOW (15 + 16)
 #define ZLIB_WINDOW 15
@@ -202,7 +204,8 @@ static bool open_zstd(pl_grpc_coder *c)
     if (c->zstd_in)
         return !ZSTD_isError(ZSTD_DCtx_reset(c->zstd_in, ZSTD_reset_session_only));
     c->zstd_in = ZSTD_createDCtx();
-    return c->zstd_in && !ZSTD_isError(ZSTD_DCtx_setParameter(c->zstd_in, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG));
+    return c->zstd_in &&
+           !ZSTD_isError(ZSTD_DCtx_setParameter(c->zstd_in, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG));
 }
 
 static pl_code zstd_decompress(pl_grpc_coder *c, pl_str bytes, size_t max, pl_buf *out, pl_error *err)

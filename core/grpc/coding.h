@@ -5,8 +5,8 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-/* Compression of messages. Each message is a compressed whole of its own; the state that the libraries need is
- * kept between messages, and belongs to one thread. */
+/* Compression of messages. Each message is a compressed whole of its own; the state that the libraries need
+ * is kept between messages, and belongs to one thread. */
 typedef enum pl_grpc_coding {
     PL_GRPC_IDENTITY,
     PL_GRPC_GZIP,
@@ -28,7 +28,8 @@ pl_grpc_coder *pl_grpc_coder_new(void); /* NULL: memory */
 void pl_grpc_coder_free(pl_grpc_coder *coder);
 
 /* Appends the compressed bytes; RESOURCE_EXHAUSTED: memory. */
-pl_code pl_grpc_compress(pl_grpc_coder *coder, pl_grpc_coding coding, pl_str bytes, pl_buf *out, pl_error *err);
+pl_code pl_grpc_compress(pl_grpc_coder *coder, pl_grpc_coding coding, pl_str bytes, pl_buf *out,
+                         pl_error *err);
 /* Appends what bytes hold. RESOURCE_EXHAUSTED: that is more than max bytes (found before they are there), or
  * memory; INTERNAL: they are damaged, cut off, or followed by others. Nothing at all is an empty message. */
 pl_code pl_grpc_decompress(pl_grpc_coder *coder, pl_grpc_coding coding, pl_str bytes, size_t max, pl_buf *out,

@@ -10,8 +10,9 @@ bool pl_grpc_is_binary(pl_str name)
 
 bool pl_grpc_is_reserved(pl_str name)
 {
-    static const char *const names[] = {"te",         "content-type",     "content-length", "connection",
-                                        "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "host"};
+    static const char *const names[] = {"te",         "content-type",     "content-length",    "connection",
+                                        "keep-alive", "proxy-connection", "transfer-encoding", "upgrade",
+                                        "host"};
     if (name.len == 0 || name.ptr[0] == ':' || pl_str_starts(name, PL_STR("grpc-")))
         return true;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -63,7 +64,8 @@ static pl_str copy_name(pl_arena *arena, pl_str name, pl_error *err)
         pl_fail(err, PL_INVALID_ARGUMENT, "the metadata name \"%.*s\" is reserved", shown, name.ptr);
     else
         pl_fail(err, PL_INVALID_ARGUMENT,
-                "\"%.*s\" is no metadata name: letters, digits, \"-\", \"_\" and \".\" are allowed", shown, name.ptr);
+                "\"%.*s\" is no metadata name: letters, digits, \"-\", \"_\" and \".\" are allowed", shown,
+                name.ptr);
     return PL_STR_NONE;
 }
 
@@ -108,7 +110,8 @@ static pl_str copy_text(pl_arena *arena, pl_str name, pl_str value, pl_error *er
     return copy;
 }
 
-pl_code pl_grpc_metadata_put(pl_grpc_metadata *list, pl_arena *arena, pl_str name, pl_str value, pl_error *err)
+pl_code pl_grpc_metadata_put(pl_grpc_metadata *list, pl_arena *arena, pl_str name, pl_str value,
+                             pl_error *err)
 {
     pl_str own = copy_name(arena, name, err);
     if (!own.ptr)
@@ -124,8 +127,7 @@ bool pl_grpc_metadata_split(pl_str name, pl_str *rest, pl_str *value)
 {
     if (!rest->ptr)
         return false;
-    const char *comma =
-        pl_grpc_is_binary(name) && rest->len > 0 ? memchr(rest->ptr, ',', rest->len) : NULL;
+    const char *comma = pl_grpc_is_binary(name) && rest->len > 0 ? memchr(rest->ptr, ',', rest->len) : NULL;
     if (!comma) {
         *value = trim(*rest);
         *rest = PL_STR_NONE;

@@ -5,8 +5,8 @@
 #include "grpc/service.h"
 #include "grpc/stream.h"
 
-/* Answers the streams of a worker's sessions with the methods of the service that is live: the gRPC protocol on
- * top of streams (call_wire.c), and scripts (call_script.c).
+/* Answers the streams of a worker's sessions with the methods of the service that is live: the gRPC protocol
+ * on top of streams (call_wire.c), and scripts (call_script.c).
  *
  * A call stays with the service that it began on; others may become live meanwhile. */
 typedef struct pl_grpc_server pl_grpc_server;

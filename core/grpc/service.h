@@ -5,8 +5,8 @@
 #include "grpc/codec.h"
 #include "grpc/coding.h"
 
-/* The methods of all services of one engine state, and the calls that are in hand on it. Belongs to the state's
- * thread. */
+/* The methods of all services of one engine state, and the calls that are in hand on it. Belongs to the
+ * state's thread. */
 typedef struct pl_grpc_service pl_grpc_service;
 
 typedef struct pl_grpc_method {
@@ -34,8 +34,8 @@ typedef struct pl_grpc_options {
     bool show_internal;   /* messages of unexpected errors go to clients: for development */
 } pl_grpc_options;
 
-/* interceptors: a chain (pl_engine.chain), or PL_REF_NONE. in_flight counts the calls in hand; it outlives the
- * service. NULL: memory. */
+/* interceptors: a chain (pl_engine.chain), or PL_REF_NONE. in_flight counts the calls in hand; it outlives
+ * the service. NULL: memory. */
 pl_grpc_service *pl_grpc_service_new(pl_state *state, const pl_grpc_options *options, pl_ref interceptors,
                                      unsigned *in_flight);
 void pl_grpc_service_free(pl_grpc_service *service); /* no call may be left; NULL is fine */

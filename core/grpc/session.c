@@ -4,11 +4,11 @@
 #include "base/alloc.h"
 #include "grpc/session_internal.h"
 
-#define STREAM_CHUNK 2048          /* of a stream's arena */
+#define STREAM_CHUNK 2048             /* of a stream's arena */
 #define KEPT_BYTES ((size_t)16 << 10) /* of a stream's buffers, while it waits to be used again */
-#define HEADER_OVERHEAD 32         /* RFC 9113, section 6.5.2 */
-#define HEADER_EXCESS 8            /* times the limit that are looked at before the connection ends */
-#define QUEUE_STUFFED 1000         /* frames other than DATA */
+#define HEADER_OVERHEAD 32            /* RFC 9113, section 6.5.2 */
+#define HEADER_EXCESS 8               /* times the limit that are looked at before the connection ends */
+#define QUEUE_STUFFED 1000            /* frames other than DATA */
 
 /* --- streams, and their pool --- */
 pl_grpc_streams *pl_grpc_streams_new(unsigned most)
@@ -194,7 +194,8 @@ static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, const uint
     return 0;
 }
 
-static int on_data(nghttp2_session *h2, uint8_t flags, int32_t id, const uint8_t *bytes, size_t len, void *data)
+static int on_data(nghttp2_session *h2, uint8_t flags, int32_t id, const uint8_t *bytes, size_t len,
+                   void *data)
 {
     pl_grpc_session *session = data;
     h2_stream *s = find(h2, id);
@@ -228,11 +229,17 @@ static void on_headers(pl_grpc_session *session, h2_stream *s, uint8_t flags)
         peer_has_ended(s);
 }
 
+static int on_begin_frame(nghttp2_session *h2, const nghttp2_frame_hd *head, void *data)
+{
+    h2_guard_frame(data, head);
+    return 0;
+}
+
 static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *data)
 {
     pl_grpc_session *session = data;
     h2_stream *s = NULL;
-    if (!h2_guard_frame(session, &frame->hd))
+    if (session->closing)
         return 0;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
@@ -333,6 +340,7 @@ static void set_options(pl_grpc_session_options *o)
 static int make_h2(pl_grpc_session *session, nghttp2_session_callbacks *callbacks, nghttp2_option *option)
 {
     nghttp2_mem mem = {NULL, mem_malloc, mem_free, mem_calloc, mem_realloc};
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
@@ -353,15 +361,16 @@ static int say_hello(pl_grpc_session *session)
     /* nghttp2 ends the connection when its own limit of streams is passed: it is given a higher one, and the
      * peer is told ours (session_send.c), so that a stream too many is refused alone. */
     uint32_t most = o->max_streams < UINT32_MAX / 4 ? o->max_streams * 2 + 100 : o->max_streams;
-    nghttp2_settings_entry entries[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, most},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, o->stream_window},
-        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)o->max_headers},
-        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}};
-    int failure = nghttp2_submit_settings(session->h2, NGHTTP2_FLAG_NONE, entries, sizeof entries / sizeof *entries);
+    nghttp2_settings_entry entries[] = {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, most},
+                                        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, o->stream_window},
+                                        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)o->max_headers},
+                                        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}};
+    int failure =
+        nghttp2_submit_settings(session->h2, NGHTTP2_FLAG_NONE, entries, sizeof entries / sizeof *entries);
     if (failure)
         return failure;
-    return nghttp2_session_set_local_window_size(session->h2, NGHTTP2_FLAG_NONE, 0, (int32_t)o->connection_window);
+    return nghttp2_session_set_local_window_size(session->h2, NGHTTP2_FLAG_NONE, 0,
+                                                 (int32_t)o->connection_window);
 }
 
 pl_grpc_session *pl_grpc_session_new(const pl_grpc_session_config *config, pl_error *err)
@@ -381,12 +390,14 @@ pl_grpc_session *pl_grpc_session_new(const pl_grpc_session_config *config, pl_er
     session->secure = config->secure;
     session->wake = config->wake;
     session->data = config->data;
-    session->now = session->began_at = session->heard_at = session->idle_since = session->resets_at = config->now;
+    session->now = session->began_at = session->heard_at = session->idle_since = session->resets_at =
+        config->now;
     session->resets = session->options.max_resets * 5.0;
     session->age_at = session->grace_at = UINT64_MAX;
     if (session->options.age_ms) {
         uint64_t fifth = session->options.age_ms / 5;
-        session->age_at = config->now + session->options.age_ms - fifth / 2 + (fifth ? config->random % fifth : 0);
+        session->age_at =
+            config->now + session->options.age_ms - fifth / 2 + (fifth ? config->random % fifth : 0);
     }
     ok = nghttp2_session_callbacks_new(&callbacks) == 0 && nghttp2_option_new(&option) == 0 &&
          make_h2(session, callbacks, option) == 0 && say_hello(session) == 0;

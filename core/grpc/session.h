@@ -9,27 +9,27 @@
  * sent. All calls of nghttp2 are below here.
  *
  * What protects against what:
- * - a peer that takes nothing: what waits to be sent is bounded for each stream (by its calls, which wait), and
- *   `pl_grpc_session_is_stuffed` says when no more should be read from it.
- * - a peer that sends more than is read: its windows. That of a stream is given back as its call takes, that of
- *   the connection at once, so that a slow call does not hold up others.
+ * - a peer that takes nothing: what waits to be sent is bounded for each stream (by its calls, which wait),
+ * and `pl_grpc_session_is_stuffed` says when no more should be read from it.
+ * - a peer that sends more than is read: its windows. That of a stream is given back as its call takes, that
+ * of the connection at once, so that a slow call does not hold up others.
  * - too many calls: max_streams, more are refused with REFUSED_STREAM and do no harm to others.
  * - large or endless header blocks: max_headers for what is kept, eight times as much for what is looked at;
  *   CONTINUATION frames are counted; a block must be whole within handshake_ms.
- * - floods: resets (of either side), PING and SETTINGS, and frames that move nothing forward are counted; what
- *   is too much ends the connection with ENHANCE_YOUR_CALM.
+ * - floods: resets (of either side), PING and SETTINGS, and frames that move nothing forward are counted;
+ * what is too much ends the connection with ENHANCE_YOUR_CALM.
  * - a peer that is gone: PINGs of ours, after keepalive_ms without a sign of life. */
 typedef struct pl_grpc_session pl_grpc_session;
 
 /* Times in milliseconds; 0 means never (or as it says). */
 typedef struct pl_grpc_session_options {
-    uint32_t max_streams;       /* calls at once; 0 is 100 */
-    uint32_t stream_window;     /* bytes that may come and not be taken; 0 is 256 KiB */
-    uint32_t connection_window; /* 0 is 1 MiB */
-    size_t max_headers;         /* bytes of names and values, and 32 for each; 0 is 16 KiB */
-    uint32_t max_resets;        /* streams reset by either side, a second; 0 is 200 */
-    unsigned handshake_ms;      /* for the preface, and for a header block; 0 is 10 s */
-    unsigned keepalive_ms;      /* silence after which the peer is pinged */
+    uint32_t max_streams;          /* calls at once; 0 is 100 */
+    uint32_t stream_window;        /* bytes that may come and not be taken; 0 is 256 KiB */
+    uint32_t connection_window;    /* 0 is 1 MiB */
+    size_t max_headers;            /* bytes of names and values, and 32 for each; 0 is 16 KiB */
+    uint32_t max_resets;           /* streams reset by either side, a second; 0 is 200 */
+    unsigned handshake_ms;         /* for the preface, and for a header block; 0 is 10 s */
+    unsigned keepalive_ms;         /* silence after which the peer is pinged */
     unsigned keepalive_timeout_ms; /* for its answer; 0 is 20 s */
     unsigned ping_interval_ms;     /* how often the peer may ping while nothing is sent to it */
     bool ping_with_calls_only;     /* it may ping so only while it has calls */
@@ -51,7 +51,7 @@ typedef struct pl_grpc_session_config {
     const pl_peer_certificate *certificate;
     bool secure;
     uint64_t now;
-    uint32_t random; /* for the jitter of the age */
+    uint32_t random;          /* for the jitter of the age */
     void (*wake)(void *data); /* there is something to send; not called inside of the functions below */
     void *data;
 } pl_grpc_session_config;
@@ -62,8 +62,8 @@ void pl_grpc_session_free(pl_grpc_session *session);
 
 /* Bytes that have come. Calls handler and events. */
 void pl_grpc_session_receive(pl_grpc_session *session, pl_str bytes, uint64_t now);
-/* Appends what is to be sent, until there are `most` bytes of it or a little more. Calls events. False: out of
- * memory, or the session is broken: the connection is to be cut. */
+/* Appends what is to be sent, until there are `most` bytes of it or a little more. Calls events. False: out
+ * of memory, or the session is broken: the connection is to be cut. */
 bool pl_grpc_session_send(pl_grpc_session *session, pl_buf *out, size_t most, uint64_t now);
 bool pl_grpc_session_wants_send(const pl_grpc_session *session);
 /* So much waits to be sent that nothing more should be read. */

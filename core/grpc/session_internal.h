@@ -89,10 +89,10 @@ extern const pl_grpc_stream_ops h2_stream_ops;
 void h2_send_callbacks(nghttp2_session_callbacks *callbacks);
 
 /* session_time.c */
-/* False: the session ends, as it was flooded. */
-bool h2_guard_frame(pl_grpc_session *session, const nghttp2_frame_hd *frame);
-bool h2_guard_reset(pl_grpc_session *session);
-bool h2_guard_ping(pl_grpc_session *session);
+/* They end the session when it is flooded. */
+void h2_guard_frame(pl_grpc_session *session, const nghttp2_frame_hd *frame);
+void h2_guard_reset(pl_grpc_session *session);
+void h2_guard_ping(pl_grpc_session *session);
 /* Something was sent or came that moves calls forward. */
 static inline void h2_guard_progress(pl_grpc_session *session)
 {

@@ -2,8 +2,8 @@
 #include "base/alloc.h"
 #include "grpc/session_internal.h"
 
-/* The sending side. nghttp2 asks for a stream's bytes when their turn comes and windows allow; they go from the
- * stream's buffer to the connection's in one copy. */
+/* The sending side. nghttp2 asks for a stream's bytes when their turn comes and windows allow; they go from
+ * the stream's buffer to the connection's in one copy. */
 
 #define MAX_FIELDS 128
 

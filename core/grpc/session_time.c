@@ -21,27 +21,25 @@ void h2_say_goodbye(pl_grpc_session *session, uint32_t error, const char *why)
         return;
     session->closing = true;
     int32_t last = nghttp2_session_get_last_proc_stream_id(session->h2);
-    if (nghttp2_submit_goaway(session->h2, NGHTTP2_FLAG_NONE, last, error, (const uint8_t *)why, strlen(why)) != 0)
+    if (nghttp2_submit_goaway(session->h2, NGHTTP2_FLAG_NONE, last, error, (const uint8_t *)why,
+                              strlen(why)) != 0)
         session->broken = true;
     if (!session->inside && session->wake)
         session->wake(session->data);
 }
 
 /* --- floods --- */
-bool h2_guard_frame(pl_grpc_session *session, const nghttp2_frame_hd *frame)
+void h2_guard_frame(pl_grpc_session *session, const nghttp2_frame_hd *frame)
 {
-    bool useful = frame->type == NGHTTP2_HEADERS ||
-                  (frame->type == NGHTTP2_DATA && (frame->length > 0 || (frame->flags & NGHTTP2_FLAG_END_STREAM)));
-    if (session->closing)
-        return false;
-    if (useful || ++session->noise <= MAX_NOISE)
-        return true;
-    h2_say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames without effect");
-    return false;
+    bool useful =
+        frame->type == NGHTTP2_HEADERS ||
+        (frame->type == NGHTTP2_DATA && (frame->length > 0 || (frame->flags & NGHTTP2_FLAG_END_STREAM)));
+    if (!useful && ++session->noise > MAX_NOISE)
+        h2_say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames without effect");
 }
 
 /* A bucket that holds what five seconds allow. */
-bool h2_guard_reset(pl_grpc_session *session)
+void h2_guard_reset(pl_grpc_session *session)
 {
     double rate = session->options.max_resets, most = rate * 5;
     session->resets += (double)(session->now - session->resets_at) * rate / 1000;
@@ -49,14 +47,12 @@ bool h2_guard_reset(pl_grpc_session *session)
     if (session->resets > most)
         session->resets = most;
     session->resets -= 1;
-    if (session->resets >= 0)
-        return true;
-    h2_say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "too many streams are reset");
-    return false;
+    if (session->resets < 0)
+        h2_say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "too many streams are reset");
 }
 
 /* A peer may ping every ping_interval_ms, or whenever something was sent to it. */
-bool h2_guard_ping(pl_grpc_session *session)
+void h2_guard_ping(pl_grpc_session *session)
 {
     uint64_t least = session->options.ping_interval_ms;
     if (session->options.ping_with_calls_only && session->stream_count == 0)
@@ -66,12 +62,9 @@ bool h2_guard_ping(pl_grpc_session *session)
     if (session->sent_since_ping) {
         session->sent_since_ping = false;
         session->ping_strikes = 0;
-        return true;
+    } else if (early && ++session->ping_strikes > MAX_PING_STRIKES) {
+        h2_say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_pings");
     }
-    if (!early || ++session->ping_strikes <= MAX_PING_STRIKES)
-        return true;
-    h2_say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_pings");
-    return false;
 }
 
 /* --- draining --- */

@@ -19,8 +19,8 @@ typedef struct pl_grpc_status {
 void pl_grpc_status_of_failure(pl_grpc_status *out, const pl_failure *failure, const pl_work *work,
                                bool show_internal);
 
-/* A google.rpc.Status with a google.rpc.BadRequest of the violations {field: description}, where there are any
- * (a MAP of strings; other entries are left out). */
+/* A google.rpc.Status with a google.rpc.BadRequest of the violations {field: description}, where there are
+ * any (a MAP of strings; other entries are left out). */
 void pl_grpc_status_write(pl_buf *out, pl_code code, pl_str message, const pl_value *violations);
 
 /* The code of a number as it stands in grpc-status; UNKNOWN for what is none. */

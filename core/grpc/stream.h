@@ -7,8 +7,8 @@
 #include "grpc/message.h"
 #include "grpc/metadata.h"
 
-/* What carries one call, whatever it is made of (an HTTP/2 stream of a session, session.h): a request with its
- * headers, bytes both ways, and an answer that ends with trailers.
+/* What carries one call, whatever it is made of (an HTTP/2 stream of a session, session.h): a request with
+ * its headers, bytes both ways, and an answer that ends with trailers.
  *
  *   carrier: pl_grpc_handler.request → the call sets events → data… end … closed
  *   call:    respond → (append to out, flush)… → finish, or reset

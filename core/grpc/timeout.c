@@ -51,8 +51,8 @@ size_t pl_grpc_timeout_write(char out[PL_GRPC_TIMEOUT_SIZE], uint64_t ms)
     while (i + 1 < sizeof units / sizeof *units && ms / units[i].ms > MAX_VALUE)
         i++;
     uint64_t value = ms / units[i].ms;
-    int len = snprintf(text, sizeof text, "%llu%c", (unsigned long long)(value > MAX_VALUE ? MAX_VALUE : value),
-                       units[i].unit);
+    int len = snprintf(text, sizeof text, "%llu%c",
+                       (unsigned long long)(value > MAX_VALUE ? MAX_VALUE : value), units[i].unit);
     memcpy(out, text, (size_t)len);
     return (size_t)len;
 }

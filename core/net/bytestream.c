@@ -10,8 +10,8 @@
 #include "net/peer.h"
 #include "net/tls.h"
 
-/* As with WebSockets, sockets are closed in h2o's own callbacks only; from elsewhere they are shut down, which a
- * callback then finds. */
+/* As with WebSockets, sockets are closed in h2o's own callbacks only; from elsewhere they are shut down,
+ * which a callback then finds. */
 
 #define ACCEPT_AT_ONCE 32
 #define ACCEPT_PAUSE_MS 100
@@ -281,7 +281,8 @@ static void accept_again(pl_timer *timer)
 
 static void pause_accepting(pl_bytes *bytes, int failure)
 {
-    if (bytes->host->ops->timer_start(bytes->host, &bytes->accept_again, now_of(bytes) + ACCEPT_PAUSE_MS) != 0)
+    if (bytes->host->ops->timer_start(bytes->host, &bytes->accept_again, now_of(bytes) + ACCEPT_PAUSE_MS) !=
+        0)
         return;
     for (int i = 0; i < 2; i++) {
         if (bytes->acceptors[i].socket)
@@ -371,8 +372,8 @@ static unsigned or_default(unsigned value, unsigned standard)
     return value != 0 ? value : standard;
 }
 
-pl_bytes *pl_bytes_new(pl_loop *loop, const pl_bytes_config *config, pl_bytes_listeners *listeners, unsigned worker,
-                       pl_bytes_service *service, pl_logger *log, pl_error *err)
+pl_bytes *pl_bytes_new(pl_loop *loop, const pl_bytes_config *config, pl_bytes_listeners *listeners,
+                       unsigned worker, pl_bytes_service *service, pl_logger *log, pl_error *err)
 {
     pl_bytes *bytes = pl_calloc(1, sizeof(*bytes));
     if (!bytes) {

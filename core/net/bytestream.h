@@ -4,8 +4,8 @@
 
 #include "net/edge.h"
 
-/* Byte connections for protocols that are spoken elsewhere: listeners, TLS with ALPN h2, unix sockets. What comes
- * is handed on as it comes, what goes is written in one piece at a time.
+/* Byte connections for protocols that are spoken elsewhere: listeners, TLS with ALPN h2, unix sockets. What
+ * comes is handed on as it comes, what goes is written in one piece at a time.
  *
  * - a client that does not finish its TLS handshake: handshake_ms.
  * - a client that takes nothing: write_ms for each piece; the connection is cut.
@@ -15,7 +15,8 @@ typedef struct pl_bytes_config {
     const char *address;     /* as in pl_edge_config; NULL: none */
     const char *tls_address; /* NULL: none */
     pl_tls_config tls;
-    const char *client_ca;    /* PEM: clients over TLS must show a certificate of one of these; NULL: they need none */
+    const char
+        *client_ca; /* PEM: clients over TLS must show a certificate of one of these; NULL: they need none */
     unsigned max_connections; /* per worker; 0 is 20,000 */
     unsigned handshake_ms;    /* 0 is 10 s */
     unsigned write_ms;        /* 0 is 60 s */
@@ -24,7 +25,7 @@ typedef struct pl_bytes_config {
 /* As pl_listeners. */
 typedef struct pl_bytes_listeners pl_bytes_listeners;
 pl_bytes_listeners *pl_bytes_listeners_open(const pl_bytes_config *config, unsigned workers, pl_error *err);
-void pl_bytes_listeners_free(pl_bytes_listeners *listeners); /* NULL is fine */
+void pl_bytes_listeners_free(pl_bytes_listeners *listeners);                     /* NULL is fine */
 const char *pl_bytes_listeners_address(const pl_bytes_listeners *listeners);     /* NULL: none */
 const char *pl_bytes_listeners_tls_address(const pl_bytes_listeners *listeners); /* NULL: none */
 
@@ -48,8 +49,8 @@ struct pl_bytes_service {
 
 /* One worker's. Service and log outlive it, listeners and config need not. */
 typedef struct pl_bytes pl_bytes;
-pl_bytes *pl_bytes_new(pl_loop *loop, const pl_bytes_config *config, pl_bytes_listeners *listeners, unsigned worker,
-                       pl_bytes_service *service, pl_logger *log, pl_error *err);
+pl_bytes *pl_bytes_new(pl_loop *loop, const pl_bytes_config *config, pl_bytes_listeners *listeners,
+                       unsigned worker, pl_bytes_service *service, pl_logger *log, pl_error *err);
 void pl_bytes_stop_accepting(pl_bytes *bytes);
 /* Connections that are left are cut, and `closed` is called for each. NULL is fine. */
 void pl_bytes_free(pl_bytes *bytes);
@@ -61,8 +62,8 @@ void pl_connection_write(pl_connection *connection, pl_str piece);
 bool pl_connection_is_writing(const pl_connection *connection);
 /* Nothing is read for the time being. */
 void pl_connection_pause(pl_connection *connection, bool pause);
-/* No piece is being written, and none will be: the client is told, and given a little time to close. What still
- * comes is thrown away. */
+/* No piece is being written, and none will be: the client is told, and given a little time to close. What
+ * still comes is thrown away. */
 void pl_connection_end(pl_connection *connection);
 void pl_connection_cut(pl_connection *connection);
 

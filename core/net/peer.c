@@ -83,7 +83,8 @@ static pl_str read_serial(X509 *certificate, pl_arena *arena)
 }
 
 /* Alternative names of one kind. Names with a NUL in them are no names. */
-static bool read_names(const GENERAL_NAMES *names, int kind, pl_arena *arena, const pl_str **list, size_t *count)
+static bool read_names(const GENERAL_NAMES *names, int kind, pl_arena *arena, const pl_str **list,
+                       size_t *count)
 {
     pl_str *out = pl_arena_array(arena, MAX_NAMES, sizeof(*out));
     if (!out)

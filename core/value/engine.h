@@ -79,10 +79,10 @@ struct pl_cache_control {
 };
 /* Of a client that has shown one over TLS, and that the server trusts: ctx.certificate. */
 typedef struct pl_peer_certificate {
-    pl_str subject;     /* "CN=orders,O=Example", RFC 2253 */
-    pl_str common_name; /* may be empty */
-    pl_str serial;      /* hexadecimal */
-    pl_str fingerprint; /* SHA-256 of it, hexadecimal */
+    pl_str subject;                          /* "CN=orders,O=Example", RFC 2253 */
+    pl_str common_name;                      /* may be empty */
+    pl_str serial;                           /* hexadecimal */
+    pl_str fingerprint;                      /* SHA-256 of it, hexadecimal */
     const pl_str *dns_names, *uris, *emails; /* alternative names */
     size_t dns_name_count, uri_count, email_count;
 } pl_peer_certificate;
@@ -96,12 +96,12 @@ typedef struct pl_work {
     pl_arena *arena;   /* failures are written here */
     /* What it is, for interceptors; ptr NULL where that does not apply. */
     pl_str operation_name;
-    const char *operation_kind;        /* "query", "mutation", "subscription", "connection"; "unary"…; or NULL */
-    struct pl_rpc *rpc;                /* its ctx is a `call` as well (below); or NULL */
+    const char *operation_kind; /* "query", "mutation", "subscription", "connection"; "unary"…; or NULL */
+    struct pl_rpc *rpc;         /* its ctx is a `call` as well (below); or NULL */
     const pl_peer_certificate *certificate; /* or NULL */
-    const pl_value *connection_params; /* what the client sent when it opened its connection; or NULL */
-    const struct pl_work *parent;      /* its ctx begins as a copy of that work's; or NULL */
-    const pl_value *extensions;        /* of a GraphQL request, a MAP: ctx.request_extensions; or NULL */
+    const pl_value *connection_params;      /* what the client sent when it opened its connection; or NULL */
+    const struct pl_work *parent;           /* its ctx begins as a copy of that work's; or NULL */
+    const pl_value *extensions;             /* of a GraphQL request, a MAP: ctx.request_extensions; or NULL */
     pl_ref ctx;                /* the script's ctx of this work; PL_REF_NONE until the engine makes it */
     void *loaders;             /* the engine's; NULL until a script asks for them */
     struct plua_queue *queues; /* the engine's: of events that scripts have subscribed to for it */
@@ -115,12 +115,14 @@ typedef struct pl_work {
 /* --- A remote procedure call that a script serves: what its ctx, there named `call`, can do ---
  *
  * The engine calls these from inside of scripts, below pl_protect. FAILED fills *err, which is raised as an
- * error meant for clients. When one of them is left by a jump, `abandoned` is called before the script goes on.
+ * error meant for clients. When one of them is left by a jump, `abandoned` is called before the script goes
+ * on.
  */
 typedef struct pl_rpc pl_rpc;
 typedef enum pl_rpc_result { PL_RPC_DONE, PL_RPC_WAIT, PL_RPC_END, PL_RPC_FAILED } pl_rpc_result;
 typedef struct pl_rpc_ops {
-    /* DONE pushes the next message; END: none will come. WAIT: to be called again when `readable` was. [jumps]
+    /* DONE pushes the next message; END: none will come. WAIT: to be called again when `readable` was.
+     * [jumps]
      */
     pl_rpc_result (*receive)(pl_rpc *rpc, pl_error *err);
     /* DONE, or WAIT: the message was taken, and the sender is to wait until `writable` is called. [jumps] */
@@ -133,9 +135,9 @@ typedef struct pl_rpc_ops {
 } pl_rpc_ops;
 struct pl_rpc {
     const pl_rpc_ops *ops;
-    /* Set by the engine as long as a script waits; the core calls them on the state's thread, never inside of a
-     * script. The script goes on before they return, and the call may be over then. `readable` is NULL again when
-     * it is called, or the script is cancelled; so is `writable`, but it may be called in vain. */
+    /* Set by the engine as long as a script waits; the core calls them on the state's thread, never inside of
+     * a script. The script goes on before they return, and the call may be over then. `readable` is NULL
+     * again when it is called, or the script is cancelled; so is `writable`, but it may be called in vain. */
     void (*readable)(pl_rpc *rpc);
     void (*writable)(pl_rpc *rpc);
     void *receiver, *senders; /* the engine's */

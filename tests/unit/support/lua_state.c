@@ -89,6 +89,15 @@ bool ls_turn(ls_state *s)
     return true;
 }
 
+void ls_advance(ls_state *s, uint64_t until)
+{
+    while (s->jobs || pl_timers_next(&s->timers) <= until)
+        ls_turn(s);
+    if (s->now < until)
+        s->now = until;
+    pl_timers_run(&s->timers, s->now);
+}
+
 uint64_t ls_now(const ls_state *s)
 {
     return s->now;

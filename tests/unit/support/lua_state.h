@@ -63,6 +63,8 @@ const char *ls_text(const ls_call *call);
 /* Goes to the time of the next timer and runs what is due; false: there is none. */
 bool ls_turn(ls_state *s);
 uint64_t ls_now(const ls_state *s);
+/* Time passes until then; what is due on the way is run. */
+void ls_advance(ls_state *s, uint64_t until);
 
 /* Loads text as the bundle file at path, which must be in the list of files or be "call.lua". */
 pl_code ls_load(ls_state *s, const char *path, const char *text, pl_error *err);

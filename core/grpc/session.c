@@ -285,8 +285,10 @@ void pl_grpc_session_receive(pl_grpc_session *session, pl_str bytes, uint64_t no
     session->inside = true;
     ssize_t n = nghttp2_session_mem_recv(session->h2, (const uint8_t *)bytes.ptr, bytes.len);
     session->inside = false;
-    if (n >= 0)
+    if (n >= 0) {
+        h2_guard_bytes(session, bytes.len);
         return;
+    }
     if (n == NGHTTP2_ERR_FLOODED)
         h2_say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames to be answered");
     else if (n == NGHTTP2_ERR_BAD_CLIENT_MAGIC || n == NGHTTP2_ERR_NOMEM || n == NGHTTP2_ERR_CALLBACK_FAILURE)

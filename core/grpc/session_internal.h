@@ -69,8 +69,9 @@ struct pl_grpc_session {
     uint64_t pinged_at;
     unsigned ping_strikes;
     bool sent_since_ping;
-    unsigned noise; /* frames that moved nothing forward, less what was moved */
-    double resets;  /* what is left of them */
+    unsigned noise;    /* frames that moved nothing forward, less what was moved */
+    size_t idle_bytes; /* that came since something was moved */
+    double resets;     /* what is left of them */
     uint64_t resets_at;
 };
 
@@ -91,12 +92,14 @@ void h2_send_callbacks(nghttp2_session_callbacks *callbacks);
 /* session_time.c */
 /* They end the session when it is flooded. */
 void h2_guard_frame(pl_grpc_session *session, const nghttp2_frame_hd *frame);
+void h2_guard_bytes(pl_grpc_session *session, size_t received);
 void h2_guard_reset(pl_grpc_session *session);
 void h2_guard_ping(pl_grpc_session *session);
 /* Something was sent or came that moves calls forward. */
 static inline void h2_guard_progress(pl_grpc_session *session)
 {
     session->noise -= session->noise < 8 ? session->noise : 8;
+    session->idle_bytes = 0;
 }
 void h2_ping_answered(pl_grpc_session *session, const uint8_t *opaque);
 /* GOAWAY with an error; when it is sent, the connection ends. */

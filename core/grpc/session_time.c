@@ -2,6 +2,7 @@
 #include "grpc/session_internal.h"
 
 #define MAX_NOISE 10000
+#define MAX_IDLE_BYTES ((size_t)4 << 20)
 #define DRAIN_WAIT_MS 2000 /* for the PING after the first GOAWAY */
 #define MAX_PING_STRIKES 2
 #define PING_WITHOUT_CALLS_MS 7200000
@@ -35,6 +36,14 @@ void h2_guard_frame(pl_grpc_session *session, const nghttp2_frame_hd *frame)
         frame->type == NGHTTP2_HEADERS ||
         (frame->type == NGHTTP2_DATA && (frame->length > 0 || (frame->flags & NGHTTP2_FLAG_END_STREAM)));
     if (!useful && ++session->noise > MAX_NOISE)
+        h2_say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames without effect");
+}
+
+/* Frames that nghttp2 tells nobody about, such as those of unknown types. */
+void h2_guard_bytes(pl_grpc_session *session, size_t received)
+{
+    session->idle_bytes += received;
+    if (session->idle_bytes > MAX_IDLE_BYTES)
         h2_say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames without effect");
 }
 

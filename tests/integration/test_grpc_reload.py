@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""gRPC while the bundle changes: no call is lost, and streams stay with the generation that they began on."""
+
+import threading
+import time
+
+import grpc
+import pytest
+
+from grpc_client import connect, fails
+from harness import FULL, SLOWNESS, wait_until, write_bundle
+
+GRPC = ("--grpc", "127.0.0.1:0")
+
+
+def services(version, more=""):
+    return {
+        "services/echo.lua": f"""
+local time = require "perilune.time"
+return {{ ["test.Echo"] = {{
+  Version = function() return "{version}" end,
+  Chat = {{ bidi_streaming = function(call) for m in call:messages() do call:send("{version} " .. m) end end }},
+  Sleep = function(req) time.sleep(tonumber(req)) return "{version}" end,
+  {more}
+}} }}
+"""
+    }
+
+
+@pytest.mark.core
+def test_a_method_is_added(start):
+    server = start(services(1), *GRPC)
+    with connect(server) as echo:
+        assert fails(lambda: echo.unary("New")(b"")).code() is grpc.StatusCode.UNIMPLEMENTED
+        write_bundle(server.bundle, services(2, 'New = function() return "new" end'))
+        server.reload()
+        assert echo.unary("New")(b"") == b"new"
+        assert echo.unary("Version")(b"") == b"2"
+
+
+def test_a_mistake_changes_nothing(start):
+    server = start(services(1), *GRPC)
+    with connect(server) as echo:
+        write_bundle(server.bundle, {"services/echo.lua": 'return { ["test.Echo"] = { Version = 1 } }'})
+        assert "test.Echo.Version must be a function" in server.reload(ok=False)
+        assert echo.unary("Version")(b"") == b"1"
+
+
+@pytest.mark.core
+def test_streams_stay_with_their_generation(start):
+    server = start(services(1), *GRPC)
+    with connect(server) as echo:
+        turns = [threading.Event() for _ in range(3)]
+
+        def requests():
+            for turn in turns:
+                turn.wait(20)
+                yield b"x"
+
+        chat = echo.bidi("Chat")(requests())
+        turns[0].set()
+        assert next(chat) == b"1 x"
+        slow = echo.unary("Sleep").future(b"1")
+        wait_until(lambda: server.status()["workers"][0]["grpc"]["calls"] == 2)
+        write_bundle(server.bundle, services(2))
+        server.reload()
+        assert echo.unary("Version")(b"") == b"2"
+        turns[1].set()
+        assert next(chat) == b"1 x"
+        states = [(g["id"], g["state"], g["requests"]) for g in server.status()["generations"]]
+        assert states == [(2, "live", 0), (1, "draining", 2)]
+        assert slow.result(timeout=10 * SLOWNESS) == b"1"
+        turns[2].set()
+        assert list(chat) == [b"1 x"]
+    wait_until(lambda: len(server.status()["generations"]) == 1, what="the old generation to end")
+
+
+def test_an_old_generation_is_cut_off(start):
+    server = start(services(1), *GRPC, "--drain", "1")
+    with connect(server) as echo:
+        call = echo.unary("Sleep").future(b"60")
+        wait_until(lambda: server.status()["workers"][0]["grpc"]["calls"] == 1)
+        write_bundle(server.bundle, services(2))
+        server.reload()
+        error = call.exception(timeout=10 * SLOWNESS)
+        assert error.code() is grpc.StatusCode.UNAVAILABLE
+        assert "newer version" in error.details()
+        assert echo.unary("Version")(b"") == b"2"
+
+
+class Load:
+    """Threads that make calls until they are stopped, and what went wrong."""
+
+    def __init__(self, server):
+        self.server, self.stop = server, threading.Event()
+        self.calls, self.streams, self.failures = 0, 0, []
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self._run, args=(work,)) for work in [self._unary] * 3 + [self._chat] * 3]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _run(self, work):
+        with connect(self.server) as echo:
+            while not self.stop.is_set():
+                try:
+                    work(echo)
+                except Exception as error:
+                    with self.lock:
+                        self.failures.append(repr(error))
+
+    def _unary(self, echo):
+        for call in [echo.unary("Version").future(b"") for _ in range(50)]:
+            assert call.result(timeout=30 * SLOWNESS).isdigit()
+            with self.lock:
+                self.calls += 1
+
+    def _chat(self, echo):
+        """A stream that lives through several reloads."""
+
+        def requests():
+            for _ in range(10):
+                yield b"x"
+                time.sleep(0.05)
+
+        versions = {answer.split()[0] for answer in echo.bidi("Chat")(requests())}
+        assert len(versions) == 1, versions
+        with self.lock:
+            self.streams += 1
+
+
+@pytest.mark.core
+@pytest.mark.tsan
+def test_reload_under_load(start):
+    """A reload every 100 ms, calls at full speed, and streams that are open meanwhile: nothing fails."""
+    server = start(services(1), *GRPC, workers=2)
+    seconds = 30 if FULL else 4
+    with Load(server) as load:
+        end, version = time.monotonic() + seconds, 1
+        while time.monotonic() < end:
+            version += 1
+            write_bundle(server.bundle, services(version))
+            server.reload()
+            time.sleep(0.1)
+    assert load.failures == []
+    assert load.calls > 100 and load.streams > 5 and version > 5
+    wait_until(lambda: len(server.status()["generations"]) == 1, what="all old generations to end")

@@ -487,22 +487,15 @@ def reserve(server):
     return response.text
 
 
-class SharedStream:
+class SharedStream(EventStream):
     """The stream of a token; operations are sent over connections of their own."""
 
     def __init__(self, server, token=None):
-        self.server, self.token = server, token or reserve(server)
+        super().__init__(server, None)
+        self.token = token or reserve(server)
 
-    def __enter__(self):
-        self.client = httpx.Client(timeout=20 * SLOWNESS)
-        self.stream = self.client.stream("GET", f"{self.server.url}?token={self.token}", headers={"accept": "text/event-stream"})
-        self.response = self.stream.__enter__()
-        self.events = self.read()
-        return self
-
-    def __exit__(self, kind, error, trace):
-        self.stream.__exit__(kind, error, trace)
-        self.client.close()
+    def open(self):
+        return self.client.stream("GET", f"{self.server.url}?token={self.token}", headers=self.headers)
 
     def read(self):
         event = None

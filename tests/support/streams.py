@@ -23,8 +23,11 @@ class EventStream:
         self.headers = {"accept": self.accept} | (headers or {})
         self.client = httpx.Client(http1=not http2, http2=http2, timeout=httpx.Timeout(TIMEOUT))
 
+    def open(self):
+        return self.client.stream("POST", self.server.url, json=self.payload, headers=self.headers)
+
     def __enter__(self):
-        self.stream = self.client.stream("POST", self.server.url, json=self.payload, headers=self.headers)
+        self.stream = self.open()
         self.response = self.stream.__enter__()
         self.events = self.read()
         return self

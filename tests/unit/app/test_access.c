@@ -8,9 +8,7 @@
 
 #include "app/app_harness.h"
 
-#include "app/local.h"
-#include "base/alloc.h"
-#include "perilune/engines.h"
+#include "app/local_harness.h"
 
 /* @auth and its like: who may use what, by ctx.user. The field `as` makes somebody the user. */
 
@@ -63,45 +61,14 @@ static const char resolvers[] =
 
 static const char app[] = "return { graphql = { roles = { ADMIN = { 'EDITOR' }, EDITOR = { 'READER' } } } }";
 
-static pl_local *open_local(const char *sdl, const char *lua, const char *settings, pl_report *report)
-{
-    pl_error err = {0};
-    pl_local_options options = {.engine = pl_lua_engine()};
-    pl_bundle *bundle = MEMORY_BUNDLE("app.lua", settings, "resolvers/r.lua", lua, "schema/s.graphql", sdl);
-    pl_local *local = pl_local_open(bundle, &options, report, &err);
-    pl_bundle_unref(bundle);
-    return local;
-}
-
 static pl_local *open_ok(const char *sdl, const char *lua, const char *settings)
 {
-    pl_report report;
-    pl_report_init(&report);
-    pl_local *local = open_local(sdl, lua, settings, &report);
-    if (!local)
-        fail_msg("%s", report_text(&report));
-    pl_report_dispose(&report);
-    return local;
-}
-
-/* data, and of each error its code, message and path, in short. */
-static const char *ask(pl_local *local, const char *query)
-{
-    static char text[8192];
-    char request[2048];
-    pl_buf response;
-    pl_error err = {0};
-    pl_buf_init(&response);
-    snprintf(request, sizeof(request), "{\"query\":\"%s\"}", query);
-    assert_int_equal(pl_local_execute(local, pl_str_of(request), &response, &err), PL_OK);
-    snprintf(text, sizeof(text), "%.*s", PL_STR_ARG(pl_buf_view(&response)));
-    pl_buf_dispose(&response);
-    return text;
+    return local_open_ok(LOCAL_BUNDLE(sdl, lua, settings), NULL);
 }
 
 static void gives_at(pl_local *local, const char *query, const char *expected, int line)
 {
-    const char *got = ask(local, query);
+    const char *got = local_ask(local, query);
     if (strcmp(got, expected) != 0) {
         print_error("%s:%d: expected %s\ngot %s\n", __FILE__, line, expected, got);
         _fail(__FILE__, line);
@@ -150,15 +117,15 @@ static void test_users_of_all_kinds(void **state)
     char query[128];
     for (int i = 0; i < 3; i++) {
         snprintf(query, sizeof(query), "{ as(who: \\\"%s\\\") signedIn }", in[i]);
-        assert_has(ask(local, query), "\"signedIn\":\"yes\"");
+        assert_has(local_ask(local, query), "\"signedIn\":\"yes\"");
         snprintf(query, sizeof(query), "{ as(who: \\\"%s\\\") signedIn }", out[i]);
-        assert_has(ask(local, query), "\"UNAUTHENTICATED\"");
+        assert_has(local_ask(local, query), "\"UNAUTHENTICATED\"");
     }
-    assert_has(ask(local, "{ as(who: \\\"text\\\") reader }"), "\"PERMISSION_DENIED\"");
-    assert_has(ask(local, "{ as(who: \\\"no_admin\\\") required }"), "\"PERMISSION_DENIED\"");
-    assert_has(ask(local, "{ as(who: \\\"broken\\\") signedIn reader }"), "\"INTERNAL\"");
-    assert_has(ask(local, "{ as(who: \\\"broken\\\") reader }"), "{\"as\":true,\"reader\":null}");
-    assert_has(ask(local, "{ as(who: \\\"waiting\\\") reader }"), "{\"as\":true,\"reader\":null}");
+    assert_has(local_ask(local, "{ as(who: \\\"text\\\") reader }"), "\"PERMISSION_DENIED\"");
+    assert_has(local_ask(local, "{ as(who: \\\"no_admin\\\") required }"), "\"PERMISSION_DENIED\"");
+    assert_has(local_ask(local, "{ as(who: \\\"broken\\\") signedIn reader }"), "\"INTERNAL\"");
+    assert_has(local_ask(local, "{ as(who: \\\"broken\\\") reader }"), "{\"as\":true,\"reader\":null}");
+    assert_has(local_ask(local, "{ as(who: \\\"waiting\\\") reader }"), "{\"as\":true,\"reader\":null}");
     pl_local_close(local);
 }
 
@@ -215,11 +182,11 @@ static void test_introspection(void **state)
         "type Query { as(who: String): Boolean }",
         "return { Query = { as = function(_, args, ctx) ctx.user = { role = args.who } end } }",
         "return { graphql = { introspection = { 'DEV', 'ADMIN' }, roles = { BOSS = { 'ADMIN' } } } }");
-    assert_has(ask(local, "{ as(who: \\\"x\\\") __type(name: \\\"Query\\\") { name } }"),
+    assert_has(local_ask(local, "{ as(who: \\\"x\\\") __type(name: \\\"Query\\\") { name } }"),
                "PERMISSION_DENIED");
-    assert_has(ask(local, "{ as(who: \\\"DEV\\\") __type(name: \\\"Query\\\") { name } }"),
+    assert_has(local_ask(local, "{ as(who: \\\"DEV\\\") __type(name: \\\"Query\\\") { name } }"),
                "{\"name\":\"Query\"}");
-    assert_has(ask(local, "{ as(who: \\\"BOSS\\\") __type(name: \\\"Query\\\") { name } }"),
+    assert_has(local_ask(local, "{ as(who: \\\"BOSS\\\") __type(name: \\\"Query\\\") { name } }"),
                "{\"name\":\"Query\"}");
     pl_local_close(local);
 }
@@ -241,11 +208,11 @@ static void test_scopes(void **state)
     }
     *to = '\0';
     pl_local *local = open_ok(text, lua, "return { graphql = { enforce_scopes = true } }");
-    assert_has(ask(local, "{ a }"), "UNAUTHENTICATED");
-    assert_has(ask(local, "{ as a b }"), "\"a\":1,\"b\":null");
-    assert_has(ask(local, "{ as(scope: \\\"read\\\") b }"), "\"b\":null");
-    assert_has(ask(local, "{ as(scope: \\\"other write  read\\\") b }"), "\"b\":2");
-    assert_has(ask(local, "{ as(scopes: [\\\"all\\\"]) b }"), "\"b\":2");
+    assert_has(local_ask(local, "{ a }"), "UNAUTHENTICATED");
+    assert_has(local_ask(local, "{ as a b }"), "\"a\":1,\"b\":null");
+    assert_has(local_ask(local, "{ as(scope: \\\"read\\\") b }"), "\"b\":null");
+    assert_has(local_ask(local, "{ as(scope: \\\"other write  read\\\") b }"), "\"b\":2");
+    assert_has(local_ask(local, "{ as(scopes: [\\\"all\\\"]) b }"), "\"b\":2");
     pl_local_close(local);
     local = open_ok(text, lua, "return {}"); /* a router's business */
     gives(local, "{ a b }", "{\"data\":{\"a\":1,\"b\":2}}");
@@ -337,7 +304,8 @@ static void refused(const char *sdl, const char *settings, const char *expected,
 {
     pl_report report;
     pl_report_init(&report);
-    pl_local *local = open_local(sdl, "return { Query = { a = function() end } }", settings, &report);
+    pl_local *local =
+        local_open(LOCAL_BUNDLE(sdl, "return { Query = { a = function() end } }", settings), NULL, &report);
     if (local || strcmp(report_text(&report), expected) != 0) {
         print_error("%s:%d: expected:\n%sgot:\n%s", __FILE__, line, expected, report_text(&report));
         pl_local_close(local);

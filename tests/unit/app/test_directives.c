@@ -8,48 +8,10 @@
 
 #include "app/app_harness.h"
 
-#include "app/local.h"
-#include "perilune/engines.h"
+#include "app/local_harness.h"
 #include "support/failing.h"
 
 /* Directives with implementations in Lua: bound by the core, called by the engine; so whole bundles. */
-
-#define LOCAL(schema, resolvers, app) \
-    MEMORY_BUNDLE("app.lua", app, "resolvers/r.lua", resolvers, "schema/s.graphql", schema)
-
-static pl_local *open_local(pl_bundle *bundle, pl_report *report)
-{
-    pl_error err = {0};
-    pl_local_options options = {.engine = pl_lua_engine()};
-    pl_local *local = pl_local_open(bundle, &options, report, &err);
-    pl_bundle_unref(bundle);
-    return local;
-}
-
-static pl_local *open_ok(pl_bundle *bundle)
-{
-    pl_report report;
-    pl_report_init(&report);
-    pl_local *local = open_local(bundle, &report);
-    if (!local)
-        fail_msg("%s", report_text(&report));
-    pl_report_dispose(&report);
-    return local;
-}
-
-static const char *ask(pl_local *local, const char *query)
-{
-    static char text[8192];
-    char request[2048];
-    pl_buf response;
-    pl_error err = {0};
-    pl_buf_init(&response);
-    snprintf(request, sizeof(request), "{\"query\":\"%s\"}", query);
-    assert_int_equal(pl_local_execute(local, pl_str_of(request), &response, &err), PL_OK);
-    snprintf(text, sizeof(text), "%.*s", PL_STR_ARG(pl_buf_view(&response)));
-    pl_buf_dispose(&response);
-    return text;
-}
 
 static const char schema[] =
     "directive @upper on FIELD_DEFINITION\n"
@@ -92,33 +54,33 @@ static const char resolvers[] =
 
 static void test_resolvers_are_wrapped(void **state)
 {
-    pl_local *local = open_ok(LOCAL(schema, resolvers, "return {}"));
-    assert_string_equal(ask(local, "{ plain resolved root }"),
+    pl_local *local = local_open_ok(LOCAL_BUNDLE(schema, resolvers, "return {}"), NULL);
+    assert_string_equal(local_ask(local, "{ plain resolved root }"),
                         "{\"data\":{\"plain\":\"plain\",\"resolved\":\"RESOLVED\",\"root\":null}}");
-    assert_string_equal(ask(local, "{ slow(s: \\\"waited\\\") }"), "{\"data\":{\"slow\":\"WAITED\"}}");
+    assert_string_equal(local_ask(local, "{ slow(s: \\\"waited\\\") }"), "{\"data\":{\"slow\":\"WAITED\"}}");
     /* The first written is the outermost. */
-    assert_string_equal(ask(local, "{ order }"), "{\"data\":{\"order\":\"!21\"}}");
+    assert_string_equal(local_ask(local, "{ order }"), "{\"data\":{\"order\":\"!21\"}}");
     pl_local_close(local);
 }
 
 static void test_of_types_and_interfaces(void **state)
 {
-    pl_local *local = open_ok(LOCAL(schema, resolvers, "return {}"));
+    pl_local *local = local_open_ok(LOCAL_BUNDLE(schema, resolvers, "return {}"), NULL);
     /* Named.name's @add is inherited, and stands outside of the field's own @upper. */
     assert_string_equal(
-        ask(local, "{ property { name alias other } }"),
+        local_ask(local, "{ property { name alias other } }"),
         "{\"data\":{\"property\":{\"name\":\"N(inherited)(interface)\",\"alias\":\"A(interface)\""
         ",\"other\":\"O(interface)\"}}}");
-    assert_string_equal(ask(local, "{ meta { name other } }"),
+    assert_string_equal(local_ask(local, "{ meta { name other } }"),
                         "{\"data\":{\"meta\":{\"name\":\"n(field)(type)\",\"other\":\"(type)\"}}}");
     pl_local_close(local);
 }
 
 static void test_what_they_are_told(void **state)
 {
-    pl_local *local = open_ok(LOCAL(schema, resolvers, "return {}"));
+    pl_local *local = local_open_ok(LOCAL_BUNDLE(schema, resolvers, "return {}"), NULL);
     assert_string_equal(
-        ask(local, "{ described }"),
+        local_ask(local, "{ described }"),
         "{\"data\":{\"described\":[\"{\\\"args\\\":{\\\"kind\\\":\\\"large\\\",\\\"list\\\":[1]},"
         "\\\"field\\\":{"
         "\\\"directives\\\":[{\\\"args\\\":{\\\"kind\\\":\\\"large\\\",\\\"list\\\":[1]},\\\"name\\\":"
@@ -130,13 +92,15 @@ static void test_what_they_are_told(void **state)
 
 static void test_default_resolver_of_the_bundle(void **state)
 {
-    pl_local *local = open_ok(
-        LOCAL("directive @upper on FIELD_DEFINITION type Query { a: String @upper b: String }",
-              "return { ['@upper'] = function(resolve) return function(...) return resolve(...):upper() "
-              "end end }",
-              "return { default_resolver = function(_, _, _, info) return 'the ' .. info.field_name "
-              "end }"));
-    assert_string_equal(ask(local, "{ a b }"), "{\"data\":{\"a\":\"THE A\",\"b\":\"the b\"}}");
+    pl_local *local = local_open_ok(
+        LOCAL_BUNDLE(
+            "directive @upper on FIELD_DEFINITION type Query { a: String @upper b: String }",
+            "return { ['@upper'] = function(resolve) return function(...) return resolve(...):upper() "
+            "end end }",
+            "return { default_resolver = function(_, _, _, info) return 'the ' .. info.field_name "
+            "end }"),
+        NULL);
+    assert_string_equal(local_ask(local, "{ a b }"), "{\"data\":{\"a\":\"THE A\",\"b\":\"the b\"}}");
     pl_local_close(local);
 }
 
@@ -144,7 +108,7 @@ static void refused(const char *sdl, const char *lua, const char *expected, int 
 {
     pl_report report;
     pl_report_init(&report);
-    pl_local *local = open_local(LOCAL(sdl, lua, "return {}"), &report);
+    pl_local *local = local_open(LOCAL_BUNDLE(sdl, lua, "return {}"), NULL, &report);
     if (local || strcmp(report_text(&report), expected) != 0) {
         print_error("%s:%d: expected:\n%sgot:\n%s", __FILE__, line, expected, report_text(&report));
         pl_local_close(local);
@@ -233,29 +197,30 @@ static const char transforms[] =
 
 static void test_arguments(void **state)
 {
-    pl_local *local = open_ok(LOCAL(inputs, transforms, "return {}"));
+    pl_local *local = local_open_ok(LOCAL_BUNDLE(inputs, transforms, "return {}"), NULL);
     assert_string_equal(
-        ask(local, "{ echo a: echo(text: \\\"  x y \\\", n: 1) b: echo(text: null) }"),
+        local_ask(local, "{ echo a: echo(text: \\\"  x y \\\", n: 1) b: echo(text: null) }"),
         "{\"data\":{\"echo\":\"{\\\"text\\\":\\\"d\\\"}\",\"a\":\"{\\\"n\\\":1,\\\"text\\\":\\\"x "
         "y\\\"}\",\"b\":\"{}\"}}");
-    assert_string_equal(ask(local, "{ find(filter: { text: \\\" a \\\", plain: 1, and: [{ other: { name: "
-                                   "\\\" b\\\" } }, { and: [] }] }, "
-                                   "deep: [[{ name: \\\"c \\\" }, null], null]) }"),
+    assert_string_equal(local_ask(local,
+                                  "{ find(filter: { text: \\\" a \\\", plain: 1, and: [{ other: { name: "
+                                  "\\\" b\\\" } }, { and: [] }] }, "
+                                  "deep: [[{ name: \\\"c \\\" }, null], null]) }"),
                         "{\"data\":{\"find\":\"{\\\"deep\\\":[[{\\\"name\\\":\\\"c\\\"},null],null],"
                         "\\\"filter\\\":{\\\"and\\\":[{"
                         "\\\"other\\\":{\\\"name\\\":\\\"b\\\"}},{\\\"and\\\":[]}],\\\"plain\\\":1,"
                         "\\\"text\\\":\\\"a\\\"}}\"}}");
-    assert_has(ask(local, "{ find(filter: { and: [{ text: \\\"abcd\\\" }] }) }"),
+    assert_has(local_ask(local, "{ find(filter: { and: [{ text: \\\"abcd\\\" }] }) }"),
                "\"message\":\"too "
                "long\",\"locations\":[{\"line\":1,\"column\":3}],\"path\":[\"find\"],\"extensions\":{"
                "\"code\":\"INVALID_ARGUMENT\",\"violations\":{\"text\":\"graphql\"}}");
-    assert_string_equal(ask(local, "{ find(filter: { text: \\\" abc \\\" }) }"),
+    assert_string_equal(local_ask(local, "{ find(filter: { text: \\\" abc \\\" }) }"),
                         "{\"data\":{\"find\":\"{\\\"filter\\\":{\\\"text\\\":\\\"abc\\\"}}\"}}");
     /* A function that waits; and one directive for both. */
-    assert_string_equal(ask(local, "{ both(a: \\\"x\\\") }"), "{\"data\":{\"both\":\"xAF\"}}");
-    assert_has(ask(local, "{ property(a: \\\"xx\\\") }"), "too long");
-    assert_string_equal(ask(local, "{ property(a: \\\"x\\\") }"), "{\"data\":{\"property\":null}}");
-    assert_string_equal(ask(local, "{ told }"),
+    assert_string_equal(local_ask(local, "{ both(a: \\\"x\\\") }"), "{\"data\":{\"both\":\"xAF\"}}");
+    assert_has(local_ask(local, "{ property(a: \\\"xx\\\") }"), "too long");
+    assert_string_equal(local_ask(local, "{ property(a: \\\"x\\\") }"), "{\"data\":{\"property\":null}}");
+    assert_string_equal(local_ask(local, "{ told }"),
                         "{\"data\":{\"told\":\"Other:told:SCALAR Query.told:a:LIST\"}}");
     pl_local_close(local);
 }
@@ -283,9 +248,9 @@ static void test_implemented_twice(void **state)
     static const char code[] = "return {\n['@x'] = function(r) return r end }";
     pl_report report;
     pl_report_init(&report);
-    assert_null(open_local(MEMORY_BUNDLE("resolvers/a.lua", code, "resolvers/b.lua", code, "schema/s.graphql",
+    assert_null(local_open(MEMORY_BUNDLE("resolvers/a.lua", code, "resolvers/b.lua", code, "schema/s.graphql",
                                          "directive @x on FIELD_DEFINITION type Query { a: Int @x }"),
-                           &report));
+                           NULL, &report));
     assert_string_equal(report_text(&report),
                         "resolvers/b.lua:2: \"@x\" is implemented twice: here and in resolvers/a.lua.\n");
     pl_report_dispose(&report);
@@ -296,10 +261,10 @@ static void test_load_time(void **state)
 {
     pl_report report;
     pl_report_init(&report);
-    assert_null(open_local(LOCAL("directive @x on FIELD_DEFINITION type Query { a: Int @x }",
-                                 "return { ['@x'] = function() while true do end end }",
-                                 "return { limits = { load_time = 0.05 } }"),
-                           &report));
+    assert_null(local_open(LOCAL_BUNDLE("directive @x on FIELD_DEFINITION type Query { a: Int @x }",
+                                        "return { ['@x'] = function() while true do end end }",
+                                        "return { limits = { load_time = 0.05 } }"),
+                           NULL, &report));
     assert_has(report_text(&report), "@x on Query.a: ");
     pl_report_dispose(&report);
 }
@@ -311,7 +276,7 @@ static void fail_all(const char *sdl, const char *lua, const char *query, const 
     while (failing_next(&a)) {
         pl_report report;
         pl_error err = {0};
-        pl_bundle *bundle = LOCAL(sdl, lua, "return {}");
+        pl_bundle *bundle = LOCAL_BUNDLE(sdl, lua, "return {}");
         pl_local_options options = {.engine = pl_lua_engine()};
         pl_report_init(&report);
         failing_begin(&a);
@@ -320,7 +285,7 @@ static void fail_all(const char *sdl, const char *lua, const char *query, const 
         pl_bundle_unref(bundle);
         assert_true(local || failed);
         if (local)
-            assert_string_equal(ask(local, query), expected);
+            assert_string_equal(local_ask(local, query), expected);
         pl_local_close(local);
         pl_report_dispose(&report);
     }

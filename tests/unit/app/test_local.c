@@ -8,8 +8,7 @@
 
 #include "app/app_harness.h"
 
-#include "app/local.h"
-#include "perilune/engines.h"
+#include "app/local_harness.h"
 #include "support/failing.h"
 
 static const char schema[] = "type Query { hello(name: String = \"world\"): String, slow(s: Float!): String, "
@@ -25,57 +24,28 @@ static const char resolvers[] = "local time = require 'perilune.time'\n"
                                 "  deep = function() return { {}, {} } end,\n"
                                 "}, Mutation = { next = function() n = n + 1 return n end } }";
 
-static pl_local *open_bundle(pl_bundle *bundle, const pl_state_limits *limits)
-{
-    pl_report report;
-    pl_error err = {0};
-    pl_report_init(&report);
-    pl_local_options options = {.engine = pl_lua_engine(), .limits = limits};
-    pl_local *local = pl_local_open(bundle, &options, &report, &err);
-    if (!local)
-        fail_msg("%s %s", err.message, report_text(&report));
-    pl_bundle_unref(bundle);
-    pl_report_dispose(&report);
-    return local;
-}
-
 static pl_local *open_ok(void)
 {
-    return open_bundle(MEMORY_BUNDLE("schema/s.graphql", schema, "resolvers/r.lua", resolvers), NULL);
-}
-
-static const char *execute(pl_local *local, const char *request)
-{
-    static char text[8192];
-    pl_buf response;
-    pl_error err = {0};
-    pl_buf_init(&response);
-    pl_code code = pl_local_execute(local, pl_str_of(request), &response, &err);
-    if (code)
-        snprintf(text, sizeof(text), "%s: %s", pl_code_name(code), err.message);
-    else
-        snprintf(text, sizeof(text), "%.*s", PL_STR_ARG(pl_buf_view(&response)));
-    pl_buf_dispose(&response);
-    return text;
+    return local_open_ok(MEMORY_BUNDLE("schema/s.graphql", schema, "resolvers/r.lua", resolvers), NULL);
 }
 
 static void test_executes(void **state)
 {
     pl_local *local = open_ok();
-    assert_string_equal(execute(local, "{\"query\":\"{ hello }\"}"),
+    assert_string_equal(local_execute(local, "{\"query\":\"{ hello }\"}"),
                         "{\"data\":{\"hello\":\"Hello, world\"}}");
     assert_string_equal(
-        execute(local,
-                "{\"query\":\"query ($n: String) { hello(name: $n) }\",\"variables\":{\"n\":\"Ada\"}}"),
+        local_execute(local,
+                      "{\"query\":\"query ($n: String) { hello(name: $n) }\",\"variables\":{\"n\":\"Ada\"}}"),
         "{\"data\":{\"hello\":\"Hello, Ada\"}}");
     for (int i = 1; i < 50; i++) {
         char expected[64];
         snprintf(expected, sizeof(expected), "{\"data\":{\"next\":%d}}", i);
-        assert_string_equal(execute(local, "{\"query\":\"mutation { next }\"}"), expected);
+        assert_string_equal(local_execute(local, "{\"query\":\"mutation { next }\"}"), expected);
     }
     assert_string_equal(
-        execute(local,
-                "{\"query\":\"query A { hello } query B { deep { hello } }\",\"operationName\":\"B\"}"),
+        local_execute(local,
+                      "{\"query\":\"query A { hello } query B { deep { hello } }\",\"operationName\":\"B\"}"),
         "{\"data\":{\"deep\":[{\"hello\":\"Hello, world\"},{\"hello\":\"Hello, world\"}]}}");
     assert_non_null(pl_local_instance(local)->service);
     pl_local_close(local);
@@ -86,10 +56,11 @@ static void test_waits(void **state)
 {
     pl_local *local = open_ok();
     uint64_t begin = clock_ms();
-    assert_string_equal(execute(local, "{\"query\":\"{ a: slow(s: 0.02) b: slow(s: 0.01) hello }\"}"),
+    assert_string_equal(local_execute(local, "{\"query\":\"{ a: slow(s: 0.02) b: slow(s: 0.01) hello }\"}"),
                         "{\"data\":{\"a\":\"slow\",\"b\":\"slow\",\"hello\":\"Hello, world\"}}");
     assert_true(clock_ms() - begin >= 19);
-    assert_string_equal(execute(local, "{\"query\":\"{ slow(s: 0) }\"}"), "{\"data\":{\"slow\":\"slow\"}}");
+    assert_string_equal(local_execute(local, "{\"query\":\"{ slow(s: 0) }\"}"),
+                        "{\"data\":{\"slow\":\"slow\"}}");
     pl_local_close(local);
 }
 
@@ -109,16 +80,16 @@ static void test_appends_to_the_buffer(void **state)
 static void test_errors(void **state)
 {
     pl_local *local = open_ok();
-    assert_has(execute(local, "{\"query\":\"{ fails }\"}"),
+    assert_has(local_execute(local, "{\"query\":\"{ fails }\"}"),
                "{\"data\":{\"fails\":null},\"errors\":[{\"message\":\"Internal server error\"");
-    assert_has(execute(local, "{\"query\":\"{ nope }\"}"),
+    assert_has(local_execute(local, "{\"query\":\"{ nope }\"}"),
                "{\"errors\":[{\"message\":\"Cannot query field \\\"nope\\\" on type \\\"Query\\\".");
-    assert_has(execute(local, "{\"query\":\"{\"}"), "{\"errors\":[{\"message\":\"Syntax Error");
-    assert_has(execute(local, "{\"query\":"), "INVALID_ARGUMENT: ");
-    assert_has(execute(local, ""), "INVALID_ARGUMENT: ");
-    assert_has(execute(local, "[]"), "INVALID_ARGUMENT: ");
-    assert_has(execute(local, "{}"), "INVALID_ARGUMENT: ");
-    assert_string_equal(execute(local, "{\"query\":\"{ hello }\"}"),
+    assert_has(local_execute(local, "{\"query\":\"{\"}"), "{\"errors\":[{\"message\":\"Syntax Error");
+    assert_has(local_execute(local, "{\"query\":"), "INVALID_ARGUMENT: ");
+    assert_has(local_execute(local, ""), "INVALID_ARGUMENT: ");
+    assert_has(local_execute(local, "[]"), "INVALID_ARGUMENT: ");
+    assert_has(local_execute(local, "{}"), "INVALID_ARGUMENT: ");
+    assert_string_equal(local_execute(local, "{\"query\":\"{ hello }\"}"),
                         "{\"data\":{\"hello\":\"Hello, world\"}}");
     pl_local_close(local);
 }
@@ -131,11 +102,11 @@ static void test_limits(void **state)
     /* The caller's win over app.lua's. */
     pl_bundle *bundle = MEMORY_BUNDLE("app.lua", "return { limits = { run_time = 100 } }", "schema/s.graphql",
                                       schema, "resolvers/r.lua", resolvers);
-    pl_local *local = open_bundle(bundle, &(pl_state_limits){.run_ms = 30});
+    pl_local *local = local_open_ok(bundle, &(pl_state_limits){.run_ms = 30});
     uint64_t begin = clock_ms();
-    assert_has(execute(local, "{\"query\":\"{ spin hello }\"}"), "\"code\":\"DEADLINE_EXCEEDED\"");
+    assert_has(local_execute(local, "{\"query\":\"{ spin hello }\"}"), "\"code\":\"DEADLINE_EXCEEDED\"");
     assert_true(clock_ms() - begin < 10000);
-    assert_string_equal(execute(local, "{\"query\":\"{ hello }\"}"),
+    assert_string_equal(local_execute(local, "{\"query\":\"{ hello }\"}"),
                         "{\"data\":{\"hello\":\"Hello, world\"}}");
     pl_local_close(local);
 }
@@ -153,8 +124,8 @@ static void test_what_cannot_be_opened(void **state)
     pl_bundle_unref(bundle);
     pl_report_dispose(&report);
 
-    pl_local *local = open_bundle(MEMORY_BUNDLE("app.lua", "return {}"), NULL);
-    assert_string_equal(execute(local, "{\"query\":\"{ hello }\"}"),
+    pl_local *local = local_open_ok(MEMORY_BUNDLE("app.lua", "return {}"), NULL);
+    assert_string_equal(local_execute(local, "{\"query\":\"{ hello }\"}"),
                         "FAILED_PRECONDITION: the bundle has no schema");
     pl_local_close(local);
 }
@@ -186,7 +157,7 @@ static void test_close_with_operations_in_hand(void **state)
         assert_int_equal(host->ops->execute(host, s, pl_str_of(requests[i]), on_answer, &answers[i], &err),
                          PL_OK);
     assert_int_equal(answers[3].calls, 1);
-    execute(local, "{\"query\":\"{ slow(s: 0.03) }\"}");
+    local_execute(local, "{\"query\":\"{ slow(s: 0.03) }\"}");
     assert_string_equal(answers[1].text, "{\"data\":{\"a\":\"slow\"}}");
     assert_int_equal(answers[0].calls + answers[2].calls, 0);
     pl_local_close(local);
@@ -212,7 +183,7 @@ static void test_memory_failures(void **state)
         assert_true(failing_end(&a) || local);
         assert_true(local || err.code == PL_RESOURCE_EXHAUSTED || pl_report_has_errors(&report));
         if (local)
-            assert_string_equal(execute(local, "{\"query\":\"{ a }\"}"), "{\"data\":{\"a\":1}}");
+            assert_string_equal(local_execute(local, "{\"query\":\"{ a }\"}"), "{\"data\":{\"a\":1}}");
         pl_local_close(local);
         pl_report_dispose(&report);
     }
@@ -231,7 +202,7 @@ static void test_memory_failures(void **state)
         assert_true(code == PL_OK || (failed && code == PL_RESOURCE_EXHAUSTED));
         pl_buf_dispose(&response);
     }
-    assert_string_equal(execute(local, "{\"query\":\"{ hello }\"}"),
+    assert_string_equal(local_execute(local, "{\"query\":\"{ hello }\"}"),
                         "{\"data\":{\"hello\":\"Hello, world\"}}");
     pl_local_close(local);
 }

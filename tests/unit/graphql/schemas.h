@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "graphql/schema/schema.h"
+#include "support/failing.h"
 
 /* One SDL text and all that is to be found wrong with it: a line for each problem, "Rule: message @
  * line:column …", with
@@ -87,6 +88,28 @@ static inline gql_schema *build_schema(const char *sdl, const gql_schema_options
     pl_arena_dispose(&arena);
     assert_non_null(schema);
     return schema;
+}
+
+/* Whatever allocation fails, the schema is not built, and the list says so. */
+static inline void check_without_memory(const char *sdl, pl_code expected)
+{
+    gql_source source = {"memory.graphql", pl_str_of(sdl)};
+    failing a = {0};
+    while (failing_next(&a)) {
+        gql_schema *schema = NULL;
+        gql_diagnostics list;
+        pl_arena arena;
+        pl_arena_init(&arena, 64);
+        gql_diagnostics_init(&list, &arena, 0);
+        failing_begin(&a);
+        pl_code code = gql_schema_build(&source, 1, NULL, &list, &schema);
+        bool failed = failing_end(&a);
+        assert_int_equal(code, failed ? PL_RESOURCE_EXHAUSTED : expected);
+        assert_int_equal(list.out_of_memory, failed);
+        gql_schema_free(schema);
+        pl_arena_dispose(&arena);
+    }
+    assert_true(a.failed > 9);
 }
 
 #endif

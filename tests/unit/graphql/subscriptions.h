@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/alloc.h"
+#include "support/failing.h"
 #include "support/graphql_fixture.h"
 
 typedef struct watcher watcher;
@@ -82,7 +82,8 @@ static inline void watch_with(watcher *w, gf *f, const char *query, const char *
                          PL_OK);
         request.variables = &v;
     }
-    pl_alloc_fail_at(f->fail_at, f->fail_on);
+    if (f->failing)
+        failing_begin(f->failing);
     gql_run *run = gql_service_run(f->service, &request, &w->work, watch_payload, w);
     w->returned_null = !run;
     if (run)
@@ -112,6 +113,32 @@ static inline void watch_end(watcher *w)
     if (!w->over)
         watch_cancel(w);
     pl_buf_dispose(&w->seen);
+}
+
+/* on_payload: cancels it with the payload of number `at`. */
+static inline void cancel_at(watcher *w, const gql_payload *p)
+{
+    (void)p;
+    if (w->payloads == w->at)
+        watch_cancel(w);
+}
+
+/* A run in which an allocation may fail: it ends, and nothing is left. */
+static inline void watch_failing(gf *f, const char *query, failing *a)
+{
+    watcher w = {0};
+    f->failing = a;
+    watch_with(&w, f, query, NULL, false);
+    for (int i = 0; !w.over && te_waiting(f->t) > 0; i++) {
+        assert_in_range(i, 0, 100);
+        te_resume(f->t, te_waiting_at(f->t, 0));
+    }
+    failing_end(a);
+    f->failing = NULL;
+    assert_true(w.over);
+    assert_int_equal(te_waiting(f->t) + te_wrapping(f->t), 0);
+    assert_int_equal(te_timers(f->t), 0);
+    watch_end(&w);
 }
 
 static inline void saw_at(watcher *w, const char *lines, const char *file, int line)

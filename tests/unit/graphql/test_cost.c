@@ -10,6 +10,7 @@
 #include "graphql/language/parser.h"
 #include "graphql/validation/cost.h"
 #include "graphql/validation/validate.h"
+#include "schemas.h"
 #include "support/failing.h"
 #include "value/json.h"
 
@@ -50,25 +51,11 @@ typedef struct fixture {
     gql_cost_model *model;
 } fixture;
 
-static gql_schema *build(const char *text)
-{
-    pl_arena arena;
-    gql_diagnostics list;
-    gql_schema *schema = NULL;
-    gql_source source = {"schema.graphql", pl_str_of(text)};
-    pl_arena_init(&arena, 0);
-    gql_diagnostics_init(&list, &arena, 0);
-    if (gql_schema_build(&source, 1, NULL, &list, &schema))
-        fail_msg("schema: %.*s", PL_STR_ARG(list.first->message));
-    pl_arena_dispose(&arena);
-    return schema;
-}
-
 static int setup(void **state)
 {
     static fixture f;
     pl_arena_init(&f.arena, 0);
-    f.schema = build(sdl);
+    f.schema = build_schema(sdl, NULL);
     f.model = gql_cost_model_new(&f.arena, f.schema, 0);
     assert_non_null(f.model);
     *state = &f;
@@ -406,7 +393,7 @@ static void test_many_possible_types(void **state)
     for (int i = 0; i < 1000; i++)
         pl_buf_printf(&text, "type T%d implements N { n: N x: Int }\n", i);
     pl_buf_char(&text, '\0');
-    gql_schema *schema = build(text.data);
+    gql_schema *schema = build_schema(text.data, NULL);
     gql_cost_model *model = gql_cost_model_new(&arena, schema, 0);
     for (int depth = 100; depth <= 600; depth += 500) {
         query.len = 0;

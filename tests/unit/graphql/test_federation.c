@@ -4,7 +4,6 @@
 #include "graphql/federation/federation.h"
 #include "graphql/federation/internal.h"
 #include "schemas.h"
-#include "support/failing.h"
 
 /* Subgraphs: what their SDL need not define, what is refused, and what composition gets to see. */
 
@@ -514,38 +513,17 @@ static void test_several_files(void **state)
 
 /* --- memory --- */
 
-static void fail_each_allocation(const char *sdl, pl_code expected)
-{
-    gql_source source = {"test.graphql", pl_str_of(sdl)};
-    failing a = {0};
-    while (failing_next(&a)) {
-        gql_schema *schema = NULL;
-        gql_diagnostics list;
-        pl_arena arena;
-        pl_arena_init(&arena, 64);
-        gql_diagnostics_init(&list, &arena, 0);
-        failing_begin(&a);
-        pl_code code = gql_schema_build(&source, 1, NULL, &list, &schema);
-        bool failed = failing_end(&a);
-        assert_int_equal(code, failed ? PL_RESOURCE_EXHAUSTED : expected);
-        assert_int_equal(list.out_of_memory, failed);
-        gql_schema_free(schema);
-        pl_arena_dispose(&arena);
-    }
-    assert_true(a.made > 9);
-}
-
 static void test_no_memory(void **state)
 {
-    fail_each_allocation(
+    check_without_memory(
         ON("type Query { p: P @provides(fields: \"n\") } type P @key(fields: \"id\") @key(fields: "
            "\"o { id }\") { id: ID! n: Int @external o: O } extend type O { id: ID }"),
         PL_OK);
-    fail_each_allocation(
+    check_without_memory(
         "extend type P @key(fields: \"id\") { id: ID @external } input I @oneOf { a: Int b: Int }", PL_OK);
-    fail_each_allocation(ON(P "type P @key(fields: \"id nme\") @key(fields: \"o {\") { id: ID name: Int }"),
+    check_without_memory(ON(P "type P @key(fields: \"id nme\") @key(fields: \"o {\") { id: ID name: Int }"),
                          PL_INVALID_ARGUMENT);
-    fail_each_allocation(LINK("2.0", "\"@sharable\", { name: \"@key\", as: \"id\" }, \"@tag\", \"@tag\"")
+    check_without_memory(LINK("2.0", "\"@sharable\", { name: \"@key\", as: \"id\" }, \"@tag\", \"@tag\"")
                              QUERY,
                          PL_INVALID_ARGUMENT);
 }

@@ -30,7 +30,6 @@ static pl_ref chain_ref;
 static int teardown(void **state)
 {
     gf *f = *state;
-    pl_alloc_fail_at(0, 0);
     te_engine()->drop(te_state(f->t), chain_ref);
     gf_close(f);
     return 0;
@@ -450,12 +449,6 @@ static void test_cancelled(void **state)
     }
 }
 
-static void cancel_at(watcher *w, const gql_payload *p)
-{
-    if (w->payloads == w->at)
-        watch_cancel(w);
-}
-
 static void test_cancelled_from_within_a_payload(void **state)
 {
     gf *f = *state;
@@ -476,26 +469,6 @@ static void test_cancelled_from_within_a_payload(void **state)
 }
 
 /* --- without memory --- */
-static bool run_failing(gf *f, const char *query, size_t n, int sticky)
-{
-    watcher w = {0};
-    source = (counter){.to = 2, .waits = true};
-    f->fail_at = n;
-    f->fail_on = sticky;
-    watch_with(&w, f, query, NULL, false);
-    for (int i = 0; !w.over && te_waiting(f->t) > 0; i++) {
-        assert_in_range(i, 0, 100);
-        te_resume(f->t, te_waiting_at(f->t, 0));
-    }
-    size_t made = pl_alloc_fail_at(0, 0);
-    f->fail_at = 0;
-    assert_true(w.over);
-    assert_int_equal(te_waiting(f->t) + te_wrapping(f->t), 0);
-    assert_int_equal(te_timers(f->t), 0);
-    watch_end(&w);
-    return made >= n;
-}
-
 static void test_without_memory(void **state)
 {
     gf *f = *state;
@@ -506,12 +479,13 @@ static void test_without_memory(void **state)
     for (size_t i = 0; i < sizeof does / sizeof *does; i++) {
         list[1].does = does[i];
         for (int k = 0; k < 4; k++) {
-            size_t n = 1;
-            while (run_failing(f, queries[k / 2], n, k % 2)) {
-                n++;
+            failing a = {.sticky = k % 2};
+            while (failing_next(&a)) {
+                source = (counter){.to = 2, .waits = true};
                 list[0].seen[0] = list[1].seen[0] = '\0';
+                watch_failing(f, queries[k / 2], &a);
             }
-            assert_true(n > 8);
+            assert_true(a.failed > 7);
         }
     }
 }

@@ -31,7 +31,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     gf *f = *state;
-    pl_alloc_fail_at(0, 0);
     gf_close(f);
     return 0;
 }
@@ -452,12 +451,6 @@ static void test_held_while_it_waits(void **state)
 }
 
 /* --- cancelled --- */
-static void cancel_at(watcher *w, const gql_payload *p)
-{
-    if (w->payloads == w->at)
-        watch_cancel(w);
-}
-
 static void test_cancelled_from_within_a_payload(void **state)
 {
     gf *f = *state;
@@ -659,40 +652,20 @@ static void test_a_resolver_beside_subscribe(void **state)
 /* --- without memory --- */
 static const char waiting_query[] = "subscription ($x: Int = 1) { event(x: $x) { n slow who } }";
 
-/* The n-th allocation since the beginning fails, and all of them from then on if sticky: it ends, and nothing
- * is left. Returns whether anything failed at all. */
-static bool run_failing(gf *f, size_t n, int sticky, bool waits)
-{
-    watcher w = {0};
-    source = (counter){.to = 3, .waits = waits, .made = source.made};
-    f->fail_at = n;
-    f->fail_on = sticky;
-    watch_with(&w, f, waiting_query, NULL, false);
-    for (int i = 0; !w.over && te_waiting(f->t) > 0; i++) {
-        assert_in_range(i, 0, 100);
-        te_resume(f->t, te_waiting_at(f->t, 0));
-    }
-    size_t made = pl_alloc_fail_at(0, 0);
-    f->fail_at = 0;
-    assert_true(w.over);
-    assert_int_equal(te_waiting(f->t), 0);
-    watch_end(&w);
-    return made >= n;
-}
-
 static void test_without_memory(void **state)
 {
     gf *f = *state;
     te_value event = te_map(f->t, "n", te_int(4), NULL);
-    source.made = event;
     bind_source(f, "event", counter_open_later, &source);
     for (int sticky = 0; sticky <= 1; sticky++) {
         for (int waits = 0; waits <= 1; waits++) {
             gf_restart(f);
-            size_t n = 1;
-            while (run_failing(f, n, sticky, waits))
-                n++;
-            assert_true(n > 20);
+            failing a = {.sticky = sticky};
+            while (failing_next(&a)) {
+                source = (counter){.to = 3, .waits = waits, .made = event};
+                watch_failing(f, waiting_query, &a);
+            }
+            assert_true(a.failed > 19);
         }
     }
 }

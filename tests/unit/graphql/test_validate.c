@@ -12,8 +12,8 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "graphql/language/parser.h"
-#include "graphql/schema/schema.h"
 #include "graphql/validation/validate.h"
+#include "schemas.h"
 #include "support/failing.h"
 
 static const char sdl[] =
@@ -47,25 +47,10 @@ typedef struct state {
     gql_schema *schema;
 } state;
 
-static gql_schema *build(const char *text)
-{
-    pl_arena arena;
-    gql_diagnostics list;
-    gql_schema *schema = NULL;
-    gql_source source = {"schema.graphql", pl_str_of(text)};
-    pl_arena_init(&arena, 0);
-    gql_diagnostics_init(&list, &arena, 0);
-    if (gql_schema_build(&source, 1, NULL, &list, &schema) && list.first)
-        print_error("schema: %.*s\n", PL_STR_ARG(list.first->message));
-    pl_arena_dispose(&arena);
-    assert_non_null(schema);
-    return schema;
-}
-
 static int set_up(void **context)
 {
     static state s;
-    s.schema = build(sdl);
+    s.schema = build_schema(sdl, NULL);
     *context = &s;
     return 0;
 }
@@ -371,7 +356,7 @@ TABLE(OverlappingFieldsCanBeMerged,
 
 static void test_operation_type_unknown(void **context)
 {
-    gql_schema *schema = build("type Query { a: Int }");
+    gql_schema *schema = build_schema("type Query { a: Int }", NULL);
     check_row(schema, "KnownOperationTypes",
               &(row){"mutation { a } subscription S { a }",
                      "The mutation operation is not supported by the schema. 1:1\n"

@@ -111,6 +111,12 @@ static void start(server *s, pl_edge_config config)
     server_start(s, &config);
 }
 
+static void begin2(int fd, uint32_t id)
+{
+    get2(fd, id, "/events");
+    wait_for(&t.begun);
+}
+
 static void write_hello(server *s)
 {
     assert_true(pl_http_stream_write(t.streams[t.count - 1], PL_STR("hello")));
@@ -341,8 +347,7 @@ static void idle_streams_stay(void **state)
     start(&s,
           (pl_edge_config){.request_timeout_ms = 300, .idle_timeout_ms = 300, .response_timeout_ms = 300});
     int fd = open_stream(&s, "/events", &a), fd2 = client2(&s);
-    get2(fd2, 1, "/events");
-    wait_for(&t.begun);
+    begin2(fd2, 1);
     for (int i = 0; i < 4; i++) { /* meanwhile idle connections are closed */
         int other = client(&s);
         expect_end(other);
@@ -494,10 +499,8 @@ static void reset_streams_are_cancelled(void **state)
     frame f;
     start(&s, (pl_edge_config){0});
     int fd = client2(&s);
-    get2(fd, 1, "/events");
-    wait_for(&t.begun);
-    get2(fd, 3, "/events");
-    wait_for(&t.begun);
+    begin2(fd, 1);
+    begin2(fd, 3);
     send_frame(fd, RST_STREAM, 0, 1, "\0\0\0\10", 4);
     wait_for(&t.cancelled);
     assert_null(t.streams[0]);
@@ -521,18 +524,15 @@ static void streams_may_end_when_others_are_cancelled(void **state)
     frame f;
     start(&s, (pl_edge_config){0});
     int fd = client2(&s);
-    get2(fd, 1, "/events");
-    wait_for(&t.begun);
-    get2(fd, 3, "/events");
-    wait_for(&t.begun);
+    begin2(fd, 1);
+    begin2(fd, 3);
     t.ends_others = true;
     send_frame(fd, RST_STREAM, 0, 1, "\0\0\0\10", 4);
     expect_frame(fd, DATA, &f);
     assert_int_equal(f.stream, 3);
     assert_string_equal((char *)f.payload, "the other one has gone");
     for (uint32_t id = 5; id < 15; id += 2) {
-        get2(fd, id, "/events");
-        wait_for(&t.begun);
+        begin2(fd, id);
     }
     close(fd); /* all at once */
     wait_for(&t.cancelled);
@@ -547,8 +547,7 @@ static void clients_without_window_are_cut(void **state)
     server s = {0};
     start(&s, (pl_edge_config){.response_timeout_ms = 200});
     int fd = client2(&s);
-    get2(fd, 1, "/events");
-    wait_for(&t.begun);
+    begin2(fd, 1);
     on_loop(&s, write_much);
     expect_end2(fd);
     wait_for(&t.cancelled);
@@ -589,8 +588,7 @@ static void the_service_ends_streams_when_draining(void **state)
     frame f;
     start(&s, (pl_edge_config){0});
     int fd = open_stream(&s, "/events", &a), fd2 = client2(&s);
-    get2(fd2, 1, "/events");
-    wait_for(&t.begun);
+    begin2(fd2, 1);
     s.drains = end_all;
     on_loop(&s, drain_long);
     expect_chunk(fd, "goodbye");
@@ -612,8 +610,7 @@ static void what_does_not_end_is_cut_at_the_deadline(void **state)
     answer a;
     start(&s, (pl_edge_config){0});
     int fd = open_stream(&s, "/events", &a), fd2 = client2(&s);
-    get2(fd2, 1, "/events");
-    wait_for(&t.begun);
+    begin2(fd2, 1);
     on_loop(&s, drain_short);
     wait_for(&t.cancelled);
     wait_for(&t.cancelled);
@@ -631,8 +628,7 @@ static void freeing_the_edge_cancels_streams(void **state)
     start(&s, (pl_edge_config){0});
     int fd = open_stream(&s, "/events", &a), busy = open_stream(&s, "/events", &a), fd2 = client2(&s);
     on_loop(&s, write_much);
-    get2(fd2, 1, "/events");
-    wait_for(&t.begun);
+    begin2(fd2, 1);
     stop(&s);
     assert_int_equal(t.cancelled_count, 3);
     expect_end(fd);
@@ -683,8 +679,7 @@ static void short_memory_breaks_a_stream_off(void **state)
     expect_end(fd);
     close(fd);
     int fd2 = client2(&s);
-    get2(fd2, 1, "/events");
-    wait_for(&t.begun);
+    begin2(fd2, 1);
     expect_frame(fd2, HEADERS, &f);
     on_loop(&s, write_in_short_memory);
     assert_false(t.written);

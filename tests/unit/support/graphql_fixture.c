@@ -4,8 +4,6 @@
 
 #include <stdlib.h>
 
-#include "base/alloc.h"
-
 static void keep_line(void *data, pl_level level, pl_str line)
 {
     gf *f = data;
@@ -230,8 +228,6 @@ void gf_start_full(gf_request *r, gf *f, const char *query, const char *operatio
     r->arena.limit = f->arena_limit;
     if (f->failing)
         failing_begin(f->failing);
-    else
-        pl_alloc_fail_at(f->fail_at, f->fail_on);
     r->run = gql_service_run(f->service, &request, &r->work, on_payload, r);
     assert_int_equal(r->over, r->run == NULL);
 }

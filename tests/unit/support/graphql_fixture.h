@@ -29,8 +29,6 @@ typedef struct gf {
     size_t header_count;
     gql_incremental incremental; /* of requests */
     failing *failing;            /* begun with a request; the test ends it */
-    size_t fail_at;              /* pl_alloc_fail_at from the begin of a request on; the test turns it off */
-    int fail_on;                 /* sticky */
 } gf;
 
 void gf_open(gf *f, const char *sdl);

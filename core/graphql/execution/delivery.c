@@ -419,6 +419,8 @@ static void stream_items(gql_execution *x, gql_stream *s)
     pl_buf_reset(&s->errors, 4096);
     if (s->stopped)
         stream_over(x, s);
+    else if (s->goes_on)
+        gql_schedule(x, &s->told, 1, 0); /* behind the streams that its items have begun */
 }
 
 static void handle(gql_execution *x, gql_event *event)
@@ -527,6 +529,8 @@ static bool run_due(gql_execution *x, gql_queue *due)
         gql_event_remove(event);
         if (event->kind == GQL_EVENT_GO_ON)
             gql_stream_produce(x, event->stream);
+        else if (event->kind == GQL_EVENT_TELL)
+            gql_stream_tell(x, event->stream);
         else
             gql_event_add(&d->events, event);
     }

@@ -80,7 +80,7 @@ typedef struct gql_queue {
 struct gql_event {
     gql_event *next, *prev;
     gql_queue *in; /* NULL: in none */
-    enum { GQL_EVENT_TASK, GQL_EVENT_ITEMS, GQL_EVENT_STREAM_OVER, GQL_EVENT_GO_ON } kind;
+    enum { GQL_EVENT_TASK, GQL_EVENT_ITEMS, GQL_EVENT_STREAM_OVER, GQL_EVENT_GO_ON, GQL_EVENT_TELL } kind;
     gql_task *task;
     gql_stream *stream;
     gql_event *more; /* of the same task */
@@ -114,7 +114,7 @@ struct gql_stream {
     uint32_t item_count;
     size_t delivered;                        /* the index of the first of them */
     struct gql_held *first_held, *last_held; /* parts of items that have left work */
-    gql_event items_event, over_event, ready;
+    gql_event items_event, over_event, ready, told;
     gql_iteration iteration; /* of calls of the iterator */
     gql_pending *call;       /* the one that waits */
     uint64_t order;          /* in which streams have begun */
@@ -170,6 +170,8 @@ gql_stream *gql_stream_new(gql_execution *x, const gql_plan_field *f, const gql_
 void gql_stream_answer(gql_execution *x, gql_stream *s, pl_call_status status, pl_slot result,
                        const pl_failure *failure);
 void gql_stream_produce(gql_execution *x, gql_stream *stream);
+/* After a delivery: what it has produced meanwhile is heard of. */
+void gql_stream_tell(gql_execution *x, gql_stream *stream);
 void gql_stream_close(gql_execution *x, gql_stream *stream);
 void gql_item_done(gql_execution *x, gql_stream *stream);
 

@@ -48,6 +48,7 @@ gql_stream *gql_stream_new(gql_execution *x, const gql_plan_field *f, const gql_
         s->open.stream = s;
         s->items_event = (gql_event){.kind = GQL_EVENT_ITEMS, .stream = s};
         s->ready = (gql_event){.kind = GQL_EVENT_GO_ON, .stream = s};
+        s->told = (gql_event){.kind = GQL_EVENT_TELL, .stream = s};
         s->over_event = (gql_event){.kind = GQL_EVENT_STREAM_OVER, .stream = s};
         if (gql_work_add(x, &s->work, frame, value, kept))
             return s;
@@ -177,10 +178,8 @@ static bool is_over(const gql_stream *s)
 #define TICKS_ITEMS_LATER 4 /* after a delivery */
 #define TICKS_OVER_LATER 6
 
-static void tell(gql_execution *x, gql_stream *s, bool begins)
+static void tell(gql_execution *x, gql_stream *s, bool begins, bool later)
 {
-    bool later = s->goes_on;
-    s->goes_on = false;
     if (s->item_count > 0)
         gql_schedule(x, &s->items_event, later ? TICKS_ITEMS_LATER : TICKS_ITEMS, 1);
     else if (is_over(s) && later)
@@ -207,7 +206,14 @@ void gql_stream_produce(gql_execution *x, gql_stream *s)
         first = false;
         produce_one(x, s);
     }
-    tell(x, s, begins);
+    if (!s->goes_on)
+        tell(x, s, begins, false);
+}
+
+void gql_stream_tell(gql_execution *x, gql_stream *s)
+{
+    s->goes_on = false;
+    tell(x, s, false, true);
 }
 
 /* --- an item is complete --- */
@@ -274,6 +280,7 @@ void gql_item_done(gql_execution *x, gql_stream *s)
 void gql_stream_close(gql_execution *x, gql_stream *s)
 {
     gql_event_remove(&s->ready);
+    gql_event_remove(&s->told);
     gql_event_remove(&s->items_event);
     gql_event_remove(&s->over_event);
     if (s->call)

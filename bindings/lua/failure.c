@@ -45,7 +45,8 @@ static void describe_expected(plua_state *st, pl_arena *arena, pl_failure *failu
     failure->expected = true;
     lua_pushliteral(L, "code");
     lua_rawget(L, -2);
-    failure->code = lua_type(L, -1) == LUA_TSTRING ? plua_code_named(pl_str_of(lua_tostring(L, -1))) : PL_UNKNOWN;
+    failure->code =
+        lua_type(L, -1) == LUA_TSTRING ? plua_code_named(pl_str_of(lua_tostring(L, -1))) : PL_UNKNOWN;
     lua_pop(L, 1);
     lua_pushliteral(L, "message");
     lua_rawget(L, -2);

@@ -190,9 +190,17 @@ def test_metadata(echo):
     metadata = [("x-in", "1"), ("x-in", "2"), ("in-bin", b"\xff")]
     answer, call = echo.unary("Metadata").with_call(b"", metadata=metadata)
     assert answer == b"1|2 \xff test.Echo/Metadata grpc"
-    assert [tuple(one) for one in call.initial_metadata()] == [("x-bin", b"\0\xff"), ("x-many", "a"), ("x-many", "b"), ("x-one", "1")] or {
-        tuple(one) for one in call.initial_metadata()
-    } == {("x-bin", b"\0\xff"), ("x-many", "a"), ("x-many", "b"), ("x-one", "1")}
+    assert [tuple(one) for one in call.initial_metadata()] == [
+        ("x-bin", b"\0\xff"),
+        ("x-many", "a"),
+        ("x-many", "b"),
+        ("x-one", "1"),
+    ] or {tuple(one) for one in call.initial_metadata()} == {
+        ("x-bin", b"\0\xff"),
+        ("x-many", "a"),
+        ("x-many", "b"),
+        ("x-one", "1"),
+    }
     assert [tuple(one) for one in call.trailing_metadata()] == [("t-bin", b"\1\2")]
 
 
@@ -405,9 +413,7 @@ def test_malformed_messages(server):
 
 # -- settings and addresses --
 def test_keepalive_settings(start):
-    server = start(
-        {"services/echo.lua": ECHO, "app.lua": "return { grpc = { keepalive = { min_interval = 60 } } }"}, *GRPC
-    )
+    server = start({"services/echo.lua": ECHO, "app.lua": "return { grpc = { keepalive = { min_interval = 60 } } }"}, *GRPC)
     with Raw(server).greet() as raw:
         for _ in range(4):
             raw.send(frame(client.PING, 0, 0, b"12345678"))

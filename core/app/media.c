@@ -132,7 +132,8 @@ static void read_stream(streams *s, pl_str range)
     while (next_part(&range, ';', &parameter)) {
         int value = quality(parameter);
         q = value < q ? value : q;
-        found.old_defer |= same_word(parameter, "deferSpec=20220824");
+        found.old_defer |=
+            same_word(parameter, "deferSpec=20220824") || same_word(parameter, "deferSpec=\"20220824\"");
         found.subscription |=
             same_word(parameter, "subscriptionSpec=1.0") || same_word(parameter, "subscriptionSpec=\"1.0\"");
     }

@@ -366,7 +366,9 @@ static void on_subscribe(pl_ws_operation *op, const pl_value *message)
     }
     if (other)
         stop(other); /* the older protocol's way */
-    if (!operation_add(op)) {
+    if (s->state == CLOSED) {
+        operation_free(op);
+    } else if (!operation_add(op)) {
         operation_free(op);
         pl_ws_session_close(s, s->protocol == PL_WS_LEGACY ? 1011 : PL_WS_INTERNAL, "out of memory");
     } else if (s->by_id.count > s->limits.max_operations) {

@@ -47,6 +47,7 @@ struct pl_ws_operation {
     pl_ws_operation *next, *prev;
 };
 
+/* Each of them may end operations, and close the session; but send must not send anything itself. */
 typedef struct pl_ws_ops {
     void (*send)(void *data, pl_str message);
     void (*close)(void *data, unsigned code, const char *reason); /* nothing is sent after it */

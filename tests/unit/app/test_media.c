@@ -114,6 +114,66 @@ static void test_quality(void **state)
         expect_choice(cases[i][0], cases[i][1]);
 }
 
+/* What can be answered: j(son), g(raphql-response+json) or - for one payload; then what @defer comes by, and
+ * subscriptions: m(ultipart), s(se), a(pollo's multipart), -; o for the older form of @defer. */
+static void expect_streams(const char *accept, const char *expected)
+{
+    static const char kinds[] = {[PL_STREAM_NONE] = '-',
+                                 [PL_STREAM_MULTIPART] = 'm',
+                                 [PL_STREAM_SSE] = 's',
+                                 [PL_STREAM_SUBSCRIPTION] = 'a'};
+    pl_accept a;
+    pl_str s = exact(accept, strlen(accept));
+    bool ok = pl_accept_read(s, &a);
+    char got[5] = {!a.single                  ? '-'
+                   : a.media == PL_MEDIA_JSON ? 'j'
+                                              : 'g',
+                   kinds[a.incremental], kinds[a.events], a.old_defer ? 'o' : '\0', '\0'};
+    if (strcmp(got, expected) != 0 || ok != (strcmp(got, "---") != 0))
+        fail_msg("Accept: %s: expected %s, got %s (%d)", accept, expected, got, ok);
+    free((char *)s.ptr);
+}
+
+static void test_streams(void **state)
+{
+    static const char *const cases[][2] = {
+        {"", "j--"},
+        {"*/*", "j--"},
+        {JSON, "j--"},
+        {"text/event-stream", "-ss"},
+        {"Text/Event-Stream; charset=utf-8", "-ss"},
+        {"text/event-stream, */*", "jss"},
+        {"text/event-stream;q=0", "---"},
+        {"text/event-stream;q=0.000, " JSON, "j--"},
+        {"text/event-stream;q=0.1, " JSON, "jss"},
+        {"text/*", "---"},
+        {"multipart/mixed", "-ma"},
+        {"multipart/mixed, " JSON, "jma"},
+        {"multipart/mixed;q=0, text/event-stream", "-ss"},
+        {"multipart/mixed, text/event-stream", "-ms"}, /* subscriptions by what is meant for them */
+        {"multipart/mixed;deferSpec=20220824, " JSON, "jmao"},
+        {"multipart/mixed; DeferSpec=\"20220824\", " JSON, "jmao"},
+        {"multipart/mixed;deferSpec=20230101", "-ma"},
+        {"multipart/mixed;deferSpec=20220824;q=0, " JSON, "j--"},
+        {"multipart/mixed;subscriptionSpec=1.0", "--a"},
+        {"multipart/mixed;subscriptionSpec=\"1.0\"", "--a"},
+        {"multipart/mixed;boundary=\"graphql\";subscriptionSpec=1.0, " JSON, "j-a"},
+        {"multipart/mixed;boundary=graphql;subscriptionSpec=1.0," GRAPHQL "," JSON, "g-a"},
+        {"multipart/mixed;subscriptionSpec=1.0, multipart/mixed;deferSpec=20220824", "-mao"},
+        {"multipart/mixed;subscriptionSpec=1.0, text/event-stream", "-sa"},
+        {"multipart/mixed;subscriptionSpec=2.0", "-ma"},
+        {"multipart/form-data", "---"},
+        {"application/xml;subscriptionSpec=1.0", "---"},
+        {";subscriptionSpec=1.0", "---"},
+        {",,;;,", "---"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        expect_streams(cases[i][0], cases[i][1]);
+    pl_accept a;
+    assert_true(pl_accept_read(PL_STR_NONE, &a));
+    assert_true(a.single && a.media == PL_MEDIA_JSON && !a.incremental && !a.events);
+}
+
 static void test_html(void **state)
 {
     static const struct {
@@ -268,6 +328,7 @@ int main(void)
         cmocka_unit_test(test_content_type),   cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_broken_escapes), cmocka_unit_test(test_memory_of_parameters),
         cmocka_unit_test(test_flags),          cmocka_unit_test(test_html),
+        cmocka_unit_test(test_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

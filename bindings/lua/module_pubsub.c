@@ -137,12 +137,6 @@ static void work_remove(queue *q)
     q->work_place = NULL;
 }
 
-void plua_queues_end(pl_work *work)
-{
-    while (work->queues)
-        work_remove(work->queues);
-}
-
 /* --- events come --- */
 /* Pushes the event's value; all subscribers of the state get the same. [jumps] */
 static void push_event(hub *h, const pl_event *event)
@@ -211,6 +205,22 @@ static void leave(queue *q)
     q->subscribed = false;
     if (q->subscriber.topic)
         host->ops->unsubscribe(host, &q->subscriber);
+}
+
+/* The source of a GraphQL subscription may be a function that has one of these inside: it ends with it. What
+ * other work has subscribed to, scripts may keep. */
+void plua_queues_end(pl_work *work)
+{
+    bool ends = work->operation_kind && strcmp(work->operation_kind, "subscription") == 0;
+    while (work->queues) {
+        queue *q = work->queues;
+        if (ends) {
+            leave(q);
+            wake_soon(q);
+        } else {
+            work_remove(q);
+        }
+    }
 }
 
 /* Whether the event is to be put into the queue. */

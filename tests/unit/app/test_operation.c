@@ -1,0 +1,1004 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "app/app_harness.h"
+#include "app/endpoint.h"
+#include "app/generation.h"
+#include "app/instance_host.h"
+#include "app/operation.h"
+#include "app/pubsub.h"
+#include "base/alloc.h"
+#include "perilune/engines.h"
+
+/* Operations and generations: subscriptions that go over from one to the next, on real instances, with a
+ * clock that the test turns. */
+
+static const char schema[] = "type Query { a: Int  slow: Int }\n"
+                             "type Subscription { said: Said  gated: Said  picky: Said  stubborn: Said\n"
+                             "  late: Said  count: Int  pair: Said }\n"
+                             "type Said { n: Int  v: Int }\n";
+
+/* gated: waits for an event of "gate". picky: only version 1 takes it. stubborn: does not end when it is told
+ * to. late: gives two more then. pair: two topics, the second is closed when the first ends. */
+static const char resolvers[] =
+    "local time = require 'perilune.time'\n"
+    "local errors = require 'perilune.errors'\n"
+    "local version = require 'lib.version'\n"
+    "return {\n"
+    "  Query = { a = function() return version end, slow = function() time.sleep(1000) end },\n"
+    "  Said = { v = function() return version end },\n"
+    "  Subscription = {\n"
+    "    said = function(_, _, ctx) return ctx.pubsub:subscribe 'x' end,\n"
+    "    gated = function(_, _, ctx)\n"
+    "      local gate <close> = ctx.pubsub:subscribe 'gate'\n"
+    "      gate:next()\n"
+    "      return ctx.pubsub:subscribe 'x'\n"
+    "    end,\n"
+    "    picky = function(_, _, ctx)\n"
+    "      if version ~= 1 then error(errors.permission_denied 'not any more') end\n"
+    "      return ctx.pubsub:subscribe 'x'\n"
+    "    end,\n"
+    "    stubborn = function(_, _, ctx)\n"
+    "      local x = ctx.pubsub:subscribe 'x'\n"
+    "      return function() local e = x:next() if e == nil then time.sleep(1000) end return e end\n"
+    "    end,\n"
+    "    late = function(_, _, ctx)\n"
+    "      local x, more = ctx.pubsub:subscribe 'x', 2\n"
+    "      return function()\n"
+    "        local e = x:next()\n"
+    "        if e ~= nil then return e end\n"
+    "        time.sleep(0.3)\n"
+    "        more = more - 1\n"
+    "        return more >= 0 and { n = -1 } or nil\n"
+    "      end\n"
+    "    end,\n"
+    "    count = function()\n"
+    "      return coroutine.wrap(function() for i = 1, 3 do time.sleep(0.1) coroutine.yield(i) end end)\n"
+    "    end,\n"
+    "    pair = function(_, _, ctx)\n"
+    "      local x, y = ctx.pubsub:subscribe 'x', ctx.pubsub:subscribe 'y'\n"
+    "      return { next = function() local e = x:next() if e == nil then y:close() end return e end,\n"
+    "        close = function() y:close() end }\n"
+    "    end,\n"
+    "  },\n"
+    "}\n";
+
+static const char plain_app[] = "return {}";
+/* waits before and after what it wraps, as long as the header says */
+static const char waiting_app[] =
+    "local time = require 'perilune.time'\n"
+    "return { interceptors = { function(ctx, next)\n"
+    "  ctx.response_headers['x-version'] = require 'lib.version'\n"
+    "  if ctx.headers.before then time.sleep(tonumber(ctx.headers.before)) end\n"
+    "  local result = next(ctx)\n"
+    "  if ctx.headers.after then time.sleep(tonumber(ctx.headers.after)) end\n"
+    "  return result\n"
+    "end } }\n";
+
+/* --- the world: a worker without sockets --- */
+enum { MOST = 12 };
+
+typedef struct world {
+    pl_host host; /* first */
+    pl_timers timers;
+    uint64_t now;
+    bool refuse_timers, ticking;
+    pl_logger *log;
+    pl_pubsub_hub *hub;
+    pl_loop *loop; /* carries the events */
+    pl_pubsub *pubsub;
+    pl_endpoint endpoint;
+    pl_generation *live;
+    pl_generation *retired[MOST];
+    int retired_count;
+    int version;
+    const char *app;
+} world;
+
+static world w;
+
+static uint64_t loop_now(pl_host *host)
+{
+    pl_state *state = w.ticking && w.live ? w.live->instances[0]->state : NULL;
+    if (state)
+        pl_lua_engine()->watch(state, ++w.now);
+    return w.now;
+}
+
+static int loop_timer_start(pl_host *host, pl_timer *timer, uint64_t at)
+{
+    return w.refuse_timers ? -1 : pl_timers_start(&w.timers, timer, at);
+}
+
+static void loop_timer_stop(pl_host *host, pl_timer *timer)
+{
+    pl_timers_stop(&w.timers, timer);
+}
+
+static pl_instance *instance_of(pl_generation *g)
+{
+    return g->instances[0];
+}
+
+/* As the worker does after each turn: retired instances that are quiet go. */
+static void after_turn(void)
+{
+    for (int i = 0; i < w.retired_count; i++) {
+        pl_instance *instance = instance_of(w.retired[i]);
+        if (!pl_instance_is_quiet(instance))
+            continue;
+        assert_null(instance->operations);
+        assert_null(instance->rebasing);
+        loop_timer_stop(&w.host, &instance->rebase_turn);
+        pl_instance_host_leave(instance);
+        pl_generation_free(w.retired[i]);
+        memmove(&w.retired[i], &w.retired[i + 1], (size_t)(w.retired_count - i - 1) * sizeof w.retired[0]);
+        w.retired_count--;
+        i--;
+    }
+}
+
+static void stop_loop(pl_message *message)
+{
+    pl_loop_stop(message->data);
+}
+
+/* Events on their way arrive; what is due now is done. */
+static void turn(void)
+{
+    pl_message message = {.run = stop_loop, .data = w.loop};
+    pl_loop_post(w.loop, &message);
+    pl_loop_run(w.loop);
+    while (pl_timers_next(&w.timers) <= w.now) {
+        pl_timers_run(&w.timers, w.now);
+        after_turn();
+    }
+    after_turn();
+}
+
+static void pass(uint64_t ms)
+{
+    uint64_t until = w.now + ms;
+    turn();
+    for (uint64_t next; (next = pl_timers_next(&w.timers)) <= until;) {
+        w.now = next > w.now ? next : w.now;
+        turn();
+    }
+    w.now = until;
+}
+
+static void no_log(void *data, pl_level level, pl_str line)
+{
+}
+
+static pl_generation *build(const char *sdl)
+{
+    char version[32];
+    pl_report report;
+    snprintf(version, sizeof version, "return %d", ++w.version);
+    pl_bundle *bundle = sdl ? MEMORY_BUNDLE("app.lua", w.app, "lib/version.lua", version, "resolvers/r.lua",
+                                            resolvers, "schema/s.graphql", sdl)
+                            : MEMORY_BUNDLE("app.lua", w.app);
+    pl_report_init(&report);
+    pl_generation_options options = {.engine = pl_lua_engine(), .workers = 1, .log = w.log};
+    pl_generation *g = pl_generation_build(bundle, &options, &report);
+    if (!g)
+        fail_msg("%s", report_text(&report));
+    g->id = (uint64_t)w.version;
+    pl_bundle_unref(bundle);
+    pl_report_dispose(&report);
+    return g;
+}
+
+static void make_live(pl_generation *g)
+{
+    pl_instance *instance = instance_of(g);
+    pl_instance_host_init(instance, &w.host, w.pubsub);
+    pl_lua_engine()->state_attach(instance->state, &instance->host);
+    if (w.live) {
+        assert_in_range(w.retired_count, 0, MOST - 1);
+        instance_of(w.live)->retired = true;
+        memmove(&w.retired[1], &w.retired[0], (size_t)w.retired_count * sizeof w.retired[0]);
+        w.retired[0] = w.live; /* the newest first, as the worker has them */
+        w.retired_count++;
+    }
+    w.live = g;
+    w.endpoint.live = instance;
+}
+
+static void rebase(void)
+{
+    for (int i = 0; i < w.retired_count; i++)
+        pl_operations_rebase(instance_of(w.retired[i]), instance_of(w.live));
+}
+
+/* A reload. */
+static void adopt_schema(const char *sdl)
+{
+    make_live(build(sdl));
+    rebase();
+    after_turn();
+}
+
+static void adopt(void)
+{
+    adopt_schema(schema);
+}
+
+static int set_up(void **state)
+{
+    static const pl_host_ops ops = {
+        .now = loop_now, .timer_start = loop_timer_start, .timer_stop = loop_timer_stop};
+    pl_error err;
+    w = (world){.host.ops = &ops, .now = 5000, .app = plain_app};
+    w.log = pl_logger_new_sink(no_log, NULL, PL_LOG_JSON, PL_ERROR);
+    w.host.log = w.log;
+    pl_timers_init(&w.timers);
+    w.hub = pl_pubsub_hub_new(0);
+    w.loop = pl_loop_new(NULL, NULL, &err);
+    w.pubsub = pl_pubsub_join(w.hub, w.loop);
+    pl_endpoint_init(&w.endpoint, &w.host, w.log);
+    return 0;
+}
+
+/* No operation is left: nor is anything else. */
+static int tear_down(void **state)
+{
+    pl_alloc_fail_at(0, 0);
+    w.refuse_timers = false;
+    turn();
+    assert_int_equal(w.retired_count, 0);
+    assert_int_equal(w.endpoint.operations, 0);
+    if (w.live) {
+        pl_instance *instance = instance_of(w.live);
+        assert_true(pl_instance_is_quiet(instance));
+        assert_int_equal(pl_pubsub_get_stats(w.pubsub).subscribers, 0);
+        pl_instance_host_leave(instance);
+        pl_generation_free(w.live);
+    }
+    assert_int_equal(pl_timers_next(&w.timers), UINT64_MAX);
+    pl_timers_dispose(&w.timers);
+    pl_pubsub_leave(w.pubsub);
+    pl_loop_free(w.loop);
+    pl_pubsub_free(w.pubsub);
+    pl_pubsub_hub_free(w.hub);
+    pl_logger_free(w.log);
+    return 0;
+}
+
+static void publish(const char *topic, int n)
+{
+    char json[32];
+    pl_error err = {0};
+    snprintf(json, sizeof json, "{\"n\":%d}", n);
+    assert_int_equal(pl_pubsub_publish(w.pubsub, pl_str_of(topic), pl_str_of(json), &err), PL_OK);
+    turn();
+}
+
+/* --- an operation and its receiver --- */
+typedef struct client client;
+struct client {
+    pl_operation *operation; /* NULL: over */
+    pl_arena arena;
+    pl_work work;
+    gql_request request;
+    pl_header headers[2];
+    char query[128];
+    char seen[4096]; /* payloads, with ' for " */
+    unsigned payloads;
+    bool over;
+    unsigned cancel_at, hold_at;
+    char version[16]; /* of the headers, with the first payload */
+};
+
+static void cancel(client *c)
+{
+    assert_false(c->over);
+    c->over = true;
+    pl_operation_cancel(c->operation);
+    c->operation = NULL;
+    pl_arena_dispose(&c->arena); /* as a connection does at once */
+}
+
+static void note(client *c, const char *text, pl_str body)
+{
+    size_t len = strlen(c->seen);
+    snprintf(c->seen + len, sizeof c->seen - len, "%s%.*s ", text, PL_STR_ARG(body));
+    for (; c->seen[len]; len++)
+        c->seen[len] = c->seen[len] == '"' ? '\'' : c->seen[len];
+}
+
+static void on_payload(void *data, const gql_payload *payload)
+{
+    client *c = data;
+    size_t count = 0;
+    assert_false(c->over);
+    c->payloads++;
+    const pl_header *headers = c->operation ? pl_operation_headers(c->operation, &count) : NULL;
+    if (count > 0)
+        snprintf(c->version, sizeof c->version, "%.*s", PL_STR_ARG(headers[0].value));
+    switch (payload->result) {
+    case GQL_RESULT_SUBSCRIBED:
+        note(c, "subscribed", PL_STR_NONE);
+        break;
+    case GQL_RESULT_COMPLETE:
+        note(c, "complete", PL_STR_NONE);
+        break;
+    default:
+        note(c, "", payload->body);
+    }
+    if (!payload->has_next) {
+        c->over = true;
+        c->operation = NULL;
+        pl_arena_dispose(&c->arena);
+    } else if (c->payloads == c->cancel_at) {
+        cancel(c);
+    } else if (c->payloads == c->hold_at) {
+        pl_operation_hold(c->operation, true);
+    }
+}
+
+static void start_as(client *c, const char *query)
+{
+    pl_arena_init(&c->arena, 1024);
+    snprintf(c->query, sizeof c->query, "%s", query);
+    c->request = (gql_request){.query = pl_str_of(c->query), .subscriptions = true};
+    c->work = (pl_work){.protocol = "graphql",
+                        .id = PL_STR("r"),
+                        .headers = c->headers,
+                        .header_count = 2,
+                        .arena = &c->arena,
+                        .ctx = PL_REF_NONE,
+                        .log = w.log};
+    for (int i = 0; i < 2; i++) {
+        if (!c->headers[i].name.ptr)
+            c->headers[i] = (pl_header){PL_STR("x"), PL_STR("y")};
+    }
+    pl_operation_config config = {.instance = instance_of(w.live),
+                                  .request = &c->request,
+                                  .work = &c->work,
+                                  .host = &w.host,
+                                  .endpoint = &w.endpoint,
+                                  .payload = on_payload,
+                                  .data = c,
+                                  .place = &c->operation};
+    pl_operation *op = pl_operation_start(&config);
+    assert_true(c->over ? !op : op == c->operation);
+}
+
+static void start(client *c, const char *query)
+{
+    *c = (client){.over = false};
+    start_as(c, query);
+}
+
+static void saw_at(client *c, const char *text, const char *file, int line)
+{
+    if (strcmp(c->seen, text) != 0) {
+        print_error("%s:%d: expected\n%s\nbut there was\n%s\n", file, line, text, c->seen);
+        _fail(file, line);
+    }
+    c->seen[0] = '\0';
+}
+#define saw(c, text) saw_at(c, text, __FILE__, __LINE__)
+#define SAID(n, v) "{'data':{'said':{'n':" #n ",'v':" #v "}}} "
+#define GATED(n, v) "{'data':{'gated':{'n':" #n ",'v':" #v "}}} "
+
+/* --- it goes over --- */
+static void goes_over_at_once(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { said { n v } }");
+    publish("x", 1);
+    saw(&c, "subscribed " SAID(1, 1));
+    for (int i = 2; i <= 5; i++) {
+        adopt();
+        turn();
+        assert_int_equal(w.retired_count, 0); /* nothing keeps the old one */
+    }
+    publish("x", 2);
+    publish("x", 3);
+    saw(&c, SAID(2, 5) SAID(3, 5));
+    assert_int_equal(pl_pubsub_get_stats(w.pubsub).subscribers, 1);
+    cancel(&c);
+}
+
+static void what_waits_is_given_first(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { said { n v } }");
+    pl_operation_hold(c.operation, true);
+    publish("x", 1); /* is taken at once: it was waited for */
+    publish("x", 2);
+    publish("x", 3);
+    adopt();
+    publish("x", 4);
+    pass(100000); /* however long the client does not read */
+    saw(&c, "subscribed " SAID(1, 1));
+    assert_int_equal(w.retired_count, 1);
+    pl_operation_hold(c.operation, false);
+    turn();
+    saw(&c, SAID(2, 1) SAID(3, 1) SAID(4, 2));
+    assert_int_equal(w.retired_count, 0);
+    publish("x", 5);
+    saw(&c, SAID(5, 2));
+    cancel(&c);
+}
+
+static void the_new_one_subscribes_later(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { gated { n v } }");
+    publish("gate", 0);
+    adopt();
+    publish("x", 1);
+    saw(&c, "subscribed " GATED(1, 1));
+    assert_int_equal(instance_of(w.live)->in_flight, 1);
+    publish("gate", 0);
+    publish("x", 2);
+    saw(&c, GATED(2, 2));
+    assert_int_equal(w.retired_count, 0);
+    cancel(&c);
+}
+
+/* It is still subscribing when the newer one comes: it goes over afterwards. */
+static void subscribes_while_it_is_retired(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { gated { n v } }");
+    adopt();
+    adopt();
+    assert_int_equal(w.retired_count, 1);
+    saw(&c, "");
+    publish("gate", 0); /* for version 1 */
+    saw(&c, "subscribed ");
+    publish("x", 1);
+    saw(&c, GATED(1, 1));
+    publish("gate", 0); /* for version 3 */
+    publish("x", 2);
+    saw(&c, GATED(2, 3));
+    assert_int_equal(w.retired_count, 0);
+    cancel(&c);
+}
+
+static void the_new_one_refuses(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { picky { n v } }");
+    adopt();
+    assert_true(c.over);
+    assert_non_null(strstr(c.seen, "not any more"));
+    turn();
+    assert_int_equal(w.retired_count, 0);
+}
+
+static void the_new_one_never_subscribes(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { gated { n v } }");
+    publish("gate", 0);
+    adopt();
+    pass(29000);
+    publish("x", 1);
+    saw(&c, "subscribed " GATED(1, 1));
+    pass(1500);
+    assert_true(c.over);
+    assert_non_null(strstr(c.seen, "DEADLINE_EXCEEDED"));
+}
+
+/* --- the old source ends --- */
+static void an_old_source_that_does_not_end(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { stubborn { n v } }");
+    adopt();
+    publish("x", 1);
+    pass(999);
+    saw(&c, "subscribed ");
+    assert_int_equal(w.retired_count, 1);
+    pass(1);
+    turn();
+    saw(&c, "{'data':{'stubborn':{'n':1,'v':2}}} ");
+    assert_int_equal(w.retired_count, 0);
+    cancel(&c);
+}
+
+static void an_old_source_that_gives_some_more(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { late { n v } }");
+    adopt();
+    publish("x", 1);
+    pass(950);
+    saw(&c, "subscribed {'data':{'late':{'n':-1,'v':1}}} {'data':{'late':{'n':-1,'v':1}}} "
+            "{'data':{'late':{'n':1,'v':2}}} ");
+    cancel(&c);
+    pass(2000);
+}
+
+static void a_source_that_ends_by_itself(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { count }");
+    pass(1000);
+    saw(&c, "subscribed {'data':{'count':1}} {'data':{'count':2}} {'data':{'count':3}} complete ");
+    start(&c, "subscription { count }");
+    adopt(); /* a generator begins anew */
+    pass(1000);
+    saw(&c, "subscribed {'data':{'count':1}} {'data':{'count':2}} {'data':{'count':3}} {'data':{'count':1}} "
+            "{'data':{'count':2}} {'data':{'count':3}} complete ");
+    assert_true(c.over);
+}
+
+/* The source of two topics: its second one goes when the first ends. */
+static void sources_of_several_topics(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { pair { n v } }");
+    for (int i = 0; i < 3; i++) {
+        adopt();
+        turn();
+        assert_int_equal(pl_pubsub_get_stats(w.pubsub).subscribers, 2);
+    }
+    publish("x", 1);
+    saw(&c, "subscribed {'data':{'pair':{'n':1,'v':4}}} ");
+    cancel(&c);
+}
+
+/* --- more reloads while one is under way --- */
+static void again_while_the_new_one_subscribes(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { gated { n v } }");
+    publish("gate", 0);
+    for (int i = 2; i <= 4; i++) {
+        adopt();
+        publish("x", i);
+        assert_int_equal(w.retired_count, 1); /* those in between have nothing in hand */
+    }
+    publish("gate", 0);
+    publish("x", 9);
+    saw(&c, "subscribed " GATED(2, 1) GATED(3, 1) GATED(4, 1) GATED(9, 4));
+    cancel(&c);
+}
+
+static void again_while_the_old_one_drains(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { said { n v } }");
+    pl_operation_hold(c.operation, true);
+    publish("x", 1);
+    publish("x", 2);
+    adopt();
+    publish("x", 3); /* the second one has it */
+    adopt();
+    publish("x", 4);
+    adopt();
+    publish("x", 5);
+    assert_int_equal(w.retired_count, 2); /* the third one was passed over */
+    pl_operation_hold(c.operation, false);
+    turn();
+    saw(&c, "subscribed " SAID(1, 1) SAID(2, 1) SAID(3, 2) SAID(4, 2) SAID(5, 2));
+    turn();
+    assert_int_equal(w.retired_count, 0); /* it has gone over by itself */
+    publish("x", 6);
+    saw(&c, SAID(6, 4));
+    cancel(&c);
+}
+
+/* A reload at every moment, and events all the time: each arrives once, in order. */
+static void nothing_is_lost_or_doubled(void **state)
+{
+    static client clients[4];
+    static const char *const queries[] = {"subscription { said { n } }", "subscription { late { n } }",
+                                          "subscription { pair { n } }", "subscription { stubborn { n } }"};
+    adopt();
+    for (int i = 0; i < 4; i++)
+        start(&clients[i], queries[i]);
+    unsigned dice = 7;
+    int n = 0;
+    for (int step = 0; step < 400; step++) {
+        dice = dice * 1103515245 + 12345;
+        client *c = &clients[dice >> 16 & 3];
+        switch (dice >> 20 & 7) {
+        case 0:
+            if (w.retired_count < MOST - 1)
+                adopt();
+            break;
+        case 1:
+            pl_operation_hold(c->operation, true);
+            break;
+        case 2:
+        case 3:
+            pl_operation_hold(c->operation, false);
+            break;
+        case 4:
+            pass(dice >> 24);
+            break;
+        default:
+            publish("x", ++n);
+        }
+        if (step % 10 == 9) { /* what was seen is checked, and forgotten */
+            for (int i = 0; i < 4; i++) {
+                assert_false(clients[i].over);
+                char *at = clients[i].seen;
+                for (char *next; (next = strstr(at, "'n':")); at = next + 1) {
+                    int got = atoi(next + 4);
+                    if (got > 0)
+                        assert_int_equal(got, ++clients[i].cancel_at); /* its counter */
+                }
+                clients[i].seen[0] = '\0';
+            }
+        }
+    }
+    for (int i = 0; i < 4; i++)
+        pl_operation_hold(clients[i].operation, false);
+    pass(20000);
+    for (int i = 0; i < 4; i++) {
+        int last = (int)clients[i].cancel_at;
+        char *at = clients[i].seen;
+        for (char *next; (next = strstr(at, "'n':")); at = next + 1) {
+            int got = atoi(next + 4);
+            if (got > 0)
+                assert_int_equal(got, ++last);
+        }
+        assert_int_equal(last, n);
+        cancel(&clients[i]);
+    }
+}
+
+/* --- cancelled at every point --- */
+enum { STAGES = 9 };
+
+/* As far as the stage: from a subscription that is made, over its going over twice, to its end. */
+static void run_to(client *c, const char *query, int stage, bool held)
+{
+    adopt();
+    start(c, query);
+    if (stage >= 1)
+        publish("gate", 0);
+    if (held)
+        pl_operation_hold(c->operation, true);
+    for (int i = 0; stage >= 2 && i < 3; i++)
+        publish("x", i);
+    if (stage >= 3)
+        adopt();
+    if (stage >= 4)
+        publish("gate", 0);
+    if (stage >= 5)
+        adopt();
+    if (stage >= 6)
+        publish("x", 7);
+    if (stage >= 7)
+        publish("gate", 0);
+    if (stage >= 8)
+        pass(3000);
+}
+
+static const char *const all_queries[] = {"subscription { said { n } }", "subscription { gated { n } }",
+                                          "subscription { stubborn { n } }", "subscription { late { n } }",
+                                          "subscription { pair { n } }"};
+
+static void cancelled_at_every_point(void **state)
+{
+    client c;
+    for (size_t q = 0; q < sizeof all_queries / sizeof *all_queries; q++) {
+        for (int stage = 0; stage < 2 * STAGES; stage++) {
+            run_to(&c, all_queries[q], stage / 2, stage % 2);
+            cancel(&c);
+            turn();
+            assert_int_equal(w.retired_count, 0);
+            assert_int_equal(pl_pubsub_get_stats(w.pubsub).subscribers, 0);
+        }
+    }
+}
+
+static void cancelled_from_within_a_payload(void **state)
+{
+    client c;
+    adopt();
+    for (unsigned at = 1; at < 8; at++) {
+        c = (client){.cancel_at = at};
+        start_as(&c, "subscription { said { n } }");
+        for (int i = 0; !c.over; i++) {
+            publish("x", i);
+            if (i % 2 && !c.over)
+                adopt();
+        }
+        assert_int_equal(c.payloads, at);
+        turn();
+        assert_int_equal(w.retired_count, 0);
+    }
+}
+
+/* A source that gives everything at once, below pl_operation_start. */
+static void held_and_cancelled_while_it_is_started(void **state)
+{
+    client c;
+    w.app = "return { default_resolver = function(parent, _, _, info) return parent end }";
+    pl_generation *g = build(schema);
+    make_live(g);
+    c = (client){.hold_at = 1};
+    start_as(&c, "subscription { said { n } }");
+    assert_int_equal(c.payloads, 1);
+    cancel(&c);
+    c = (client){.cancel_at = 1};
+    start_as(&c, "subscription { said { n } }");
+    assert_true(c.over);
+}
+
+/* --- cut off --- */
+static void cut_off(pl_generation *g)
+{
+    pl_operations_end(instance_of(g));
+    assert_int_equal(instance_of(g)->in_flight, 0);
+}
+
+static void a_query_that_is_cut_off(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "{ slow }");
+    adopt();
+    pass(20000);
+    saw(&c, ""); /* it stays on its generation */
+    cut_off(w.retired[0]);
+    assert_true(c.over);
+    assert_non_null(strstr(c.seen, "'UNAVAILABLE'"));
+}
+
+static void cut_off_at_every_point(void **state)
+{
+    client c;
+    for (size_t q = 0; q < sizeof all_queries / sizeof *all_queries; q++) {
+        for (int stage = 0; stage < 2 * STAGES; stage++) {
+            run_to(&c, all_queries[q], stage / 2, stage % 2);
+            adopt(); /* whatever it was on is retired */
+            while (w.retired_count > 0) {
+                cut_off(w.retired[w.retired_count - 1]); /* the oldest first */
+                turn();
+            }
+            if (!c.over) { /* it has gone over */
+                if (stage % 2)
+                    pl_operation_hold(c.operation, false);
+                publish("gate", 0);
+                publish("x", 99);
+                assert_true(c.over || strstr(c.seen, "'n':99"));
+            } else {
+                assert_non_null(strstr(c.seen, "'UNAVAILABLE'"));
+            }
+            if (!c.over)
+                cancel(&c);
+            turn();
+        }
+    }
+}
+
+/* Not the oldest: whoever has the successor. */
+static void the_newer_one_is_cut_off_first(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { said { n v } }"); /* drains, and has a successor that is subscribed */
+    pl_operation_hold(c.operation, true);
+    publish("x", 1);
+    publish("x", 2);
+    adopt();
+    adopt();
+    assert_int_equal(w.retired_count, 2);
+    cut_off(w.retired[0]);
+    assert_true(c.over);
+    assert_non_null(strstr(c.seen, "'UNAVAILABLE'"));
+    turn();
+    assert_int_equal(w.retired_count, 0);
+    start(&c, "subscription { gated { n v } }"); /* has one that is not */
+    publish("gate", 0);
+    adopt();
+    pl_generation *successors = w.live;
+    pl_operations_end(instance_of(successors));
+    assert_int_equal(instance_of(successors)->in_flight, 0);
+    publish("x", 3);
+    saw(&c, "subscribed " GATED(3, 3));
+    cancel(&c);
+}
+
+static void a_generation_without_schema(void **state)
+{
+    client c, other;
+    adopt();
+    start(&c, "subscription { said { n v } }");
+    start(&other, "subscription { gated { n v } }");
+    adopt_schema(NULL);
+    publish("x", 1);
+    saw(&c, "subscribed " SAID(1, 1)); /* it stays for the time being */
+    publish("gate", 0);
+    saw(&other, "subscribed ");
+    assert_int_equal(w.retired_count, 1);
+    adopt(); /* there is one again */
+    publish("gate", 0);
+    publish("x", 2);
+    saw(&c, SAID(2, 3));
+    saw(&other, GATED(2, 3));
+    adopt_schema(NULL);
+    adopt_schema(NULL);
+    cut_off(w.retired[w.retired_count - 1]);
+    assert_true(c.over && other.over);
+}
+
+/* --- interceptors --- */
+static void with_interceptors_that_wait(void **state)
+{
+    client c = {.headers = {{PL_STR("before"), PL_STR("0.1")}, {PL_STR("after"), PL_STR("0.1")}}};
+    w.app = waiting_app;
+    adopt();
+    start_as(&c, "subscription { count }");
+    pass(150);
+    assert_string_equal(c.version, "1");
+    saw(&c, "subscribed ");
+    adopt();
+    pass(20);
+    adopt(); /* the second one was still before next */
+    pass(1000);
+    assert_true(c.over); /* its last payload was in the leg's own memory */
+    assert_non_null(strstr(c.seen, "complete"));
+    turn();
+    assert_int_equal(w.retired_count, 0);
+}
+
+static void let_go_while_interceptors_wait(void **state)
+{
+    client c = {.headers = {{PL_STR("before"), PL_STR("0.1")}, {PL_STR("after"), PL_STR("0.1")}}};
+    w.app = waiting_app;
+    adopt();
+    start_as(&c, "subscription { said { n v } }");
+    pass(150);
+    adopt();
+    cut_off(w.retired[0]); /* the successor, before next, is all there is */
+    pass(150);
+    publish("x", 1);
+    assert_non_null(strstr(c.seen, SAID(1, 2)));
+    cancel(&c);
+}
+
+/* --- many --- */
+static void a_slice_at_a_turn(void **state)
+{
+    enum { N = 60 };
+    static client clients[N];
+    adopt();
+    for (int i = 0; i < N; i++)
+        start(&clients[i], "subscription { said { n v } }");
+    make_live(build(schema));
+    w.ticking = true; /* the clock goes on by itself */
+    rebase();
+    assert_int_not_equal(instance_of(w.live)->in_flight, N); /* not all at once */
+    assert_int_not_equal(instance_of(w.live)->in_flight, 0);
+    make_live(build(schema)); /* nor have they when the next one comes */
+    rebase();
+    for (int i = 0; i < 30; i++) {
+        pl_timers_run(&w.timers, w.now);
+        w.now += 5;
+    }
+    w.ticking = false;
+    pass(2000);
+    publish("x", 1);
+    for (int i = 0; i < N; i++) {
+        assert_string_equal(clients[i].seen, "subscribed " SAID(1, 3));
+        cancel(&clients[i]);
+    }
+}
+
+/* --- without timers, and memory --- */
+static void without_timers(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { said { n v } }");
+    w.refuse_timers = true;
+    adopt();
+    publish("x", 1);
+    w.refuse_timers = false;
+    turn();
+    saw(&c, "subscribed " SAID(1, 2));
+    cancel(&c);
+}
+
+static void without_memory(void **state)
+{
+    client c;
+    static const char *const queries[] = {"subscription { said { n } }", "subscription { gated { n } }"};
+    for (int k = 0; k < 4; k++) {
+        bool failed = true;
+        size_t n;
+        for (n = 1; failed; n++) {
+            w.version = 0;
+            adopt();
+            start(&c, queries[k / 2]);
+            publish("gate", 0);
+            make_live(build(schema));
+            pl_alloc_fail_at(n, k % 2);
+            rebase();
+            failed = pl_alloc_fail_at(0, 0) >= n;
+            turn();
+            publish("gate", 0);
+            publish("x", 1);
+            assert_true(c.over || strstr(c.seen, "'n':1"));
+            if (!c.over) /* on the new one, or still on the old one */
+                cancel(&c);
+            turn();
+            assert_int_equal(w.retired_count, 0);
+        }
+        assert_true(n > 5);
+    }
+}
+
+static void started_without_memory(void **state)
+{
+    client c;
+    adopt();
+    for (int sticky = 0; sticky <= 1; sticky++) {
+        bool failed = true;
+        for (size_t n = 1; failed; n++) {
+            pl_alloc_fail_at(n, sticky);
+            start(&c, "subscription { said { n } }");
+            failed = pl_alloc_fail_at(0, 0) >= n;
+            assert_true(failed || !c.over);
+            if (!c.over)
+                cancel(&c);
+            turn();
+            assert_int_equal(instance_of(w.live)->in_flight, 0);
+            assert_int_equal(w.endpoint.operations, 0);
+        }
+    }
+}
+
+int main(void)
+{
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+    static const struct CMUnitTest tests[] = {
+        TEST(goes_over_at_once),
+        TEST(what_waits_is_given_first),
+        TEST(the_new_one_subscribes_later),
+        TEST(subscribes_while_it_is_retired),
+        TEST(the_new_one_refuses),
+        TEST(the_new_one_never_subscribes),
+        TEST(an_old_source_that_does_not_end),
+        TEST(an_old_source_that_gives_some_more),
+        TEST(a_source_that_ends_by_itself),
+        TEST(sources_of_several_topics),
+        TEST(again_while_the_new_one_subscribes),
+        TEST(again_while_the_old_one_drains),
+        TEST(nothing_is_lost_or_doubled),
+        TEST(cancelled_at_every_point),
+        TEST(cancelled_from_within_a_payload),
+        TEST(held_and_cancelled_while_it_is_started),
+        TEST(a_query_that_is_cut_off),
+        TEST(cut_off_at_every_point),
+        TEST(the_newer_one_is_cut_off_first),
+        TEST(a_generation_without_schema),
+        TEST(with_interceptors_that_wait),
+        TEST(let_go_while_interceptors_wait),
+        TEST(a_slice_at_a_turn),
+        TEST(without_timers),
+        TEST(without_memory),
+        TEST(started_without_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -842,6 +842,21 @@ static void a_generation_without_schema(void **state)
     assert_true(c.over && other.over);
 }
 
+/* The one that it would have gone over to has come and gone. */
+static void nothing_to_go_over_to(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { gated { n v } }");
+    adopt();
+    adopt_schema(NULL);
+    assert_int_equal(w.retired_count, 1);
+    publish("gate", 0);
+    publish("x", 1);
+    saw(&c, "subscribed " GATED(1, 1));
+    cancel(&c);
+}
+
 /* --- interceptors --- */
 static void with_interceptors_that_wait(void **state)
 {
@@ -993,6 +1008,7 @@ int main(void)
         TEST(cut_off_at_every_point),
         TEST(the_newer_one_is_cut_off_first),
         TEST(a_generation_without_schema),
+        TEST(nothing_to_go_over_to),
         TEST(with_interceptors_that_wait),
         TEST(let_go_while_interceptors_wait),
         TEST(a_slice_at_a_turn),

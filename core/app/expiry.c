@@ -9,7 +9,7 @@ typedef struct reading {
     pl_state *state;
     const pl_work *work;
     double at;
-    bool found;
+    bool looked, found;
 } reading;
 
 static void section(void *data)
@@ -20,6 +20,7 @@ static void section(void *data)
     if (!key || !e->reserve(r->state, 8))
         return;
     e->push_ctx(r->state, (pl_work *)r->work);
+    r->looked = true;
     if (!e->field(r->state, e->top(r->state), key))
         return;
     pl_slot slot = e->top(r->state);
@@ -34,7 +35,11 @@ uint64_t pl_expiry_left(pl_state *state, const pl_work *work)
     reading r = {.state = state, .work = work};
     pl_error err = {0};
     struct timespec now;
-    if (work->ctx == PL_REF_NONE || !pl_engine_of(state)->protect(state, section, &r, &err) || !r.found)
+    if (work->ctx == PL_REF_NONE)
+        return PL_NO_EXPIRY;
+    if (!pl_engine_of(state)->protect(state, section, &r, &err) || !r.looked)
+        return 0; /* without memory to look, nothing is known to be valid */
+    if (!r.found)
         return PL_NO_EXPIRY;
     clock_gettime(CLOCK_REALTIME, &now);
     double left = r.at - (double)now.tv_sec - (double)now.tv_nsec / 1e9;

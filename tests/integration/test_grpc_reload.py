@@ -112,7 +112,7 @@ class Load:
             while not self.stop.is_set():
                 try:
                     work(echo)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - whatever fails in a thread fails the test
                     with self.lock:
                         self.failures.append(repr(error))
 

@@ -79,7 +79,7 @@ static bool within_budget(const gql_cost_options *options, pl_work *work, const 
             message, sizeof message,
             "Too many operations: this one costs %.0f, and %.0f are left of graphql.rate_limit. Try again in "
             "%.1f s.",
-            ceil(out->cost), floor(out->budget.left), (double)out->budget.retry_after_ms / 1000);
+            ceil(out->cost), floor(out->budget.left), ceil((double)out->budget.retry_after_ms / 100) / 10);
     refuse_limit(errors, code, operation, source, "rate_limit", out->cost, out->budget.capacity, message);
     if (errors->last && out->cost <= out->budget.capacity)
         errors->last->retry_after_ms = out->budget.retry_after_ms;

@@ -98,6 +98,27 @@ static void test_keys_are_apart(void **state)
     assert_false(take(state, PL_STR("a"), 1, 1000).taken);
 }
 
+/* Somebody raises the limit because clients run into it: they do not wait for what the old one took from
+ * them. */
+static void test_another_capacity_and_rate(void **state)
+{
+    static const pl_bucket slow = {.capacity = 1000, .refill = 0.5},
+                           fast = {.capacity = 2000, .refill = 1000};
+    pl_bucket_state out;
+    pl_shared_dict *dict = dict_of(state);
+    assert_int_equal(pl_bucket_take(dict, key, &slow, 1000, 1000, &out), PL_OK); /* full again in 2,000 s */
+    assert_int_equal(pl_bucket_take(dict, key, &fast, 500, 1000, &out), PL_OK);
+    assert_false(out.taken);
+    assert_int_equal(out.left, 0);
+    assert_int_equal(out.retry_after_ms, 500);
+    assert_int_equal(pl_bucket_take(dict, key, &fast, 500, 1499, &out), PL_OK);
+    assert_false(out.taken);
+    assert_int_equal(pl_bucket_take(dict, key, &fast, 500, 1500, &out), PL_OK);
+    assert_true(out.taken);
+    assert_int_equal(pl_bucket_take(dict, key, &fast, 2000, 3500, &out), PL_OK);
+    assert_true(out.taken);
+}
+
 /* A bucket that is full again is forgotten, and one that is not stays, whatever is taken in between. */
 static void test_full_buckets_take_no_memory(void **state)
 {
@@ -189,6 +210,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_more_than_it_holds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fractions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keys_are_apart, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_another_capacity_and_rate, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_buckets_take_no_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_time_going_back, setup, teardown),

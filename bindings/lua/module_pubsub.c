@@ -10,18 +10,29 @@
  * it comes; the calls that wait for one are resumed from a timer, in slices, so that an event for thousands
  * of subscribers does not hold the loop.
  *
+ * What waits is bounded by bytes as well as by number: those of each queue, and those of all events that any
+ * queue of the state has, each of them once. An event's bytes are about what reading it took.
+ *
  * The server knows a queue by its address; what keeps it alive is the script alone (one that waits for an
  * event has it on its stack): a queue that is collected unsubscribes. */
 
 #define QUEUE_TYPE "perilune.pubsub.queue"
 #define DEFAULT_CAPACITY 1000
 #define MAX_CAPACITY 1000000
+#define DEFAULT_MAX_BYTES ((lua_Integer)4 << 20)
+#define SHARE_OF_MEMORY 4 /* events take at most this part of what the state may */
 #define SLICE_MS 20
 
 typedef enum policy { DROP_OLDEST, DROP_NEWEST, CLOSE } policy;
 static const char *const policies[] = {"drop_oldest", "drop_newest", "close", NULL};
 
 typedef struct plua_queue queue;
+
+/* An event that waits in queues, or is the one read last. */
+typedef struct held {
+    uint32_t refs;
+    size_t size;
+} held;
 
 /* Of a state. */
 typedef struct hub {
@@ -32,6 +43,8 @@ typedef struct hub {
     int queues;        /* from address to queue, with weak values: a ref */
     uint64_t event_id; /* of the event read last */
     int event_value;   /* it, a ref */
+    held *event;
+    size_t bytes; /* of all that is held */
     pl_arena arena;
 } hub;
 
@@ -44,8 +57,11 @@ struct plua_queue {
     policy policy;
     uint32_t capacity, count;
     lua_Integer head; /* index of the oldest event in the table of values */
+    held **ring;      /* the events, from head on; room is a power of 2, or 0 */
+    uint32_t room;
+    size_t bytes, max_bytes;
     uint64_t dropped;
-    bool full; /* CLOSE: it overflowed */
+    enum { NOT_FULL, FULL_BY_NUMBER, FULL_BY_BYTES } full; /* CLOSE: how it overflowed */
     bool is_ready;
     queue *ready_next, *ready_prev;
 };
@@ -137,7 +153,69 @@ static void work_remove(queue *q)
     q->work_place = NULL;
 }
 
+/* --- what queues hold --- */
+static void release(hub *h, held *event)
+{
+    if (!event || --event->refs > 0)
+        return;
+    h->bytes -= event->size;
+    pl_free(event);
+}
+
+static held **place(const queue *q, lua_Integer at)
+{
+    return &q->ring[(lua_Unsigned)at & (q->room - 1)];
+}
+
+static bool grow(queue *q)
+{
+    uint32_t room = q->room ? q->room * 2 : 4;
+    held **ring = pl_calloc(room, sizeof *ring);
+    if (!ring)
+        return false;
+    for (uint32_t i = 0; i < q->count; i++)
+        ring[(lua_Unsigned)(q->head + i) & (room - 1)] = *place(q, q->head + i);
+    pl_free(q->ring);
+    q->ring = ring;
+    q->room = room;
+    return true;
+}
+
+/* Removes the oldest event from the queue, whose table is at the top of the stack. */
+static void drop_oldest(queue *q, lua_State *L)
+{
+    held *oldest = *place(q, q->head);
+    q->bytes -= oldest->size;
+    release(q->hub, oldest);
+    lua_pushnil(L);
+    lua_rawseti(L, -2, q->head++);
+    if (--q->count == 0 && q->room > 16) { /* what idles has nothing */
+        pl_free(q->ring);
+        q->ring = NULL;
+        q->room = 0;
+    }
+}
+
+static void drop_all(queue *q)
+{
+    for (uint32_t i = 0; i < q->count; i++)
+        release(q->hub, *place(q, q->head + i));
+    pl_free(q->ring);
+    q->ring = NULL;
+    q->count = q->room = 0;
+}
+
 /* --- events come --- */
+static held *hold(hub *h, size_t size)
+{
+    held *event = pl_malloc(sizeof *event);
+    if (event) {
+        *event = (held){1, size};
+        h->bytes += size;
+    }
+    return event;
+}
+
 /* Pushes the event's value; all subscribers of the state get the same. [jumps] */
 static void push_event(hub *h, const pl_event *event)
 {
@@ -149,51 +227,20 @@ static void push_event(hub *h, const pl_event *event)
         luaL_unref(L, LUA_REGISTRYINDEX, h->event_value);
         h->event_value = LUA_NOREF;
         h->event_id = 0;
+        release(h, h->event);
+        h->event = NULL;
         pl_arena_reset(&h->arena);
         if (pl_json_read(&h->arena, event->json, NULL, &value, &err) != PL_OK)
             luaL_error(L, "%s", err.message);
         plua_push_json(L, &value);
+        h->event = hold(h, h->arena.used);
         pl_arena_reset(&h->arena);
         h->event_value = luaL_ref(L, LUA_REGISTRYINDEX);
+        if (!h->event)
+            plua_throw(L);
         h->event_id = event->id;
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, h->event_value);
-}
-
-typedef struct arrival {
-    queue *queue;
-    const pl_event *event;
-} arrival;
-
-static void arrive(void *data)
-{
-    arrival *a = data;
-    queue *q = a->queue;
-    lua_State *L = q->hub->st->L;
-    if (!lua_checkstack(L, 8))
-        plua_throw(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, q->hub->queues);
-    if (lua_rawgetp(L, -1, q) != LUA_TUSERDATA) /* it is being collected */
-        return;
-    lua_getiuservalue(L, -1, 1);  /* stack: queues queue values */
-    push_event(q->hub, a->event); /* may collect garbage, but not what is on the stack */
-    lua_rawseti(L, -2, q->head + q->count);
-    q->count++;
-    if (q->count > q->capacity) {
-        lua_pushnil(L);
-        lua_rawseti(L, -2, q->head++);
-        q->count--;
-    }
-}
-
-static void count_dropped(queue *q)
-{
-    plua_state *st = q->hub->st;
-    q->dropped++;
-    if ((q->dropped & (q->dropped - 1)) == 0) /* 1, 2, 4, … */
-        pl_log(st->config.log, PL_WARN, "subscriber is slow: events dropped", PL_F_INT("dropped", q->dropped),
-               PL_F_CSTR("policy", policies[q->policy]),
-               PL_F_STR("request", q->subscriber.work ? q->subscriber.work->id : PL_STR_NONE));
 }
 
 static void leave(queue *q)
@@ -223,17 +270,75 @@ void plua_queues_end(pl_work *work)
     }
 }
 
-/* Whether the event is to be put into the queue. */
-static bool has_room(queue *q)
+static void count_dropped(queue *q, const pl_event *event)
 {
-    if (q->count < q->capacity)
-        return true;
-    count_dropped(q);
-    if (q->policy == CLOSE) {
-        q->full = true;
-        leave(q);
+    plua_state *st = q->hub->st;
+    q->dropped++;
+    if (event->dropped)
+        ++*event->dropped;
+    if ((q->dropped & (q->dropped - 1)) == 0) /* 1, 2, 4, … */
+        pl_log(st->config.log, PL_WARN, "subscriber is slow: events dropped", PL_F_INT("dropped", q->dropped),
+               PL_F_CSTR("policy", policies[q->policy]), PL_F_INT("waiting", q->count),
+               PL_F_INT("bytes", q->bytes),
+               PL_F_STR("request", q->subscriber.work ? q->subscriber.work->id : PL_STR_NONE));
+}
+
+/* One event always has room. */
+static bool is_full(const queue *q, size_t size)
+{
+    const hub *h = q->hub;
+    return q->count > 0 && (q->count >= q->capacity || q->bytes + size > q->max_bytes ||
+                            h->bytes > h->st->config.limits.memory / SHARE_OF_MEMORY);
+}
+
+/* Drops what the policy says, for one more event of this size. False: the event itself. */
+static bool make_room(queue *q, const pl_event *event, size_t size, lua_State *L)
+{
+    while (is_full(q, size)) {
+        count_dropped(q, event);
+        if (q->policy == CLOSE) {
+            q->full = q->count >= q->capacity ? FULL_BY_NUMBER : FULL_BY_BYTES;
+            leave(q);
+        }
+        if (q->policy != DROP_OLDEST)
+            return false;
+        drop_oldest(q, L);
     }
-    return q->policy == DROP_OLDEST;
+    return true;
+}
+
+typedef struct arrival {
+    queue *queue;
+    const pl_event *event;
+} arrival;
+
+static void arrive(void *data)
+{
+    arrival *a = data;
+    queue *q = a->queue;
+    hub *h = q->hub;
+    lua_State *L = h->st->L;
+    if (!lua_checkstack(L, 8))
+        plua_throw(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, h->queues);
+    if (lua_rawgetp(L, -1, q) != LUA_TUSERDATA) /* it is being collected */
+        return;
+    lua_getiuservalue(L, -1, 1);                               /* stack: queues queue values */
+    if (q->policy != DROP_OLDEST && q->count >= q->capacity) { /* it need not be read for that */
+        make_room(q, a->event, 0, L);
+        return;
+    }
+    push_event(h, a->event); /* may collect garbage, but not what is on the stack */
+    lua_insert(L, -2);
+    if (!make_room(q, a->event, h->event->size, L))
+        return;
+    if (q->count == q->room && !grow(q))
+        plua_throw(L);
+    lua_insert(L, -2); /* stack: queues queue values event */
+    lua_rawseti(L, -2, q->head + q->count);
+    *place(q, q->head + q->count++) = h->event;
+    q->bytes += h->event->size;
+    h->event->refs++;
 }
 
 static void on_message(pl_subscriber *subscriber, const pl_event *event)
@@ -242,8 +347,10 @@ static void on_message(pl_subscriber *subscriber, const pl_event *event)
     arrival a = {q, event};
     pl_error err;
     pl_error_clear(&err);
-    if (has_room(q) && !plua_protect((pl_state *)q->hub->st, arrive, &a, &err)) {
+    if (!plua_protect((pl_state *)q->hub->st, arrive, &a, &err)) {
         q->dropped++;
+        if (event->dropped)
+            ++*event->dropped;
         pl_log(q->hub->st->config.log, PL_ERROR, "event lost", PL_F_CSTR("error", err.message));
         return;
     }
@@ -283,15 +390,19 @@ static int take(lua_State *L, int status, lua_KContext ctx)
     if (q->count > 0) {
         lua_getiuservalue(L, 1, 1); /* stack: queue values */
         lua_rawgeti(L, 2, q->head);
-        lua_pushnil(L);
-        lua_rawseti(L, 2, q->head++);
-        q->count--;
+        lua_insert(L, 2);
+        drop_oldest(q, L); /* which has been taken */
+        lua_pop(L, 1);
         return 1;
     }
-    if (q->full)
+    if (q->full == FULL_BY_NUMBER)
         return plua_raise(L, PL_RESOURCE_EXHAUSTED,
                           "The subscriber is too slow: more than %u events were waiting for it.",
                           q->capacity);
+    if (q->full)
+        return plua_raise(L, PL_RESOURCE_EXHAUSTED,
+                          "The subscriber is too slow: the events that were waiting for it took too much "
+                          "memory.");
     if (!q->subscribed)
         return 0;
     if (q->wait.call)
@@ -320,6 +431,7 @@ static int queue_gc(lua_State *L)
     queue *q = lua_touserdata(L, 1);
     not_ready(q);
     leave(q);
+    drop_all(q);
     return 0;
 }
 
@@ -344,7 +456,7 @@ static pl_host *check_host(lua_State *L)
     return host;
 }
 
-/* core.subscribe(topic, capacity, policy) → queue; upvalue: hub */
+/* core.subscribe(topic, capacity, policy, max_bytes) → queue; upvalue: hub */
 static int core_subscribe(lua_State *L)
 {
     pl_str topic = check_topic(L, 1);
@@ -352,9 +464,15 @@ static int core_subscribe(lua_State *L)
     luaL_argcheck(L, capacity >= 1 && capacity <= MAX_CAPACITY, 2,
                   "a queue of 1 to 1,000,000 events is expected");
     policy p = (policy)luaL_checkoption(L, 3, policies[0], policies);
+    lua_Integer max_bytes = luaL_optinteger(L, 4, DEFAULT_MAX_BYTES);
+    luaL_argcheck(L, max_bytes >= 1, 4, "at least one byte is expected");
     pl_host *host = check_host(L);
     queue *q = lua_newuserdatauv(L, sizeof *q, 1); /* stack: … queue */
-    *q = (queue){.hub = hub_of(L), .policy = p, .capacity = (uint32_t)capacity, .head = 1};
+    *q = (queue){.hub = hub_of(L),
+                 .policy = p,
+                 .capacity = (uint32_t)capacity,
+                 .head = 1,
+                 .max_bytes = (size_t)max_bytes};
     q->wait.data = q;
     q->subscriber = (pl_subscriber){.message = on_message, .ended = on_ended};
     luaL_setmetatable(L, QUEUE_TYPE);
@@ -397,6 +515,8 @@ static int hub_gc(lua_State *L)
     if (h->armed)
         h->st->head.host->ops->timer_stop(h->st->head.host, &h->timer);
     h->armed = false;
+    release(h, h->event);
+    h->event = NULL;
     pl_arena_dispose(&h->arena);
     return 0;
 }

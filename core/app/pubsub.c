@@ -29,7 +29,7 @@ struct pl_pubsub {
     pl_map topics;
     pl_subscriber *next_told, *last_told; /* while an event is told: who came later is not told */
     atomic_size_t subscribers;            /* read by publishers: nobody is woken for nothing */
-    uint64_t arrived, delivered;
+    uint64_t arrived, delivered, dropped;
     bool left;
 };
 
@@ -217,7 +217,7 @@ static void deliver(pl_message *message)
     delivery *d = message->data;
     pl_pubsub *p = d->pubsub;
     topic *t = p->left ? NULL : pl_map_get(&p->topics, d->event->topic);
-    pl_event told = {d->event->json, ++p->arrived};
+    pl_event told = {d->event->json, ++p->arrived, &p->dropped};
     p->next_told = t ? t->first : NULL;
     p->last_told = t ? t->last : NULL;
     for (pl_subscriber *s; (s = p->next_told);) { /* any of them may go meanwhile */
@@ -284,5 +284,5 @@ pl_code pl_pubsub_publish(pl_pubsub *p, pl_str topic_name, pl_str json, pl_error
 
 pl_pubsub_stats pl_pubsub_get_stats(const pl_pubsub *p)
 {
-    return (pl_pubsub_stats){p->topics.count, atomic_load(&p->subscribers), p->delivered};
+    return (pl_pubsub_stats){p->topics.count, atomic_load(&p->subscribers), p->delivered, p->dropped};
 }

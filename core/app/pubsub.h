@@ -31,7 +31,7 @@ void pl_pubsub_end(pl_pubsub *pubsub, const pl_host *host, const pl_work *work);
 
 typedef struct pl_pubsub_stats {
     size_t topics, subscribers;
-    uint64_t delivered;
+    uint64_t delivered, dropped;
 } pl_pubsub_stats;
 pl_pubsub_stats pl_pubsub_get_stats(const pl_pubsub *pubsub);
 

@@ -163,7 +163,8 @@ struct pl_job {
 /* --- Publish and subscribe, over all workers and generations --- */
 typedef struct pl_event {
     pl_str json;
-    uint64_t id; /* tells events of a worker apart, in the order of their arrival */
+    uint64_t id;       /* tells events of a worker apart, in the order of their arrival */
+    uint64_t *dropped; /* a subscriber that drops events because of this one adds them here; may be NULL */
 } pl_event;
 /* Owned by whoever subscribes, until unsubscribe or `ended`. Both functions run on the host's thread, never
  * inside of a script. */

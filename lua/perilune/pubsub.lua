@@ -29,6 +29,8 @@ end
 Subscription.__call = Subscription.next
 Subscription.__close = Subscription.close
 
+local OPTIONS = { queue = true, max_bytes = true, on_full = true }
+
 local pubsub = {}
 
 -- pubsub:publish(topic, value): to all subscribers of the topic, on all workers; does not wait for them.
@@ -37,14 +39,19 @@ function pubsub.publish(_, topic, value)
 end
 
 -- pubsub:subscribe(topic, filter, options): a subscription, which is an iterator, too. filter(event) decides which events are
--- wanted (optional). options.queue: how many events may wait for a slow subscriber (1000); options.on_full: what happens beyond
--- that: "drop_oldest" (the default), "drop_newest", or "close", which raises RESOURCE_EXHAUSTED when what waits has been taken.
+-- wanted (optional). options.queue: how many events may wait for a slow subscriber (1000); options.max_bytes: how much memory
+-- they may take (4 MB); options.on_full: what happens beyond that: "drop_oldest" (the default), "drop_newest", or "close", which
+-- raises RESOURCE_EXHAUSTED when what waits has been taken.
 function pubsub.subscribe(_, topic, filter, options)
   if filter ~= nil and type(filter) ~= "function" then
     error("pubsub:subscribe: the filter must be a function(event), not a " .. type(filter), 2)
   end
   options = options or {}
-  return setmetatable({ queue = core.subscribe(topic, options.queue, options.on_full), filter = filter }, Subscription)
+  for name in pairs(options) do
+    if not OPTIONS[name] then error("pubsub:subscribe: there is no option " .. tostring(name), 2) end
+  end
+  local queue = core.subscribe(topic, options.queue, options.on_full, options.max_bytes)
+  return setmetatable({ queue = queue, filter = filter }, Subscription)
 end
 
 return pubsub

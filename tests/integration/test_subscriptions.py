@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Subscriptions over every transport: events between workers and generations, slow clients, and what clients do wrong."""
 
+import contextlib
 import json
 import time
 
@@ -209,6 +210,86 @@ def test_a_slow_client_loses_events_not_silently(start, policy, last):
         numbers = [int(text.split()[0]) for text in got if text != "end"]
         assert numbers == sorted(numbers)
         assert len(numbers) < 2000
+
+
+BIG = {
+    "app.lua": "return { limits = { memory = '64MB', run_time = 20 } }",
+    "schema/schema.graphql": """
+        type Query { hello: String }
+        type Mutation { say(topic: Int!, size: Int!): Boolean }
+        type Subscription { said(topic: Int!, queue: Int, bytes: Int, full: String): Int  wrong: Int }
+    """,
+    "resolvers/all.lua": """
+        return {
+          Query = { hello = function() return "world" end },
+          Mutation = { say = function(_, args, ctx)
+            ctx.pubsub:publish("said" .. args.topic, { text = ("x"):rep(args.size) })
+            return true
+          end },
+          Subscription = {
+            said = {
+              subscribe = function(_, args, ctx)
+                return ctx.pubsub:subscribe("said" .. args.topic, nil,
+                  { queue = args.queue, max_bytes = args.bytes, on_full = args.full })
+              end,
+              resolve = function(event) return #event.text end,
+            },
+            wrong = function(_, _, ctx) return ctx.pubsub:subscribe("said", nil, { on_ful = "close" }) end,
+          },
+        }
+    """,
+}
+
+
+def dropped(server):
+    return sum(worker["events_dropped"] for worker in server.status()["workers"])
+
+
+def say_big(server, size, topic=1):
+    answer = server.graphql(f"mutation {{ say(topic: {topic}, size: {size}) }}")
+    assert answer == {"data": {"say": True}}
+
+
+# Few large events take as much memory as many small ones. Nobody takes them, as all are published within one call.
+def test_large_events_do_not_wait_in_thousands(start):
+    server = start(BIG | {"resolvers/more.lua": """
+        return { Mutation = { flood = function(_, args, ctx)
+          for topic = 1, args.topics do
+            for _ = 1, args.count do ctx.pubsub:publish("said" .. topic, { text = ("x"):rep(100000) }) end
+          end
+          return true
+        end } }""", "schema/more.graphql": "extend type Mutation { flood(topics: Int!, count: Int!): Boolean }"})
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(EventStream(server, f"subscription {{ said(topic: {i}) }}")) for i in range(1, 10)]
+        assert server.graphql("mutation { flood(topics: 1, count: 100) }") == {"data": {"flood": True}}
+        first = wait_until(lambda: dropped(server), what="the bound of one queue")
+        assert 50 <= first <= 65  # 4 MB remain
+        assert [streams[0].next()["data"]["said"] for _ in range(100 - first)] == [100000] * (100 - first)
+        assert server.graphql("mutation { flood(topics: 9, count: 60) }") == {"data": {"flood": True}}
+        total = wait_until(lambda: dropped(server) > first + 300 and dropped(server), what="the bound of all queues")
+        say_big(server, 7)
+        while streams[0].next()["data"]["said"] != 7:
+            pass
+        assert total - first < 540
+        assert server.graphql("{ hello }") == {"data": {"hello": "world"}}
+    server.wait_log("subscriber is slow", "bytes")
+
+
+def test_a_bound_of_bytes(start):
+    server = start(BIG)
+    with WebSocket(server) as socket:
+        socket.subscribe("subscription { said(topic: 1, bytes: 1) }")  # one event always has room
+        for _ in range(3):
+            say_big(server, 100000)
+            assert socket.next()["data"]["said"] == 100000
+
+
+def test_options_that_do_not_exist(start):
+    server = start(BIG)
+    with WebSocket(server) as socket:
+        socket.subscribe("subscription { wrong }")
+        assert socket.receive()["type"] == "error"
+    server.wait_log("there is no option on_ful")
 
 
 def test_a_slow_client_may_be_closed(start):

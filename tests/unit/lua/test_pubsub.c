@@ -83,7 +83,7 @@ static int arrive(void)
     int told = 0;
     while (w.messages) {
         message *m = w.messages;
-        pl_event event = {pl_str_of(m->json), ++w.arrived};
+        pl_event event = {.json = pl_str_of(m->json), .id = ++w.arrived};
         w.messages = m->next;
         if (!w.messages)
             w.last = &w.messages;

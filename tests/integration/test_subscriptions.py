@@ -252,13 +252,19 @@ def say_big(server, size, topic=1):
 
 # Few large events take as much memory as many small ones. Nobody takes them, as all are published within one call.
 def test_large_events_do_not_wait_in_thousands(start):
-    server = start(BIG | {"resolvers/more.lua": """
+    server = start(
+        BIG
+        | {
+            "resolvers/more.lua": """
         return { Mutation = { flood = function(_, args, ctx)
           for topic = 1, args.topics do
             for _ = 1, args.count do ctx.pubsub:publish("said" .. topic, { text = ("x"):rep(100000) }) end
           end
           return true
-        end } }""", "schema/more.graphql": "extend type Mutation { flood(topics: Int!, count: Int!): Boolean }"})
+        end } }""",
+            "schema/more.graphql": "extend type Mutation { flood(topics: Int!, count: Int!): Boolean }",
+        }
+    )
     with contextlib.ExitStack() as stack:
         streams = [stack.enter_context(EventStream(server, f"subscription {{ said(topic: {i}) }}")) for i in range(1, 10)]
         assert server.graphql("mutation { flood(topics: 1, count: 100) }") == {"data": {"flood": True}}

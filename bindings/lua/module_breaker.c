@@ -306,19 +306,6 @@ static int breaker_reset(lua_State *L)
     return 0;
 }
 
-static void make_type(lua_State *L, const char *type, const luaL_Reg *methods, const luaL_Reg *meta)
-{
-    if (luaL_newmetatable(L, type)) {
-        luaL_setfuncs(L, meta, 0);
-        lua_newtable(L);
-        luaL_setfuncs(L, methods, 0);
-        lua_setfield(L, -2, "__index");
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-    }
-    lua_pop(L, 1);
-}
-
 int plua_open_breaker(lua_State *L)
 {
     static const luaL_Reg breaker_methods[] = {{"enter", breaker_enter},
@@ -328,10 +315,10 @@ int plua_open_breaker(lua_State *L)
                                                {NULL, NULL}};
     static const luaL_Reg permit_methods[] = {
         {"settle", permit_settle}, {"judge", permit_judge}, {NULL, NULL}};
-    static const luaL_Reg breaker_meta[] = {{"__gc", breaker_gc}, {NULL, NULL}};
-    static const luaL_Reg permit_meta[] = {{"__close", permit_close}, {"__gc", permit_gc}, {NULL, NULL}};
-    make_type(L, TYPE, breaker_methods, breaker_meta);
-    make_type(L, PERMIT, permit_methods, permit_meta);
+    plua_push_type(L, &(plua_type){.name = TYPE, .gc = breaker_gc, .methods = breaker_methods});
+    plua_push_type(
+        L, &(plua_type){.name = PERMIT, .gc = permit_gc, .close = permit_close, .methods = permit_methods});
+    lua_pop(L, 2);
     lua_createtable(L, 0, 1);
     *(pl_registry **)lua_newuserdatauv(L, sizeof(pl_registry *), 0) = NULL;
     lua_createtable(L, 0, 1);

@@ -63,6 +63,28 @@ static void on_payload(void *data, const gql_payload *payload)
     operation_end(data, payload->body);
 }
 
+/* The request's "headers", a map of strings: what a test says came with it. */
+static bool read_headers(operation *op, const pl_value *request)
+{
+    const pl_value *map = pl_value_member(request, PL_STR("headers"));
+    size_t count = map && map->kind == PL_KIND_MAP ? map->map.count : 0;
+    pl_header *headers = pl_arena_array(&op->arena, count, sizeof *headers);
+    op->work.headers = headers;
+    for (size_t i = 0; headers && i < count; i++) {
+        const pl_member *m = &map->map.members[i];
+        char *name = pl_arena_alloc(&op->arena, m->name.len);
+        if (!name)
+            return false;
+        for (size_t k = 0; k < m->name.len; k++) {
+            char c = m->name.ptr[k];
+            name[k] = c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+        }
+        if (m->value.kind == PL_KIND_STRING)
+            headers[op->work.header_count++] = (pl_header){{name, m->name.len}, m->value.string};
+    }
+    return headers != NULL;
+}
+
 static pl_code operation_start(pl_local *local, pl_str request, void (*done)(void *data, pl_str response),
                                void *data, pl_error *err)
 {
@@ -91,6 +113,11 @@ static pl_code operation_start(pl_local *local, pl_str request, void (*done)(voi
                          .arena = &op->arena,
                          .ctx = PL_REF_NONE,
                          .log = local->log};
+    if (!read_headers(op, &json)) {
+        pl_arena_dispose(&op->arena);
+        pl_free(op);
+        return pl_fail_memory(err);
+    }
     gql_run *run = gql_service_run(instance->service, &parsed, &op->work, on_payload, op);
     if (run) { /* else op is gone */
         op->run = run;

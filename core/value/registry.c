@@ -119,3 +119,10 @@ void pl_registry_release(pl_registry *registry, pl_thing *thing)
     thing->released = ++registry->releases;
     pthread_mutex_unlock(&registry->lock);
 }
+
+void pl_registry_hold(pl_registry *registry, pl_thing *thing)
+{
+    pthread_mutex_lock(&registry->lock);
+    thing->holders++;
+    pthread_mutex_unlock(&registry->lock);
+}

@@ -36,5 +36,7 @@ void pl_registry_free(pl_registry *registry);
 pl_thing *pl_registry_get(pl_registry *registry, const char *kind, pl_str name, pl_thing *(*make)(void *arg),
                           void *arg, pl_error *err);
 void pl_registry_release(pl_registry *registry, pl_thing *thing);
+/* Once more, for somebody who gets it from one who holds it. */
+void pl_registry_hold(pl_registry *registry, pl_thing *thing);
 
 #endif

@@ -50,14 +50,18 @@ static void test_reads_the_files_of_a_bundle_sorted(void **state)
     folder_write(&f, "proto/p.binpb", "q");
     folder_write(&f, "persisted-documents.json", "{}");
     folder_write(&f, "package.json", "not wanted");
+    folder_write(&f, "auth/jwks.json", "{}");
+    folder_write(&f, "auth/public.pem", "");
     folder_write(&f, "README.md", "not wanted");
     folder_write(&f, "blog.db", "not wanted");
     folder_write(&f, "app.lua~", "not wanted");
     folder_write(&f, "lua", "not wanted");
     pl_bundle *b = read_ok(&f);
-    assert_string_equal(paths(b), "app.lua persisted-documents.json proto/p.binpb proto/p.proto "
-                                  "resolvers-old.lua resolvers/deep/er/x.lua "
-                                  "schema/a.graphql schema/b.graphqls schema/c.gql");
+    assert_string_equal(
+        paths(b),
+        "app.lua auth/jwks.json auth/public.pem persisted-documents.json proto/p.binpb proto/p.proto "
+        "resolvers-old.lua resolvers/deep/er/x.lua "
+        "schema/a.graphql schema/b.graphqls schema/c.gql");
     char absolute[PATH_MAX];
     assert_non_null(realpath(f.path, absolute));
     assert_true(pl_str_is(b->directory, absolute));

@@ -20,9 +20,9 @@ typedef struct pl_bundle {
 } pl_bundle;
 
 /* Reads the *.lua, *.graphql(s), *.gql, *.proto and *.binpb files below directory, manifests of trusted
- * documents (*manifest.json, *documents.json, *queries.json), and keys (*.pem, *jwks.json, *keys.json); hidden
- * ones, node_modules and links out of it are left out. At most 64 MiB and 20,000 files. What is there and cannot be read is an
- * error. NULL with *err filled. */
+ * documents (*manifest.json, *documents.json, *queries.json), and keys (*.pem, *jwks.json, *keys.json);
+ * hidden ones, node_modules and links out of it are left out. At most 64 MiB and 20,000 files. What is there
+ * and cannot be read is an error. NULL with *err filled. */
 pl_bundle *pl_bundle_read(const char *directory, pl_error *err);
 /* Whether a file of this name belongs to a bundle. */
 bool pl_bundle_wants(pl_str name);

@@ -64,7 +64,7 @@ LIBS := -lh2o-evloop -lssl -lcrypto -llua5.4 -lcjson -lsqlite3 -lnghttp2 -lcurl 
 LIB_SRC := $(filter-out core/cli/%,$(shell find core bindings/lua -name '*.c' 2>/dev/null | sort))
 CLI_SRC := $(sort $(wildcard core/cli/*.c))
 LUA_SRC := $(shell find lua/perilune -name '*.lua' 2>/dev/null | sort)
-LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/lua_library.o $(B)/obj/gen/ide_files.o
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/lua_library.o $(B)/obj/gen/ide_files.o $(B)/obj/gen/well_known.o
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
 
 TEST_SRC := $(shell find tests/unit -name 'test_*.c' -not -path 'tests/unit/support/*' 2>/dev/null | sort)
@@ -98,6 +98,10 @@ $(B)/lua-files: FORCE
 $(B)/gen/lua_library.c: $(B)/lua-files scripts/embed-lua $(LUA_SRC)
 	@mkdir -p $(@D)
 	$(call show,EMBED,$@)scripts/embed-lua lua $(LUA_SRC) >$@
+
+$(B)/gen/well_known.c: scripts/embed-well-known
+	@mkdir -p $(@D)
+	$(call show,EMBED,$@)scripts/embed-well-known >$@
 
 # The files of the GraphiQL page, the same in all variants; without a network there are none, which is no error.
 GRAPHIQL_SRC := scripts/build-graphiql $(wildcard scripts/graphiql/*)
@@ -184,7 +188,11 @@ integration: build python npm ## tests of the running server
 $(B)/conformance-c-api: tests/conformance/c_api.c $(B)/libperilune.a $(B)/flags
 	$(call show,LINK,$@)$(CC) $(filter-out -Icore -I. -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
 
-conformance: build python $(B)/conformance-c-api ## the conformance suites (CONFORMANCE_DATA names their folder)
+# What protobuf's conformance test runner talks to.
+$(B)/protobuf-testee: tests/conformance/protobuf_testee.c $(B)/libperilune.a $(B)/flags
+	$(call show,LINK,$@)$(CC) $(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
+
+conformance: build python npm $(B)/conformance-c-api $(B)/protobuf-testee ## the conformance suites (CONFORMANCE_DATA names their folder)
 	@if [ -d '$(CONFORMANCE_DATA)' ]; then \
 	  PERILUNE_RESULTS=conformance-$(VARIANT) $(RUN_PYTEST) tests/conformance; \
 	else echo 'conformance: no data in $(CONFORMANCE_DATA) (set CONFORMANCE_DATA): nothing was run'; fi

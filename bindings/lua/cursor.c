@@ -277,6 +277,41 @@ static void set_element(pl_state *state, pl_slot list, size_t index)
     lua_rawseti(LUA(state), list, (lua_Integer)index + 1);
 }
 
+/* stack: … key value → … */
+static void set_entry(pl_state *state, pl_slot map)
+{
+    lua_rawset(LUA(state), map);
+}
+
+/* The metatable of such a map belongs to it alone. */
+static const char attached_mark = 'a';
+
+static void attach(pl_state *state, pl_slot map)
+{
+    lua_State *L = LUA(state);
+    if (!lua_getmetatable(L, map)) {
+        lua_createtable(L, 0, 1);
+        lua_pushvalue(L, -1);
+        lua_setmetatable(L, map);
+    }
+    lua_insert(L, -2);
+    lua_rawsetp(L, -2, &attached_mark);
+    lua_pop(L, 1);
+}
+
+static bool push_attached(pl_state *state, pl_slot map)
+{
+    lua_State *L = LUA(state);
+    if (lua_type(L, map) != LUA_TTABLE || !lua_getmetatable(L, map))
+        return false;
+    lua_rawgetp(L, -1, &attached_mark);
+    lua_remove(L, -2);
+    if (lua_type(L, -1) == LUA_TSTRING)
+        return true;
+    lua_pop(L, 1);
+    return false;
+}
+
 static pl_slot top(pl_state *state)
 {
     return lua_gettop(LUA(state));
@@ -376,6 +411,9 @@ void plua_cursor_init(pl_engine *e)
     e->set_member = set_member;
     e->set_element = set_element;
     e->set_null = set_null;
+    e->set_entry = set_entry;
+    e->attach = attach;
+    e->push_attached = push_attached;
     e->top = top;
     e->pop_to = pop_to;
     e->reserve = reserve;

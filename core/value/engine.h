@@ -333,8 +333,8 @@ struct pl_engine {
      * raising it would be, with bytes in arena. NULL where there is no such thing. [jumps] */
     bool (*read_error)(pl_state *state, pl_slot slot, pl_arena *arena, pl_failure *failure);
     /* Steps through a map: begin with pl_push_absent; each step replaces the key in the top slot by the next
-     * key and pushes its value; at the end pops the key and gives false. Keys are strings or integers.
-     * [jumps] */
+     * key and pushes its value; at the end pops the key and gives false. Keys are strings, integers or
+     * booleans; those of a LIST, integers from 1. [jumps] */
     bool (*next)(pl_state *state, pl_slot map);
     /* A kept function (value, name) -> value[name], for what `field` cannot read. [jumps] */
     pl_ref (*index_function)(pl_state *state);
@@ -356,6 +356,12 @@ struct pl_engine {
     void (*set_field)(pl_state *state, pl_slot map, const pl_key *key); /* pops the value */
     void (*set_member)(pl_state *state, pl_slot map, pl_str name);      /* pops the value */
     void (*set_element)(pl_state *state, pl_slot list, size_t index);   /* pops the value; from 0 */
+    void (*set_entry)(pl_state *state, pl_slot map); /* pops the value and, below it, the key: of any kind that
+                                                        `next` gives */
+    /* Gives a map a string that goes along with it without being a member, in place of an earlier one; pops
+     * it. push_attached pushes it, or gives false. NULL: the engine has no such thing. */
+    void (*attach)(pl_state *state, pl_slot map);
+    bool (*push_attached)(pl_state *state, pl_slot map);
     /* Makes map[name] read as absent, but remembers that it was given as null. NULL: such an entry is set to
      * null. */
     void (*set_null)(pl_state *state, pl_slot map, pl_str name);

@@ -17,6 +17,7 @@ struct te_node {
     te_value *items;    /* LIST */
     te_member *members; /* MAP */
     size_t count, capacity;
+    te_value attached;     /* MAP: what goes along with it */
     te_value fields;       /* OTHER: an object's */
     te_callback *callback; /* OTHER: a function's */
     void *data;

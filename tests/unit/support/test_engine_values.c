@@ -247,6 +247,7 @@ static void mark(te_value v)
         mark(n->members[i].key);
         mark(n->members[i].value);
     }
+    mark(n->attached);
     mark(n->fields);
 }
 
@@ -514,12 +515,26 @@ static void element(pl_state *state, pl_slot list, size_t index)
     te_push(cast(state), te_item(*te_slot(cast(state), list), index));
 }
 
+static bool next_element(te *t, const te_node *list, te_value *at)
+{
+    size_t i = at->kind == PL_KIND_INT ? (size_t)at->integer : 0;
+    if (i >= list->count) {
+        t->top--;
+        return false;
+    }
+    *at = te_int((int64_t)i + 1);
+    te_push(t, list->items[i]);
+    return true;
+}
+
 static bool next(pl_state *state, pl_slot map)
 {
     te *t = cast(state);
     te_node *n = te_slot(t, map)->node;
     te_value *at = te_slot(t, t->top - t->base);
     size_t i = 0;
+    if (te_slot(t, map)->kind == PL_KIND_LIST)
+        return next_element(t, n, at);
     if (at->kind != PL_KIND_ABSENT) {
         while (i < n->count && !same_key(n->members[i].key, *at))
             i++;
@@ -626,6 +641,29 @@ static void set_element(pl_state *state, pl_slot list, size_t index)
     set_item(t, te_slot(t, list)->node, index, pop(t));
 }
 
+static void set_entry(pl_state *state, pl_slot map)
+{
+    te *t = cast(state);
+    te_value v = pop(t), name = pop(t);
+    te_set_key(t, *te_slot(t, map), name, v);
+}
+
+static void attach(pl_state *state, pl_slot map)
+{
+    te *t = cast(state);
+    te_slot(t, map)->node->attached = pop(t);
+}
+
+static bool push_attached(pl_state *state, pl_slot map)
+{
+    te *t = cast(state);
+    te_value *v = te_slot(t, map);
+    if (v->kind != PL_KIND_MAP || v->node->attached.kind != PL_KIND_STRING)
+        return false;
+    te_push(t, v->node->attached);
+    return true;
+}
+
 void te_values_init(pl_engine *e)
 {
     e->idle = idle;
@@ -658,6 +696,9 @@ void te_values_init(pl_engine *e)
     e->set_field = set_field;
     e->set_member = set_member;
     e->set_element = set_element;
+    e->set_entry = set_entry;
+    e->attach = attach;
+    e->push_attached = push_attached;
     e->top = top;
     e->pop_to = pop_to;
     e->reserve = reserve;

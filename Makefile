@@ -71,7 +71,9 @@ TEST_SRC := $(shell find tests/unit -name 'test_*.c' -not -path 'tests/unit/supp
 # Shared by several unit tests: every other C file there.
 TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(shell find tests/unit -name '*.c' 2>/dev/null | sort))
 TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
-TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(B)/obj/%.o)
+# The messages that tests use.
+TEST_PROTO := $(sort $(wildcard tests/unit/support/*.proto))
+TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/test_protos.o
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
@@ -99,9 +101,9 @@ $(B)/gen/lua_library.c: $(B)/lua-files scripts/embed-lua $(LUA_SRC)
 	@mkdir -p $(@D)
 	$(call show,EMBED,$@)scripts/embed-lua lua $(LUA_SRC) >$@
 
-$(B)/gen/well_known.c: scripts/embed-well-known
+$(B)/gen/well_known.c: scripts/embed-protos
 	@mkdir -p $(@D)
-	$(call show,EMBED,$@)scripts/embed-well-known >$@
+	$(call show,EMBED,$@)scripts/embed-protos pb_well_known_set >$@
 
 # The files of the GraphiQL page, the same in all variants; without a network there are none, which is no error.
 GRAPHIQL_SRC := scripts/build-graphiql $(wildcard scripts/graphiql/*)
@@ -151,6 +153,9 @@ $(B)/tests/unit/%: tests/unit/%.c $(TEST_HELP_OBJ) $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,TEST,$@)$(CC) $(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -Itests/unit -MF $@.d -MT $@ $< $(TEST_HELP_OBJ) \
 	  $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ -lcmocka $(LIBS)
+$(B)/gen/test_protos.c: scripts/embed-protos $(TEST_PROTO)
+	@mkdir -p $(@D)
+	$(call show,EMBED,$@)scripts/embed-protos test_protos tests/unit/support $(TEST_PROTO) >$@
 $(TEST_HELP_OBJ): private CPPFLAGS_all += -Itests/unit
 
 unit-bin: $(TEST_BIN)
@@ -215,7 +220,7 @@ test: ## everything above: unit tests, a core of all under ASan, integration, co
 
 # ---------------------------------------------------------------- fuzzing, benchmarks, style
 # An engine without a script language.
-FUZZ_HELP_OBJ := $(addprefix $(B)/obj/tests/unit/support/,test_engine.o test_engine_chain.o test_engine_values.o)
+FUZZ_HELP_OBJ := $(B)/obj/gen/test_protos.o $(addprefix $(B)/obj/tests/unit/support/,test_engine.o test_engine_chain.o test_engine_values.o)
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_HELP_OBJ) $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -Itests/unit -MF $@.d -MT $@ -fsanitize=fuzzer $< $(FUZZ_HELP_OBJ) $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)

@@ -70,8 +70,10 @@ static bool read_float(pb_job *j, const pb_field *f, double *out)
             *out = (float)*out;
             wrong = isinf(*out) ? "the number is out of range" : NULL;
         }
-        if (wrong)
-            return pb_bad(j, "%s", wrong);
+        if (wrong) {
+            j->json->wrong = wrong;
+            return pb_json_failed(j);
+        }
     }
     return true;
 }

@@ -158,8 +158,10 @@ static bool read_dynamic(pb_job *j, const pb_message *m)
         if (!pb_json_number(j->json, &text))
             break;
         wrong = pb_json_double(text, &j->c->unknown, &number);
-        if (wrong)
-            return pb_bad(j, "%s", wrong);
+        if (wrong) {
+            j->json->wrong = wrong;
+            return pb_json_failed(j);
+        }
         pb_push_number(j, number);
         return true;
     }

@@ -233,6 +233,8 @@ typedef struct pl_state_config {
     pl_logger *log;
     struct pl_shared *shared;
     bool testing; /* perilune.test is there */
+    const struct pb_pool
+        *protos; /* the messages of perilune.proto; outlives the state; NULL: there are none */
 } pl_state_config;
 
 struct pl_engine {
@@ -356,8 +358,8 @@ struct pl_engine {
     void (*set_field)(pl_state *state, pl_slot map, const pl_key *key); /* pops the value */
     void (*set_member)(pl_state *state, pl_slot map, pl_str name);      /* pops the value */
     void (*set_element)(pl_state *state, pl_slot list, size_t index);   /* pops the value; from 0 */
-    void (*set_entry)(pl_state *state, pl_slot map); /* pops the value and, below it, the key: of any kind that
-                                                        `next` gives */
+    void (*set_entry)(pl_state *state, pl_slot map); /* pops the value and, below it, the key: of any kind
+                                                        that `next` gives */
     /* Gives a map a string that goes along with it without being a member, in place of an earlier one; pops
      * it. push_attached pushes it, or gives false. NULL: the engine has no such thing. */
     void (*attach)(pl_state *state, pl_slot map);

@@ -415,7 +415,8 @@ static void make_state(fixture *f)
                               .limits = {.memory = f->options.memory},
                               .log = f->host.log,
                               .shared = f->options.shared,
-                              .testing = true};
+                              .testing = true,
+                              .protos = f->options.protos};
     pl_error err = {0};
     if (pl_lua_engine()->state_new(pl_lua_engine(), &config, &f->state, &err))
         fail_msg("%s", err.message);

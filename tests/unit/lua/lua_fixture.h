@@ -19,6 +19,7 @@ typedef struct fixture_options {
     pl_shared *shared;     /* NULL: none */
     const pl_file *files;  /* further ones, sorted, with paths before "main.lua" */
     size_t file_count;
+    const struct pb_pool *protos;
     /* For pl_host_ops.execute: the response to a request; NULL is none. */
     const char *(*execute)(pl_str request);
 } fixture_options;

@@ -199,7 +199,9 @@ void te_set_key(te *t, te_value map, te_value key, te_value v)
 static void set_name(te *t, te_value map, pl_str name, te_value v)
 {
     te_member *m = find_name(map, name);
-    if (m)
+    if (m && v.kind == PL_KIND_ABSENT)
+        memmove(m, m + 1, (size_t)(map.node->members + --map.node->count - m) * sizeof *m);
+    else if (m)
         m->value = v;
     else if (map.kind == PL_KIND_MAP && v.kind != PL_KIND_ABSENT)
         member_add(t, map, te_bytes(t, name), v);

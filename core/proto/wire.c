@@ -38,24 +38,26 @@ const char *pb_read_tag_slow(pb_reader *r, uint32_t *out)
     return NULL;
 }
 
+static uint32_t load32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
 const char *pb_read_fixed32(pb_reader *r, uint32_t *out)
 {
     if (pb_left(r) < 4)
         return SHORT;
-    const uint8_t *p = r->p;
-    *out = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    *out = load32(r->p);
     r->p += 4;
     return NULL;
 }
 
 const char *pb_read_fixed64(pb_reader *r, uint64_t *out)
 {
-    uint32_t low, high;
     if (pb_left(r) < 8)
         return SHORT;
-    pb_read_fixed32(r, &low);
-    pb_read_fixed32(r, &high);
-    *out = (uint64_t)high << 32 | low;
+    *out = (uint64_t)load32(r->p + 4) << 32 | load32(r->p);
+    r->p += 8;
     return NULL;
 }
 

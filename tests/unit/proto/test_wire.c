@@ -89,25 +89,25 @@ static void skipping(void **state)
 {
     assert_null(passes(BYTES("\x08\x96\x01"), 0));
     assert_null(passes(BYTES("\x09"
-                           "12345678"),
-                     0));
+                             "12345678"),
+                       0));
     assert_null(passes(BYTES("\x0d"
-                           "1234"),
-                     0));
+                             "1234"),
+                       0));
     assert_null(passes(BYTES("\x0a\x03"
-                           "abc"),
-                     0));
+                             "abc"),
+                       0));
     assert_null(passes(BYTES("\x0b\x13\x08\x01\x14\x0c"), 2));
     assert_string_equal(passes(BYTES("\x0b\x13\x08\x01\x14\x0c"), 1), "is nested too deep");
     assert_string_equal(passes(BYTES("\x0b\x14"), 1), "has a group that ends with another number");
     assert_non_null(passes(BYTES("\x0b\x08\x01"), 1));
     assert_non_null(passes(BYTES("\x0c"), 1));
     assert_non_null(passes(BYTES("\x09"
-                               "1234567"),
-                         1));
+                                 "1234567"),
+                           1));
     assert_non_null(passes(BYTES("\x0a\x04"
-                               "abc"),
-                         1));
+                                 "abc"),
+                           1));
 }
 
 static void records(void **state)

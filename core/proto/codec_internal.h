@@ -61,6 +61,12 @@ typedef struct pb_job {
 
 void pb_job_init(pb_job *j, pb_codec *codec, const pb_message *message, pl_error *err);
 
+/* Left again by j->at = here->parent; after an error nobody looks at it any more. */
+static inline void pb_enter(pb_job *j, const pb_step *here)
+{
+    j->at = here;
+}
+
 /* --- errors --- */
 bool pb_bad(pb_job *j, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool pb_no_memory(pb_job *j);

@@ -466,7 +466,7 @@ static bool decode_into(pb_job *j, const pb_message *m, pb_reader *r, uint32_t g
     if (merging && bits > 0)
         memset(j->c->words + fr.words, 0xFF, bits * sizeof(uint64_t));
     fr.here.parent = j->at;
-    j->at = &fr.here;
+    pb_enter(j, &fr.here);
     j->depth--;
     if (!decode_fields(j, &fr, r, group))
         return false;

@@ -75,7 +75,7 @@ static bool decode_struct(pb_job *j, const pb_message *m, pl_str bytes)
     pb_step here = {.parent = j->at, .place = PB_AT_MEMBER};
     j->e->push_map(j->state, 0);
     pl_slot map = j->e->top(j->state);
-    j->at = &here;
+    pb_enter(j, &here);
     while (pb_next_record(&r, &record, &wrong)) {
         pl_str value;
         if (record.number != 1 || record.wire != PB_WIRE_LEN)
@@ -102,7 +102,7 @@ static bool decode_list(pb_job *j, const pb_message *m, pl_str bytes)
     pb_step here = {.parent = j->at, .place = PB_AT_INDEX};
     j->e->push_list(j->state, 0);
     pl_slot list = j->e->top(j->state);
-    j->at = &here;
+    pb_enter(j, &here);
     while (pb_next_record(&r, &record, &wrong)) {
         if (record.number != 1 || record.wire != PB_WIRE_LEN)
             continue;

@@ -298,7 +298,7 @@ static bool encode_map(pb_job *j, const pb_message *m, pl_slot slot, size_t othe
     fr.words = pb_words_begin(j, m->oneof_count);
     if (!fr.keys || fr.words == PB_NO_WORDS)
         return false;
-    j->at = &fr.here;
+    pb_enter(j, &fr.here);
     if (!put_attached(j, slot))
         return false;
     for (size_t i = m->extension_count; i-- > 0;) {
@@ -331,7 +331,7 @@ static bool encode_struct(pb_job *j, const pb_message *m, pl_slot slot)
 {
     const pb_message *entry = m->fields[0].message;
     pb_step here = {.parent = j->at, .place = PB_AT_MEMBER};
-    j->at = &here;
+    pb_enter(j, &here);
     j->e->push_absent(j->state);
     pl_slot key = j->e->top(j->state);
     while (j->e->next(j->state, slot)) {
@@ -355,7 +355,7 @@ static bool encode_elements(pb_job *j, const pb_field *f, pl_slot slot)
 {
     pl_slot top = j->e->top(j->state);
     pb_step here = {.parent = j->at, .place = PB_AT_INDEX};
-    j->at = &here;
+    pb_enter(j, &here);
     for (size_t i = j->e->length(j->state, slot); i-- > 0;) {
         here.number = (int64_t)i;
         j->e->element(j->state, slot, i);

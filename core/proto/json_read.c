@@ -147,7 +147,7 @@ bool pb_json_read_fields(pb_job *j, const pb_message *m, bool any)
     fr.words = pb_words_begin(j, pb_bit_words(m) + m->oneof_count);
     if (!fr.keys || fr.words == PB_NO_WORDS)
         return false;
-    j->at = &fr.here;
+    pb_enter(j, &fr.here);
     while (pb_json_next(j->json, '}', &first)) {
         if (!read_member(j, &fr, any))
             return false;

@@ -11,8 +11,8 @@ static bool read_text(pb_job *j, pl_str *out)
 static bool read_time(pb_job *j, const pb_message *m)
 {
     pl_str text;
-    int64_t seconds;
-    int32_t nanos;
+    int64_t seconds = 0;
+    int32_t nanos = 0;
     const pb_value_keys *keys = pb_keys(j);
     if (!keys || !read_text(j, &text))
         return false;
@@ -90,7 +90,7 @@ static bool read_struct(pb_job *j, const pb_message *m)
         return pb_json_failed(j);
     j->e->push_map(j->state, 0);
     pl_slot map = j->e->top(j->state);
-    j->at = &here;
+    pb_enter(j, &here);
     while (pb_json_next(j->json, '}', &first)) {
         here.key = PL_STR("");
         if (!read_text(j, &name) || !pb_spend(j, name.len + 72))
@@ -116,7 +116,7 @@ static bool read_list(pb_job *j, const pb_message *m)
         return pb_json_failed(j);
     j->e->push_list(j->state, 0);
     pl_slot list = j->e->top(j->state);
-    j->at = &here;
+    pb_enter(j, &here);
     while (pb_json_next(j->json, ']', &first)) {
         if (!pb_spend(j, 16) || !pb_json_read_message(j, value))
             return false;

@@ -259,7 +259,7 @@ bool pb_json_write_fields(pb_job *j, const pb_message *m, pl_slot slot, size_t o
     fr.words = pb_words_begin(j, m->oneof_count);
     if (!fr.keys || fr.words == PB_NO_WORDS)
         return false;
-    j->at = &fr.here;
+    pb_enter(j, &fr.here);
     for (size_t i = 0; i < m->field_count; i++) {
         if (!write_member(j, &fr, &m->fields[i]))
             return false;

@@ -73,7 +73,7 @@ static bool write_field_mask(pb_job *j, const pb_message *m, pl_slot slot)
         return pb_wrong_kind(j, "a list of paths", slot);
     size_t n = slot ? j->e->length(j->state, slot) : 0;
     pl_slot base = j->e->top(j->state);
-    j->at = &here;
+    pb_enter(j, &here);
     pl_buf_char(j->out, '"');
     for (size_t i = 0; i < n; i++) {
         here.number = (int64_t)i;
@@ -99,7 +99,7 @@ static bool write_struct(pb_job *j, const pb_message *m, pl_slot slot)
     bool first = true;
     if (j->e->kind(j->state, slot) != PL_KIND_MAP)
         return pb_wrong_kind(j, "a map", slot);
-    j->at = &here;
+    pb_enter(j, &here);
     pl_buf_char(j->out, '{');
     j->e->push_absent(j->state);
     pl_slot key = j->e->top(j->state);
@@ -131,7 +131,7 @@ static bool write_list(pb_job *j, const pb_message *m, pl_slot slot)
     }
     if (j->e->kind(j->state, slot) != PL_KIND_LIST)
         return pb_wrong_kind(j, "a list", slot);
-    j->at = &here;
+    pb_enter(j, &here);
     if (!pb_json_write_list(j, &m->fields[0], slot, &here))
         return false;
     j->at = here.parent;

@@ -181,7 +181,7 @@ static bool get_part(pb_job *j, const pb_message *m, pl_slot map, const pl_key *
     bool ok = true;
     const pb_step *outer = j->at;
     pb_step here = {.parent = outer, .field = pb_message_field(m, number)};
-    j->at = &here;
+    pb_enter(j, &here);
     if (j->e->field(j->state, map, key) && j->e->kind(j->state, top + 1) != PL_KIND_ABSENT)
         ok = pb_get_scalar(j, here.field, top + 1, &v);
     if (ok) {

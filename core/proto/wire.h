@@ -79,7 +79,7 @@ static inline size_t pb_varint_size(uint64_t v)
 }
 static inline uint64_t pb_zigzag(int64_t v)
 {
-    return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+    return ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0);
 }
 static inline int64_t pb_unzigzag(uint64_t v)
 {

@@ -12,7 +12,7 @@ import pytest
 
 import grpc_client as client
 from grpc_client import Raw, connect, fails, frame, request_block
-from harness import FULL, SLOWNESS, VARIANT, run_cli, wait_until
+from harness import FULL, MEASURED, SLOWNESS, run_cli, wait_until
 
 ECHO = """
 local errors = require "perilune.errors"
@@ -78,7 +78,7 @@ GRPC = ("--grpc", "127.0.0.1:0")
 
 @pytest.fixture(scope="module")
 def server(start_shared):
-    return start_shared({"services/echo.lua": ECHO}, *GRPC)
+    return start_shared({"services/echo.lua": ECHO}, *GRPC, env=MEASURED)
 
 
 @pytest.fixture
@@ -281,16 +281,15 @@ def test_large_stream_out(server, echo):
         for piece in wide.server_stream("Large")(str(MEGABYTES).encode()):
             received += len(piece)
     assert received == MEGABYTES << 20
-    if VARIANT in ("release", "debug"):
-        assert server.memory() - before < 16 << 20
+    assert server.memory() - before < (16 << 20) * SLOWNESS
 
 
 def test_large_stream_in(server, echo):
     piece = b"x" * (1 << 20)
+    assert echo.client_stream("Sum")(piece for _ in range(10)) == f"10 {10 << 20}".encode()
     before = server.memory()
     assert echo.client_stream("Sum")(piece for _ in range(MEGABYTES)) == f"{MEGABYTES} {MEGABYTES << 20}".encode()
-    if VARIANT in ("release", "debug"):
-        assert server.memory() - before < 24 << 20
+    assert server.memory() - before < (24 << 20) * SLOWNESS
 
 
 def test_slow_readers(server, echo):
@@ -302,11 +301,10 @@ def test_slow_readers(server, echo):
             call = slow.server_stream("Large")(b"1000")
             assert len(next(call)) == 1 << 20
             stack.callback(call.cancel)
-        time.sleep(1)
+        time.sleep(1)  # for windows to fill; the bound holds at any time
         used = server.memory() - before
         assert echo.unary("Echo")(b"quick") == b"quick"
-    if VARIANT in ("release", "debug"):
-        assert used < 100 << 20, used
+    assert used < (100 << 20) * SLOWNESS, used
     wait_until(lambda: sum(w["grpc"]["calls"] for w in server.status()["workers"]) == 0, what="all calls to end")
 
 
@@ -364,7 +362,7 @@ def test_continuation_flood(server):
             if not raw.send(piece):
                 break
         raw.goaway()
-    assert server.memory() - before < 32 << 20
+    assert server.memory() - before < (32 << 20) * SLOWNESS
     alive(server)
 
 
@@ -529,7 +527,7 @@ def test_drain(start):
         stop.set()
         assert list(chat) == [b"re: b"]
         assert slow.result(timeout=10 * SLOWNESS) == b"slept"
-    server.process.wait(10 * SLOWNESS)
+        assert server.process.wait(10 * SLOWNESS) == 0
 
 
 def test_drain_ends(start):
@@ -539,3 +537,5 @@ def test_drain_ends(start):
         wait_until(lambda: server.status()["workers"][0]["grpc"]["calls"] == 1)
         server.signal(signal.SIGTERM)
         assert call.exception(timeout=10 * SLOWNESS).code() is grpc.StatusCode.UNAVAILABLE
+        assert server.process.wait(10 * SLOWNESS) == 0
+        assert "drain timed out: gRPC connections are cut" in server.log_text()

@@ -50,17 +50,21 @@ def test_a_mistake_changes_nothing(start):
 def test_streams_stay_with_their_generation(start):
     server = start(services(1), *GRPC)
     with connect(server) as echo:
-        turns = [threading.Event() for _ in range(3)]
+        turns, late = [threading.Event() for _ in range(3)], threading.Event()
 
         def requests():
             for turn in turns:
-                turn.wait(20)
+                turn.wait(60)
                 yield b"x"
+
+        def late_request():
+            late.wait(60)
+            yield b"late"
 
         chat = echo.bidi("Chat")(requests())
         turns[0].set()
         assert next(chat) == b"1 x"
-        slow = echo.unary("Sleep").future(b"1")
+        other = echo.bidi("Chat")(late_request())
         wait_until(lambda: server.status()["workers"][0]["grpc"]["calls"] == 2)
         write_bundle(server.bundle, services(2))
         server.reload()
@@ -69,7 +73,8 @@ def test_streams_stay_with_their_generation(start):
         assert next(chat) == b"1 x"
         states = [(g["id"], g["state"], g["requests"]) for g in server.status()["generations"]]
         assert states == [(2, "live", 0), (1, "draining", 2)]
-        assert slow.result(timeout=10 * SLOWNESS) == b"1"
+        late.set()
+        assert list(other) == [b"1 late"]
         turns[2].set()
         assert list(chat) == [b"1 x"]
     wait_until(lambda: len(server.status()["generations"]) == 1, what="the old generation to end")

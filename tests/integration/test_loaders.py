@@ -273,10 +273,11 @@ def test_endless_loads_leave_the_loop_to_others(start):
     endless = threading.Thread(target=lambda: answers.append(server.graphql("{ endless }")))
     endless.start()
     with httpx.Client(timeout=30 * SLOWNESS) as client:
+        served = 0
         while endless.is_alive():
-            begin = time.monotonic()
             assert client.post(server.url, json={"query": "{ hello }"}).json() == {"data": {"hello": "hello"}}
-            assert time.monotonic() - begin < 0.5 * SLOWNESS
+            served += endless.is_alive()
+    assert served >= 3  # with the loop held up it would be one, of before
     assert code_of(answers[0]) == "DEADLINE_EXCEEDED"
 
 

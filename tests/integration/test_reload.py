@@ -25,7 +25,7 @@ def versioned(version, sleep=""):
             return {
               Query = {
                 version = function() return version end,
-                slow = function() local before = version; time.sleep(0.5); return before .. version end,
+                slow = function() local before = version; print "slow began"; time.sleep(0.5); return before .. version end,
                 calls = function() calls = calls + 1; return calls end,
               },
             }""",
@@ -155,7 +155,7 @@ def test_state_is_new(server):
 def test_work_in_hand_ends_on_its_own_generation(server):
     with server.connect() as connection:
         connection.sendall(http1({"query": "{ slow }"}))
-        time.sleep(0.1)
+        server.wait_log("slow began")
         write_bundle(server.bundle, {"lib/version.lua": 'return "two"'})
         server.reload()
         assert version(server) == "two"
@@ -294,10 +294,11 @@ def test_timers_are_not_doubled(start):
     server.wait_log("tick")
     for _ in range(5):
         server.reload()
-    before = server.log_text().count("tick")
+    begin, before = time.monotonic(), server.log_text().count("tick")
     time.sleep(1)
     ticks = server.log_text().count("tick") - before
-    assert 1 <= ticks <= 13, "ten a second, whatever the number of reloads"
+    most = 10 * (time.monotonic() - begin) + 3
+    assert 1 <= ticks <= most, "ten a second, whatever the number of reloads"
 
 
 def test_timers_change_and_go(start):

@@ -524,11 +524,13 @@ def test_a_failed_reload_changes_nothing(server):
 
 
 def test_queries_end_on_the_generation_that_they_began_on(start):
-    resolvers = "local time = require 'perilune.time' return { Query = { slow = function() time.sleep(0.5) return 1 end } }"
+    resolvers = (
+        "local time = require 'perilune.time' return { Query = { slow = function() print 'began' time.sleep(0.5) return 1 end } }"
+    )
     server = start({"schema/s.graphql": "type Query { slow: Int }", "resolvers/r.lua": resolvers})
     with WebSocket(server) as socket:
         socket.subscribe("{ slow }")
-        wait_until(lambda: in_hand(server) == 1, what="it runs")
+        server.wait_log("began")
         edit(server, "resolvers/r.lua", ("return 1", "return 2"))
         server.reload()
         assert socket.next() == {"data": {"slow": 1}}

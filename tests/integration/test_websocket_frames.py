@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from harness import SLOWNESS, wait_until
+from harness import MEASURED, SLOWNESS, wait_until
 
 pytestmark = pytest.mark.core
 
@@ -23,7 +23,7 @@ INIT = b'{"type":"connection_init"}'
 
 @pytest.fixture(scope="module")
 def server(start_shared):
-    return start_shared(BUNDLE)
+    return start_shared(BUNDLE, env=MEASURED)
 
 
 def frame(opcode, payload=b"", fin=True, reserved=0, masked=True, mask=b"\x01\x82\xf3\x04"):
@@ -197,12 +197,13 @@ def test_pings_are_answered(server):
 
 def test_a_flood_of_pings_from_a_peer_that_does_not_read_takes_no_memory(server):
     with Peer(server) as peer, Peer(server) as other:
-        peer.send(frame(PING, bytes(125)))
-        peer.read()
-        before = server.memory()
         flood = frame(PING, bytes(125)) * 1000
-        for _ in range(100):
-            peer.send(flood)  # 13 MB, whose answers would be as much
+        peer.send(flood)
+        other.send(frame(PING))
+        assert other.read() == (PONG, b"")
+        before = server.memory()
+        for _ in range(200):
+            peer.send(flood)  # 26 MB, whose answers would be as much, and would take several times as much as frames of their own
         other.send(frame(TEXT, INIT))
         other.acknowledge()  # all of it may not have been read, but others are served
         assert server.memory() - before < (8 << 20) * SLOWNESS

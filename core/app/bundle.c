@@ -33,9 +33,9 @@ static bool ends_with(pl_str s, const char *ending)
 
 bool pl_bundle_wants(pl_str name)
 {
-    static const char *const endings[] = {".lua",         ".graphql", ".graphqls",     ".gql",
-                                          ".proto",       ".binpb",   "manifest.json", "documents.json",
-                                          "queries.json", ".pem",     "jwks.json",     "keys.json"};
+    static const char *const endings[] = {
+        ".lua",          ".graphql",       ".graphqls",    ".gql", ".proto",    ".binpb",   ".pb",
+        "manifest.json", "documents.json", "queries.json", ".pem", "jwks.json", "keys.json"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         if (ends_with(name, endings[i]))
             return true;

@@ -19,7 +19,7 @@ typedef struct pl_bundle {
     atomic_uint refs;
 } pl_bundle;
 
-/* Reads the *.lua, *.graphql(s), *.gql, *.proto and *.binpb files below directory, manifests of trusted
+/* Reads the *.lua, *.graphql(s), *.gql, *.proto, *.binpb and *.pb files below directory, manifests of trusted
  * documents (*manifest.json, *documents.json, *queries.json), and keys (*.pem, *jwks.json, *keys.json);
  * hidden ones, node_modules and links out of it are left out. At most 64 MiB and 20,000 files. What is there
  * and cannot be read is an error. NULL with *err filled. */

@@ -2,6 +2,7 @@
 #include "app/generation.h"
 
 #include "app/ide.h"
+#include "app/proto_load.h"
 #include "app/trusted.h"
 #include "base/alloc.h"
 
@@ -103,6 +104,7 @@ static bool build_instance(pl_generation *g, unsigned worker, const pl_generatio
                                  .read_config = worker == 0,
                                  .log = options->log,
                                  .shared = options->shared,
+                                 .protos = pl_protos_pool(g->protos),
                                  .testing = options->testing};
     pl_instance *instance = pl_instance_open(&source, report);
     if (!instance)
@@ -138,7 +140,7 @@ pl_generation *pl_generation_build(pl_bundle *bundle, const pl_generation_option
     clock_gettime(CLOCK_REALTIME, &g->loaded_at);
     g->instance_count = options->workers;
     g->instances = pl_arena_array(&g->arena, options->workers, sizeof(*g->instances));
-    bool ok = g->instances != NULL;
+    bool ok = g->instances != NULL && pl_protos_load(bundle, options->protos, report, &g->protos);
     for (unsigned i = 0; ok && i < options->workers; i++)
         ok = build_instance(g, i, options, report);
     pl_report_keep(report);
@@ -158,6 +160,7 @@ void pl_generation_free(pl_generation *g)
         pl_instance_free(g->instances[i]);
     pl_trusted_free(g->trusted);
     gql_schema_free(g->schema);
+    pl_protos_unref(g->protos);
     pl_bundle_unref(g->bundle);
     pl_arena_dispose(&g->arena);
     pl_free(g);

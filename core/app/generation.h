@@ -13,6 +13,7 @@ struct pl_generation {
     uint64_t id; /* 1, 2, … in a server */
     pl_bundle *bundle;
     gql_schema *schema;         /* NULL: the bundle has none */
+    struct pl_protos *protos;   /* proto_load.h; NULL: nothing in proto/ */
     struct pl_trusted *trusted; /* trusted.h; NULL: graphql.documents is off */
     pl_config config;
     pl_arena arena;
@@ -28,6 +29,7 @@ typedef struct pl_generation_options {
     unsigned workers;
     pl_logger *log;
     struct pl_shared *shared;
+    struct pl_proto_cache *protos; /* of earlier generations; may be NULL */
     bool testing;
     void (*override)(void *data, pl_config *config); /* flags and environment win over app.lua; may be NULL */
     void *override_data;

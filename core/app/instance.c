@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "graphql/federation/federation.h"
 #include "grpc/service.h"
+#include "proto/codec.h"
 
 typedef struct builder {
     pl_instance *instance;
@@ -160,6 +161,7 @@ pl_instance *pl_instance_open(const pl_instance_source *source, pl_report *repor
                               .limits = source->limits,
                               .log = source->log,
                               .shared = source->shared,
+                              .protos = source->protos,
                               .testing = source->testing};
     if (!instance) {
         report->errors.out_of_memory = true;
@@ -288,6 +290,7 @@ void pl_instance_free(pl_instance *instance)
     gql_service_free(instance->service);
     gql_binding_free(instance->binding);
     pl_grpc_service_free(instance->grpc);
+    pb_codec_free(instance->codec);
     if (instance->state)
         pl_engine_of(instance->state)->state_free(instance->state);
     pl_timers_dispose(&instance->armed);

@@ -16,6 +16,7 @@ struct pl_instance {
     pl_state *state;
     gql_binding *binding;         /* NULL: the bundle has no schema */
     gql_service *service;         /* the same */
+    struct pb_codec *codec;       /* of gRPC messages; NULL: there are none */
     struct pl_grpc_service *grpc; /* NULL: the bundle has no services */
     pl_ref default_resolver;      /* of app.lua; PL_REF_NONE */
     pl_ref interceptors;          /* the chain of app.lua's; PL_REF_NONE */
@@ -49,6 +50,7 @@ typedef struct pl_instance_source {
     bool read_config;
     pl_logger *log;
     struct pl_shared *shared;
+    const struct pb_pool *protos; /* NULL: the bundle has none */
     bool testing;
     pl_state_limits limits;
 } pl_instance_source;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app/generation.h"
+#include "app/proto_load.h"
 #include "app/pubsub.h"
 #include "app/response_cache.h"
 #include "app/services.h"
@@ -31,6 +32,7 @@ struct pl_server {
     pl_pubsub_hub *hub;
     pl_sse_hub *streams;
     pl_response_cache *responses;
+    pl_proto_cache *protos;
     pl_watchdog *watchdog;
     pl_worker **workers;
     unsigned worker_count;
@@ -118,6 +120,7 @@ static pl_generation *build(pl_server *s, pl_bundle *bundle, const char *reason,
                                      .workers = s->worker_count,
                                      .log = s->config.log,
                                      .shared = s->shared,
+                                     .protos = s->protos,
                                      .override = s->config.override,
                                      .override_data = s->config.override_data};
     pl_generation *g = pl_generation_build(bundle, &options, report);
@@ -324,12 +327,13 @@ static pl_code open_parts(pl_server *s, pl_error *err)
     s->hub = pl_pubsub_hub_new(0);
     s->streams = pl_sse_hub_new();
     s->responses = pl_response_cache_new();
+    s->protos = pl_proto_cache_new();
     s->helpers = pl_helpers_new(HELPER_THREADS, HELPER_QUEUE);
     s->watchdog = pl_watchdog_new();
     s->workers = pl_calloc(s->worker_count, sizeof(*s->workers));
     s->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (!s->shared || !s->hub || !s->streams || !s->responses || !s->helpers || !s->watchdog || !s->workers ||
-        s->event_fd < 0)
+    if (!s->shared || !s->hub || !s->streams || !s->responses || !s->protos || !s->helpers || !s->watchdog ||
+        !s->workers || s->event_fd < 0)
         return pl_fail(err, PL_RESOURCE_EXHAUSTED, "memory, threads or descriptors are exhausted");
     s->listeners = pl_listeners_open(&s->config.edge, s->worker_count, err);
     return s->listeners ? PL_OK : err->code;
@@ -434,6 +438,7 @@ void pl_server_free(pl_server *s)
     pl_pubsub_hub_free(s->hub);
     pl_sse_hub_free(s->streams);
     pl_response_cache_free(s->responses);
+    pl_proto_cache_free(s->protos);
     if (s->event_fd >= 0)
         close(s->event_fd);
     pthread_mutex_destroy(&s->lock);

@@ -14,6 +14,8 @@ typedef struct pl_grpc_method {
     bool client_streaming, server_streaming;
     const pl_grpc_codec *codec;
     const void *input, *output; /* the codec's */
+    const struct pb_method
+        *descriptor; /* NULL: no .proto file describes it; then the codec is bytes, else proto */
     pl_ref function; /* (request, call) → response; with streams (call) or without a response. Kept by whoever
                         adds it */
     int arity;       /* how many arguments it looks at */

@@ -5,35 +5,18 @@
 #include <sys/socket.h>
 
 #include "base/alloc.h"
-#include "net/edge_internal.h"
+#include "net/bytes_internal.h"
 #include "net/listeners.h"
 #include "net/peer.h"
 #include "net/tls.h"
 
-/* As with WebSockets, sockets are closed in h2o's own callbacks only; from elsewhere they are shut down,
- * which a callback then finds. */
-
 #define ACCEPT_AT_ONCE 32
 #define ACCEPT_PAUSE_MS 100
 #define LOG_PAUSE_MS 10000
-#define LINGER_MS 2000 /* for a client to read what was sent last, and close */
 
 struct pl_bytes_listeners {
     pl_listener plain, tls;
     SSL_CTX *context;
-};
-
-typedef struct connection connection;
-struct connection {
-    pl_connection public; /* first */
-    edge_link link;       /* in pl_bytes.connections */
-    pl_bytes *bytes;
-    h2o_socket_t *socket;
-    pl_timer timer; /* for the handshake, a write, the end */
-    bool open;      /* the service knows of it */
-    bool writing, paused, ending, cut;
-    pl_arena arena;
-    char peer_room[64];
 };
 
 typedef struct acceptor {
@@ -43,173 +26,34 @@ typedef struct acceptor {
 } acceptor;
 
 struct pl_bytes {
-    pl_loop *loop;
-    pl_host *host;
+    bytes_owner owner; /* first */
     pl_bytes_service *service;
     pl_logger *log;
-    unsigned max_connections, handshake_ms, write_ms;
+    unsigned max_connections, handshake_ms;
     acceptor acceptors[2];
-    edge_link connections;
     pl_timer accept_again;
     uint64_t refusal_logged_at, failure_logged_at;
-    unsigned count; /* read by other threads */
-    uint64_t refused;
+    uint64_t refused; /* read by other threads */
 };
 
 static uint64_t now_of(const pl_bytes *bytes)
 {
-    return bytes->host->ops->now(bytes->host);
-}
-
-static connection *conn_of(pl_connection *public)
-{
-    return (connection *)public;
-}
-
-/* --- the end of a connection --- */
-static void close_connection(connection *c)
-{
-    pl_bytes *bytes = c->bytes;
-    h2o_socket_t *socket = c->socket;
-    if (c->open)
-        bytes->service->closed(bytes->service, &c->public);
-    bytes->host->ops->timer_stop(bytes->host, &c->timer);
-    edge_link_remove(&c->link);
-    EDGE_ADD(bytes->count, -1u);
-    pl_arena_dispose(&c->arena);
-    pl_free(c);
-    socket->data = NULL;
-    h2o_socket_close(socket);
-}
-
-static void on_read(h2o_socket_t *socket, const char *err);
-
-void pl_connection_cut(pl_connection *public)
-{
-    connection *c = conn_of(public);
-    if (c->cut)
-        return;
-    c->cut = true;
-    shutdown(h2o_socket_get_fd(c->socket), SHUT_RDWR);
-    if (c->paused && c->open)
-        h2o_socket_read_start(c->socket, on_read); /* or nobody finds out */
-}
-
-static void on_timer(pl_timer *timer)
-{
-    connection *c = timer->data;
-    pl_connection_cut(&c->public);
-}
-
-/* Should there be no memory for it, the connection goes at once. */
-static void set_timer(connection *c, unsigned ms)
-{
-    pl_bytes *bytes = c->bytes;
-    if (bytes->host->ops->timer_start(bytes->host, &c->timer, now_of(bytes) + ms) != 0)
-        pl_connection_cut(&c->public);
-}
-
-static void stop_timer(connection *c)
-{
-    c->bytes->host->ops->timer_stop(c->bytes->host, &c->timer);
-}
-
-/* --- reading and writing --- */
-static void on_read(h2o_socket_t *socket, const char *err)
-{
-    connection *c = socket->data;
-    pl_bytes *bytes = c->bytes;
-    if (err || c->cut) {
-        close_connection(c);
-        return;
-    }
-    pl_str input = {socket->input->bytes, socket->input->size};
-    if (input.len > 0 && !c->ending)
-        bytes->service->received(bytes->service, &c->public, input);
-    h2o_buffer_consume(&socket->input, input.len);
-}
-
-static void on_written(h2o_socket_t *socket, const char *err)
-{
-    connection *c = socket->data;
-    pl_bytes *bytes = c->bytes;
-    c->writing = false;
-    if (err || c->cut) {
-        close_connection(c);
-        return;
-    }
-    stop_timer(c);
-    bytes->service->written(bytes->service, &c->public);
-}
-
-void pl_connection_write(pl_connection *public, pl_str piece)
-{
-    connection *c = conn_of(public);
-    h2o_iovec_t bytes = h2o_iovec_init(piece.ptr, piece.len);
-    if (c->cut)
-        return;
-    c->writing = true;
-    set_timer(c, c->bytes->write_ms);
-    h2o_socket_write(c->socket, &bytes, 1, on_written);
-}
-
-bool pl_connection_is_writing(const pl_connection *public)
-{
-    return ((const connection *)public)->writing;
-}
-
-void pl_connection_pause(pl_connection *public, bool pause)
-{
-    connection *c = conn_of(public);
-    if (c->cut || c->paused == pause)
-        return;
-    c->paused = pause;
-    if (pause)
-        h2o_socket_read_stop(c->socket);
-    else
-        h2o_socket_read_start(c->socket, on_read);
-}
-
-void pl_connection_end(pl_connection *public)
-{
-    connection *c = conn_of(public);
-    if (c->ending || c->cut)
-        return;
-    c->ending = true;
-    pl_connection_pause(public, false);
-    /* To close with bytes of the client's unread could destroy what was sent last. */
-    shutdown(h2o_socket_get_fd(c->socket), SHUT_WR);
-    set_timer(c, LINGER_MS);
+    return bytes->owner.host->ops->now(bytes->owner.host);
 }
 
 /* --- opening --- */
-static void open_connection(connection *c)
-{
-    pl_bytes *bytes = c->bytes;
-    stop_timer(c);
-    c->public.peer = pl_socket_peer(c->socket, c->peer_room, sizeof(c->peer_room));
-    if (!bytes->service->opened(bytes->service, &c->public)) {
-        close_connection(c);
-        return;
-    }
-    c->open = true;
-    h2o_socket_read_start(c->socket, on_read);
-    if (c->socket->input->size != 0)
-        on_read(c->socket, NULL);
-}
-
 static void on_handshake(h2o_socket_t *socket, const char *err)
 {
-    connection *c = socket->data;
+    bytes_connection *c = socket->data;
     if (err || c->cut) {
-        pl_log(c->bytes->log, PL_DEBUG, "TLS handshake failed",
+        pl_log(((pl_bytes *)c->owner)->log, PL_DEBUG, "TLS handshake failed",
                PL_F_STR("peer", pl_socket_peer(socket, c->peer_room, sizeof(c->peer_room))),
                PL_F_CSTR("error", err ? err : "too slow"));
-        close_connection(c);
+        bytes_close(c);
         return;
     }
     c->public.secure = true;
-    open_connection(c);
+    bytes_open(c);
 }
 
 /* OpenSSL tells the end of a handshake; h2o does not give its SSL away, but has left the socket there. */
@@ -218,7 +62,7 @@ static void on_tls_info(const SSL *ssl, int where, int value)
     (void)value;
     BIO *bio = where & SSL_CB_HANDSHAKE_DONE ? SSL_get_rbio(ssl) : NULL;
     h2o_socket_t *socket = bio ? BIO_get_data(bio) : NULL;
-    connection *c = socket ? socket->data : NULL;
+    bytes_connection *c = socket ? socket->data : NULL;
     if (!c || c->public.certificate)
         return;
     X509 *certificate = SSL_get0_peer_certificate(ssl);
@@ -229,23 +73,18 @@ static void on_tls_info(const SSL *ssl, int where, int value)
 static void take_socket(acceptor *a, h2o_socket_t *socket)
 {
     pl_bytes *bytes = a->bytes;
-    connection *c = pl_calloc(1, sizeof(*c));
+    bytes_connection *c = pl_calloc(1, sizeof(*c));
     if (!c) {
         h2o_socket_close(socket);
         return;
     }
-    c->bytes = bytes;
-    c->socket = socket;
-    c->timer = (pl_timer){.fire = on_timer, .data = c};
-    pl_arena_init(&c->arena, 1024);
-    edge_link_append(&bytes->connections, &c->link);
-    EDGE_ADD(bytes->count, 1);
-    socket->data = c;
+    c->service = bytes->service;
+    bytes_adopt(&bytes->owner, c, socket);
     if (!a->context) {
-        open_connection(c);
+        bytes_open(c);
         return;
     }
-    set_timer(c, bytes->handshake_ms);
+    bytes_set_timer(c, bytes->handshake_ms);
     h2o_socket_ssl_handshake(socket, a->context, NULL, on_handshake);
 }
 
@@ -265,7 +104,7 @@ static void refuse(pl_bytes *bytes, h2o_socket_t *socket)
     h2o_socket_close(socket);
     if (may_log(bytes, &bytes->refusal_logged_at))
         pl_log(bytes->log, PL_WARN, "connection refused: too many connections",
-               PL_F_INT("connections", bytes->count), PL_F_INT("refused", bytes->refused));
+               PL_F_INT("connections", bytes->owner.count), PL_F_INT("refused", bytes->refused));
 }
 
 static void on_accept(h2o_socket_t *socket, const char *err);
@@ -281,8 +120,8 @@ static void accept_again(pl_timer *timer)
 
 static void pause_accepting(pl_bytes *bytes, int failure)
 {
-    if (bytes->host->ops->timer_start(bytes->host, &bytes->accept_again, now_of(bytes) + ACCEPT_PAUSE_MS) !=
-        0)
+    pl_host *host = bytes->owner.host;
+    if (host->ops->timer_start(host, &bytes->accept_again, now_of(bytes) + ACCEPT_PAUSE_MS) != 0)
         return;
     for (int i = 0; i < 2; i++) {
         if (bytes->acceptors[i].socket)
@@ -303,7 +142,7 @@ static void on_accept(h2o_socket_t *socket, const char *err)
                 pause_accepting(bytes, errno);
             return;
         }
-        if (bytes->count >= bytes->max_connections)
+        if (bytes->owner.count >= bytes->max_connections)
             refuse(bytes, client);
         else
             take_socket(a, client);
@@ -362,7 +201,7 @@ static void listen_on(pl_bytes *bytes, acceptor *a, int fd, SSL_CTX *context)
     if (context)
         SSL_CTX_up_ref(context);
     a->context = context;
-    a->socket = h2o_evloop_socket_create(pl_loop_h2o(bytes->loop), fd, H2O_SOCKET_FLAG_DONT_READ);
+    a->socket = h2o_evloop_socket_create(pl_loop_h2o(bytes->owner.loop), fd, H2O_SOCKET_FLAG_DONT_READ);
     a->socket->data = a;
     h2o_socket_read_start(a->socket, on_accept);
 }
@@ -380,15 +219,12 @@ pl_bytes *pl_bytes_new(pl_loop *loop, const pl_bytes_config *config, pl_bytes_li
         pl_fail_memory(err);
         return NULL;
     }
-    bytes->loop = loop;
-    bytes->host = pl_loop_host(loop);
+    bytes_owner_init(&bytes->owner, loop, or_default(config->write_ms, 60000));
     bytes->service = service;
     bytes->log = log;
     bytes->max_connections = or_default(config->max_connections, 20000);
     bytes->handshake_ms = or_default(config->handshake_ms, 10000);
-    bytes->write_ms = or_default(config->write_ms, 60000);
     bytes->accept_again = (pl_timer){.fire = accept_again, .data = bytes};
-    edge_link_init(&bytes->connections);
     listen_on(bytes, &bytes->acceptors[0], pl_listener_take(&listeners->plain, worker), NULL);
     listen_on(bytes, &bytes->acceptors[1], pl_listener_take(&listeners->tls, worker), listeners->context);
     return bytes;
@@ -401,7 +237,7 @@ void pl_bytes_stop_accepting(pl_bytes *bytes)
             h2o_socket_close(bytes->acceptors[i].socket);
         bytes->acceptors[i].socket = NULL;
     }
-    bytes->host->ops->timer_stop(bytes->host, &bytes->accept_again);
+    bytes->owner.host->ops->timer_stop(bytes->owner.host, &bytes->accept_again);
 }
 
 void pl_bytes_free(pl_bytes *bytes)
@@ -409,20 +245,14 @@ void pl_bytes_free(pl_bytes *bytes)
     if (!bytes)
         return;
     pl_bytes_stop_accepting(bytes);
-    pl_loop_run_callbacks(bytes->loop);
-    while (!edge_link_empty(&bytes->connections)) {
-        connection *c = EDGE_OF(connection, link, bytes->connections.next);
-        shutdown(h2o_socket_get_fd(c->socket), SHUT_RDWR); /* so that TLS does not wait to say goodbye */
-        close_connection(c);
-    }
-    pl_loop_run_callbacks(bytes->loop);
+    bytes_owner_dispose(&bytes->owner);
     SSL_CTX_free(bytes->acceptors[1].context);
     pl_free(bytes);
 }
 
 unsigned pl_bytes_count(const pl_bytes *bytes)
 {
-    return __atomic_load_n(&bytes->count, __ATOMIC_RELAXED);
+    return __atomic_load_n(&bytes->owner.count, __ATOMIC_RELAXED);
 }
 
 uint64_t pl_bytes_refused(const pl_bytes *bytes)

@@ -45,6 +45,8 @@ struct pl_bytes_service {
     void (*written)(pl_bytes_service *service, pl_connection *connection);
     /* It has gone: by the client, by cut, or after end. */
     void (*closed)(pl_bytes_service *service, pl_connection *connection);
+    /* Of connections to servers (net/dial.h): it has not come about. Instead of `opened`. */
+    void (*failed)(pl_bytes_service *service, pl_connection *connection, const pl_error *why);
 };
 
 /* One worker's. Service and log outlive it, listeners and config need not. */
@@ -57,7 +59,7 @@ void pl_bytes_free(pl_bytes *bytes);
 unsigned pl_bytes_count(const pl_bytes *bytes); /* any thread */
 uint64_t pl_bytes_refused(const pl_bytes *bytes);
 
-/* Writes a piece, which stays where it is until `written` or `closed`. One at a time. */
+/* Writes a piece, not an empty one, which stays where it is until `written` or `closed`. One at a time. */
 void pl_connection_write(pl_connection *connection, pl_str piece);
 bool pl_connection_is_writing(const pl_connection *connection);
 /* Nothing is read for the time being. */
@@ -66,5 +68,7 @@ void pl_connection_pause(pl_connection *connection, bool pause);
  * still comes is thrown away. */
 void pl_connection_end(pl_connection *connection);
 void pl_connection_cut(pl_connection *connection);
+/* In `closed`: why, in words; of connections to servers. */
+const char *pl_connection_why(const pl_connection *connection);
 
 #endif

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "net/peer.h"
 #include "net/tls.h"
 
 #define BACKLOG 65535 /* the kernel cuts it to its own bound */
@@ -29,16 +29,6 @@ static pl_code fail_errno(pl_error *err, const char *address)
                    : errno == EACCES   ? PL_PERMISSION_DENIED
                                        : PL_UNAVAILABLE;
     return pl_fail(err, code, "cannot listen on %s: %s", address, strerror(errno));
-}
-
-/* Connections inherit these. A peer whose machine is gone is found within two minutes. */
-static void set_keepalive(int fd)
-{
-    int on = 1, idle = 60, interval = 15, count = 4;
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
 /* A bound TCP socket, or -1 with errno. */
@@ -95,7 +85,7 @@ static pl_code open_at(struct addrinfo *at, const char *address, unsigned worker
         if (fd < 0)
             return fail_errno(err, address);
         l->fds[i] = fd;
-        set_keepalive(fd);
+        pl_socket_keep_alive(fd);
         if (listen(fd, BACKLOG) != 0)
             return fail_errno(err, address);
         struct sockaddr_storage bound;

@@ -2,6 +2,7 @@
 #include "net/peer.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -32,6 +33,15 @@ pl_str pl_socket_peer(h2o_socket_t *socket, char *room, size_t size)
         len = snprintf(room, size, "unix");
     }
     return (pl_str){room, (size_t)len};
+}
+
+void pl_socket_keep_alive(int fd)
+{
+    int on = 1, idle = 60, interval = 15, count = 4;
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
 /* --- certificates --- */

@@ -11,6 +11,8 @@
 
 /* "127.0.0.1:53211", "[::1]:53211" or "unix", in room (64 bytes do). */
 pl_str pl_socket_peer(h2o_socket_t *socket, char *room, size_t size);
+/* A peer whose machine is gone is found within two minutes. Connections that are accepted inherit it. */
+void pl_socket_keep_alive(int fd);
 /* What a certificate says, in the arena; NULL: memory. */
 const pl_peer_certificate *pl_peer_certificate_read(X509 *certificate, pl_arena *arena);
 

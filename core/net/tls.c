@@ -9,8 +9,7 @@
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:" \
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 
-/* Takes all errors off OpenSSL's queue of this thread; the first one is the reason. */
-static pl_code tls_fail(pl_error *err, const char *file, const char *what)
+pl_code pl_tls_fail(pl_error *err, const char *file, const char *what)
 {
     unsigned long first = ERR_get_error();
     const char *reason =
@@ -20,17 +19,17 @@ static pl_code tls_fail(pl_error *err, const char *file, const char *what)
     return PL_INVALID_ARGUMENT;
 }
 
-static pl_code load_files(SSL_CTX *context, const pl_tls_config *config, pl_error *err)
+pl_code pl_tls_load_pair(SSL_CTX *context, const char *certificate, const char *key, pl_error *err)
 {
-    if (!config->certificate || !config->key)
+    if (!certificate || !key)
         return pl_fail(err, PL_INVALID_ARGUMENT, "TLS needs a certificate and a key");
     ERR_clear_error();
-    if (SSL_CTX_use_certificate_chain_file(context, config->certificate) != 1)
-        return tls_fail(err, config->certificate, "cannot use this certificate");
-    if (SSL_CTX_use_PrivateKey_file(context, config->key, SSL_FILETYPE_PEM) != 1)
-        return tls_fail(err, config->key, "cannot use this key");
+    if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1)
+        return pl_tls_fail(err, certificate, "cannot use this certificate");
+    if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1)
+        return pl_tls_fail(err, key, "cannot use this key");
     if (SSL_CTX_check_private_key(context) != 1)
-        return tls_fail(err, config->key, "the key is not the certificate's");
+        return pl_tls_fail(err, key, "the key is not the certificate's");
     return PL_OK;
 }
 
@@ -40,9 +39,9 @@ static int no_passphrase(char *buf, int size, int rwflag, void *data)
     return 0;
 }
 
-static SSL_CTX *make_context(const pl_tls_config *config, const h2o_iovec_t *protocols, pl_error *err)
+SSL_CTX *pl_tls_new_context(const SSL_METHOD *method, pl_error *err)
 {
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *context = SSL_CTX_new(method);
     if (!context) {
         ERR_clear_error();
         pl_fail_memory(err);
@@ -54,10 +53,20 @@ static SSL_CTX *make_context(const pl_tls_config *config, const h2o_iovec_t *pro
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     bool ok = SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 &&
               SSL_CTX_set_cipher_list(context, CIPHERS_12) == 1;
-    if (!ok)
-        pl_fail(err, PL_INTERNAL, "this OpenSSL does not have the ciphers that are needed");
     ERR_clear_error();
-    if (!ok || load_files(context, config, err) != PL_OK) {
+    if (ok)
+        return context;
+    pl_fail(err, PL_INTERNAL, "this OpenSSL does not have the ciphers that are needed");
+    SSL_CTX_free(context);
+    return NULL;
+}
+
+static SSL_CTX *make_context(const pl_tls_config *config, const h2o_iovec_t *protocols, pl_error *err)
+{
+    SSL_CTX *context = pl_tls_new_context(TLS_server_method(), err);
+    if (!context)
+        return NULL;
+    if (pl_tls_load_pair(context, config->certificate, config->key, err) != PL_OK) {
         SSL_CTX_free(context);
         return NULL;
     }
@@ -76,7 +85,7 @@ static pl_code ask_clients(SSL_CTX *context, const char *client_ca, pl_error *er
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(client_ca);
     if (!names || SSL_CTX_load_verify_locations(context, client_ca, NULL) != 1) {
         sk_X509_NAME_pop_free(names, X509_NAME_free);
-        return tls_fail(err, client_ca, "cannot use these certificates for clients");
+        return pl_tls_fail(err, client_ca, "cannot use these certificates for clients");
     }
     SSL_CTX_set_client_CA_list(context, names);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);

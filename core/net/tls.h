@@ -14,4 +14,12 @@ SSL_CTX *pl_tls_context(const pl_tls_config *config, pl_error *err);
  * these has signed; then nothing is resumed. */
 SSL_CTX *pl_tls_context_h2(const pl_tls_config *config, const char *client_ca, pl_error *err);
 
+/* --- what servers' contexts and clients' (net/tls_client.h) share --- */
+/* Versions, ciphers and options. RESOURCE_EXHAUSTED, INTERNAL. */
+SSL_CTX *pl_tls_new_context(const SSL_METHOD *method, pl_error *err);
+pl_code pl_tls_load_pair(SSL_CTX *context, const char *certificate, const char *key, pl_error *err);
+/* INVALID_ARGUMENT, naming the file. Takes all errors off OpenSSL's queue of this thread; the first one is
+ * the reason. */
+pl_code pl_tls_fail(pl_error *err, const char *file, const char *what);
+
 #endif

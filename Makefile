@@ -78,7 +78,7 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
 .PHONY: help build graphiql deps run test unit asan tsan integration conformance bench fuzz lint format install clean \
-        unit-bin fuzz-bin asan-bin tsan-bin python npm FORCE
+        unit-bin fuzz-bin asan-bin tsan-bin python npm go FORCE
 FORCE:
 
 help: ## list the targets
@@ -182,11 +182,18 @@ $(CLIENTS)/node_modules/.stamp: $(CLIENTS)/package-lock.json
 	cd $(CLIENTS) && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
 	@touch $@
 
+# Programs in Go: the tools that tests/go/go.mod names, and our own.
+go: build/go/.stamp
+GO_SRC := scripts/go-tools $(shell find tests/go -type f 2>/dev/null) $(wildcard examples/users/proto/*.proto)
+build/go/.stamp: $(GO_SRC)
+	$(call show,GO,build/go/bin)scripts/go-tools
+	@touch $@
+
 # make integration PYTEST='-k reload -x'
 PYTEST ?=
 RUN_PYTEST = PERILUNE=$(abspath $(B)/perilune) PERILUNE_VARIANT=$(VARIANT) build/venv/bin/python -m pytest $(PYTEST)
 
-integration: build python npm ## tests of the running server
+integration: build python npm go ## tests of the running server
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) tests/integration
 
 # The program that the suite runs through the C API; it uses the public header alone.
@@ -197,10 +204,8 @@ $(B)/conformance-c-api: tests/conformance/c_api.c $(B)/libperilune.a $(B)/flags
 $(B)/protobuf-testee: tests/conformance/protobuf_testee.c $(B)/libperilune.a $(B)/flags
 	$(call show,LINK,$@)$(CC) $(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
 
-conformance: build python npm $(B)/conformance-c-api $(B)/protobuf-testee ## the conformance suites (CONFORMANCE_DATA names their folder)
-	@if [ -d '$(CONFORMANCE_DATA)' ]; then \
-	  PERILUNE_RESULTS=conformance-$(VARIANT) $(RUN_PYTEST) tests/conformance; \
-	else echo 'conformance: no data in $(CONFORMANCE_DATA) (set CONFORMANCE_DATA): nothing was run'; fi
+conformance: build python npm go $(B)/conformance-c-api $(B)/protobuf-testee ## the conformance suites (CONFORMANCE_DATA: GraphQL's cases)
+	PERILUNE_RESULTS=conformance-$(VARIANT) $(RUN_PYTEST) tests/conformance
 
 asan: ## unit tests and the core of the integration tests under AddressSanitizer and UBSan
 	@$(MAKE) VARIANT=asan unit

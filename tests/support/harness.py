@@ -46,6 +46,11 @@ def write_bundle(directory, files):
     return Path(directory)
 
 
+def go_tool(name):
+    """A program that scripts/go-tools has built."""
+    return str(ROOT / "build" / "go" / "bin" / name)
+
+
 def wait_until(condition, seconds=10.0, what="the condition"):
     """Asks condition() again and again until it gives something true, which is returned; fails after `seconds`."""
     end = time.monotonic() + seconds * SLOWNESS

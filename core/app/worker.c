@@ -12,6 +12,7 @@
 #include "app/instance_host.h"
 #include "app/operation.h"
 #include "app/response_cache.h"
+#include "app/rpc_http.h"
 #include "app/schedule.h"
 #include "base/alloc.h"
 #include "grpc/service.h"
@@ -38,6 +39,7 @@ struct pl_worker {
     pl_sse *sse;
     pl_edge *edge;
     pl_grpc_endpoint *grpc; /* NULL: none */
+    pl_rpc_http *rpc;       /* the same services on the HTTP port */
     unsigned draining;      /* how many of both have not ended yet */
     pl_schedule *schedule;  /* named timers, on worker 0 */
     pl_instance *first;     /* to begin with */
@@ -86,14 +88,16 @@ static bool handle(pl_http_service *service, pl_http_request *http)
 {
     pl_worker *w = (pl_worker *)service;
     pl_http_response page;
-    if (!w->current || !w->current->service)
+    if (!w->current)
         return false;
+    if (!w->current->service)
+        return pl_rpc_http_handle(w->rpc, http);
     if (pl_ide_answer(&pl_ide_built_in, &w->current->generation->config, http, &page)) {
         pl_http_respond(http, &page);
         return true;
     }
     if (!pl_graphql_serves(&w->current->generation->config, http->path))
-        return false;
+        return pl_rpc_http_handle(w->rpc, http);
     if (pl_http_is_websocket(http))
         pl_graphql_ws(&w->endpoint, http);
     else if (!pl_sse_handle(w->sse, http))
@@ -181,6 +185,7 @@ static void adopt(pl_worker *w, void *arg)
     if (w->schedule)
         pl_schedule_adopt(w->schedule, instance);
     w->endpoint.live = instance;
+    pl_rpc_http_adopt(w->rpc, instance);
     if (w->grpc)
         pl_grpc_endpoint_adopt(w->grpc, instance);
     if (old)
@@ -220,6 +225,8 @@ static pl_code set_up(pl_worker *w, pl_error *err)
     pl_endpoint_init(&w->endpoint, w->host, config->log);
     if (!(w->sse = pl_sse_new(config->streams, w->loop, &w->endpoint)))
         return pl_fail_memory(err);
+    if (!(w->rpc = pl_rpc_http_new(w->host, config->log)))
+        return pl_fail_memory(err);
     pl_loop_on_turn(w->loop, after_turn, w);
     if (config->index == 0 && !(w->schedule = pl_schedule_new(w->host, config->log)))
         return pl_fail_memory(err);
@@ -237,6 +244,7 @@ static void tear_down(pl_worker *w)
 {
     pl_grpc_endpoint_free(w->grpc);
     pl_edge_free(w->edge); /* cancels what is still in hand */
+    pl_rpc_http_free(w->rpc);
     if (w->schedule)
         pl_schedule_free(w->schedule);
     for (pl_instance *instance = w->retired; instance; instance = instance->next)

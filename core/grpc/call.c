@@ -76,7 +76,7 @@ static void conclude(pl_grpc_call *call)
         return;
     if (call->status.code != PL_OK)
         call->server->failed_total++;
-    pl_grpc_wire_end(call);
+    pl_grpc_call_end(call);
     close_call(call);
 }
 
@@ -169,7 +169,7 @@ static void method_ended(pl_grpc_call *call)
 /* --- the method --- */
 static void method_failed(pl_grpc_call *call, const pl_failure *failure)
 {
-    pl_grpc_wire_abandon(call);
+    pl_grpc_call_abandon(call);
     set_failed(call, failure, "method failed");
     method_ended(call);
 }
@@ -178,7 +178,7 @@ static void method_failed(pl_grpc_call *call, const pl_failure *failure)
 static bool put_result(pl_grpc_call *call, pl_slot result, pl_failure *failure)
 {
     pl_error err = {0};
-    if (call->method->server_streaming || pl_grpc_wire_put(call, result, &err) == PL_OK)
+    if (call->method->server_streaming || pl_grpc_call_put(call, result, &err) == PL_OK)
         return true;
     *failure =
         (pl_failure){.code = err.code, .message = pl_arena_str(&call->stream->arena, pl_str_of(err.message))};
@@ -215,7 +215,7 @@ static void invoke_section(void *data)
     if (!e->reserve(state, 16))
         return;
     if (!call->method->client_streaming) {
-        if (pl_grpc_wire_take(call, &err) != PL_RPC_DONE) {
+        if (pl_grpc_call_take(call, &err) != PL_RPC_DONE) {
             s->failure = (pl_failure){.code = err.code,
                                       .expected = true,
                                       .message = pl_arena_str(&call->stream->arena, pl_str_of(err.message))};
@@ -324,8 +324,10 @@ static void start(pl_grpc_call *call)
 
 static void on_input(pl_grpc_call *call)
 {
+    if (call->whole_body && !call->peer_ended)
+        return;
     if (!call->started) {
-        if (pl_grpc_wire_check_single(call) == PL_GRPC_WHOLE)
+        if (pl_grpc_call_check_single(call) == PL_GRPC_WHOLE)
             start(call);
         return;
     }
@@ -337,15 +339,14 @@ static void on_input(pl_grpc_call *call)
 
 static void on_data(pl_grpc_stream *stream, pl_str bytes)
 {
-    if (pl_grpc_wire_add(stream->call, bytes))
+    if (pl_grpc_call_add(stream->call, bytes))
         on_input(stream->call);
 }
 
 static void on_end(pl_grpc_stream *stream)
 {
-    pl_grpc_call *call = stream->call;
-    call->peer_ended = true;
-    on_input(call);
+    if (pl_grpc_call_complete(stream->call))
+        on_input(stream->call);
 }
 
 static void on_writable(pl_grpc_stream *stream)

@@ -3,7 +3,8 @@
 #define PL_GRPC_CALL_H
 
 /* A call that is served; what its files share: server.c (which stream becomes which call), call.c (its life
- * and its scripts), call_wire.c (gRPC over a stream), call_script.c (what `call` does in scripts).
+ * and its scripts), call_message.c (messages, in and out), wire.h (the protocols), call_script.c (what `call`
+ * does in scripts).
  *
  *   request → [unary: the message is whole] → [interceptors → next] → the method → end of the method
  *           → [interceptors go on, and end] → status → closed
@@ -17,11 +18,21 @@
 #include "grpc/status.h"
 
 typedef struct pl_grpc_call pl_grpc_call;
+typedef struct pl_grpc_wire pl_grpc_wire;
+/* Of a request; ptr NULL: absent. */
+typedef struct pl_grpc_wire_headers {
+    pl_str type, grpc_timeout, grpc_coding, grpc_accepted;
+    pl_str connect_timeout, connect_version, connect_coding, connect_accepted;
+    pl_str http_coding, http_accepted, accept, origin;
+} pl_grpc_wire_headers;
+
 struct pl_grpc_call {
     pl_rpc rpc; /* first */
     pl_grpc_server *server;
     pl_grpc_service *service; /* NULL: refused before there was a method */
     const pl_grpc_method *method;
+    const pl_grpc_wire *wire;
+    const pl_grpc_codec *codec; /* of its messages */
     pl_grpc_stream *stream;
     pl_work work;
     pl_grpc_call *prev, *next; /* in hand on the service */
@@ -33,6 +44,9 @@ struct pl_grpc_call {
     size_t uncredited; /* bytes that have come, and that the client may not send anew yet */
     size_t held;       /* bytes that count for the server's bound */
     bool peer_ended;
+    bool whole_body; /* of a request: it is one message, without a frame */
+    char text[4];    /* Base64 that waits for the rest of its quad */
+    unsigned text_count;
     bool wants;        /* somebody waits for the next message */
     unsigned received; /* messages taken */
 
@@ -41,6 +55,7 @@ struct pl_grpc_call {
     bool headers_sent;
     size_t begin; /* of the message that is being written to the stream's out; SIZE_MAX: none */
     unsigned sent;
+    pl_str answer_type;                 /* content-type */
     pl_grpc_metadata headers, trailers; /* of the application */
 
     /* Scripts. */
@@ -83,23 +98,23 @@ void pl_grpc_call_begin(pl_grpc_call *call);
 void pl_grpc_call_fail(pl_grpc_call *call, pl_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* call_wire.c */
-/* Reads the headers into the call. False: it has been answered (or ended) with an error. */
-bool pl_grpc_wire_open(pl_grpc_call *call);
+/* call_message.c */
 /* Takes the next message and pushes its value. [jumps] */
-pl_rpc_result pl_grpc_wire_take(pl_grpc_call *call, pl_error *err);
+pl_rpc_result pl_grpc_call_take(pl_grpc_call *call, pl_error *err);
 /* Bytes have come. False: the call has failed. */
-bool pl_grpc_wire_add(pl_grpc_call *call, pl_str bytes);
+bool pl_grpc_call_add(pl_grpc_call *call, pl_str bytes);
+/* The request has ended. False: the call has failed. */
+bool pl_grpc_call_complete(pl_grpc_call *call);
 /* The whole request message of a call that takes one is there (or the lack of it is certain). */
 typedef enum pl_grpc_whole { PL_GRPC_NOT_WHOLE, PL_GRPC_WHOLE, PL_GRPC_REFUSED } pl_grpc_whole;
-pl_grpc_whole pl_grpc_wire_check_single(pl_grpc_call *call);
+pl_grpc_whole pl_grpc_call_check_single(pl_grpc_call *call);
 /* Writes the value in slot as a message. [jumps] */
-pl_code pl_grpc_wire_put(pl_grpc_call *call, pl_slot slot, pl_error *err);
+pl_code pl_grpc_call_put(pl_grpc_call *call, pl_slot slot, pl_error *err);
 /* Undoes a message that was left by a jump. */
-void pl_grpc_wire_abandon(pl_grpc_call *call);
-void pl_grpc_wire_headers(pl_grpc_call *call);
+void pl_grpc_call_abandon(pl_grpc_call *call);
+void pl_grpc_call_headers(pl_grpc_call *call);
 /* The status and all that is left to be sent. */
-void pl_grpc_wire_end(pl_grpc_call *call);
+void pl_grpc_call_end(pl_grpc_call *call);
 
 /* call_script.c */
 extern const pl_rpc_ops pl_grpc_rpc_ops;

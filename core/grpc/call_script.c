@@ -123,7 +123,7 @@ static pl_rpc_result receive(pl_rpc *rpc, pl_error *err)
 {
     pl_grpc_call *call = call_of(rpc);
     if (call->method->client_streaming)
-        return pl_grpc_wire_take(call, err);
+        return pl_grpc_call_take(call, err);
     pl_fail(err, PL_FAILED_PRECONDITION, "%.*s takes one request, as its first argument",
             PL_STR_ARG(call->work.operation_name));
     return PL_RPC_FAILED;
@@ -137,7 +137,7 @@ static void send_own_headers(pl_grpc_call *call)
         return;
     if (call->work.ctx != PL_REF_NONE)
         metadata_section(&r);
-    pl_grpc_wire_headers(call);
+    pl_grpc_call_headers(call);
 }
 
 static pl_rpc_result send(pl_rpc *rpc, pl_slot message, pl_error *err)
@@ -152,7 +152,7 @@ static pl_rpc_result send(pl_rpc *rpc, pl_slot message, pl_error *err)
         pl_fail(err, PL_FAILED_PRECONDITION, "%.*s has ended", PL_STR_ARG(call->work.operation_name));
         return PL_RPC_FAILED;
     }
-    if (pl_grpc_wire_put(call, message, err) != PL_OK)
+    if (pl_grpc_call_put(call, message, err) != PL_OK)
         return PL_RPC_FAILED;
     send_own_headers(call);
     call->stream->ops->flush(call->stream);
@@ -231,7 +231,7 @@ static void push_metadata(pl_rpc *rpc)
 
 static void abandoned(pl_rpc *rpc)
 {
-    pl_grpc_wire_abandon(call_of(rpc));
+    pl_grpc_call_abandon(call_of(rpc));
 }
 
 const pl_rpc_ops pl_grpc_rpc_ops = {.receive = receive,

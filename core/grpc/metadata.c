@@ -10,9 +10,19 @@ bool pl_grpc_is_binary(pl_str name)
 
 bool pl_grpc_is_reserved(pl_str name)
 {
-    static const char *const names[] = {"te",         "content-type",     "content-length",    "connection",
-                                        "keep-alive", "proxy-connection", "transfer-encoding", "upgrade",
-                                        "host"};
+    static const char *const names[] = {"te",
+                                        "content-type",
+                                        "content-length",
+                                        "content-encoding",
+                                        "accept-encoding",
+                                        "connection",
+                                        "keep-alive",
+                                        "proxy-connection",
+                                        "transfer-encoding",
+                                        "upgrade",
+                                        "host",
+                                        "connect-content-encoding",
+                                        "connect-accept-encoding"};
     if (name.len == 0 || name.ptr[0] == ':' || pl_str_starts(name, PL_STR("grpc-")))
         return true;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -2,7 +2,7 @@
 #include "grpc/server.h"
 
 #include "base/alloc.h"
-#include "grpc/call.h"
+#include "grpc/wire.h"
 
 #define ID_SIZE 20 /* hexadecimal digits: 8 of the prefix, 12 that count */
 #define MAX_OWN_ID 128
@@ -24,6 +24,8 @@ static void write_hex(char *out, int digits, uint64_t v)
 
 static pl_str id_of(pl_grpc_server *server, pl_grpc_stream *stream)
 {
+    if (stream->id.ptr)
+        return stream->id;
     for (size_t i = 0; i < stream->headers.count; i++) {
         const pl_header *h = &stream->headers.items[i];
         if (pl_str_is(h->name, "x-request-id") && is_sound_id(h->value))
@@ -42,6 +44,7 @@ static void on_request(pl_grpc_handler *handler, pl_grpc_stream *stream)
 {
     pl_grpc_server *server = (pl_grpc_server *)handler;
     pl_grpc_call *call = pl_arena_zalloc(&stream->arena, sizeof *call);
+    pl_grpc_wire_headers headers = {0};
     server->calls_total++;
     if (!call) {
         stream->ops->reset(stream, 0x2); /* INTERNAL_ERROR */
@@ -52,16 +55,23 @@ static void on_request(pl_grpc_handler *handler, pl_grpc_stream *stream)
     call->service = server->service;
     call->stream = stream;
     call->begin = SIZE_MAX;
-    call->work = (pl_work){.protocol = "grpc",
-                           .id = id_of(server, stream),
+    call->wire = pl_grpc_wire_choose(server->service, stream);
+    if (!call->wire)
+        call->wire = &pl_grpc_wire_grpc; /* which says what it does not like */
+    pl_str id = id_of(server, stream);
+    pl_grpc_wire_sort(stream, &headers);
+    call->work = (pl_work){.protocol = call->wire->protocol,
+                           .id = id,
                            .peer = stream->peer,
+                           .headers = stream->headers.items,
+                           .header_count = stream->headers.count,
                            .arena = &stream->arena,
                            .ctx = PL_REF_NONE,
                            .rpc = &call->rpc,
                            .certificate = stream->certificate,
                            .log = server->config.log};
     stream->call = call;
-    if (pl_grpc_wire_open(call))
+    if (call->wire->open(call, &headers))
         pl_grpc_call_begin(call);
     else
         server->failed_total++;
@@ -98,6 +108,11 @@ void pl_grpc_server_set_service(pl_grpc_server *server, pl_grpc_service *service
 void pl_grpc_server_set_max_held(pl_grpc_server *server, size_t max_held)
 {
     server->config.max_held = max_held ? max_held : (size_t)256 << 20;
+}
+
+bool pl_grpc_server_serves(const pl_grpc_server *server, const pl_grpc_stream *stream)
+{
+    return server->service && pl_grpc_wire_choose(server->service, stream);
 }
 
 pl_grpc_handler *pl_grpc_server_handler(pl_grpc_server *server)

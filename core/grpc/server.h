@@ -5,8 +5,8 @@
 #include "grpc/service.h"
 #include "grpc/stream.h"
 
-/* Answers the streams of a worker's sessions with the methods of the service that is live: the gRPC protocol
- * on top of streams (call_wire.c), and scripts (call_script.c).
+/* Answers the streams of a worker with the methods of the service that is live: gRPC, gRPC-Web and Connect on
+ * top of streams (wire.h), and scripts (call_script.c).
  *
  * A call stays with the service that it began on; others may become live meanwhile. */
 typedef struct pl_grpc_server pl_grpc_server;
@@ -26,6 +26,9 @@ void pl_grpc_server_set_service(pl_grpc_server *server, pl_grpc_service *service
 /* The most bytes of requests to be held, from now on. */
 void pl_grpc_server_set_max_held(pl_grpc_server *server, size_t max_held);
 pl_grpc_handler *pl_grpc_server_handler(pl_grpc_server *server);
+/* Whether a request (of which headers, method and path are looked at) is one of the protocols', as far as it
+ * can be told from that. */
+bool pl_grpc_server_serves(const pl_grpc_server *server, const pl_grpc_stream *stream);
 
 typedef struct pl_grpc_server_stats {
     unsigned calls; /* in hand */

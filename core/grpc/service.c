@@ -64,6 +64,18 @@ bool pl_grpc_service_has(const pl_grpc_service *s, pl_str name)
     return pl_map_has(&s->names, name);
 }
 
+bool pl_grpc_method_is_pure(const pl_grpc_method *method)
+{
+    (void)method;
+    return false;
+}
+
+bool pl_grpc_service_knows(const pl_grpc_service *s, pl_str path)
+{
+    pl_str name = path.len > 0 && path.ptr[0] == '/' ? name_of(path) : PL_STR_NONE;
+    return name.ptr && pl_map_has(&s->names, name);
+}
+
 size_t pl_grpc_service_count(const pl_grpc_service *s)
 {
     return s->methods.count;

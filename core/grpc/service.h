@@ -33,8 +33,13 @@ typedef struct pl_grpc_options {
     pl_grpc_compression compression;
     pl_grpc_coding coding;
     size_t compress_from; /* bytes; 0 is 1 KiB */
+    bool connect_version; /* Connect's calls must say their protocol's version */
     bool show_internal;   /* messages of unexpected errors go to clients: for development */
 } pl_grpc_options;
+
+/* Whether its .proto file says that it has no side effects (idempotency_level): so it may be called by GET.
+ */
+bool pl_grpc_method_is_pure(const pl_grpc_method *method);
 
 /* interceptors: a chain (pl_engine.chain), or PL_REF_NONE. in_flight counts the calls in hand; it outlives
  * the service. NULL: memory. */
@@ -46,6 +51,8 @@ pl_code pl_grpc_service_add(pl_grpc_service *service, const pl_grpc_method *meth
 const pl_grpc_method *pl_grpc_service_find(const pl_grpc_service *service, pl_str path);
 /* Whether there are methods of "user.v1.UserService". */
 bool pl_grpc_service_has(const pl_grpc_service *service, pl_str name);
+/* Whether a path is one of a method, or of a service that there is: "/user.v1.UserService/Nothing". */
+bool pl_grpc_service_knows(const pl_grpc_service *service, pl_str path);
 size_t pl_grpc_service_count(const pl_grpc_service *service); /* methods */
 /* Ends all calls in hand, with UNAVAILABLE. */
 void pl_grpc_service_end_calls(pl_grpc_service *service, const char *why);

@@ -56,8 +56,11 @@ static ssize_t read_bytes(nghttp2_session *h2, int32_t id, uint8_t *buf, size_t 
     size_t n = unsent < length ? unsent : length;
     *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     if (n == unsent && s->finished) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        send_trailers(s);
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (s->trailer_count > 0) {
+            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+            send_trailers(s);
+        }
     }
     return (ssize_t)n;
 }
@@ -150,7 +153,7 @@ static void finish(pl_grpc_stream *stream, const pl_header *trailers, size_t cou
     s->trailers = trailers;
     s->trailer_count = count;
     stream->waits = false;
-    if (s->deferred && pl_grpc_stream_unsent(stream) == 0) {
+    if (s->deferred && count > 0 && pl_grpc_stream_unsent(stream) == 0) {
         send_trailers(s); /* nothing is before them: without an empty DATA frame */
         wake(s->session);
     } else {

@@ -22,8 +22,8 @@ typedef struct pl_grpc_stream_ops {
     void (*respond)(pl_grpc_stream *stream, int status, const pl_header *headers, size_t count, bool alone);
     /* Bytes have been appended to stream->out. */
     void (*flush)(pl_grpc_stream *stream);
-    /* Behind what stands in out, the answer ends with these; they live as long as the arena. After the answer
-     * the peer is told to stop, if it has not ended its request. */
+    /* Behind what stands in out, the answer ends with these (count 0: without trailers); they live as long as
+     * the arena. After the answer the peer is told to stop, if it has not ended its request. */
     void (*finish)(pl_grpc_stream *stream, const pl_header *trailers, size_t count);
     void (*reset)(pl_grpc_stream *stream, uint32_t error);
     /* The peer may send so many bytes more: as many were taken. */
@@ -52,12 +52,17 @@ struct pl_grpc_stream {
     pl_grpc_reader reader; /* for the call's use: pooled with the stream */
     pl_buf scratch;        /* the same */
     /* The request. */
-    pl_str method, path, scheme, authority;
+    pl_str method, path, scheme, authority; /* the path with its query */
+    pl_str id; /* that the carrier knows it by, for logs; ptr NULL: it knows none */
     pl_str peer;
     const pl_peer_certificate *certificate; /* of a client over TLS that has shown one; or NULL */
     pl_grpc_metadata headers;               /* without those of HTTP/2 itself; names in lower case */
     bool headers_too_large;                 /* some were left out */
     bool secure;
+    bool no_trailers; /* the carrier cannot send any */
+    /* Headers for the answer that are none of the call's (CORS); they live as long as the arena. */
+    const pl_header *extra;
+    size_t extra_count;
 };
 
 static inline size_t pl_grpc_stream_unsent(const pl_grpc_stream *stream)

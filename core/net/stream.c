@@ -64,12 +64,13 @@ size_t pl_http_stream_queued(const pl_http_request *request)
     return edge_output_queued(&EDGE_OF(edge_request, public, request)->stream.output);
 }
 
-void pl_http_stream_end(pl_http_request *request)
+static void end(pl_http_request *request, bool broken)
 {
     edge_request *r = EDGE_OF(edge_request, public, request);
     pl_edge *edge = r->edge;
     if (r->state != EDGE_STREAMING)
         return;
+    r->stream.failed |= broken;
     r->state = EDGE_ANSWERED;
     r->stream.ended = true;
     if (r->conn->waiting == r)
@@ -78,6 +79,16 @@ void pl_http_stream_end(pl_http_request *request)
     if (edge->draining)
         r->req->http1_is_persistent = 0;
     make_due(r);
+}
+
+void pl_http_stream_end(pl_http_request *request)
+{
+    end(request, false);
+}
+
+void pl_http_stream_break(pl_http_request *request)
+{
+    end(request, true);
 }
 
 /* --- For h2o --- */

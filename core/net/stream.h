@@ -28,5 +28,8 @@ bool pl_http_stream_write(pl_http_request *request, pl_str bytes);
 size_t pl_http_stream_queued(const pl_http_request *request);
 /* Ends the answer after what is queued. The request is gone for the service. */
 void pl_http_stream_end(pl_http_request *request);
+/* Ends the answer so that the client sees that it is not whole: what is queued is thrown away. The request is
+ * gone for the service. */
+void pl_http_stream_break(pl_http_request *request);
 
 #endif

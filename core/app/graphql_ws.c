@@ -90,13 +90,16 @@ static void on_expiry(pl_timer *timer)
 }
 
 /* --- connection_init --- */
-/* False: it has expired already. */
-static bool set_expiry(connection *c)
+/* What keeps the connection from being accepted; ptr NULL: nothing. */
+static pl_str set_expiry(connection *c)
 {
     uint64_t left = pl_expiry_left(c->init_instance->state, &c->init_work);
-    if (left != PL_NO_EXPIRY && left > 0)
-        c->expiry_armed = start_timer(c, &c->expiry, on_expiry, left);
-    return left > 0;
+    if (left == PL_NO_EXPIRY)
+        return PL_STR_NONE;
+    if (left == 0)
+        return PL_STR("The credentials of the connection have expired");
+    c->expiry_armed = start_timer(c, &c->expiry, on_expiry, left);
+    return c->expiry_armed ? PL_STR_NONE : PL_STR("out of memory"); /* nobody would close it in time */
 }
 
 static void init_end(connection *c)
@@ -110,10 +113,10 @@ static void init_end(connection *c)
 
 static void accept_init(connection *c)
 {
-    bool valid = set_expiry(c);
+    pl_str objection = set_expiry(c);
     init_end(c);
-    if (!valid) {
-        pl_ws_session_reject(c->session, true, PL_STR("The credentials of the connection have expired"));
+    if (objection.ptr) {
+        pl_ws_session_reject(c->session, true, objection);
         return;
     }
     if (c->timer_armed)
@@ -561,4 +564,6 @@ void pl_graphql_ws(pl_endpoint *endpoint, pl_http_request *http)
     c->link.drain = drain;
     pl_endpoint_add(endpoint, &c->link);
     c->timer_armed = start_timer(c, &c->timer, on_init_timeout, c->config.init_timeout_ms);
+    if (!c->timer_armed) /* nobody would end its waiting */
+        pl_ws_session_close(c->session, 1013, "out of memory");
 }

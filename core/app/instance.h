@@ -36,6 +36,7 @@ struct pl_instance {
     pl_instance *next;
     struct pl_leg *operations, *rebasing; /* in hand (operation.c); those that go over to rebase_to */
     pl_instance *rebase_to;
+    bool schema_gone;     /* retired by one without a schema: what would go over ends */
     pl_timer rebase_turn; /* of the worker's loop */
     pl_timer drain_deadline;
     void *worker;

@@ -18,7 +18,8 @@
  *
  *   current                    current and successor            current, told to end       current
  *   subscribed  ──newer one──> successor on hold, subscribing ──> and successor, on hold ──> (the successor)
- *                                └── refused: both end             └── ended, or GRACE_MS
+ *                                └── refused: no successor; current    └── ended, or GRACE_MS
+ *                                    is told to end, and the refusal comes when it has
  *
  * There are never more than two. One that is newer still finds either a successor that is not subscribed yet,
  * which is replaced; or one that is, and has events that the old one will not have: the newest one has its
@@ -48,7 +49,16 @@ struct pl_operation {
     const pl_header *headers;
     size_t header_count;
     bool headers_read;
+    bool leaving;         /* it cannot go over: the current leg gives what it has, */
+    gql_payload farewell; /* and this is the end instead of COMPLETE */
 };
+
+static const gql_payload no_memory = {
+    .result = GQL_RESULT_REFUSED,
+    .code = PL_RESOURCE_EXHAUSTED,
+    .errors = 1,
+    .body = PL_STR(
+        "{\"errors\":[{\"message\":\"out of memory\",\"extensions\":{\"code\":\"RESOURCE_EXHAUSTED\"}}]}")};
 
 /* --- lists --- */
 static void list_add(leg **list, leg *l)
@@ -145,15 +155,26 @@ static void go_over_soon(leg *l)
         host->ops->timer_start(host, &instance->rebase_turn, host->ops->now(host));
 }
 
-/* The successor goes on where the current leg, which has gone, has left off. The operation may be gone when
- * this returns. */
+/* A newer one is live than the leg's. */
+static bool is_behind(const leg *l)
+{
+    return l->instance->rebase_to || l->instance->schema_gone;
+}
+
+/* The current leg has gone: the successor goes on where it has left off, or there is none and the operation
+ * ends. It may be gone when this returns. */
 static void take_over(pl_operation *op)
 {
     leg *l = op->successor;
     grace_stop(op);
+    if (!l) {
+        gql_payload farewell = op->farewell;
+        end(op, &farewell);
+        return;
+    }
     op->current = l;
     op->successor = NULL;
-    if (l->subscribed && l->instance->rebase_to)
+    if (l->subscribed && is_behind(l))
         go_over_soon(l);
     if (!op->held)
         gql_run_hold(l->run, false);
@@ -202,8 +223,8 @@ static void on_expiry(pl_timer *timer)
                                           "\"extensions\":{\"code\":\"UNAUTHENTICATED\"}}]}")});
 }
 
-/* As the leg's interceptors say. */
-static void expiry_start(pl_operation *op, leg *l)
+/* As the leg's interceptors say. False: memory; then nobody would end it in time. */
+static bool expiry_start(pl_operation *op, leg *l)
 {
     pl_host *host = op->config.host;
     uint64_t left = pl_expiry_left(l->instance->state, &l->work);
@@ -212,6 +233,7 @@ static void expiry_start(pl_operation *op, leg *l)
     op->expiry = (pl_timer){.fire = on_expiry, .data = op};
     op->expiry_armed =
         left != PL_NO_EXPIRY && host->ops->timer_start(host, &op->expiry, host->ops->now(host) + left) == 0;
+    return op->expiry_armed || left == PL_NO_EXPIRY;
 }
 
 /* --- headers --- */
@@ -219,7 +241,8 @@ typedef struct reading {
     pl_operation *op;
     leg *leg;
     pl_header *headers;
-    size_t count;
+    size_t count, left_out;
+    bool whole; /* nothing was missed for want of memory */
 } reading;
 
 static void read_header(reading *r, pl_slot key)
@@ -227,17 +250,25 @@ static void read_header(reading *r, pl_slot key)
     pl_state *state = r->leg->instance->state;
     const pl_engine *e = pl_engine_of(state);
     pl_arena *arena = r->op->work.arena;
-    if (r->count == MAX_HEADERS || e->kind(state, key) != PL_KIND_STRING)
+    if (e->kind(state, key) != PL_KIND_STRING)
         return;
+    if (r->count == MAX_HEADERS) {
+        r->left_out++;
+        return;
+    }
     pl_kind kind = e->kind(state, key + 1);
     pl_str value = PL_STR_NONE;
     if (kind == PL_KIND_STRING)
         value = pl_arena_str(arena, e->get_string(state, key + 1));
     else if (kind == PL_KIND_INT)
         value = pl_arena_printf(arena, "%lld", (long long)e->get_int(state, key + 1));
+    else
+        return;
     pl_str name = pl_arena_str(arena, e->get_string(state, key));
     if (name.ptr && value.ptr)
         r->headers[r->count++] = (pl_header){name, value};
+    else
+        r->whole = false;
 }
 
 static void headers_section(void *data)
@@ -246,13 +277,16 @@ static void headers_section(void *data)
     pl_state *state = r->leg->instance->state;
     const pl_engine *e = pl_engine_of(state);
     pl_key *name = e->key(state, PL_STR("response_headers"));
-    if (!name || !e->reserve(state, 8))
+    if (!name)
         return;
+    e->make_room(state, 8);
     e->push_ctx(state, &r->leg->work);
     pl_slot map = e->top(state) + 1;
+    r->whole = true;
     if (!e->field(state, map - 1, name) || e->kind(state, map) != PL_KIND_MAP)
         return;
     r->headers = pl_arena_array(r->op->work.arena, MAX_HEADERS, sizeof *r->headers);
+    r->whole = r->headers != NULL;
     e->push_absent(state);
     while (r->headers && e->next(state, map)) {
         read_header(r, map + 1);
@@ -260,19 +294,28 @@ static void headers_section(void *data)
     }
 }
 
-static void read_headers(pl_operation *op, leg *l)
+/* False: memory. Headers may be what keeps an answer from a cache, or says who sees it: an answer is not
+ * given without them. */
+static bool read_headers(pl_operation *op, leg *l)
 {
     reading r = {.op = op, .leg = l};
     pl_error err;
     pl_error_clear(&err);
     pl_state *state = l->instance->state;
     if (op->headers_read)
-        return;
+        return true;
     op->headers_read = true;
-    if (l->work.ctx == PL_REF_NONE || !pl_engine_of(state)->protect(state, headers_section, &r, &err))
-        return;
+    if (l->work.ctx == PL_REF_NONE)
+        return true;
+    if (!pl_engine_of(state)->protect(state, headers_section, &r, &err) || !r.whole)
+        return false;
     op->headers = r.headers;
     op->header_count = r.count;
+    if (r.left_out > 0)
+        pl_log(op->work.log, PL_WARN, "ctx.response_headers has too many entries: some are left out",
+               PL_F_STR("request", op->work.id), PL_F_INT("left_out", r.left_out),
+               PL_F_INT("most", MAX_HEADERS));
+    return true;
 }
 
 const pl_header *pl_operation_headers(const pl_operation *op, size_t *count)
@@ -282,25 +325,40 @@ const pl_header *pl_operation_headers(const pl_operation *op, size_t *count)
 }
 
 /* --- payloads --- */
-static void leg_subscribed(leg *l)
+/* Both legs go at once, and the operation with them. */
+static void break_off(pl_operation *op)
+{
+    end_both(op);
+    end(op, &no_memory);
+}
+
+/* False: the operation is gone. */
+static bool leg_subscribed(leg *l)
 {
     l->subscribed = true;
     uncount(l->op);
-    expiry_start(l->op, l);
-    if (l == l->op->current && l->instance->rebase_to)
+    if (!expiry_start(l->op, l)) {
+        break_off(l->op);
+        return false;
+    }
+    if (l == l->op->current && is_behind(l))
         go_over_soon(l);
+    return true;
 }
 
 static void current_payload(pl_operation *op, leg *l, const gql_payload *payload)
 {
-    if (payload->result == GQL_RESULT_SUBSCRIBED)
-        leg_subscribed(l);
+    if (payload->result == GQL_RESULT_SUBSCRIBED && !leg_subscribed(l))
+        return;
     if (payload->has_next) {
-        read_headers(op, l);
-        op->config.payload(op->config.data, payload);
+        if (read_headers(op, l))
+            op->config.payload(op->config.data, payload);
+        else
+            break_off(op);
         return;
     }
-    if (op->successor && op->successor->subscribed) {
+    if ((op->successor && op->successor->subscribed) ||
+        (op->leaving && payload->result == GQL_RESULT_COMPLETE)) {
         leg_close(l);
         take_over(op);
         return;
@@ -309,36 +367,55 @@ static void current_payload(pl_operation *op, leg *l, const gql_payload *payload
         leg_cancel(op->successor);
         op->successor = NULL;
     }
-    read_headers(op, l);
-    end_with(op, l, payload);
+    end_with(op, l, read_headers(op, l) ? payload : &no_memory);
+}
+
+static void tell_current(pl_operation *op)
+{
+    leg *l = op->current;
+    if (l->instance->pubsub)
+        pl_pubsub_end(l->instance->pubsub, &l->instance->host, &l->work);
 }
 
 /* The old source is told to end: what it has still to give is taken first. The operation may be gone when
  * this returns. */
 static void end_current(pl_operation *op)
 {
-    leg *l = op->current;
-    if (!grace_start(op)) {
-        leg_cancel(l);
+    if (grace_start(op)) {
+        tell_current(op);
+    } else {
+        leg_cancel(op->current);
         take_over(op);
-    } else if (l->instance->pubsub) {
-        pl_pubsub_end(l->instance->pubsub, &l->instance->host, &l->work);
     }
+}
+
+/* It cannot go over, and ends with this when what the current leg has still to give has been taken. False:
+ * memory; it is to end now. */
+static bool leave(pl_operation *op, const gql_payload *farewell)
+{
+    op->farewell = *farewell;
+    op->farewell.body = pl_arena_str(op->work.arena, farewell->body);
+    op->leaving = op->farewell.body.ptr && grace_start(op);
+    return op->leaving;
 }
 
 static void successor_payload(pl_operation *op, leg *l, const gql_payload *payload)
 {
     if (payload->result == GQL_RESULT_SUBSCRIBED) {
-        leg_subscribed(l);
-        if (!l->starting)
+        if (leg_subscribed(l) && !l->starting)
             end_current(op); /* else by whoever starts it */
         return;
     }
     if (payload->has_next)
         return; /* cannot be: it is on hold */
-    leg_cancel(op->current);
     op->successor = NULL;
-    end_with(op, l, payload);
+    if (!leave(op, payload)) {
+        leg_cancel(op->current);
+        end_with(op, l, payload);
+        return;
+    }
+    leg_close(l);
+    tell_current(op);
 }
 
 static void on_payload(void *data, const gql_payload *payload)
@@ -396,12 +473,7 @@ pl_operation *pl_operation_start(const pl_operation_config *config)
     }
     pl_operation *op = pl_arena_zalloc(config->work->arena, sizeof *op);
     if (!op) {
-        config->payload(
-            config->data,
-            &(gql_payload){.result = GQL_RESULT_REFUSED,
-                           .code = PL_RESOURCE_EXHAUSTED,
-                           .body = PL_STR("{\"errors\":[{\"message\":\"out of memory\",\"extensions\":"
-                                          "{\"code\":\"RESOURCE_EXHAUSTED\"}}]}")});
+        config->payload(config->data, &no_memory);
         return NULL;
     }
     op->config = *config;
@@ -449,10 +521,32 @@ static void go_over(leg *l, pl_instance *live)
         end_current(op);
 }
 
+/* There is nothing to go over to. */
+static void stay_behind(leg *l)
+{
+    static const gql_payload farewell = {
+        .result = GQL_RESULT_REFUSED,
+        .code = PL_UNAVAILABLE,
+        .errors = 1,
+        .body = PL_STR("{\"errors\":[{\"message\":\"The server has no GraphQL schema any more.\","
+                       "\"extensions\":{\"code\":\"UNAVAILABLE\"}}]}")};
+    pl_operation *op = l->op;
+    if (op->successor)
+        leg_cancel(op->successor);
+    op->successor = NULL;
+    if (leave(op, &farewell)) {
+        tell_current(op);
+    } else {
+        leg_cancel(l);
+        end(op, &farewell);
+    }
+}
+
 /* The leg is a subscription's, and nothing is under way for it yet. */
 static bool can_go_over(const leg *l)
 {
-    return l->subscribed && l == l->op->current && !(l->op->successor && l->op->successor->subscribed);
+    const pl_operation *op = l->op;
+    return l->subscribed && l == op->current && !op->leaving && !(op->successor && op->successor->subscribed);
 }
 
 static uint64_t clock_of(pl_instance *instance)
@@ -463,15 +557,17 @@ static uint64_t clock_of(pl_instance *instance)
 
 static void rebase_slice(pl_instance *retired)
 {
-    pl_instance *live = retired->rebase_to;
-    uint64_t began = live ? clock_of(live) : 0;
-    while (live && retired->rebasing) {
+    pl_instance *live = retired->rebase_to, *clock = live ? live : retired;
+    uint64_t began = clock_of(clock);
+    while (retired->rebasing && (live || retired->schema_gone)) {
         leg *l = retired->rebasing;
         list_remove(l);
         list_add(&retired->operations, l);
-        if (can_go_over(l))
+        if (can_go_over(l) && live)
             go_over(l, live);
-        if (clock_of(live) - began < SLICE_MS || !retired->rebasing)
+        else if (can_go_over(l))
+            stay_behind(l);
+        if (clock_of(clock) - began < SLICE_MS || !retired->rebasing)
             continue;
         retired->rebase_turn.data = retired;
         if (retired->loop->ops->timer_start(retired->loop, &retired->rebase_turn,
@@ -489,8 +585,7 @@ void pl_operations_rebase(pl_instance *retired, pl_instance *live)
 {
     retired->rebase_turn.fire = on_rebase_turn;
     retired->rebase_to = live->service ? live : NULL;
-    if (!live->service)
-        return; /* what there is stays, until its generation is cut off */
+    retired->schema_gone = !live->service;
     for (leg *l = retired->operations, *next; l; l = next) {
         next = l->next;
         if (!can_go_over(l))

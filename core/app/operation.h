@@ -10,7 +10,8 @@
  * A subscription outlives the generation that it began on: when a newer one is live, it is begun anew there;
  * as soon as it has its source, the old one gives what it has still to give and ends, and the new one goes
  * on. The receiver sees one stream. Where that cannot be (the document is not valid any more, an interceptor
- * refuses), the stream ends with an error that says so. Queries and mutations end on the generation that they
+ * refuses, or the newer one has no schema), what waits in the old queue is given first, then the
+ * stream ends with an error that says so. Queries and mutations end on the generation that they
  * began on. */
 typedef struct pl_operation pl_operation;
 

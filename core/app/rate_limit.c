@@ -50,6 +50,7 @@ typedef struct user {
     pl_state *state;
     pl_work *work;
     pl_str key;
+    bool whole; /* nothing was missed for want of memory */
 } user;
 
 /* A name: a string or a whole number. */
@@ -61,7 +62,10 @@ static bool take_name(user *u, pl_slot slot)
         u->key = pl_arena_printf(u->work->arena, "user:%.*s", PL_STR_ARG(e->get_string(u->state, slot)));
     else if (kind == PL_KIND_INT)
         u->key = pl_arena_printf(u->work->arena, "user:%lld", (long long)e->get_int(u->state, slot));
-    return kind == PL_KIND_STRING || kind == PL_KIND_INT;
+    else
+        return false;
+    u->whole = u->key.ptr != NULL;
+    return true;
 }
 
 /* ctx.user, or its id, or its sub. */
@@ -71,9 +75,11 @@ static void user_section(void *data)
     user *u = data;
     const pl_engine *e = pl_engine_of(u->state);
     pl_key *key = e->key(u->state, PL_STR("user"));
-    if (!key || !e->reserve(u->state, 8))
+    if (!key)
         return;
+    e->make_room(u->state, 8);
     e->push_ctx(u->state, u->work);
+    u->whole = true;
     if (!e->field(u->state, e->top(u->state), key))
         return;
     pl_slot slot = e->top(u->state);
@@ -81,7 +87,8 @@ static void user_section(void *data)
         return;
     for (size_t i = 0; i < 2; i++) {
         key = e->key(u->state, names[i]);
-        if (key && e->field(u->state, slot, key) && take_name(u, e->top(u->state)))
+        u->whole = key != NULL;
+        if (!key || (e->field(u->state, slot, key) && take_name(u, e->top(u->state))))
             return;
     }
 }
@@ -91,8 +98,10 @@ static pl_str key_of_user(pl_state *state, pl_work *work)
     user u = {.state = state, .work = work};
     pl_error err;
     pl_error_clear(&err);
-    if (work->ctx != PL_REF_NONE) /* else no interceptor has set anything in it */
-        pl_engine_of(state)->protect(state, user_section, &u, &err);
+    if (work->ctx == PL_REF_NONE) /* no interceptor has set anything in it */
+        return key_of_peer(work);
+    if (!pl_engine_of(state)->protect(state, user_section, &u, &err) || !u.whole)
+        return PL_STR_NONE; /* it is not to be taken for another client */
     return u.key.ptr ? u.key : key_of_peer(work);
 }
 
@@ -111,7 +120,8 @@ pl_str pl_rate_limit_key(const pl_rate_config *config, pl_state *state, pl_work 
 
 /* --- what is left --- */
 
-/* Lets an operation pass when there is no memory to count it: the limit is not what the server is for. */
+/* Refuses an operation when there is no memory to tell whose it is. Lets it pass when the dictionary has no
+ * room to count it: the limit is not what the server is for. */
 bool pl_rate_limit_admit(void *data, pl_work *work, double cost, gql_throttle *out)
 {
     pl_instance *instance = data;
@@ -123,8 +133,15 @@ bool pl_rate_limit_admit(void *data, pl_work *work, double cost, gql_throttle *o
     pl_bucket bucket = {config->capacity, config->refill};
     pl_str key = pl_rate_limit_key(config, instance->state, work);
     pl_shared_dict *dict = pl_shared_dict_get(host->shared, DICTIONARY, 0);
-    if (!key.ptr || !dict || pl_bucket_take(dict, key, &bucket, cost, host->ops->now(host), &state) != PL_OK)
+    if (!key.ptr) {
+        out->no_memory = true;
+        return false;
+    }
+    if (!dict || pl_bucket_take(dict, key, &bucket, cost, host->ops->now(host), &state) != PL_OK)
         return true;
-    *out = (gql_throttle){config->capacity, state.left, config->refill, state.retry_after_ms};
+    *out = (gql_throttle){.capacity = config->capacity,
+                          .left = state.left,
+                          .refill = config->refill,
+                          .retry_after_ms = state.retry_after_ms};
     return state.taken;
 }

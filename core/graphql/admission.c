@@ -69,6 +69,8 @@ static bool within_budget(const gql_cost_options *options, pl_work *work, const 
     char message[200];
     if (options->admit(options->admit_data, work, out->cost, &out->budget))
         return true;
+    if (out->budget.no_memory)
+        return refuse_memory(errors, code);
     out->throttled = true;
     if (out->cost > out->budget.capacity)
         snprintf(message, sizeof message,

@@ -219,7 +219,7 @@ static void execution_payload(void *data, pl_str response, bool has_next)
     gql_run_emit(run, &payload);
 }
 
-static void write_extensions(void *data, pl_buf *out)
+static bool write_extensions(void *data, pl_buf *out)
 {
     gql_run *run = data;
     size_t begin = out->len;
@@ -229,8 +229,9 @@ static void write_extensions(void *data, pl_buf *out)
         gql_trace_write(run->trace, out);
         pl_buf_char(out, '"');
     }
-    gql_write_ctx_extensions(out, begin, run->service->binding->state, run->work);
+    bool ok = gql_write_ctx_extensions(out, begin, run->service->binding->state, run->work);
     run->extended = out->len > begin;
+    return ok;
 }
 
 /* The cost of the operation, which is not executed. */
@@ -468,7 +469,9 @@ static void start(gql_run *run)
     run->work->operation_name = run->operation->name.text;
     if (kind == GQL_SUBSCRIPTION && !run->request.subscriptions)
         gql_run_refuse_with(run, GQL_RESULT_NO_SUBSCRIPTION,
-                            "A subscription cannot be executed over this transport.");
+                            run->request.no_subscriptions
+                                ? run->request.no_subscriptions
+                                : "A subscription cannot be executed over this transport.");
     else if (!gql_schema_root(s->binding->schema, kind))
         gql_run_refuse_with(run, GQL_RESULT_REFUSED,
                             "The schema does not have a root type for this operation.");

@@ -146,6 +146,7 @@ typedef struct extensions {
     pl_state *state;
     const pl_work *work;
     pl_buf text; /* a JSON object */
+    bool whole;  /* nothing was missed for want of memory */
 } extensions;
 
 /* Below pl_protect: a table may be met that has to be walked. */
@@ -156,30 +157,36 @@ static void extensions_section(void *data)
     pl_error err;
     pl_error_clear(&err);
     pl_key *key = e->key(x->state, PL_STR("extensions"));
-    if (!key || !e->reserve(x->state, 8))
+    if (!key)
         return;
+    e->make_room(x->state, 8);
     e->push_ctx(x->state, (pl_work *)x->work);
+    x->whole = true;
     if (!e->field(x->state, e->top(x->state), key) || e->kind(x->state, e->top(x->state)) != PL_KIND_MAP)
         return;
-    if (pl_write_json(x->state, e->top(x->state), 32, &x->text, &err) == PL_OK)
+    pl_code code = pl_write_json(x->state, e->top(x->state), 32, &x->text, &err);
+    x->whole = !x->text.failed && (code == PL_OK || err.code != PL_RESOURCE_EXHAUSTED);
+    if (code == PL_OK || !x->whole)
         return;
     x->text.len = 0;
     pl_log(x->work->log, PL_WARN, "ctx.extensions cannot be written", PL_F_STR("request", x->work->id),
            PL_F_CSTR("error", err.message));
 }
 
-void gql_write_ctx_extensions(pl_buf *out, size_t begin, pl_state *state, const pl_work *work)
+bool gql_write_ctx_extensions(pl_buf *out, size_t begin, pl_state *state, const pl_work *work)
 {
-    extensions x = {state, work, {0}};
+    extensions x = {.state = state, .work = work};
     pl_error err;
     pl_error_clear(&err);
     if (work->ctx == PL_REF_NONE)
-        return;
+        return true;
     pl_buf_init(&x.text);
-    bool found = pl_engine_of(state)->protect(state, extensions_section, &x, &err) && x.text.len > 2;
+    bool whole = pl_engine_of(state)->protect(state, extensions_section, &x, &err) && x.whole;
+    bool found = whole && x.text.len > 2;
     if (found && out->len > begin)
         pl_buf_char(out, ',');
     if (found)
         pl_buf_append(out, x.text.data + 1, x.text.len - 2);
     pl_buf_dispose(&x.text);
+    return whole;
 }

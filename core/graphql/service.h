@@ -18,6 +18,7 @@ typedef struct gql_service gql_service;
 typedef struct gql_throttle {
     double capacity, left, refill;
     uint64_t retry_after_ms; /* when refused: until there is enough */
+    bool no_memory;          /* refused because it cannot be told whose the budget is */
 } gql_throttle;
 typedef struct gql_cost_options {
     uint64_t max_cost;          /* of an operation; 0: no bound */
@@ -50,12 +51,13 @@ void gql_service_free(gql_service *service);         /* no run may be left; NULL
 
 typedef struct gql_request {
     pl_str query;
-    pl_str operation_name;      /* ptr NULL: none */
-    const pl_value *variables;  /* a MAP, or NULL */
-    const pl_value *extensions; /* a MAP, or NULL: for the script, and for those who extend the protocol */
-    bool query_only;            /* refuse mutations (GET) */
-    bool subscriptions;         /* events can be carried; otherwise a subscription is refused */
-    bool held;                  /* a subscription begins on hold (gql_run_hold) */
+    pl_str operation_name;        /* ptr NULL: none */
+    const pl_value *variables;    /* a MAP, or NULL */
+    const pl_value *extensions;   /* a MAP, or NULL: for the script, and for those who extend the protocol */
+    bool query_only;              /* refuse mutations (GET) */
+    bool subscriptions;           /* events can be carried; otherwise a subscription is refused, */
+    const char *no_subscriptions; /* with this message; NULL: one that names no transport */
+    bool held;                    /* a subscription begins on hold (gql_run_hold) */
     gql_incremental incremental;
     struct gql_run **place; /* is set to the run before the first payload, so that it can be held or cancelled
                                from there on; may be NULL */
@@ -129,8 +131,9 @@ void gql_write_error(pl_buf *out, pl_code code, pl_str message);
 void gql_write_failure(pl_buf *out, const pl_work *work, const pl_failure *failure, const char *what,
                        bool show_internal);
 void gql_log_failure(const pl_work *work, const pl_failure *failure, const char *what);
-/* Adds the members of ctx.extensions, where a script has filled it, to those that stand from `begin` on. */
-void gql_write_ctx_extensions(pl_buf *out, size_t begin, pl_state *state, const pl_work *work);
+/* Adds the members of ctx.extensions, where a script has filled it, to those that stand from `begin` on.
+ * False: memory. */
+bool gql_write_ctx_extensions(pl_buf *out, size_t begin, pl_state *state, const pl_work *work);
 
 /* Reads {"query", "operationName", "variables", "extensions"} from a JSON value; INVALID_ARGUMENT says what
  * is wrong. */

@@ -156,10 +156,10 @@ static void on_payload(void *data, pl_str response, bool has_next)
     pull(s);
 }
 
-static void write_extensions(void *data, pl_buf *out)
+static bool write_extensions(void *data, pl_buf *out)
 {
     gql_subscription *s = data;
-    gql_write_ctx_extensions(out, out->len, s->script, &s->work);
+    return gql_write_ctx_extensions(out, out->len, s->script, &s->work);
 }
 
 /* s->event is kept. */

@@ -118,7 +118,8 @@ static void write_extensions(gql_execution *x, pl_buf *out)
         return;
     size_t before = out->len;
     PL_BUF_LIT(out, ",\"extensions\":{");
-    x->params.extensions(x->params.extensions_data, out);
+    if (!x->params.extensions(x->params.extensions_data, out) && !x->fatal.code)
+        pl_fail_memory(&x->fatal);
     if (out->len == before + sizeof opening - 1)
         out->len = before;
     else

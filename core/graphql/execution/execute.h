@@ -22,7 +22,7 @@ typedef struct gql_execution_params {
                     caller's, until the execution is over */
     /* Writes the members of the response's "extensions" object, when the (first) payload is put together;
      * where it writes nothing there is no such entry. NULL: none. */
-    void (*extensions)(void *data, pl_buf *out);
+    bool (*extensions)(void *data, pl_buf *out); /* false: memory */
     void *extensions_data;
     struct gql_cache_trace *cache; /* cache/trace.h; NULL: the response is not to be cached */
     gql_trace *trace;              /* trace.h: what is written down about its fields; NULL: nothing */

@@ -76,6 +76,15 @@ static const char waiting_app[] =
     "  return result\n"
     "end } }\n";
 
+/* the credentials end; headers are set */
+static const char expiring_app[] = "local time = require 'perilune.time'\n"
+                                   "return { interceptors = { function(ctx, next)\n"
+                                   "  ctx.expires_at = time.now() + 1000\n"
+                                   "  ctx.response_headers['x-version'] = require 'lib.version'\n"
+                                   "  ctx.extensions.mark = 'here'\n"
+                                   "  return next(ctx)\n"
+                                   "end } }\n";
+
 /* --- the world: a worker without sockets --- */
 enum { MOST = 12 };
 

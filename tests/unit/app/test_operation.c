@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "app/operation_harness.h"
+#include "support/failing.h"
 
 /* Operations and generations: subscriptions that go over from one to the next, on real instances, with a
  * clock that the test turns. */
@@ -98,10 +99,73 @@ static void the_new_one_refuses(void **state)
     adopt();
     start(&c, "subscription { picky { n v } }");
     adopt();
+    turn();
     assert_true(c.over);
     assert_non_null(strstr(c.seen, "not any more"));
+    assert_int_equal(w.retired_count, 0);
+}
+
+static void a_refusal_comes_after_what_waits(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { picky { n v } }");
+    pl_operation_hold(c.operation, true);
+    publish("x", 1);
+    publish("x", 2);
+    publish("x", 3);
+    adopt();
+    publish("x", 4); /* nobody has it to give */
+    pass(100000);
+    saw(&c, "subscribed {'data':{'picky':{'n':1,'v':1}}} ");
+    assert_false(c.over);
+    adopt(); /* it has been refused already */
+    pl_operation_hold(c.operation, false);
+    turn();
+    assert_non_null(
+        strstr(c.seen, "{'data':{'picky':{'n':2,'v':1}}} {'data':{'picky':{'n':3,'v':1}}} {'errors'"));
+    assert_non_null(strstr(c.seen, "not any more"));
+    assert_null(strstr(c.seen, "'n':4"));
+    assert_true(c.over);
+    assert_int_equal(w.retired_count, 0);
+}
+
+static const char without_n[] = "type Query { a: Int  slow: Int }\n"
+                                "type Subscription { said: Said  gated: Said  picky: Said  stubborn: Said\n"
+                                "  late: Said  count: Int  pair: Said }\n"
+                                "type Said { v: Int }\n";
+
+/* One that does not end is given no more than a moment. */
+static void a_refusal_of_one_that_does_not_end(void **state)
+{
+    client c;
+    adopt();
+    start(&c, "subscription { stubborn { n } }");
+    adopt_schema(without_n);
+    assert_false(c.over);
+    pass(1001);
+    assert_true(c.over);
+    assert_non_null(strstr(c.seen, "'errors'"));
     turn();
     assert_int_equal(w.retired_count, 0);
+}
+
+static void refused_and_cut_off_or_cancelled(void **state)
+{
+    client c;
+    for (int cut = 0; cut <= 1; cut++) {
+        w.version = 0;
+        adopt();
+        start(&c, "subscription { stubborn { n } }");
+        adopt_schema(without_n);
+        if (cut)
+            pl_operations_end(instance_of(w.retired[0]));
+        else
+            cancel(&c);
+        assert_true(c.over);
+        turn();
+        assert_int_equal(w.retired_count, 0);
+    }
 }
 
 static void the_new_one_never_subscribes(void **state)
@@ -441,27 +505,55 @@ static void the_newer_one_is_cut_off_first(void **state)
     cancel(&c);
 }
 
+#define NO_SCHEMA                                                  \
+    "{'errors':[{'message':'The server has no GraphQL schema any " \
+    "more.','extensions':{'code':'UNAVAILABLE'}}]} "
+
 static void a_generation_without_schema(void **state)
 {
     client c, other;
     adopt();
     start(&c, "subscription { said { n v } }");
     start(&other, "subscription { gated { n v } }");
-    adopt_schema(NULL);
+    pl_operation_hold(c.operation, true);
     publish("x", 1);
-    saw(&c, "subscribed " SAID(1, 1)); /* it stays for the time being */
-    publish("gate", 0);
-    saw(&other, "subscribed ");
-    assert_int_equal(w.retired_count, 1);
-    adopt(); /* there is one again */
-    publish("gate", 0);
     publish("x", 2);
-    saw(&c, SAID(2, 3));
-    saw(&other, GATED(2, 3));
     adopt_schema(NULL);
-    adopt_schema(NULL);
-    cut_off(w.retired[w.retired_count - 1]);
+    turn();
+    saw(&c, "subscribed " SAID(1, 1));
+    pl_operation_hold(c.operation, false);
+    turn();
+    saw(&c, SAID(2, 1) NO_SCHEMA);
+    saw(&other, "");
+    publish("gate", 0); /* it has its source, and nothing to go over to */
+    saw(&other, "subscribed " NO_SCHEMA);
     assert_true(c.over && other.over);
+    turn();
+    assert_int_equal(w.retired_count, 0);
+}
+
+/* A successor that is not subscribed yet goes; one that is has its turn first. */
+static void a_generation_without_schema_while_it_goes_over(void **state)
+{
+    client c, other;
+    adopt();
+    start(&c, "subscription { gated { n v } }");
+    publish("gate", 0);
+    start(&other, "subscription { said { n v } }");
+    pl_operation_hold(other.operation, true);
+    publish("x", 1);
+    publish("x", 2);
+    adopt();
+    publish("x", 3);
+    adopt_schema(NULL);
+    turn();
+    saw(&c, "subscribed " GATED(1, 1) GATED(2, 1) GATED(3, 1) NO_SCHEMA);
+    pl_operation_hold(other.operation, false);
+    turn();
+    saw(&other, "subscribed " SAID(1, 1) SAID(2, 1) SAID(3, 2) NO_SCHEMA);
+    assert_true(c.over && other.over);
+    turn();
+    assert_int_equal(w.retired_count, 0);
 }
 
 /* The one that it would have gone over to has come and gone. */
@@ -474,9 +566,8 @@ static void nothing_to_go_over_to(void **state)
     adopt_schema(NULL);
     assert_int_equal(w.retired_count, 1);
     publish("gate", 0);
-    publish("x", 1);
-    saw(&c, "subscribed " GATED(1, 1));
-    cancel(&c);
+    saw(&c, "subscribed " NO_SCHEMA);
+    assert_true(c.over);
 }
 
 /* --- interceptors --- */
@@ -606,6 +697,55 @@ static void started_without_memory(void **state)
     }
 }
 
+/* What an interceptor has set is applied, or there is no answer. */
+static void what_scripts_say_without_memory(void **state)
+{
+    static const char *const queries[] = {"{ a }", "subscription { said { n } }"};
+    w.app = expiring_app;
+    adopt();
+    for (int k = 0; k < 4; k++) {
+        failing a = {.sticky = k % 2};
+        while (failing_next(&a)) {
+            client c = {.over = false};
+            failing_begin(&a);
+            start_as(&c, queries[k / 2]);
+            failing_end(&a);
+            bool refused = strstr(c.seen, "'errors'") != NULL;
+            assert_true(refused || strcmp(c.version, "1") == 0);
+            assert_true(refused || k >= 2 || strstr(c.seen, "'extensions':{'mark':'here'}"));
+            if (!c.over) /* something ends it when its credentials do */
+                assert_int_not_equal(pl_timers_next(&w.timers), UINT64_MAX);
+            if (!c.over)
+                cancel(&c);
+            turn();
+            assert_int_equal(instance_of(w.live)->in_flight, 0);
+        }
+        assert_true(a.made > 10);
+    }
+}
+
+/* Credentials that nobody would end, end at once: at the start, and after going over. */
+static void credentials_without_timers(void **state)
+{
+    client c = {.over = false};
+    w.app = expiring_app;
+    adopt();
+    w.refuse_timers = true;
+    start_as(&c, "subscription { stubborn { n } }");
+    assert_true(c.over);
+    assert_non_null(strstr(c.seen, "RESOURCE_EXHAUSTED"));
+    w.refuse_timers = false;
+    c = (client){.over = false};
+    start_as(&c, "subscription { said { n } }");
+    w.refuse_timers = true;
+    adopt();
+    w.refuse_timers = false;
+    assert_true(c.over);
+    saw(&c,
+        "subscribed {'errors':[{'message':'out of memory','extensions':{'code':'RESOURCE_EXHAUSTED'}}]} ");
+    turn();
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -615,6 +755,12 @@ int main(void)
         TEST(the_new_one_subscribes_later),
         TEST(subscribes_while_it_is_retired),
         TEST(the_new_one_refuses),
+        TEST(a_refusal_comes_after_what_waits),
+        TEST(a_refusal_of_one_that_does_not_end),
+        TEST(refused_and_cut_off_or_cancelled),
+        TEST(a_generation_without_schema_while_it_goes_over),
+        TEST(what_scripts_say_without_memory),
+        TEST(credentials_without_timers),
         TEST(the_new_one_never_subscribes),
         TEST(an_old_source_that_does_not_end),
         TEST(an_old_source_that_gives_some_more),

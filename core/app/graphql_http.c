@@ -11,6 +11,7 @@
 #include "net/stream.h"
 
 #define HEARTBEAT_MS 15000
+#define MAX_HEADERS 64 /* that scripts add to an answer */
 #define MUCH_QUEUED                                                                        \
     (256 << 10) /* bytes that a stream's client has not taken: no more events until it has \
                  */
@@ -21,7 +22,10 @@ typedef struct exchange exchange;
 typedef struct part {
     exchange *x;
     pl_operation *operation; /* NULL: over */
-    pl_str body;             /* in a batch: its payload, in the arena */
+    /* In a batch, in the arena. */
+    pl_str body;              /* its payload */
+    const pl_header *headers; /* what its script says */
+    size_t header_count;
 } part;
 
 struct exchange {
@@ -202,14 +206,14 @@ static void on_drained(pl_http_request *http)
 
 static void stream_begin(exchange *x, pl_stream_kind kind)
 {
-    pl_header headers[64 + 2] = {{PL_STR("cache-control"), PL_STR("no-cache, no-transform")},
-                                 {PL_STR("x-accel-buffering"), PL_STR("no")}};
+    pl_header headers[MAX_HEADERS + 2] = {{PL_STR("cache-control"), PL_STR("no-cache, no-transform")},
+                                          {PL_STR("x-accel-buffering"), PL_STR("no")}};
     size_t count;
     const pl_header *more =
         x->parts[0].operation ? pl_operation_headers(x->parts[0].operation, &count) : NULL;
     if (!more)
         count = 0;
-    for (size_t i = 0; i < count && i < 64; i++)
+    for (size_t i = 0; i < count && i < MAX_HEADERS; i++)
         headers[i + 2] = more[i];
     x->kind = kind;
     pl_http_response head = {.status = 200,
@@ -260,11 +264,16 @@ static void caching(const exchange *x, const gql_payload *payload, int status, p
                      x->instance->generation->config.graphql.cache.session_header, out);
 }
 
+static bool same_name(pl_str a, pl_str b)
+{
+    return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
+}
+
 /* Where a script has said itself how its answer may be cached, it is left at that. */
 static bool says_caching(const pl_header *headers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (headers[i].name.len == 13 && strncasecmp(headers[i].name.ptr, "cache-control", 13) == 0)
+        if (same_name(headers[i].name, PL_STR("cache-control")))
             return true;
     }
     return false;
@@ -273,12 +282,12 @@ static bool says_caching(const pl_header *headers, size_t count)
 static void answer_payload(part *p, const gql_payload *payload)
 {
     exchange *x = p->x;
-    pl_header headers[64 + 1 + PL_CACHE_HEADERS];
+    pl_header headers[MAX_HEADERS + 1 + PL_CACHE_HEADERS];
     pl_cache_answer cache = {0};
     int status = status_of(x, payload);
     size_t count = 0, n = 0;
     const pl_header *more = p->operation ? pl_operation_headers(p->operation, &count) : NULL;
-    for (; more && n < count && n < 64; n++)
+    for (; more && n < count && n < MAX_HEADERS; n++)
         headers[n] = more[n];
     if (payload->result == GQL_RESULT_QUERY_ONLY)
         headers[n++] = (pl_header){PL_STR("allow"), PL_STR("POST")};
@@ -313,9 +322,45 @@ static void on_payload(void *data, const gql_payload *payload)
     stream_payload(x, payload);
 }
 
+/* Of two operations that say something different, the one that comes first in the list counts; cookies of all
+ * are set. */
+static bool is_said(const pl_header *headers, size_t count, pl_str name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (same_name(headers[i].name, name) && !same_name(name, PL_STR("set-cookie")))
+            return true;
+    }
+    return false;
+}
+
+/* What goes out with the list: `headers` has room for MAX_HEADERS. A list is not kept by caches, whatever its
+ * operations say. */
+static size_t headers_of_batch(const exchange *x, pl_header *headers)
+{
+    size_t n = 0, left_out = 0;
+    headers[n++] = (pl_header){PL_STR("cache-control"), PL_STR("no-store")};
+    for (size_t i = 0; i < x->count; i++) {
+        for (size_t k = 0; k < x->parts[i].header_count; k++) {
+            const pl_header *header = &x->parts[i].headers[k];
+            if (is_said(headers, n, header->name))
+                continue;
+            if (n < MAX_HEADERS)
+                headers[n++] = *header;
+            else
+                left_out++;
+        }
+    }
+    if (left_out > 0)
+        pl_log(x->endpoint->log, PL_WARN,
+               "the operations of a list have too many entries in ctx.response_headers: some are left out",
+               PL_F_STR("request", x->http->id), PL_F_INT("left_out", left_out),
+               PL_F_INT("most", MAX_HEADERS));
+    return n;
+}
+
 static void answer_batch(exchange *x)
 {
-    static const pl_header no_store = {PL_STR("cache-control"), PL_STR("no-store")};
+    pl_header headers[MAX_HEADERS];
     pl_buf body;
     pl_buf_init(&body);
     for (size_t i = 0; i < x->count; i++) {
@@ -326,13 +371,15 @@ static void answer_batch(exchange *x)
     if (body.failed)
         answer_error(x, 503, PL_RESOURCE_EXHAUSTED, "out of memory");
     else
-        answer(x, 200, pl_buf_view(&body), &no_store, 1);
+        answer(x, 200, pl_buf_view(&body), headers, headers_of_batch(x, headers));
     pl_buf_dispose(&body);
 }
 
 static void on_batch_payload(void *data, const gql_payload *payload)
 {
     part *p = data;
+    if (p->operation)
+        p->headers = pl_operation_headers(p->operation, &p->header_count);
     p->operation = NULL;
     p->body = pl_arena_str(p->x->http->arena, payload->body);
     if (p->body.len == 0)
@@ -354,6 +401,12 @@ static void cancelled(pl_http_request *http)
 
 static void start_part(exchange *x, part *p, gql_request *request)
 {
+    static const char in_json[] =
+        "A subscription cannot be executed over this transport, one JSON response: send \"Accept: "
+        "text/event-stream\" or \"Accept: multipart/mixed;subscriptionSpec=1.0\", or use a WebSocket.";
+    static const char in_batch[] =
+        "A subscription cannot be executed in a list of operations: send it alone, "
+        "with \"Accept: text/event-stream\", or use a WebSocket.";
     pl_http_request *http = x->http;
     pl_work work = {.protocol = "graphql",
                     .id = http->id,
@@ -363,6 +416,7 @@ static void start_part(exchange *x, part *p, gql_request *request)
                     .arena = http->arena,
                     .ctx = PL_REF_NONE,
                     .log = x->endpoint->log};
+    request->no_subscriptions = x->batch ? in_batch : in_json;
     if (!x->batch) {
         request->subscriptions = x->accept.events != PL_STREAM_NONE;
         if (x->accept.incremental)

@@ -232,6 +232,14 @@ bool pl_graphql_read_operation(pl_instance *instance, pl_arena *arena, const pl_
 
 /* --- POST --- */
 
+static bool refuse_long_batch(reader *r, size_t count)
+{
+    pl_error err = {.code = PL_RESOURCE_EXHAUSTED};
+    snprintf(err.message, sizeof err.message, "The list has %zu operations; http.batching allows %u.", count,
+             r->config->max_batch);
+    return refuse_error(r, "", &err);
+}
+
 /* What is wrong with one operation's document is that operation's; anything else is the whole request's. */
 static bool read_batch(reader *r, const pl_value *json, pl_graphql_input *out)
 {
@@ -243,10 +251,7 @@ static bool read_batch(reader *r, const pl_value *json, pl_graphql_input *out)
     if (count == 0)
         return refuse_request(r, PL_STR("The list of operations is empty."));
     if (count > r->config->max_batch)
-        return refuse_error(
-            r, "",
-            &(pl_error){.code = PL_RESOURCE_EXHAUSTED,
-                        .message = "The list has more operations than are accepted at once."});
+        return refuse_long_batch(r, count);
     out->operations = pl_arena_array(r->arena, count, sizeof *out->operations);
     if (!out->operations)
         return refuse_memory(r);

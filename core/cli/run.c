@@ -280,8 +280,21 @@ static pl_code start(process *p, char *admin, size_t admin_size, pl_report *repo
 static void announce(process *p, const pl_report *report, const char *admin)
 {
     pl_report_log(report, p->log);
-    pl_log(p->log, PL_INFO, "serving", PL_F_CSTR("http", pl_server_address(p->server)),
-           PL_F_CSTR("bundle", p->options.directory), PL_F_BOOL("watch", p->files != NULL));
+    const struct {
+        const char *name, *address; /* NULL: not listening */
+    } listeners[] = {{"http", pl_server_address(p->server)},
+                     {"https", pl_server_tls_address(p->server)},
+                     {"grpc", pl_server_grpc_address(p->server)},
+                     {"grpcs", pl_server_grpc_tls_address(p->server)}};
+    pl_log_field fields[6];
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof listeners / sizeof *listeners; i++) {
+        if (listeners[i].address)
+            fields[count++] = PL_F_CSTR(listeners[i].name, listeners[i].address);
+    }
+    fields[count++] = PL_F_CSTR("bundle", p->options.directory);
+    fields[count++] = PL_F_BOOL("watch", p->files != NULL);
+    pl_log_write(p->log, PL_INFO, PL_STR("serving"), fields, count);
     print_ready(p, admin);
 }
 

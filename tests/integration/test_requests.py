@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -363,10 +364,46 @@ def test_batches(start):
     assert code_of(first) == "PERSISTED_QUERY_NOT_FOUND"
     assert code_of(second) == "INVALID_ARGUMENT"
     assert code_of(third) == "INTERNAL"
-    for batch, words in (([], "is empty"), ([{"query": "{hello}"}] * 4, "more operations than are accepted")):
+    for batch, words in (([], "is empty"), ([{"query": "{hello}"}] * 4, "has 4 operations; http.batching allows 3")):
         response = server.post(batch)
         assert response.status_code == 400
         assert words in response.text
+
+
+def test_batches_with_headers_of_scripts(start):
+    """What several say: the first one's counts; cookies are added up; the list itself is not to be kept."""
+    server = start(
+        {
+            "schema/s.graphql": "type Query { say(name: String!, value: String!): Int  many: Int }",
+            "resolvers/r.lua": """
+                return { Query = {
+                  say = function(_, args, ctx) ctx.response_headers[args.name] = args.value return 1 end,
+                  many = function(_, _, ctx) for i = 1, 100 do ctx.response_headers["x-" .. i] = "v" end return 1 end,
+                } }""",
+            "app.lua": "return { http = { batching = true } }",
+        }
+    )
+
+    def say(name, value):
+        return {"query": f'{{ say(name: "{name}", value: "{value}") }}'}
+
+    response = server.post(
+        [
+            say("X-A", "first"),
+            say("x-a", "second"),
+            say("x-b", "third"),
+            say("Cache-Control", "max-age=5"),
+            say("set-cookie", "a=1"),
+            say("set-cookie", "b=2"),
+        ]
+    )
+    assert response.status_code == 200
+    assert [response.headers["x-a"], response.headers["x-b"]] == ["first", "third"]
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers.get_list("set-cookie") == ["a=1", "b=2"]
+    response = server.post([{"query": "{ many }"}, say("x-late", "v")])
+    assert len([name for name in response.headers if re.fullmatch(r"x-(\d+|late)", name)]) == 63  # and cache-control
+    server.wait_log("are left out")
 
 
 def test_batches_are_off(plain):

@@ -98,7 +98,9 @@ def test_several_operations_on_one_socket(server):
 
 def test_subscriptions_need_a_transport(server):
     response = server.post({"query": "subscription { never }"})
-    assert "cannot be executed over this transport" in response.json()["errors"][0]["message"]
+    message = response.json()["errors"][0]["message"]
+    assert "cannot be executed over this transport" in message
+    assert "Accept: text/event-stream" in message
     assert server.graphql("{ hello }") == {"data": {"hello": "world"}}
 
 

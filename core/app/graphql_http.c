@@ -41,6 +41,7 @@ struct exchange {
     bool written;        /* something, to the stream */
     pl_timer heartbeat;
     bool heartbeat_armed;
+    uint64_t written_at;
 };
 
 static const pl_str media_names[] = {
@@ -145,6 +146,11 @@ static exchange *exchange_of(pl_http_request *http)
     return http->data;
 }
 
+static uint64_t now_of(const exchange *x)
+{
+    return x->endpoint->host->ops->now(x->endpoint->host);
+}
+
 static void write(exchange *x, pl_buf *bytes)
 {
     x->written = true;
@@ -152,28 +158,29 @@ static void write(exchange *x, pl_buf *bytes)
         pl_log(x->endpoint->log, PL_ERROR, "stream broken off: out of memory",
                PL_F_STR("request", x->http->id));
     pl_buf_dispose(bytes);
+    x->written_at = now_of(x);
 }
 
 static void on_heartbeat(pl_timer *timer);
 
-static void heartbeat_start(exchange *x)
+static void heartbeat_start(exchange *x, uint64_t since)
 {
     pl_host *host = x->endpoint->host;
     x->heartbeat = (pl_timer){.fire = on_heartbeat, .data = x};
-    x->heartbeat_armed =
-        host->ops->timer_start(host, &x->heartbeat, host->ops->now(host) + HEARTBEAT_MS) == 0;
+    x->heartbeat_armed = host->ops->timer_start(host, &x->heartbeat, since + HEARTBEAT_MS) == 0;
 }
 
 static void on_heartbeat(pl_timer *timer)
 {
     exchange *x = timer->data;
+    uint64_t now = now_of(x);
     pl_buf bytes;
     pl_buf_init(&bytes);
-    if (pl_http_stream_queued(x->http) == 0) {
+    if (now >= x->written_at + HEARTBEAT_MS && pl_http_stream_queued(x->http) == 0) {
         pl_stream_write_heartbeat(x->kind, &bytes, !x->written);
         write(x, &bytes);
     }
-    heartbeat_start(x);
+    heartbeat_start(x, now >= x->written_at + HEARTBEAT_MS ? now : x->written_at);
 }
 
 /* The stream is no more the endpoint's to end. */
@@ -224,8 +231,9 @@ static void stream_begin(exchange *x, pl_stream_kind kind)
     pl_http_stream_begin(x->http, &head);
     x->link.drain = drain;
     pl_endpoint_add(x->endpoint, &x->link);
+    x->written_at = now_of(x);
     if (kind != PL_STREAM_MULTIPART)
-        heartbeat_start(x);
+        heartbeat_start(x, x->written_at);
 }
 
 /* Which stream the payload begins, if it has to be one. */

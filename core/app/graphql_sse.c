@@ -26,6 +26,8 @@ struct running {
     running *next, **place;
     struct stream *stream;
     pl_operation *operation; /* NULL: over */
+    bool held;
+    running *held_next, *held_prev;
     pl_str id;
     gql_request request;
     pl_work work;
@@ -41,8 +43,11 @@ typedef struct stream {
     char token[PL_SSE_TOKEN_LENGTH + 1];
     running *operations;
     uint32_t count;
+    bool holding; /* operations are on hold: the client does not read */
+    running *held, *last_held;
     pl_timer heartbeat;
     bool heartbeat_armed;
+    uint64_t written_at;
 } stream;
 
 /* What the home of a token has to do for a request that came elsewhere (or here: it is all the same). */
@@ -100,10 +105,22 @@ static void write(stream *s, pl_buf *bytes)
         pl_log(s->sse->endpoint->log, PL_ERROR, "stream broken off: out of memory",
                PL_F_STR("request", s->http->id));
     pl_buf_dispose(bytes);
+    s->written_at = host_of(s->sse)->ops->now(host_of(s->sse));
+}
+
+static void forget_held(running *r)
+{
+    stream *s = r->stream;
+    if (!r->held)
+        return;
+    r->held = false;
+    *(r->held_prev ? &r->held_prev->held_next : &s->held) = r->held_next;
+    *(r->held_next ? &r->held_next->held_prev : &s->last_held) = r->held_prev;
 }
 
 static void running_free(running *r)
 {
+    forget_held(r);
     *r->place = r->next;
     if (r->next)
         r->next->place = r->place;
@@ -126,12 +143,39 @@ static void write_event(running *r, const char *event, pl_str payload)
     write(r->stream, &bytes);
 }
 
-static void hold_all(stream *s, bool hold)
+static void hold(running *r)
 {
-    for (running *r = s->operations, *next; r; r = next) {
-        next = r->next;
-        if (r->operation)
-            pl_operation_hold(r->operation, hold);
+    stream *s = r->stream;
+    if (!r->operation || r->held)
+        return;
+    r->held = true;
+    r->held_next = NULL;
+    r->held_prev = s->last_held;
+    *(s->last_held ? &s->last_held->held_next : &s->held) = r;
+    s->last_held = r;
+    pl_operation_hold(r->operation, true);
+}
+
+/* last: the one whose payload was too much, and which has had its turn. */
+static void hold_all(stream *s, running *last)
+{
+    for (running *r = s->holding ? NULL : s->operations; r; r = r->next) {
+        if (r != last)
+            hold(r);
+    }
+    s->holding = true;
+    hold(last); /* it may have begun since */
+}
+
+/* One after the other, the one first that was held first: what it gives at once may fill the queue again, and
+ * end it and others. */
+static void let_go(stream *s)
+{
+    s->holding = false;
+    while (!s->holding && s->held) {
+        running *r = s->held;
+        forget_held(r);
+        pl_operation_hold(r->operation, false);
     }
 }
 
@@ -147,7 +191,7 @@ static void on_payload(void *data, const gql_payload *payload)
         write_event(r, "complete", PL_STR_NONE);
         running_free(r);
     } else if (pl_http_stream_queued(s->http) > MUCH_QUEUED) {
-        hold_all(s, true);
+        hold_all(s, r);
     }
 }
 
@@ -184,24 +228,24 @@ static void leave(stream *s)
 
 static void on_heartbeat(pl_timer *timer);
 
-static void heartbeat_start(stream *s)
+static void heartbeat_start(stream *s, uint64_t since)
 {
     pl_host *host = host_of(s->sse);
     s->heartbeat = (pl_timer){.fire = on_heartbeat, .data = s};
-    s->heartbeat_armed =
-        host->ops->timer_start(host, &s->heartbeat, host->ops->now(host) + HEARTBEAT_MS) == 0;
+    s->heartbeat_armed = host->ops->timer_start(host, &s->heartbeat, since + HEARTBEAT_MS) == 0;
 }
 
 static void on_heartbeat(pl_timer *timer)
 {
     stream *s = timer->data;
+    uint64_t now = host_of(s->sse)->ops->now(host_of(s->sse));
     pl_buf bytes;
     pl_buf_init(&bytes);
-    if (pl_http_stream_queued(s->http) == 0) {
+    if (now >= s->written_at + HEARTBEAT_MS && pl_http_stream_queued(s->http) == 0) {
         pl_stream_write_heartbeat(PL_STREAM_SSE, &bytes, false);
         write(s, &bytes);
     }
-    heartbeat_start(s);
+    heartbeat_start(s, now >= s->written_at + HEARTBEAT_MS ? now : s->written_at);
 }
 
 static void cancelled(pl_http_request *http)
@@ -211,7 +255,7 @@ static void cancelled(pl_http_request *http)
 
 static void drained(pl_http_request *http)
 {
-    hold_all(http->data, false);
+    let_go(http->data);
 }
 
 static void drain(pl_endpoint_link *link)
@@ -241,7 +285,8 @@ static void stream_begin(pl_sse *sse, pl_http_request *http, stream *s)
     http->cancelled = cancelled;
     http->drained = drained;
     pl_endpoint_add(sse->endpoint, &s->link);
-    heartbeat_start(s);
+    s->written_at = host_of(sse)->ops->now(host_of(sse));
+    heartbeat_start(s, s->written_at);
     pl_http_stream_begin(http, &head);
 }
 

@@ -256,13 +256,14 @@ static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigne
     for (unsigned i = 0; i < count; i++)
         pl_buf_printf(
             out,
-            "%s{\"connections\":%u,\"requests\":%u,\"streams\":%u,\"websockets\":%u,"
+            "%s{\"connections\":%u,\"requests\":%u,\"streams\":%u,\"websockets\":%u,\"websockets_cut\":%llu,"
             "\"subscribers\":%zu,\"events\":%llu,\"events_dropped\":%llu,"
             "\"requests_total\":%llu,\"refused_total\":%llu,"
             "\"grpc\":{\"connections\":%u,\"calls\":%u,\"calls_total\":%llu,\"failed_total\":%llu}}",
             i ? "," : "", statuses[i].edge.connections, statuses[i].edge.requests, statuses[i].edge.streams,
-            statuses[i].edge.websockets, statuses[i].events.subscribers,
-            (unsigned long long)statuses[i].events.delivered, (unsigned long long)statuses[i].events.dropped,
+            statuses[i].edge.websockets, (unsigned long long)statuses[i].edge.websockets_cut,
+            statuses[i].events.subscribers, (unsigned long long)statuses[i].events.delivered,
+            (unsigned long long)statuses[i].events.dropped,
             (unsigned long long)statuses[i].edge.requests_total,
             (unsigned long long)statuses[i].edge.refused_total, statuses[i].grpc.connections,
             statuses[i].grpc.calls, (unsigned long long)statuses[i].grpc.calls_total,

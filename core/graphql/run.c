@@ -224,7 +224,9 @@ static bool write_extensions(void *data, pl_buf *out)
     gql_run *run = data;
     size_t begin = out->len;
     gql_admission_write(&run->admission, out);
-    if (run->trace) {
+    /* Gateways ask for no incremental answers, and what comes later would not be in it: as Apollo's server
+     * does, a trace is given of whole answers alone. */
+    if (run->trace && !gql_execution_is_incremental(run->execution)) {
         pl_buf_str(out, out->len > begin ? PL_STR(",\"ftv1\":\"") : PL_STR("\"ftv1\":\""));
         gql_trace_write(run->trace, out);
         pl_buf_char(out, '"');

@@ -339,6 +339,7 @@ pl_edge_stats pl_edge_get_stats(const pl_edge *edge)
         .websockets = __atomic_load_n(&edge->websocket_count, __ATOMIC_RELAXED),
         .requests_total = __atomic_load_n(&edge->requests_total, __ATOMIC_RELAXED),
         .refused_total = __atomic_load_n(&edge->refused_total, __ATOMIC_RELAXED),
+        .websockets_cut = __atomic_load_n(&edge->websockets_cut, __ATOMIC_RELAXED),
     };
 }
 

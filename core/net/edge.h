@@ -171,6 +171,7 @@ typedef struct pl_edge_stats {
     unsigned requests; /* in hand, streams too */
     unsigned streams, websockets;
     uint64_t requests_total, refused_total;
+    uint64_t websockets_cut; /* whose client did not read, or did not answer pings */
 } pl_edge_stats;
 pl_edge_stats pl_edge_get_stats(const pl_edge *edge); /* any thread */
 /* Any thread. /readyz answers 503 until set, and when draining. /healthz answers 200 as long as the loop

@@ -142,7 +142,7 @@ struct pl_edge {
     /* Read by other threads. */
     bool ready;
     unsigned connection_count, request_count, stream_count, websocket_count;
-    uint64_t requests_total, refused_total;
+    uint64_t requests_total, refused_total, websockets_cut;
 };
 
 /* Counters have one writer. */

@@ -121,6 +121,15 @@ void edge_websocket_lost(pl_websocket *ws)
     ws->socket = NULL;
 }
 
+/* Its client is as good as gone, or is no good. */
+static void note_cut(pl_websocket *ws, const char *reason)
+{
+    pl_edge *edge = ws->edge;
+    EDGE_ADD(edge->websockets_cut, 1);
+    pl_log(edge->log, PL_INFO, "WebSocket cut", PL_F_CSTR("reason", reason), PL_F_STR("peer", ws->conn->peer),
+           PL_F_INT("queued", edge_output_queued(&ws->output)));
+}
+
 /* Outside of h2o's callbacks: one will come, with an error. */
 static void cut(pl_websocket *ws)
 {
@@ -338,13 +347,16 @@ static void on_timer(pl_timer *timer)
         arm(ws);
         return;
     }
-    if (ws->close_until != 0 ||
-        (ws->output.in_flight != 0 && now >= ws->output.since + ws->edge->response_timeout)) {
+    if (ws->output.in_flight != 0 && now >= ws->output.since + ws->edge->response_timeout) {
+        note_cut(ws, "the client takes nothing of what waits for it");
+        cut(ws);
+    } else if (ws->close_until != 0) {
         cut(ws);
     } else if (ws->message_since != 0 && now >= ws->message_since + ws->edge->request_timeout) {
         ws->broken = true;
         part(ws, PL_WS_POLICY, PL_STR("message takes too long"));
     } else if (ws->ping == PING_SENT) {
+        note_cut(ws, "a ping was not answered");
         cut(ws);
     } else {
         pl_websocket_ping(ws);
@@ -497,8 +509,10 @@ pl_code pl_websocket_send(pl_websocket *ws, pl_str text)
 {
     if (ws->closing || ws->cut)
         return PL_FAILED_PRECONDITION;
-    if (edge_output_queued(&ws->output) > ws->max_queued)
+    if (edge_output_queued(&ws->output) > ws->max_queued) {
+        note_cut(ws, "messages are not read fast enough");
         return give_up(ws, PL_STR("messages are not read fast enough"));
+    }
     if (!pl_ws_write(&ws->output.waiting, PL_WS_OP_TEXT, text))
         return give_up(ws, PL_STR("out of memory"));
     ws->drains = true;

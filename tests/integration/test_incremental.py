@@ -172,11 +172,13 @@ def test_introspection_knows_the_directives(server):
 )
 def test_iterator(server, field, expected):
     name = field.split("(")[0]
+    closed = mark(server, "closed")
     assert server.data(f"{{ {field} }}")[name] == expected
     for initial in range(3):
         payloads = streamed(server, f"{{ {field} @stream(initialCount: {initial}) }}")
         assert payloads[0]["data"][name] == expected[:initial]
         assert items(payloads, name) == expected
+    assert mark(server, "closed") == closed + (4 if name == "object" else 0)  # also at its end
 
 
 def test_items_come_one_by_one(server):

@@ -54,7 +54,7 @@ static void release(gql_execution *x)
     gql_batches_cancel(x);
     gql_part_dispose_all(x);
     while (x->iterations)
-        gql_iteration_end(x, x->iterations, false);
+        gql_iteration_end(x, x->iterations);
     if (x->timer_armed)
         host->ops->timer_stop(host, &x->timer);
     if (x->slice_armed)
@@ -63,6 +63,11 @@ static void release(gql_execution *x)
     x->work->runnable = false;
     gql_input_release(&x->env);
     pl_buf_dispose(&x->errors);
+}
+
+bool gql_execution_is_incremental(const gql_execution *x)
+{
+    return x->incremental;
 }
 
 uint32_t gql_execution_errors(const gql_execution *x)
@@ -162,7 +167,7 @@ static pl_buf *put_together(gql_execution *x, pl_buf *buf, pl_buf *whole, bool *
     }
     if (x->error_count > 0)
         write_errors(x, out);
-    *has_next = x->delivery && gql_delivery_begin(x);
+    *has_next = x->incremental = x->delivery && gql_delivery_begin(x);
     if (*has_next)
         gql_publish_first(x, out);
     write_extensions(x, out);
@@ -202,7 +207,7 @@ static void finish(gql_execution *x)
     pl_buf *spare = x->spare;
     if (has_next) {
         x->delivering = true;
-        x->params.trace = NULL; /* the first payload has it */
+        x->params.trace = NULL; /* nobody will write it */
         x->params.cache = NULL; /* what comes in several payloads is not kept */
         pl_buf_init(&x->out.buf);
         bool here = hand_over(x, pl_buf_view(out));

@@ -44,6 +44,8 @@ gql_execution *gql_execution_new(gql_plan *plan, const gql_input_env *env, pl_wo
 /* Runs it as far as it goes. payload is called once or, when has_next is true, several times: the first time
  * before this returns when nothing had to wait. Not below pl_protect. */
 void gql_execution_start(gql_execution *execution, gql_execution_payload payload, void *data);
+/* Its answer comes in several payloads: known when the first one's extensions are written. */
+bool gql_execution_is_incremental(const gql_execution *execution);
 /* How many errors it has met, written or not; also in its last payload. */
 uint32_t gql_execution_errors(const gql_execution *execution);
 /* While it is paused no payload comes but the first and, when the execution fails, the last: for a client

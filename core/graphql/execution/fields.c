@@ -163,7 +163,7 @@ void gql_pending_cancel(gql_execution *x, gql_pending *p)
     else
         drop_parent(x, p);
     if (p->iteration && !p->iteration->stream)
-        gql_iteration_end(x, p->iteration, false);
+        gql_iteration_end(x, p->iteration);
 }
 
 static void call_done(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure);

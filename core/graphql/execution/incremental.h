@@ -176,8 +176,9 @@ void gql_stream_close(gql_execution *x, gql_stream *stream);
 void gql_item_done(gql_execution *x, gql_stream *stream);
 
 /* iterate.c */
-/* Nobody wants more of what close (PL_REF_NONE: nothing) belongs to, which is dropped. */
-void gql_iterator_close(gql_execution *x, pl_ref close, bool exhausted);
+/* Calls close (PL_REF_NONE: nothing), and drops it: its iterator is at its end, or nobody wants more of it.
+ */
+void gql_iterator_close(gql_execution *x, pl_ref close);
 /* The stream's iterator waits. */
 void gql_iteration_wait(gql_execution *x, gql_stream *s, pl_call *call);
 

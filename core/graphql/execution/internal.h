@@ -130,6 +130,7 @@ struct gql_execution {
     gql_viewer *viewer;    /* for access.h; NULL until a field asks */
     bool timed_out;
     gql_delivery *delivery; /* NULL until something is deferred or streamed */
+    bool incremental;       /* there will be more than one payload */
     bool delivering;        /* the first payload has been handed over */
     bool paused;            /* no payload but the first and the last */
     bool in_turn, finished;
@@ -244,7 +245,7 @@ bool gql_stream_open(gql_execution *x, const gql_plan_field *f, const gql_typere
 /* iterate.c: a list whose items an iterator gives. GQL_NULL: value is no iterator */
 gql_outcome gql_complete_iterator(gql_execution *x, const gql_plan_field *f, const gql_typeref *type,
                                   pl_slot value, const gql_path *path, gql_frame *frame);
-void gql_iteration_end(gql_execution *x, gql_iteration *it, bool exhausted);
+void gql_iteration_end(gql_execution *x, gql_iteration *it);
 /* status PENDING: it was postponed. */
 void gql_iteration_answer(gql_execution *x, gql_pending *p, pl_call_status status, pl_slot result,
                           const pl_failure *failure);

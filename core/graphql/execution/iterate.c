@@ -26,13 +26,12 @@ static void close_section(void *data)
     call_close(c->x, c->close);
 }
 
-void gql_iterator_close(gql_execution *x, pl_ref close, bool exhausted)
+void gql_iterator_close(gql_execution *x, pl_ref close)
 {
     pl_error ignored;
     if (close == PL_REF_NONE)
         return;
-    if (!exhausted)
-        x->e->protect(x->state, close_section, &(closing){x, close}, &ignored);
+    x->e->protect(x->state, close_section, &(closing){x, close}, &ignored);
     x->e->drop(x->state, close);
 }
 
@@ -45,12 +44,12 @@ static void iteration_remove(gql_execution *x, gql_iteration *it)
     it->live = false;
 }
 
-void gql_iteration_end(gql_execution *x, gql_iteration *it, bool exhausted)
+void gql_iteration_end(gql_execution *x, gql_iteration *it)
 {
     if (!it->live)
         return;
     iteration_remove(x, it);
-    gql_iterator_close(x, it->close, exhausted);
+    gql_iterator_close(x, it->close);
     if (it->step != PL_REF_NONE)
         x->e->drop(x->state, it->step);
 }
@@ -85,7 +84,7 @@ static gql_outcome leave_to_stream(gql_execution *x, gql_iteration *it, const gq
     iteration_remove(x, it);
     gql_stream *s = gql_stream_new(x, it->field, it->type, it->index, it->step, path, frame);
     if (!s) {
-        gql_iterator_close(x, it->close, false);
+        gql_iterator_close(x, it->close);
         return GQL_FAILED;
     }
     s->is_iterator = true;
@@ -149,7 +148,7 @@ static gql_outcome iterate(gql_execution *x, gql_iteration *it, const gql_path *
 static gql_outcome finish(gql_execution *x, gql_iteration *it, gql_outcome outcome)
 {
     if (outcome != GQL_WRITTEN)
-        gql_iteration_end(x, it, outcome == GQL_NULL);
+        gql_iteration_end(x, it);
     return outcome == GQL_NULL ? GQL_WRITTEN : outcome;
 }
 

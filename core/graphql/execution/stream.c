@@ -286,7 +286,7 @@ void gql_stream_close(gql_execution *x, gql_stream *s)
     if (s->call)
         gql_pending_cancel(x, s->call);
     s->call = NULL;
-    gql_iterator_close(x, s->close, s->stopped);
+    gql_iterator_close(x, s->close);
     s->close = PL_REF_NONE;
     pl_buf_dispose(&s->items);
     pl_buf_dispose(&s->errors);

@@ -24,7 +24,8 @@ static bool admit(void *data, pl_work *work, double cost, gql_throttle *out)
     b->asked++;
     b->cost = cost;
     b->left -= enough ? cost : 0;
-    *out = (gql_throttle){100, b->left, 2.5, enough ? 0 : 1500};
+    *out =
+        (gql_throttle){.capacity = 100, .left = b->left, .refill = 2.5, .retry_after_ms = enough ? 0 : 1500};
     return enough;
 }
 

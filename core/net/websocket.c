@@ -60,6 +60,7 @@ struct pl_websocket {
     bool half;    /* we have ended our side of the connection */
     bool cut;     /* the connection is being ended without further words */
     bool told;    /* `closed` is called at the end of this turn */
+    bool noted;   /* as one that is cut */
     bool pong_due;
     unsigned char pong_len;
     char pong[PL_WS_MOST_CONTROL];
@@ -125,6 +126,9 @@ void edge_websocket_lost(pl_websocket *ws)
 static void note_cut(pl_websocket *ws, const char *reason)
 {
     pl_edge *edge = ws->edge;
+    if (ws->noted)
+        return;
+    ws->noted = true;
     EDGE_ADD(edge->websockets_cut, 1);
     pl_log(edge->log, PL_INFO, "WebSocket cut", PL_F_CSTR("reason", reason), PL_F_STR("peer", ws->conn->peer),
            PL_F_INT("queued", edge_output_queued(&ws->output)));

@@ -564,6 +564,7 @@ def test_statistics(server):
         [worker] = server.status()["workers"]
         assert (worker["streams"], worker["websockets"], worker["subscribers"], worker["events"]) == (1, 1, 2, 2)
     wait_until(lambda: server.status()["workers"][0]["subscribers"] == 0, what="nobody is left")
+    assert server.status()["workers"][0]["websockets_cut"] == 0
 
 
 # --- one stream for several operations (graphql-sse's single connection mode) ---

@@ -216,8 +216,8 @@ static void test_drained(void **state)
 {
     gf_expect_all(*state, "{ counted waited }", NULL, "{'data':{'counted':[0,1,2,3],'waited':[0,1,2,3]}}\n");
     assert_int_equal(counters[0].calls, 5);
-    assert_int_equal(counters[0].closed, 0); /* it has come to its end */
-    assert_int_equal(counters[1].closed, 0);
+    assert_int_equal(counters[0].closed, 1); /* it has come to its end */
+    assert_int_equal(counters[1].closed, 1);
 }
 
 static void test_iterator_fails(void **state)
@@ -247,13 +247,15 @@ static void test_streamed_iterator(void **state)
     gf_expect_all(f, "{ counted @stream(initialCount: 1) }", NULL,
                   "{'data':{'counted':[0]},'pending':[{'id':'0','path':['counted']}],'hasNext':true}\n"
                   "{'hasNext':false,'incremental':[{'id':'0','items':[1,2,3]}],'completed':[{'id':'0'}]}\n");
-    assert_int_equal(counters[0].closed, 0);
+    assert_int_equal(counters[0].closed, 1);
     gf_expect_all(f, "{ waited @stream(initialCount: 1) }", NULL,
                   "{'data':{'waited':[0]},'pending':[{'id':'0','path':['waited']}],'hasNext':true}\n"
                   "{'hasNext':true,'incremental':[{'id':'0','items':[1,2]}]}\n"
                   "{'hasNext':false,'incremental':[{'id':'0','items':[3]}],'completed':[{'id':'0'}]}\n");
     counters[0].count = 2;
     gf_expect_all(f, "{ counted @stream(initialCount: 3) }", NULL, "{'data':{'counted':[0,1]}}\n");
+    assert_int_equal(counters[0].closed, 2);
+    assert_int_equal(counters[1].closed, 1);
 }
 
 /* However often it waits, the list is put together without going deep. */

@@ -196,6 +196,24 @@ static void test_entities(void **state)
     gf_end(&r);
 }
 
+/* What comes in several payloads has none; what might, but does not, has one. */
+static void test_incremental(void **state)
+{
+    gf *f = *state;
+    gf_request r;
+    f->incremental = GQL_INCREMENTAL_NEW;
+    gf_start(&r, f, "{ a ... @defer { c } }", NULL);
+    gf_settle(f);
+    assert_null(strstr(r.all, "ftv1"));
+    assert_non_null(strstr(r.all, "\"hasNext\":false"));
+    gf_end(&r);
+    gf_start(&r, f, "{ a ... @defer(if: false) { c } }", NULL);
+    char *text = trace_of(r.body);
+    assert_non_null(text);
+    free(text);
+    gf_end(&r);
+}
+
 static void test_not_asked_for(void **state)
 {
     static const pl_header others[] = {{PL_STR("apollo-federation-include-trace"), PL_STR("ftv2")}};
@@ -257,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_fields, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_incremental, setup, gf_teardown),
         cmocka_unit_test_setup_teardown(test_times, setup, gf_teardown),
         cmocka_unit_test_setup_teardown(test_errors, setup, gf_teardown),
         cmocka_unit_test_setup_teardown(test_entities, setup, gf_teardown),

@@ -386,6 +386,7 @@ static void silent_peers_are_cut(void **state)
     expect_ws(silent, PING, "", 0);
     expect_end(silent);
     expect_closed(1006);
+    assert_int_equal(pl_edge_get_stats(s.edge).websockets_cut, 1);
     say(fd, "still here");
     ws_frame f;
     do {
@@ -475,6 +476,7 @@ static void a_peer_that_does_not_answer_the_close_is_cut(void **state)
     expect_close(fd, 1000);
     expect_end(fd);
     expect_closed(1000);
+    assert_int_equal(pl_edge_get_stats(s.edge).websockets_cut, 0);
     close(fd);
     stop(&s);
 }
@@ -570,6 +572,7 @@ static void a_peer_that_does_not_read_is_closed(void **state)
     expect_closed(1013);
     while (pl_edge_get_stats(s.edge).connections != 0) /* it never reads, and is cut */
         usleep(1000);
+    assert_int_equal(pl_edge_get_stats(s.edge).websockets_cut, 2);
     close(fd);
     stop(&s);
 }
@@ -581,6 +584,7 @@ static void a_peer_that_takes_nothing_is_cut(void **state)
     int fd = open_websocket(&s);
     say(fd, "block"); /* more than max_queued, but nothing else waits */
     expect_closed(1006);
+    assert_int_equal(pl_edge_get_stats(s.edge).websockets_cut, 1);
     close(fd);
     stop(&s);
     /* One that reads gets it all. */

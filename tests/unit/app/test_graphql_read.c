@@ -200,7 +200,8 @@ static void batches(void **state)
     assert_int_equal(input.operations[0].refusal.status, 0);
     assert_int_equal(input.operations[1].refusal.status, 400);
     REFUSED(post("[]"), PL_INVALID_ARGUMENT, 400, "empty");
-    REFUSED(post("[{},{},{}]"), PL_RESOURCE_EXHAUSTED, 400, "more operations");
+    REFUSED(post("[{},{},{}]"), PL_RESOURCE_EXHAUSTED, 400,
+            "The list has 3 operations; http.batching allows 2.");
 }
 
 static void refusals_are_written(void **state)

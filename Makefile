@@ -101,7 +101,7 @@ $(B)/gen/lua_library.c: $(B)/lua-files scripts/embed-lua $(LUA_SRC)
 	@mkdir -p $(@D)
 	$(call show,EMBED,$@)scripts/embed-lua lua $(LUA_SRC) >$@
 
-$(B)/gen/well_known.c: scripts/embed-protos
+$(B)/gen/well_known.c: scripts/embed-protos $(wildcard proto/google/*/*.proto)
 	@mkdir -p $(@D)
 	$(call show,EMBED,$@)scripts/embed-protos pb_well_known_set >$@
 

@@ -53,6 +53,7 @@ static void describe_expected(plua_state *st, pl_arena *arena, pl_failure *failu
     failure->message = copy(arena, L, -1);
     lua_pop(L, 1);
     read_field(st, "details", arena, &failure->details);
+    read_field(st, "packed", arena, &failure->packed);
     read_field(st, "extensions", arena, &failure->extensions);
 }
 

@@ -160,6 +160,10 @@ static void push_error(plua_state *st, const pl_failure *failure)
         pl_push_value((pl_state *)st, &failure->details);
         lua_setfield(L, -2, "details");
     }
+    if (failure->packed.kind != PL_KIND_ABSENT) {
+        pl_push_value((pl_state *)st, &failure->packed);
+        lua_setfield(L, -2, "packed");
+    }
     if (failure->extensions.kind != PL_KIND_ABSENT) {
         pl_push_value((pl_state *)st, &failure->extensions);
         lua_setfield(L, -2, "extensions");

@@ -56,24 +56,49 @@ static void write_bad_request(pl_buf *out, const pl_value *violations)
     }
 }
 
-void pl_grpc_status_write(pl_buf *out, pl_code code, pl_str message, const pl_value *violations)
+/* The violations as google.protobuf.Any { string type_url = 1; bytes value = 2; }. */
+static void pack_violations(pl_buf *out, const pl_value *violations)
 {
     pl_buf detail;
     pl_buf_init(&detail);
-    write_varint(out, 1 << 3);
-    write_varint(out, (uint64_t)code);
-    write_bytes(out, 2, message);
-    if (violations && violations->kind == PL_KIND_MAP)
-        write_bad_request(&detail, violations);
-    if (detail.len > 0) { /* as google.protobuf.Any { string type_url = 1; bytes value = 2; } */
-        pl_str type = PL_STR(BAD_REQUEST);
-        write_varint(out, 3 << 3 | 2);
-        write_varint(out, bytes_size(type) + bytes_size(pl_buf_view(&detail)));
-        write_bytes(out, 1, type);
+    write_bad_request(&detail, violations);
+    if (detail.len > 0) {
+        write_bytes(out, 1, PL_STR(BAD_REQUEST));
         write_bytes(out, 2, pl_buf_view(&detail));
     }
     out->failed |= detail.failed;
     pl_buf_dispose(&detail);
+}
+
+static bool write_detail(pl_buf *out, pl_str any, size_t end)
+{
+    if (any.len == 0 || out->len + bytes_size(any) > end)
+        return false;
+    write_bytes(out, 3, any);
+    return true;
+}
+
+size_t pl_grpc_status_write(pl_buf *out, pl_code code, pl_str message, const pl_value *violations,
+                            const pl_value *packed, size_t max)
+{
+    pl_buf any;
+    size_t end = max > SIZE_MAX - out->len ? SIZE_MAX : out->len + max, count = 0;
+    pl_buf_init(&any);
+    write_varint(out, 1 << 3);
+    write_varint(out, (uint64_t)code);
+    write_bytes(out, 2, message);
+    if (violations && violations->kind == PL_KIND_MAP) {
+        pack_violations(&any, violations);
+        count += write_detail(out, pl_buf_view(&any), end);
+    }
+    for (size_t i = 0; packed && packed->kind == PL_KIND_LIST && i < packed->list.count; i++) {
+        const pl_value *v = &packed->list.items[i];
+        if (v->kind == PL_KIND_STRING)
+            count += write_detail(out, v->string, end);
+    }
+    out->failed |= any.failed;
+    pl_buf_dispose(&any);
+    return count;
 }
 
 /* On a boundary of UTF-8. */
@@ -101,11 +126,12 @@ static pl_str details_of(const pl_failure *failure, pl_code code, pl_str message
 {
     pl_buf text;
     pl_str details = PL_STR_NONE;
-    if (failure->details.kind != PL_KIND_MAP || failure->details.map.count == 0)
+    if (failure->details.kind != PL_KIND_MAP && failure->packed.kind != PL_KIND_LIST)
         return details;
     pl_buf_init(&text);
-    pl_grpc_status_write(&text, code, message, &failure->details);
-    if (!text.failed && text.len <= MAX_DETAILS)
+    size_t count =
+        pl_grpc_status_write(&text, code, message, &failure->details, &failure->packed, MAX_DETAILS);
+    if (!text.failed && count > 0)
         details = pl_arena_str(arena, pl_buf_view(&text));
     pl_buf_dispose(&text);
     return details;

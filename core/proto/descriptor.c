@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "proto/pool_internal.h"
 
@@ -356,6 +358,23 @@ static bool read_imports(pb_builder *b, pl_str bytes, pb_raw_file *raw)
     while (each(&r, 3, &import))
         raw->imports[raw->import_count++] = import;
     return true;
+}
+
+bool pb_is_defined(const pb_builder *b, pl_str bytes)
+{
+    static const uint32_t lists[] = {4, 5, 7};
+    pl_str package = text_of(bytes, 2), part;
+    char name[512];
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        pb_reader r = pb_reader_of(bytes);
+        while (each(&r, lists[i], &part)) {
+            pl_str own = text_of(part, 1);
+            int n = snprintf(name, sizeof name, "%.*s.%.*s", PL_STR_ARG(package), PL_STR_ARG(own));
+            if ((size_t)n < sizeof name && pl_map_has(&b->pool->symbols, (pl_str){name, (size_t)n}))
+                return true;
+        }
+    }
+    return false;
 }
 
 bool pb_read_file(pb_builder *b, pl_str name, pl_str bytes)

@@ -69,6 +69,8 @@ static bool read_source(pb_builder *b, const char *name, pl_str bytes)
         const pb_file *other = pl_map_get(&b->pool->by_name, file_name);
         if (other && (b->built_in || pl_str_eq(other->bytes, record.bytes)))
             continue;
+        if (b->built_in && pb_is_defined(b, record.bytes))
+            continue; /* somebody has given it under another name */
         if (other)
             return pb_fails(b, "it has another %.*s than the sets before it", PL_STR_ARG(file_name));
         if (!pb_read_file(b, file_name, record.bytes))
@@ -76,13 +78,6 @@ static bool read_source(pb_builder *b, const char *name, pl_str bytes)
     }
     b->file = NULL;
     return !wrong || pb_fails(b, "it is no descriptor set: it %s", wrong);
-}
-
-/* Whether somebody has given these files under other names. */
-static bool has_well_known(const pb_builder *b)
-{
-    return pl_map_has(&b->pool->symbols, PL_STR("google.protobuf.Any")) &&
-           !pl_map_has(&b->pool->by_name, PL_STR("google/protobuf/any.proto"));
 }
 
 static bool build(pb_builder *b, const pb_source *sources, size_t count)
@@ -95,9 +90,7 @@ static bool build(pb_builder *b, const pb_source *sources, size_t count)
             return false;
     }
     b->built_in = true;
-    if (!has_well_known(b) && !read_source(b, NULL, pb_well_known_set()))
-        return false;
-    return pb_link(b);
+    return read_source(b, NULL, pb_well_known_set()) && pb_link(b);
 }
 
 pl_code pb_pool_new(const pb_source *sources, size_t count, pb_pool **out, pl_error *err)

@@ -188,9 +188,9 @@ typedef struct pb_source {
     pl_str bytes;     /* copied */
 } pb_source;
 
-/* The well-known types (google/protobuf) are added where the sets have none. The same file may come twice if
- * it says the same. Errors name the source, the .proto file and the message: INVALID_ARGUMENT for sets that
- * are not whole or not consistent, RESOURCE_EXHAUSTED for memory. */
+/* The well-known types (google/protobuf, google/rpc, google/api) are added where the sets have none. The same
+ * file may come twice if it says the same. Errors name the source, the .proto file and the message:
+ * INVALID_ARGUMENT for sets that are not whole or not consistent, RESOURCE_EXHAUSTED for memory. */
 pl_code pb_pool_new(const pb_source *sources, size_t count, pb_pool **out, pl_error *err);
 void pb_pool_free(pb_pool *pool); /* NULL is fine */
 

@@ -87,6 +87,8 @@ bool pb_list_add(pb_list *list, void *item); /* false: memory; tells nothing */
 
 /* descriptor.c: file is the bytes of a FileDescriptorProto, inside the pool's arena. */
 bool pb_read_file(pb_builder *b, pl_str name, pl_str bytes);
+/* Whether one of the messages, enums or extensions at the file's top level is there already. */
+bool pb_is_defined(const pb_builder *b, pl_str bytes);
 /* features.c */
 bool pb_features_of_file(pb_builder *b, pb_file *file, pl_str syntax, uint64_t edition, pb_features *out);
 void pb_features_merge(pb_features *features, pl_str options, uint32_t number);

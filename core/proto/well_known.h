@@ -4,7 +4,8 @@
 
 #include "base/str.h"
 
-/* The descriptor set of google/protobuf's own files, made at build time from those that come with protoc. */
+/* The descriptor set of what every pool has: google/protobuf, made at build time of the files that come with
+ * protoc, google/rpc (statuses and their details) and google/api (HTTP annotations). */
 pl_str pb_well_known_set(void);
 
 #endif

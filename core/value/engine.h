@@ -40,6 +40,7 @@ typedef struct pl_failure {
     pl_str message;      /* for the client when expected, for the log otherwise */
     pl_str traceback;    /* for the log; bundle-relative files; may be empty */
     pl_value details;    /* MAP of violations {field: message}, or ABSENT */
+    pl_value packed;     /* further details: LIST of STRING, each a google.protobuf.Any; or ABSENT */
     pl_value extensions; /* MAP of further extensions chosen by the script, or ABSENT */
 } pl_failure;
 

@@ -22,16 +22,38 @@ local function check(constructor, name, value, expected)
   end
 end
 
+-- Each detail, { ["@type"] = "google.rpc.ErrorInfo", reason = … }, as the bytes of a google.protobuf.Any.
+local function pack(constructor, details)
+  local proto = require "perilune.proto"
+  local packed = {}
+  for i, detail in ipairs(details) do
+    local type = type(detail) == "table" and detail["@type"]
+    if not type then
+      error(("errors.%s: details[%d] is no message: its type must be in [\"@type\"]"):format(constructor, i), 3)
+    end
+    local message = setmetatable({}, getmetatable(detail))
+    for key, value in next, detail do message[key] = value end
+    if not type:find("/", 1, true) then message["@type"] = "type.googleapis.com/" .. type end
+    local ok, bytes = pcall(proto.encode, "google.protobuf.Any", message)
+    if not ok then error(("errors.%s: details[%d]: %s"):format(constructor, i, bytes.message or bytes), 3) end
+    packed[i] = bytes
+  end
+  return packed
+end
+
 local function make(constructor, message, violations, options)
   check(constructor, "the message", message, "string")
   check(constructor, "the options", options, "table")
   check(constructor, "the violations", violations, "table")
   local extensions = options and options.extensions
   check(constructor, "extensions", extensions, "table")
+  local details = options and options.details
+  check(constructor, "details", details, "table")
   return setmetatable({
     code = constructor:upper(),
     message = message or constructor:gsub("_", " "),
     details = violations,
+    packed = details and pack(constructor, details),
     extensions = extensions,
   }, metatable)
 end
@@ -42,7 +64,7 @@ for _, name in ipairs(codes) do
   end
 end
 
--- violations: { field = "what is wrong with it" }
+-- violations: { field = "what is wrong with it" }; options: { details = { messages }, extensions = { … } }
 function errors.invalid_argument(message, violations, options)
   return make("invalid_argument", message, violations, options)
 end

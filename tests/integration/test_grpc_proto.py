@@ -5,7 +5,7 @@ import grpc
 import pytest
 
 from grpc_client import fails
-from harness import run_cli, wait_until
+from harness import ROOT, run_cli, wait_until
 from protobuf import Protos, descriptor_set
 
 PROTO = """
@@ -135,6 +135,72 @@ def test_what_does_not_fit_names_the_field(server, shop, protos):
     assert error.code() == grpc.StatusCode.INTERNAL
     error = fails(lambda: shop.Missing(empty))
     assert error.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+DETAILS = """
+local errors = require "perilune.errors"
+return { ["shop.v1.Shop"] = { Get = function(req)
+  if req.id == "wrong" then errors.aborted("x", { details = { { ["@type"] = "google.rpc.ErrorInfo", reason = 5 } } }) end
+  if req.id == "none" then errors.aborted("x", { details = { { reason = "R" } } }) end
+  local details = {
+    { ["@type"] = "google.rpc.ErrorInfo", reason = req.id, domain = "d", metadata = { k = "v" } },
+    { ["@type"] = "type.googleapis.com/google.rpc.RetryInfo", retry_delay = 1.5 },
+    { ["@type"] = "shop.v1.Part", name = "p" },
+  }
+  if req.id == "large" then details[2] = { ["@type"] = "shop.v1.Part", name = ("x"):rep(5000) } end
+  error(errors.invalid_argument("bad", { id = "is bad" }, { details = details }))
+end } }
+"""
+
+
+@pytest.mark.core
+def test_details_of_errors(start, bundle, protos):
+    server = start(bundle(in_proto(FILES) | {"services/shop.lua": DETAILS}), *GRPC)
+    rpc = Protos((ROOT / "proto", ["google/rpc/status.proto", "google/rpc/error_details.proto"]))
+
+    def details_of(id):
+        error = fails(lambda: shop.Get(protos["shop.v1.GetRequest"](id=id)))
+        trailers = dict(error.trailing_metadata())
+        status = rpc["google.rpc.Status"].FromString(trailers.get("grpc-status-details-bin", b""))
+        return error, [(one.type_url.removeprefix("type.googleapis.com/"), one.value) for one in status.details]
+
+    with protos.connect(server, "shop.v1.Shop") as shop:
+        error, details = details_of("R")
+        assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+        names = ["google.rpc.BadRequest", "google.rpc.ErrorInfo", "google.rpc.RetryInfo", "shop.v1.Part"]
+        assert [name for name, _ in details] == names
+        assert rpc["google.rpc.BadRequest"].FromString(details[0][1]).field_violations[0].field == "id"
+        info = rpc["google.rpc.ErrorInfo"].FromString(details[1][1])
+        assert (info.reason, info.domain, dict(info.metadata)) == ("R", "d", {"k": "v"})
+        delay = rpc["google.rpc.RetryInfo"].FromString(details[2][1]).retry_delay
+        assert (delay.seconds, delay.nanos) == (1, 500000000)
+        assert protos["shop.v1.Part"].FromString(details[3][1]).name == "p"
+        _, details = details_of("large")
+        assert [name for name, _ in details] == ["google.rpc.BadRequest", "google.rpc.ErrorInfo", "shop.v1.Part"]
+        assert details_of("wrong")[0].code() == grpc.StatusCode.INTERNAL
+        server.wait_log("services/shop.lua:4: errors.aborted: details[1]: reason: a string is expected, not an integer")
+        assert details_of("none")[0].code() == grpc.StatusCode.INTERNAL
+        server.wait_log("services/shop.lua:5: errors.aborted: details[1] is no message")
+
+
+def test_ready_made_imports(start, bundle):
+    """google/rpc and google/api are there without copies of them; copies are as good, wherever they are."""
+    text = """
+      syntax = "proto3";
+      package r;
+      import "google/rpc/status.proto";
+      import "google/api/annotations.proto";
+      service S {
+        rpc Get(google.rpc.Status) returns (google.rpc.Status) { option (google.api.http) = { get: "/v1/x" }; }
+      }
+    """
+    service = 'return { ["r.S"] = { Get = function(req) return req end } }'
+    files = {"proto/r.proto": text, "services/r.lua": service}
+    assert run_cli("check", bundle(files)).returncode == 0
+    status = (ROOT / "proto/google/rpc/status.proto").read_text()
+    elsewhere = {"proto/r.proto": text.replace("google/rpc", "third"), "proto/third/status.proto": status}
+    result = run_cli("check", bundle(files | elsewhere))
+    assert result.returncode == 0, result.stdout
 
 
 def test_bytes_that_are_no_message(server):

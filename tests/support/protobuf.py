@@ -15,18 +15,25 @@ from harness import write_bundle
 def descriptor_set(files):
     """The bytes of the FileDescriptorSet of {path relative to the import root: text}."""
     with tempfile.TemporaryDirectory() as folder:
-        write_bundle(folder, files)
-        out = Path(folder) / "set.binpb"
-        command = ["protoc", "--include_imports", f"--proto_path={folder}", f"--descriptor_set_out={out}", *files]
-        subprocess.run(command, check=True, cwd=folder)
-        return out.read_bytes()
+        return compile_files(write_bundle(folder, files), list(files))
+
+
+def compile_files(folder, names):
+    """The same for files in a folder."""
+    with tempfile.NamedTemporaryFile() as out:
+        command = ["protoc", "--include_imports", f"--proto_path={folder}", f"--descriptor_set_out={out.name}", *names]
+        subprocess.run(command, check=True)
+        return Path(out.name).read_bytes()
 
 
 class Protos:
-    """The messages and services of a descriptor set."""
+    """The messages and services of a descriptor set: its bytes, {path: text}, or (folder, [file])."""
 
     def __init__(self, files):
-        self.set = files if isinstance(files, bytes) else descriptor_set(files)
+        if isinstance(files, tuple):
+            self.set = compile_files(*files)
+        else:
+            self.set = files if isinstance(files, bytes) else descriptor_set(files)
         self.pool = descriptor_pool.DescriptorPool()
         for file in descriptor_pb2.FileDescriptorSet.FromString(self.set).file:
             self.pool.Add(file)

@@ -45,13 +45,41 @@ static void test_write(void **state)
     const pl_value map = {.kind = PL_KIND_MAP, .map = {violations, 3}};
     pl_buf out;
     pl_buf_init(&out);
-    pl_grpc_status_write(&out, PL_INVALID_ARGUMENT, PL_STR("bad"), &map);
+    pl_grpc_status_write(&out, PL_INVALID_ARGUMENT, PL_STR("bad"), &map, NULL, SIZE_MAX);
     assert_int_equal(out.len, sizeof expected - 1);
     assert_memory_equal(out.data, expected, out.len);
     pl_buf_reset(&out, 100);
-    pl_grpc_status_write(&out, PL_NOT_FOUND, PL_STR("x"), NULL);
+    assert_int_equal(pl_grpc_status_write(&out, PL_NOT_FOUND, PL_STR("x"), NULL, NULL, SIZE_MAX), 0);
     assert_int_equal(out.len, 5);
     assert_memory_equal(out.data, "\x08\x05\x12\x01x", 5);
+    pl_buf_dispose(&out);
+}
+
+/* Details that scripts have packed follow the violations; what is too much is left out, and the next may fit.
+ */
+static void test_write_packed(void **state)
+{
+    const pl_value map = {.kind = PL_KIND_MAP, .map = {violations, 1}};
+    const pl_value items[] = {{.kind = PL_KIND_STRING, .string = PL_STR("abc")},
+                              {.kind = PL_KIND_STRING, .string = PL_STR("0123456789")},
+                              {.kind = PL_KIND_INT},
+                              {.kind = PL_KIND_STRING, .string = PL_STR("de")}};
+    const pl_value list = {.kind = PL_KIND_LIST, .list = {items, 4}};
+    pl_buf out;
+    pl_buf_init(&out);
+    assert_int_equal(pl_grpc_status_write(&out, PL_ABORTED, PL_STR("m"), NULL, &list, 5 + 5 + 4), 2);
+    assert_int_equal(out.len, 14);
+    assert_memory_equal(out.data,
+                        "\x08\x0a\x12\x01m\x1a\x03"
+                        "abc\x1a\x02"
+                        "de",
+                        14);
+    pl_buf_reset(&out, 100);
+    assert_int_equal(pl_grpc_status_write(&out, PL_ABORTED, PL_STR("m"), &map, &list, SIZE_MAX), 4);
+    assert_memory_equal(out.data + out.len - 4,
+                        "\x1a\x02"
+                        "de",
+                        4);
     pl_buf_dispose(&out);
 }
 
@@ -141,8 +169,9 @@ static void test_no_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_codes),    cmocka_unit_test(test_write),
-                                       cmocka_unit_test(test_expected), cmocka_unit_test(test_hidden),
-                                       cmocka_unit_test(test_bounds),   cmocka_unit_test(test_no_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_codes),        cmocka_unit_test(test_write),
+                                       cmocka_unit_test(test_write_packed), cmocka_unit_test(test_expected),
+                                       cmocka_unit_test(test_hidden),       cmocka_unit_test(test_bounds),
+                                       cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

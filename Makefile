@@ -204,7 +204,12 @@ $(B)/conformance-c-api: tests/conformance/c_api.c $(B)/libperilune.a $(B)/flags
 $(B)/protobuf-testee: tests/conformance/protobuf_testee.c $(B)/libperilune.a $(B)/flags
 	$(call show,LINK,$@)$(CC) $(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
 
-conformance: build python npm go $(B)/conformance-c-api $(B)/protobuf-testee ## the conformance suites (CONFORMANCE_DATA: GraphQL's cases)
+PROTOBUF_SUITE := tests/conformance/protobuf
+$(PROTOBUF_SUITE)/node_modules/.stamp: $(PROTOBUF_SUITE)/package-lock.json
+	cd $(PROTOBUF_SUITE) && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	@touch $@
+
+conformance: build python npm go $(B)/conformance-c-api $(B)/protobuf-testee $(PROTOBUF_SUITE)/node_modules/.stamp ## the conformance suites (CONFORMANCE_DATA: GraphQL's cases)
 	PERILUNE_RESULTS=conformance-$(VARIANT) $(RUN_PYTEST) tests/conformance
 
 asan: ## unit tests and the core of the integration tests under AddressSanitizer and UBSan
@@ -266,6 +271,6 @@ install: build $(B)/libperilune.so.$(VERSION) ## PREFIX=/usr/local, DESTDIR= for
 	cd lua && find perilune -name '*.lua' -exec install -D -m 644 {} $(D)/share/perilune/lua/{} \;
 
 clean: ## remove build/
-	rm -rf build $(CLIENTS)/node_modules
+	rm -rf build $(CLIENTS)/node_modules $(PROTOBUF_SUITE)/node_modules
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_HELP_OBJ:.o=.d) $(TEST_BIN:%=%.d) $(FUZZ_BIN:%=%.d)

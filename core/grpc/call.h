@@ -90,6 +90,12 @@ struct pl_grpc_service {
     pl_grpc_call *calls;
 };
 
+/* server.c */
+/* For so many bytes more of a call's request. When the server holds as much as it may, the call that holds
+ * most and still waits for more is ended: so who sends much and finishes nothing takes no room from others.
+ * False: that was this one. */
+bool pl_grpc_server_make_room(pl_grpc_server *server, pl_grpc_call *call, size_t bytes);
+
 /* call.c */
 extern const pl_grpc_stream_events pl_grpc_call_events;
 /* Begins: the scripts as well, unless a message has to come first. */

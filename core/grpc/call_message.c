@@ -22,8 +22,9 @@ static void let_go(pl_grpc_call *call, size_t bytes)
 bool pl_grpc_wire_hold(pl_grpc_call *call, pl_str bytes)
 {
     pl_grpc_server *server = call->server;
-    if (server->held + bytes.len > server->config.max_held ||
-        !pl_grpc_reader_add(&call->stream->reader, bytes)) {
+    if (!pl_grpc_server_make_room(server, call, bytes.len))
+        return false;
+    if (!pl_grpc_reader_add(&call->stream->reader, bytes)) {
         pl_grpc_call_fail(call, PL_RESOURCE_EXHAUSTED, "the server has received more than it can hold");
         return false;
     }

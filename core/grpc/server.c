@@ -39,6 +39,31 @@ static pl_str id_of(pl_grpc_server *server, pl_grpc_stream *stream)
     return (pl_str){id, ID_SIZE};
 }
 
+/* --- what is held --- */
+
+/* Of those that wait for more: those that have all are for their scripts to finish. */
+static pl_grpc_call *largest(pl_grpc_call *calls, pl_grpc_call *best)
+{
+    for (pl_grpc_call *c = calls; c; c = c->next) {
+        if (!c->peer_ended && c->held > best->held)
+            best = c;
+    }
+    return best;
+}
+
+bool pl_grpc_server_make_room(pl_grpc_server *server, pl_grpc_call *call, size_t bytes)
+{
+    while (!call->over && server->held + bytes > server->config.max_held) {
+        pl_grpc_call *victim = largest(call->service->calls, call);
+        if (server->service && server->service != call->service)
+            victim = largest(server->service->calls, victim);
+        if (victim->held < call->held + bytes)
+            victim = call;
+        pl_grpc_call_fail(victim, PL_RESOURCE_EXHAUSTED, "the server has received more than it can hold");
+    }
+    return !call->over;
+}
+
 /* --- streams --- */
 static void on_request(pl_grpc_handler *handler, pl_grpc_stream *stream)
 {

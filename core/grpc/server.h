@@ -14,8 +14,9 @@ typedef struct pl_grpc_server pl_grpc_server;
 typedef struct pl_grpc_server_config {
     pl_host *host; /* of the worker: time and deadlines */
     pl_logger *log;
-    size_t max_held; /* bytes of requests that have come and were not taken, of all calls; a call that would
-                        pass it ends with RESOURCE_EXHAUSTED. 0 is 256 MiB */
+    size_t
+        max_held; /* bytes of requests that have come and were not taken, of all calls; when it is reached,
+                     the call that holds most and waits for more ends with RESOURCE_EXHAUSTED. 0 is 256 MiB */
     uint32_t id_prefix; /* of request ids: anything that differs between servers */
 } pl_grpc_server_config;
 

@@ -131,6 +131,7 @@ static h2_stream *find(nghttp2_session *h2, int32_t id)
 static int refuse(pl_grpc_session *session, int32_t id, uint32_t error)
 {
     session->refused++;
+    h2_guard_refused(session);
     return nghttp2_submit_rst_stream(session->h2, NGHTTP2_FLAG_NONE, id, error) == 0
                ? 0
                : NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -268,6 +269,13 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *data)
     return 0;
 }
 
+static int on_invalid_frame(nghttp2_session *h2, const nghttp2_frame *frame, int error, void *data)
+{
+    pl_grpc_session *session = data;
+    session->block_since = 0;
+    return 0;
+}
+
 static int on_close(nghttp2_session *h2, int32_t id, uint32_t error, void *data)
 {
     h2_stream *s = find(h2, id);
@@ -276,12 +284,48 @@ static int on_close(nghttp2_session *h2, int32_t id, uint32_t error, void *data)
     return 0;
 }
 
+/* --- what is not HTTP/2 --- */
+static void keep_opening(pl_grpc_session *session, pl_str bytes)
+{
+    size_t room = sizeof session->opening - session->opening_len;
+    size_t n = bytes.len < room ? bytes.len : room;
+    memcpy(session->opening + session->opening_len, bytes.ptr, n);
+    session->opening_len += n;
+}
+
+/* A method in capitals and a space. */
+static bool is_http1(const pl_grpc_session *session)
+{
+    size_t i = 0;
+    while (i < session->opening_len && session->opening[i] >= 'A' && session->opening[i] <= 'Z')
+        i++;
+    return i > 0 && i < session->opening_len && session->opening[i] == ' ';
+}
+
+/* Clients of HTTP/1.1, and those that ask for an upgrade, are told what is wrong; others are cut. */
+static void answer_stranger(pl_grpc_session *session)
+{
+    static const char answer[] = "HTTP/1.1 505 HTTP Version Not Supported\r\n"
+                                 "content-type: text/plain; charset=utf-8\r\n"
+                                 "content-length: 72\r\n"
+                                 "connection: close\r\n\r\n"
+                                 "This port is for gRPC: it speaks HTTP/2 from the start, without upgrade.";
+    session->stranger = true;
+    if (!is_http1(session)) {
+        session->broken = true;
+        return;
+    }
+    session->last_words = pl_str_of(answer);
+    session->closing = true;
+}
+
 void pl_grpc_session_receive(pl_grpc_session *session, pl_str bytes, uint64_t now)
 {
     session->now = session->heard_at = now;
     session->ping_at = 0; /* it lives */
     if (session->closing || session->broken)
         return;
+    keep_opening(session, bytes);
     session->inside = true;
     ssize_t n = nghttp2_session_mem_recv(session->h2, (const uint8_t *)bytes.ptr, bytes.len);
     session->inside = false;
@@ -291,7 +335,9 @@ void pl_grpc_session_receive(pl_grpc_session *session, pl_str bytes, uint64_t no
     }
     if (n == NGHTTP2_ERR_FLOODED)
         h2_say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames to be answered");
-    else if (n == NGHTTP2_ERR_BAD_CLIENT_MAGIC || n == NGHTTP2_ERR_NOMEM || n == NGHTTP2_ERR_CALLBACK_FAILURE)
+    else if (n == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
+        answer_stranger(session);
+    else if (n == NGHTTP2_ERR_NOMEM || n == NGHTTP2_ERR_CALLBACK_FAILURE)
         session->broken = true;
     else
         h2_say_goodbye(session, NGHTTP2_PROTOCOL_ERROR, nghttp2_strerror((int)n));
@@ -347,6 +393,7 @@ static int make_h2(pl_grpc_session *session, nghttp2_session_callbacks *callback
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
     h2_send_callbacks(callbacks);
     nghttp2_option_set_no_auto_window_update(option, 1);

@@ -55,6 +55,10 @@ struct pl_grpc_session {
     bool inside;      /* of receive, send or tick: whoever called will send what comes of it */
     bool broken, closing;
     bool settings_sent;
+    char opening[24]; /* what came first: is it HTTP/2? Nothing is sent before that is known */
+    size_t opening_len;
+    bool stranger;     /* it is not */
+    pl_str last_words; /* for a peer that speaks something else */
 
     /* session_time.c */
     uint64_t now;
@@ -94,6 +98,7 @@ void h2_send_callbacks(nghttp2_session_callbacks *callbacks);
 void h2_guard_frame(pl_grpc_session *session, const nghttp2_frame_hd *frame);
 void h2_guard_bytes(pl_grpc_session *session, size_t received);
 void h2_guard_reset(pl_grpc_session *session);
+void h2_guard_refused(pl_grpc_session *session);
 void h2_guard_ping(pl_grpc_session *session);
 /* Something was sent or came that moves calls forward. */
 static inline void h2_guard_progress(pl_grpc_session *session)

@@ -96,6 +96,10 @@ static int on_send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t
 static int on_sent(nghttp2_session *h2, const nghttp2_frame *frame, void *data)
 {
     pl_grpc_session *session = data;
+    /* Whoever has reset the stream, a call or nghttp2: a peer can bring about both as it likes. */
+    if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+        frame->rst_stream.error_code != NGHTTP2_REFUSED_STREAM)
+        h2_guard_reset(session);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     session->sent_since_ping = true;
@@ -169,7 +173,6 @@ void h2_stream_reset(pl_grpc_stream *stream, uint32_t error)
     s->dead = true;
     if (nghttp2_submit_rst_stream(s->session->h2, NGHTTP2_FLAG_NONE, s->id, error) != 0)
         fail(s);
-    h2_guard_reset(s->session);
     wake(s->session);
 }
 
@@ -242,6 +245,11 @@ static bool tell_writable(pl_grpc_session *session)
 bool pl_grpc_session_send(pl_grpc_session *session, pl_buf *out, size_t most, uint64_t now)
 {
     session->now = now;
+    if (session->stranger || session->opening_len < sizeof session->opening) {
+        pl_buf_str(out, session->last_words);
+        session->last_words = PL_STR_NONE;
+        return !session->broken && !out->failed;
+    }
     session->out = out;
     session->inside = true;
     do {

@@ -30,13 +30,27 @@ void h2_say_goodbye(pl_grpc_session *session, uint32_t error, const char *why)
 }
 
 /* --- floods --- */
+static void make_noise(pl_grpc_session *session)
+{
+    if (++session->noise > MAX_NOISE)
+        h2_say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames without effect");
+}
+
 void h2_guard_frame(pl_grpc_session *session, const nghttp2_frame_hd *frame)
 {
     bool useful =
         frame->type == NGHTTP2_HEADERS ||
         (frame->type == NGHTTP2_DATA && (frame->length > 0 || (frame->flags & NGHTTP2_FLAG_END_STREAM)));
-    if (!useful && ++session->noise > MAX_NOISE)
-        h2_say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames without effect");
+    if (frame->type != NGHTTP2_CONTINUATION)
+        session->block_since = 0; /* a block that nghttp2 has dropped ends without a word */
+    if (!useful)
+        make_noise(session);
+}
+
+/* Whoever heeds the number of streams has none refused. */
+void h2_guard_refused(pl_grpc_session *session)
+{
+    make_noise(session);
 }
 
 /* Frames that nghttp2 tells nobody about, such as those of unknown types. */

@@ -2,7 +2,6 @@
 """gRPC services in Lua, as clients see them: grpcio for what clients do, raw frames for what they should not."""
 
 import contextlib
-import os
 import signal
 import threading
 import time
@@ -11,69 +10,9 @@ import grpc
 import pytest
 
 import grpc_client as client
-from grpc_client import Raw, connect, fails, frame, request_block
+from grpc_bundle import ECHO, GRPC
+from grpc_client import Raw, connect, fails, frame
 from harness import FULL, MEASURED, SLOWNESS, run_cli, wait_until
-
-ECHO = """
-local errors = require "perilune.errors"
-local time = require "perilune.time"
-local log = require "perilune.log"
-
-local function guard(what)
-  return setmetatable({}, { __close = function() log.info("closed " .. what) end })
-end
-
-return {
-  ["test.Echo"] = {
-    Echo = function(req) return req end,
-    Upper = function(req) return req:upper() end,
-    Sleep = function(req)
-      local _ <close> = guard("sleep")
-      time.sleep(tonumber(req))
-      return "slept"
-    end,
-    Fail = function(req) error(errors[req]("failed: " .. req)) end,
-    Invalid = function() error(errors.invalid_argument("bad \\u{fc}%", { name = "too long" })) end,
-    Crash = function() error "secret" end,
-    Loop = function() while true do end end,
-    Metadata = function(req, call)
-      call.response_headers["x-one"] = "1"
-      call.response_headers["x-many"] = { "a", "b" }
-      call.response_headers["x-bin"] = "\\0\\255"
-      call.trailers["t-bin"] = "\\1\\2"
-      local m = call.metadata
-      return table.concat(m["x-in"], "|") .. " " .. m["in-bin"][1] .. " " .. call.method .. " " .. call.protocol
-    end,
-    Deadline = function(req, call) return tostring(call.deadline and call.deadline > 0) end,
-    Count = { server_streaming = function(req, call)
-      for i = 1, tonumber(req) do call:send(tostring(i)) end
-    end },
-    Large = { server_streaming = function(req, call)
-      local _ <close> = guard("large")
-      local piece = ("x"):rep(1 << 20)
-      for _ = 1, tonumber(req) do call:send(piece) end
-    end },
-    Sum = { client_streaming = function(call)
-      local n, bytes = 0, 0
-      for message in call:messages() do n, bytes = n + 1, bytes + #message end
-      return n .. " " .. bytes
-    end },
-    Chat = { bidi_streaming = function(call)
-      local _ <close> = guard("chat")
-      for message in call:messages() do call:send("re: " .. message) end
-    end },
-    Early = { bidi_streaming = function(call)
-      call:send_headers { early = "yes" }
-      for message in call:messages() do call:send(message) end
-    end },
-    Enough = { bidi_streaming = function(call)
-      call:send(call:receive())
-      error(errors.aborted "enough")
-    end },
-  },
-}
-"""
-GRPC = ("--grpc", "127.0.0.1:0")
 
 
 @pytest.fixture(scope="module")
@@ -306,107 +245,6 @@ def test_slow_readers(server, echo):
         assert echo.unary("Echo")(b"quick") == b"quick"
     assert used < (100 << 20) * SLOWNESS, used
     wait_until(lambda: sum(w["grpc"]["calls"] for w in server.status()["workers"]) == 0, what="all calls to end")
-
-
-# -- what clients should not do --
-def alive(server):
-    with connect(server) as echo:
-        assert echo.unary("Echo")(b"alive", timeout=10 * SLOWNESS) == b"alive"
-
-
-@pytest.mark.core
-def test_rapid_reset(server):
-    block = request_block(b"/test.Echo/Sleep")
-    with Raw(server).greet() as raw:
-        for i in range(20):
-            data = b"".join(
-                frame(client.HEADERS, client.END_HEADERS, 1 + 2 * (i * 200 + k), block)
-                + frame(client.RST_STREAM, 0, 1 + 2 * (i * 200 + k), b"\0\0\0\x08")
-                for k in range(200)
-            )
-            if not raw.send(data):
-                break
-        assert raw.goaway()[0] == 0xB
-    alive(server)
-
-
-@pytest.mark.core
-@pytest.mark.parametrize(
-    "flood",
-    [
-        frame(client.PING, 0, 0, b"12345678"),
-        frame(client.SETTINGS),
-        frame(client.PRIORITY, 0, 1, b"\0\0\0\0\1"),
-        frame(client.WINDOW_UPDATE, 0, 0, b"\0\0\0\1"),
-        frame(0x99, 0, 0, b"what"),
-    ],
-    ids=["ping", "settings", "priority", "window", "unknown"],
-)
-def test_floods(server, flood):
-    with Raw(server).greet() as raw:
-        for _ in range(1000):
-            if not raw.send(flood * 1000):
-                break
-        found = raw.goaway()
-        assert found is None or found[0] == 0xB
-    alive(server)
-
-
-@pytest.mark.core
-def test_continuation_flood(server):
-    before = server.memory()
-    with Raw(server).greet() as raw:
-        raw.send(frame(client.HEADERS, 0, 1, request_block(b"/test.Echo/Echo")))
-        piece = frame(client.CONTINUATION, 0, 1, b"".join(client.literal(b"x%d" % i, b"y" * 100) for i in range(50)))
-        for _ in range(2000):
-            if not raw.send(piece):
-                break
-        raw.goaway()
-    assert server.memory() - before < (32 << 20) * SLOWNESS
-    alive(server)
-
-
-def test_too_many_streams(server):
-    block = request_block(b"/test.Echo/Sum")
-    with Raw(server).greet() as raw:
-        raw.send(frame(client.SETTINGS, client.ACK))
-        raw.send(b"".join(frame(client.HEADERS, client.END_HEADERS, 1 + 2 * i, block) for i in range(110)))
-        refused = 0
-        for kind, _, _, payload in raw.frames():
-            if kind == client.RST_STREAM:
-                assert payload == b"\0\0\0\7"
-                refused += 1
-            if refused == 10:
-                break
-    alive(server)
-
-
-def test_garbage(server):
-    for data in (b"GET / HTTP/1.1\r\n\r\n", os.urandom(1000), client.PREFACE + os.urandom(1000), b""):
-        with Raw(server) as raw:
-            raw.send(data)
-            raw.socket.shutdown(1)
-            raw.goaway()
-    alive(server)
-
-
-@pytest.mark.core
-def test_malformed_messages(server):
-    block = request_block(b"/test.Echo/Echo")
-    for message, status in (
-        (b"\0\0\0\0\5ab", b"13"),
-        (b"\7\0\0\0\0", b"13"),
-        (b"\0\xff\xff\xff\xff", b"8"),
-        (b"\1\0\0\0\1a", b"13"),
-        (b"", b"12"),
-    ):
-        with Raw(server).greet() as raw:
-            raw.send(frame(client.HEADERS, client.END_HEADERS, 1, block) + frame(client.DATA, client.END_STREAM, 1, message))
-            for kind, _, stream, payload in raw.frames():
-                if kind == client.HEADERS and stream == 1:
-                    assert b"grpc-status" in payload or status in payload
-                    break
-    alive(server)
 
 
 # -- settings and addresses --

@@ -4,8 +4,10 @@
 import contextlib
 import socket
 import struct
+from dataclasses import dataclass, field
 
 import grpc
+import hpack
 
 from harness import SLOWNESS
 
@@ -79,13 +81,30 @@ def request_block(path, *more):
     return block + literal(b"content-type", b"application/grpc") + b"".join(literal(*one) for one in more)
 
 
+@dataclass
+class Outcome:
+    """What a server made of a request: status and headers of HTTP, trailers, and the error of a reset."""
+
+    headers: dict = field(default_factory=dict)
+    trailers: dict = field(default_factory=dict)
+    data: bytes = b""
+    reset: int | None = None
+
+    @property
+    def status(self):
+        """grpc-status; None: there is none."""
+        text = self.trailers.get("grpc-status", self.headers.get("grpc-status"))
+        return None if text is None else int(text)
+
+
 class Raw:
     """A connection on which a test says what it likes."""
 
-    def __init__(self, server):
+    def __init__(self, server, connection=None):
         host, _, port = server.ready["grpc"].rpartition(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=20 * SLOWNESS)
+        self.socket = connection or socket.create_connection((host, int(port)), timeout=20 * SLOWNESS)
         self.buffer = b""
+        self.decoder = hpack.Decoder()
 
     def __enter__(self):
         return self
@@ -129,3 +148,33 @@ class Raw:
             if kind == GOAWAY:
                 found = int.from_bytes(payload[4:8], "big"), payload[8:]
         return found
+
+    def outcome(self, wanted):
+        """The Outcome of a stream, when it has ended; None: the connection ended first. Others' answers are dropped."""
+        found = Outcome()
+        for kind, flags, stream, payload in self.frames():
+            if kind == HEADERS:
+                fields = dict(self.decoder.decode(payload))
+                if stream == wanted and found.headers:
+                    found.trailers = fields
+                elif stream == wanted:
+                    found.headers = fields
+            elif kind == DATA and stream == wanted:
+                found.data += payload
+            elif kind == RST_STREAM and stream == wanted:
+                found.reset = int.from_bytes(payload, "big")
+                return found
+            if stream == wanted and kind in (HEADERS, DATA) and flags & END_STREAM:
+                return found
+        return None
+
+    def call(self, stream, path, *more, data=None):
+        """A request with these further headers and bytes, and its Outcome."""
+        if data is None:
+            self.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, request_block(path, *more)))
+        else:
+            self.send(frame(HEADERS, END_HEADERS, stream, request_block(path, *more)))
+            for at in range(0, len(data), 16384):
+                self.send(frame(DATA, 0, stream, data[at : at + 16384]))
+            self.send(frame(DATA, END_STREAM, stream))
+        return self.outcome(stream)

@@ -596,6 +596,30 @@ static void test_held_bound(void **state)
     rf_free(f);
 }
 
+/* Those that begin a large message and never finish it have to make room. */
+static void test_held_by_the_unfinished(void **state)
+{
+    rf *f = rf_new(&(rf_options){.server = {.max_held = 300000}});
+    rf_method(f, "Size", RF_UNARY, "function(r) return tostring(#r) end");
+    char *message = malloc(100001);
+    memset(message, 'x', 100000);
+    message[100000] = '\0';
+    rf_call *greedy[3];
+    for (int i = 0; i < 3; i++) {
+        greedy[i] = rf_begin(f, "Size", NULL);
+        rf_send_bytes(greedy[i], PL_STR("\0\0\3\0\0"), false);
+        rf_send_bytes(greedy[i], (pl_str){message, i == 1 ? 99999 : 90000}, false);
+        rf_turn(f);
+    }
+    rf_call *call = rf_begin(f, "Size", NULL);
+    rf_send(call, message, true);
+    rf_turn(f);
+    rf_ok(call, "100000");
+    rf_fails(greedy[1], PL_RESOURCE_EXHAUSTED, "more than it can hold");
+    rf_free(f);
+    free(message);
+}
+
 /* --- interceptors --- */
 static void test_interceptor(void **state)
 {
@@ -731,6 +755,7 @@ int main(void)
                                        cmocka_unit_test(test_slow_script),
                                        cmocka_unit_test(test_large_message),
                                        cmocka_unit_test(test_held_bound),
+                                       cmocka_unit_test(test_held_by_the_unfinished),
                                        cmocka_unit_test(test_interceptor),
                                        cmocka_unit_test(test_interceptor_without_next),
                                        cmocka_unit_test(test_calls_of_others),

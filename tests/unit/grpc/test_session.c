@@ -153,7 +153,71 @@ static void test_rapid_reset(void **state)
     rf_free(f);
 }
 
+/* Resets that the server itself has to send, as a peer can bring about: with an increment that overflows a
+ * stream's window. */
+static void test_resets_provoked(void **state)
+{
+    rf *f = start_silent((pl_grpc_session_options){.max_resets = 10});
+    greet(f);
+    for (uint32_t i = 0; i < 60 && is_open(f); i++) {
+        raw_request(f, 1 + 2 * i, "/t.S/Wait", 0);
+        rf_frame(f, NGHTTP2_WINDOW_UPDATE, 0, 1 + 2 * i, PL_STR("\x7f\xff\xff\xff"));
+        rf_turn(f);
+    }
+    assert_true(has_goaway(f, NGHTTP2_ENHANCE_YOUR_CALM));
+    rf_free(f);
+}
+
+/* Streams beyond the number that is allowed, without end. */
+static void test_refused_flood(void **state)
+{
+    rf *f = start_silent((pl_grpc_session_options){.max_streams = 3});
+    greet(f);
+    for (uint32_t i = 0; i < 20000 && is_open(f); i++) {
+        raw_request(f, 1 + 2 * i, "/t.S/Wait", 0);
+        if (i % 100 == 0)
+            rf_turn(f);
+    }
+    rf_turn(f);
+    assert_true(has_goaway(f, NGHTTP2_ENHANCE_YOUR_CALM));
+    assert_int_equal(pl_grpc_session_get_stats(rf_session(f)).begun, 3);
+    rf_free(f);
+}
+
 /* --- headers --- */
+
+/* A request that is refused for its headers costs that request, not the connection. */
+static void test_malformed_headers(void **state)
+{
+    static const struct {
+        const char *block;
+        size_t len;
+    } blocks[] = {{"\x83\x86", 2},                        /* without a path */
+                  {"\x83\x86\x84\x84", 4},                /* with two */
+                  {"\x83\x86\x84\x00\x01X\x01y", 8},      /* a name in capitals */
+                  {"\x83\x86\x84\x00\x01x\x01\n", 8},     /* a line feed */
+                  {"\x83\x86\x84\x00\x02:x\x01y", 9},     /* an unknown pseudo-header */
+                  {"\x83\x86\x84\x00\x02te\x04gzip", 12}, /* what HTTP/2 forbids */
+                  {"\x83\x86\x84\x00\x0a"
+                   "connection\x05"
+                   "close",
+                   21}};
+    rf *f = start_silent((pl_grpc_session_options){.handshake_ms = 5000});
+    greet(f);
+    for (uint32_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+        rf_frame(f, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1 + 2 * i,
+                 (pl_str){blocks[i].block, blocks[i].len});
+    rf_turn(f);
+    assert_true(is_open(f));
+    assert_int_equal(rf_in_flight(f), 0);
+    rf_wait(f, 6000);
+    assert_true(is_open(f)); /* a block that was dropped is not waited for */
+    raw_request(f, 101, "/t.S/Wait", 0);
+    rf_turn(f);
+    assert_int_equal(rf_in_flight(f), 1);
+    rf_free(f);
+}
+
 static void test_large_headers(void **state)
 {
     char value[4000];
@@ -231,9 +295,22 @@ static void test_silent(void **state)
 static void test_not_http2(void **state)
 {
     rf *f = start_silent((pl_grpc_session_options){0});
+    rf_turn(f);
+    assert_int_equal(rf_sent(f).len, 0); /* nothing is said before it is known what the client speaks */
     rf_raw(f, PL_STR("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
     rf_turn(f);
+    pl_str sent = rf_sent(f);
+    const char *body = memmem(sent.ptr, sent.len, "\r\n\r\n", 4),
+               *length = strstr(sent.ptr, "content-length: ");
+    assert_true(pl_str_starts(sent, PL_STR("HTTP/1.1 505 ")));
+    assert_int_equal(atoi(length + 16), sent.ptr + sent.len - body - 4);
+    assert_int_equal(pl_grpc_session_get_state(rf_session(f)), PL_GRPC_SESSION_DONE);
+    rf_free(f);
+    f = start_silent((pl_grpc_session_options){0});
+    rf_raw(f, PL_STR("\x16\x03\x01\x02\x00\x01\x00\x01\xfc"));
+    rf_turn(f);
     assert_int_equal(pl_grpc_session_get_state(rf_session(f)), PL_GRPC_SESSION_BROKEN);
+    assert_int_equal(rf_sent(f).len, 0);
     rf_free(f);
 }
 
@@ -474,6 +551,9 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_settings),
                                        cmocka_unit_test(test_too_many_streams),
                                        cmocka_unit_test(test_rapid_reset),
+                                       cmocka_unit_test(test_resets_provoked),
+                                       cmocka_unit_test(test_refused_flood),
+                                       cmocka_unit_test(test_malformed_headers),
                                        cmocka_unit_test(test_large_headers),
                                        cmocka_unit_test(test_header_bomb),
                                        cmocka_unit_test(test_continuation_flood),

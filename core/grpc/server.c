@@ -54,7 +54,7 @@ static pl_grpc_call *largest(pl_grpc_call *calls, pl_grpc_call *best)
 bool pl_grpc_server_make_room(pl_grpc_server *server, pl_grpc_call *call, size_t bytes)
 {
     while (!call->over && server->held + bytes > server->config.max_held) {
-        pl_grpc_call *victim = largest(call->service->calls, call);
+        pl_grpc_call *victim = largest(call->service ? call->service->calls : NULL, call);
         if (server->service && server->service != call->service)
             victim = largest(server->service->calls, victim);
         if (victim->held < call->held + bytes)

@@ -56,15 +56,21 @@ AR := llvm-ar-14
 endif
 
 LUA_CFLAGS := $(shell pkg-config --cflags lua5.4 2>/dev/null)
-CPPFLAGS_all = -std=gnu17 -D_GNU_SOURCE -DPL_VERSION='"$(VERSION)"' -DH2O_USE_EPOLL=1 -Icore -Icore/include -I. $(LUA_CFLAGS)
+CPPFLAGS_all = -std=gnu17 -D_GNU_SOURCE -DPL_VERSION='"$(VERSION)"' -DH2O_USE_EPOLL=1 -Icore -Icore/include -I. -Ibuild/proto $(LUA_CFLAGS)
 CFLAGS_all = $(CPPFLAGS_all) $(CFLAGS_$(VARIANT)) $(WARN) -fPIC -fvisibility=hidden -MMD -MP $(CFLAGS)
 LDFLAGS_all = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
-LIBS := -lh2o-evloop -lssl -lcrypto -llua5.4 -lcjson -lsqlite3 -lnghttp2 -lcurl -lz -lzstd -lbrotlienc -lpthread -lm -ldl
+LIBS := -lh2o-evloop -lssl -lcrypto -llua5.4 -lcjson -lsqlite3 -lnghttp2 -lprotobuf-c -lcurl -lz -lzstd -lbrotlienc -lpthread -lm -ldl
 
 LIB_SRC := $(filter-out core/cli/%,$(shell find core bindings/lua -name '*.c' 2>/dev/null | sort))
 CLI_SRC := $(sort $(wildcard core/cli/*.c))
 LUA_SRC := $(shell find lua/perilune -name '*.lua' 2>/dev/null | sort)
-LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/lua_library.o $(B)/obj/gen/ide_files.o $(B)/obj/gen/well_known.o
+# What the core itself speaks: descriptors of all, and protobuf-c's code (of one reflection: the versions are the same on the wire).
+PROTO_SRC := $(sort $(shell cd proto && find * -name '*.proto'))
+PROTO_C_SRC := $(filter-out grpc/reflection/v1alpha/%,$(PROTO_SRC))
+PROTO_C_OBJ := $(PROTO_C_SRC:%.proto=$(B)/obj/build/proto/%.pb-c.o) \
+               $(foreach name,any duration timestamp wrappers,$(B)/obj/build/proto/google/protobuf/$(name).pb-c.o)
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/lua_library.o $(B)/obj/gen/ide_files.o $(B)/obj/gen/well_known.o \
+           $(B)/obj/gen/own_protos.o $(PROTO_C_OBJ)
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
 
 TEST_SRC := $(shell find tests/unit -name 'test_*.c' -not -path 'tests/unit/support/*' 2>/dev/null | sort)
@@ -78,7 +84,7 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
 .PHONY: help build graphiql deps run test unit asan tsan integration conformance bench fuzz lint format install clean \
-        unit-bin fuzz-bin asan-bin tsan-bin python npm go FORCE
+        protos unit-bin fuzz-bin asan-bin tsan-bin python npm go FORCE
 FORCE:
 
 help: ## list the targets
@@ -104,6 +110,19 @@ $(B)/gen/lua_library.c: $(B)/lua-files scripts/embed-lua $(LUA_SRC)
 $(B)/gen/well_known.c: scripts/embed-protos $(wildcard proto/google/*/*.proto)
 	@mkdir -p $(@D)
 	$(call show,EMBED,$@)scripts/embed-protos pb_well_known_set >$@
+
+$(B)/gen/own_protos.c: scripts/embed-protos $(PROTO_SRC:%=proto/%)
+	@mkdir -p $(@D)
+	$(call show,EMBED,$@)scripts/embed-protos pl_own_protos proto $(PROTO_SRC:%=proto/%) >$@
+
+# The same in all variants. All objects wait for it: some include its headers.
+build/proto/.stamp: scripts/proto-c $(PROTO_C_SRC:%=proto/%)
+	$(call show,PROTO,build/proto)scripts/proto-c build/proto $(PROTO_C_SRC:%=proto/%) && touch $@
+protos: build/proto/.stamp
+$(LIB_OBJ) $(TEST_HELP_OBJ) $(TEST_BIN): | build/proto/.stamp
+$(PROTO_C_OBJ): $(B)/obj/build/proto/%.o: build/proto/.stamp $(B)/flags
+	@mkdir -p $(@D)
+	$(call show,CC,build/proto/$*.c)$(CC) $(CFLAGS_all) -Wno-all -Wno-extra -Wno-shadow -c build/proto/$*.c -o $@
 
 # The files of the GraphiQL page, the same in all variants; without a network there are none, which is no error.
 GRAPHIQL_SRC := scripts/build-graphiql $(wildcard scripts/graphiql/*)

@@ -258,6 +258,11 @@ void pl_grpc_endpoint_adopt(pl_grpc_endpoint *ep, pl_instance *instance)
     pl_grpc_server_set_max_held(ep->server, ep->settings->grpc.max_held);
 }
 
+void pl_grpc_endpoint_set_native(pl_grpc_endpoint *ep, pl_grpc_service *native)
+{
+    pl_grpc_server_set_native(ep->server, native);
+}
+
 static void cut_all(pl_timer *timer)
 {
     pl_grpc_endpoint *ep = timer->data;
@@ -284,6 +289,9 @@ void pl_grpc_endpoint_drain(pl_grpc_endpoint *ep, unsigned timeout_ms, void (*do
     ep->drained_data = data;
     pl_bytes_stop_accepting(ep->bytes);
     for (link *l = ep->links; l; l = l->next) {
+        pump(l); /* what calls have said goes before GOAWAY */
+        if (l->ended)
+            continue;
         pl_grpc_session_drain(l->session, now_of(ep));
         make_due(l);
     }

@@ -14,6 +14,8 @@ typedef struct pl_grpc_endpoint pl_grpc_endpoint;
 pl_grpc_endpoint *pl_grpc_endpoint_new(pl_loop *loop, const pl_bytes_config *config,
                                        pl_bytes_listeners *listeners, unsigned worker, pl_logger *log,
                                        pl_error *err);
+/* Services in C; before the first connection, and for as long as the endpoint is there. */
+void pl_grpc_endpoint_set_native(pl_grpc_endpoint *endpoint, pl_grpc_service *native);
 /* Calls begin on this instance from now on, and connections with its settings. */
 void pl_grpc_endpoint_adopt(pl_grpc_endpoint *endpoint, pl_instance *instance);
 /* No more connections and calls; done(data) when the last connection has gone, or after timeout_ms, when the

@@ -29,6 +29,7 @@ struct pl_instance {
     pl_host host, *loop;             /* instance_host.h */
     struct pl_pubsub *pubsub;        /* the worker's; may be NULL */
     struct pl_response_cache *cache; /* the server's; may be NULL */
+    struct pl_health_hub *health;    /* the same */
     pl_timers armed;                 /* the script's */
     pl_timer turn;                   /* of the loop, for the first of them */
     unsigned in_flight;              /* requests, timer calls and helper jobs that began on it */

@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include "app/health.h"
 #include "app/response_cache.h"
 #include "base/alloc.h"
 
@@ -160,6 +161,16 @@ static pl_code purge(pl_host *host, pl_str type, pl_str id, size_t *dropped, pl_
     return pl_instance_purge(instance_of(host), type, id, dropped, err);
 }
 
+/* --- health --- */
+static pl_code set_health(pl_host *host, pl_str service, int serving, pl_error *err)
+{
+    pl_health_hub *hub = instance_of(host)->health;
+    pl_health status = serving < 0    ? PL_HEALTH_UNKNOWN
+                       : serving == 0 ? PL_HEALTH_NOT_SERVING
+                                      : PL_HEALTH_SERVING;
+    return hub ? pl_health_hub_set(hub, service, status, err) : PL_OK;
+}
+
 void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubsub)
 {
     static const pl_host_ops ops = {.now = now,
@@ -170,7 +181,8 @@ void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubs
                                     .subscribe = subscribe,
                                     .unsubscribe = unsubscribe,
                                     .publish = publish,
-                                    .purge = purge};
+                                    .purge = purge,
+                                    .set_health = set_health};
     instance->loop = loop;
     instance->pubsub = pubsub;
     instance->turn = (pl_timer){.fire = turn, .data = instance};

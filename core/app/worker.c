@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "app/builtin.h"
 #include "app/graphql_http.h"
 #include "app/graphql_read.h"
 #include "app/graphql_sse.h"
@@ -39,6 +40,7 @@ struct pl_worker {
     pl_sse *sse;
     pl_edge *edge;
     pl_grpc_endpoint *grpc; /* NULL: none */
+    pl_builtin *builtin;    /* the same */
     pl_rpc_http *rpc;       /* the same services on the HTTP port */
     unsigned draining;      /* how many of both have not ended yet */
     pl_schedule *schedule;  /* named timers, on worker 0 */
@@ -176,6 +178,7 @@ static void adopt(pl_worker *w, void *arg)
     pl_instance_host_init(instance, w->host, w->pubsub);
     pl_engine_of(instance->state)->state_attach(instance->state, &instance->host);
     instance->cache = w->config.responses;
+    instance->health = w->config.health;
     if (instance->cache && instance->service && instance->generation->config.graphql.cache.size > 0) {
         gql_cache_storage storage = pl_response_cache_storage(instance->cache, instance->generation->id);
         gql_service_set_storage(instance->service, &storage);
@@ -188,6 +191,8 @@ static void adopt(pl_worker *w, void *arg)
     pl_rpc_http_adopt(w->rpc, instance);
     if (w->grpc)
         pl_grpc_endpoint_adopt(w->grpc, instance);
+    if (w->builtin)
+        pl_builtin_adopt(w->builtin, instance);
     if (old)
         retire(w, old);
     for (pl_instance *retired = w->retired; retired; retired = retired->next)
@@ -234,9 +239,14 @@ static pl_code set_up(pl_worker *w, pl_error *err)
         pl_edge_new(w->loop, config->edge, config->listeners, config->index, &w->service, config->log, err);
     if (!w->edge || !config->grpc_listeners)
         return w->edge ? PL_OK : err->code;
-    w->grpc =
-        pl_grpc_endpoint_new(w->loop, config->grpc, config->grpc_listeners, config->index, config->log, err);
-    return w->grpc ? PL_OK : err->code;
+    w->builtin = pl_builtin_new(w->loop, config->health, err);
+    if (w->builtin)
+        w->grpc = pl_grpc_endpoint_new(w->loop, config->grpc, config->grpc_listeners, config->index,
+                                       config->log, err);
+    if (!w->grpc)
+        return err->code;
+    pl_grpc_endpoint_set_native(w->grpc, pl_builtin_service(w->builtin));
+    return PL_OK;
 }
 
 /* Jobs of helper threads end in pl_loop_free; only then are the instances let go of. */
@@ -253,7 +263,9 @@ static void tear_down(pl_worker *w)
         pl_pubsub_leave(w->pubsub);
     if (w->sse)
         pl_sse_end(w->sse);
+    pl_builtin_leave(w->builtin);
     pl_loop_free(w->loop);
+    pl_builtin_free(w->builtin);
     while (w->retired) {
         pl_instance *instance = w->retired;
         w->retired = instance->next;
@@ -375,6 +387,8 @@ static void stop(pl_worker *w, void *arg)
     if (w->schedule)
         pl_schedule_stop(w->schedule);
     w->draining = w->grpc ? 2 : 1;
+    if (w->builtin)
+        pl_builtin_drain(w->builtin);
     if (w->grpc)
         pl_grpc_endpoint_drain(w->grpc, w->stop_timeout_ms, drained, w);
     pl_edge_drain(w->edge, w->stop_timeout_ms, drained, w);

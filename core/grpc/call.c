@@ -7,8 +7,6 @@
 static const pl_failure no_memory = {
     .code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = {"out of memory", 13}};
 
-static void conclude(pl_grpc_call *call);
-
 /* --- in hand, and not any more --- */
 static void list_add(pl_grpc_call *call)
 {
@@ -62,7 +60,10 @@ static void close_call(pl_grpc_call *call)
     if (call->deadline_armed)
         call->server->config.host->ops->timer_stop(call->server->config.host, &call->deadline);
     call->deadline_armed = false;
-    pl_grpc_engine(call)->work_end(call->service->state, &call->work);
+    if (call->service->state)
+        pl_grpc_engine(call)->work_end(call->service->state, &call->work);
+    if (call->native && call->method->native->closed)
+        call->method->native->closed(call);
     if (call->rpc.writable)
         call->rpc.writable(&call->rpc);
     if (call->rpc.readable)
@@ -70,7 +71,7 @@ static void close_call(pl_grpc_call *call)
     list_remove(call);
 }
 
-static void conclude(pl_grpc_call *call)
+void pl_grpc_call_conclude(pl_grpc_call *call)
 {
     if (call->over)
         return;
@@ -92,7 +93,7 @@ void pl_grpc_call_fail(pl_grpc_call *call, pl_code code, const char *fmt, ...)
     cancel_scripts(call);
     call->status = (pl_grpc_status){.code = code};
     call->status.message = pl_arena_str(&call->stream->arena, pl_str_of(text));
-    conclude(call);
+    pl_grpc_call_conclude(call);
 }
 
 /* --- statuses --- */
@@ -156,14 +157,14 @@ static void method_ended(pl_grpc_call *call)
     call->running = NULL;
     call->method_over = true;
     if (!call->chain) {
-        conclude(call);
+        pl_grpc_call_conclude(call);
         return;
     }
     pl_grpc_engine(call)->protect(call->service->state, proceed_section, &s, &err);
     if (s.ran || call->over)
         return;
     cancel_scripts(call);
-    conclude(call);
+    pl_grpc_call_conclude(call);
 }
 
 /* --- the method --- */
@@ -269,7 +270,7 @@ static void chain_ended(pl_grpc_call *call, pl_call_status status, const pl_fail
         set_failed(call, failure, "interceptor failed");
     else if (!call->method_over)
         set_failed(call, &no_next, "interceptor failed");
-    conclude(call);
+    pl_grpc_call_conclude(call);
 }
 
 static void chain_done(pl_call *pending, pl_call_status status, pl_slot result, const pl_failure *failure)
@@ -316,7 +317,9 @@ static void intercept(pl_grpc_call *call)
 static void start(pl_grpc_call *call)
 {
     call->started = true;
-    if (call->service->interceptors != PL_REF_NONE)
+    if (call->method->native)
+        pl_grpc_native_start(call);
+    else if (call->service->interceptors != PL_REF_NONE)
         intercept(call);
     else
         invoke(call);
@@ -329,6 +332,10 @@ static void on_input(pl_grpc_call *call)
     if (!call->started) {
         if (pl_grpc_call_check_single(call) == PL_GRPC_WHOLE)
             start(call);
+        return;
+    }
+    if (call->method->native) {
+        pl_grpc_native_input(call);
         return;
     }
     pl_grpc_message message;
@@ -352,7 +359,9 @@ static void on_end(pl_grpc_stream *stream)
 static void on_writable(pl_grpc_stream *stream)
 {
     pl_grpc_call *call = stream->call;
-    if (call->rpc.writable)
+    if (call->native)
+        pl_grpc_native_writable(call);
+    else if (call->rpc.writable)
         call->rpc.writable(&call->rpc);
 }
 

@@ -17,7 +17,6 @@
 #include "grpc/server.h"
 #include "grpc/status.h"
 
-typedef struct pl_grpc_call pl_grpc_call;
 typedef struct pl_grpc_wire pl_grpc_wire;
 /* Of a request; ptr NULL: absent. */
 typedef struct pl_grpc_wire_headers {
@@ -61,6 +60,8 @@ struct pl_grpc_call {
     /* Scripts. */
     bool started; /* a unary call's message is whole, or it is a stream */
     pl_call *chain, *running;
+    void *native; /* of a method in C that has begun */
+    bool native_ended, native_inside;
     bool method_over;
     pl_grpc_status status;
     pl_timer deadline;
@@ -71,7 +72,7 @@ struct pl_grpc_call {
 struct pl_grpc_server {
     pl_grpc_handler handler; /* first */
     pl_grpc_server_config config;
-    pl_grpc_service *service;
+    pl_grpc_service *service, *native;
     pl_grpc_coder *coder;
     uint64_t last_id;
     unsigned calls;
@@ -80,12 +81,13 @@ struct pl_grpc_server {
 };
 
 struct pl_grpc_service {
-    pl_state *state;
+    pl_state *state; /* NULL: all methods are native */
     pl_grpc_options options;
     pl_ref interceptors;
     unsigned *in_flight;
     pl_map methods; /* path → pl_grpc_method * */
-    pl_map names;   /* of services */
+    pl_map names;   /* of services → what service.c keeps of one */
+    bool some_off;
     pl_arena arena;
     pl_grpc_call *calls;
 };
@@ -104,6 +106,15 @@ void pl_grpc_call_begin(pl_grpc_call *call);
 void pl_grpc_call_fail(pl_grpc_call *call, pl_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Its status stands: sends it. The call is over then. */
+void pl_grpc_call_conclude(pl_grpc_call *call);
+
+/* native.c */
+extern const pl_grpc_codec pl_grpc_native_codec;
+void pl_grpc_native_start(pl_grpc_call *call);
+void pl_grpc_native_input(pl_grpc_call *call);
+void pl_grpc_native_writable(pl_grpc_call *call);
+
 /* call_message.c */
 /* Takes the next message and pushes its value. [jumps] */
 pl_rpc_result pl_grpc_call_take(pl_grpc_call *call, pl_error *err);
@@ -116,6 +127,9 @@ typedef enum pl_grpc_whole { PL_GRPC_NOT_WHOLE, PL_GRPC_WHOLE, PL_GRPC_REFUSED }
 pl_grpc_whole pl_grpc_call_check_single(pl_grpc_call *call);
 /* Writes the value in slot as a message. [jumps] */
 pl_code pl_grpc_call_put(pl_grpc_call *call, pl_slot slot, pl_error *err);
+/* The same without values: bytes that are gone with the next message, or when something is sent. */
+pl_rpc_result pl_grpc_call_take_bytes(pl_grpc_call *call, pl_str *out, pl_error *err);
+pl_code pl_grpc_call_put_bytes(pl_grpc_call *call, pl_str bytes, pl_error *err);
 /* Undoes a message that was left by a jump. */
 void pl_grpc_call_abandon(pl_grpc_call *call);
 void pl_grpc_call_headers(pl_grpc_call *call);

@@ -104,39 +104,38 @@ pl_grpc_whole pl_grpc_call_check_single(pl_grpc_call *call)
     return PL_GRPC_REFUSED;
 }
 
-/* All push the value. [jumps] */
-static pl_code decode_payload(pl_grpc_call *call, pl_str payload, pl_error *err)
+/* The message's own bytes: of the reader, or of the scratch buffer. */
+static pl_code unpack(pl_grpc_call *call, const pl_grpc_message *message, pl_str *out, pl_error *err)
+{
+    pl_grpc_stream *stream = call->stream;
+    *out = message->payload;
+    if (!message->compressed)
+        return PL_OK;
+    if (call->request_coding == PL_GRPC_IDENTITY)
+        return pl_fail(err, PL_INTERNAL, "a message is compressed, but the headers name no compression");
+    pl_buf_reset(&stream->scratch, stream->scratch.cap);
+    pl_code code = pl_grpc_decompress(call->server->coder, call->request_coding, message->payload,
+                                      stream->reader.max_message, &stream->scratch, err);
+    *out = pl_buf_view(&stream->scratch);
+    return code;
+}
+
+/* Pushes the value. [jumps] */
+static pl_code decode(pl_grpc_call *call, pl_str payload, pl_error *err)
 {
     if (call->wire->decode)
         return call->wire->decode(call, payload, err);
     return call->codec->decode(call->method->input, call->service->state, payload, err);
 }
 
-static pl_code decode_message(pl_grpc_call *call, const pl_grpc_message *message, pl_error *err)
+static pl_rpc_result malformed(const pl_grpc_call *call, pl_code code, pl_error *err)
 {
-    pl_grpc_stream *stream = call->stream;
-    if (!message->compressed)
-        return decode_payload(call, message->payload, err);
-    if (call->request_coding == PL_GRPC_IDENTITY)
-        return pl_fail(err, PL_INTERNAL, "a message is compressed, but the headers name no compression");
-    pl_buf_reset(&stream->scratch, stream->scratch.cap);
-    pl_code code = pl_grpc_decompress(call->server->coder, call->request_coding, message->payload,
-                                      stream->reader.max_message, &stream->scratch, err);
-    if (code == PL_OK)
-        code = decode_payload(call, pl_buf_view(&stream->scratch), err);
-    pl_buf_reset(&stream->scratch, (size_t)16 << 10);
-    return code;
-}
-
-static pl_code decode(pl_grpc_call *call, const pl_grpc_message *message, pl_error *err)
-{
-    pl_code code = decode_message(call, message, err);
     if (code == PL_INTERNAL)
-        err->code = code = call->wire->malformed;
-    return code;
+        err->code = call->wire->malformed;
+    return code == PL_OK ? PL_RPC_DONE : PL_RPC_FAILED;
 }
 
-pl_rpc_result pl_grpc_call_take(pl_grpc_call *call, pl_error *err)
+pl_rpc_result pl_grpc_call_take_bytes(pl_grpc_call *call, pl_str *out, pl_error *err)
 {
     pl_grpc_message message;
     pl_grpc_reader *reader = &call->stream->reader;
@@ -146,7 +145,7 @@ pl_rpc_result pl_grpc_call_take(pl_grpc_call *call, pl_error *err)
         call->received++;
         let_go(call, PL_GRPC_PREFIX + message.length);
         credit(call, PL_GRPC_PREFIX + message.length);
-        return decode(call, &message, err) == PL_OK ? PL_RPC_DONE : PL_RPC_FAILED;
+        return malformed(call, unpack(call, &message, out, err), err);
     case PL_GRPC_TOO_LARGE:
         too_large(call, message.length, err);
         return PL_RPC_FAILED;
@@ -165,6 +164,17 @@ pl_rpc_result pl_grpc_call_take(pl_grpc_call *call, pl_error *err)
         return PL_RPC_END;
     pl_fail(err, PL_INTERNAL, "the stream ends in the middle of a message");
     return PL_RPC_FAILED;
+}
+
+pl_rpc_result pl_grpc_call_take(pl_grpc_call *call, pl_error *err)
+{
+    pl_str bytes;
+    pl_rpc_result result = pl_grpc_call_take_bytes(call, &bytes, err);
+    if (result == PL_RPC_DONE)
+        result = malformed(call, decode(call, bytes, err), err);
+    if (call->stream->scratch.len > 0)
+        pl_buf_reset(&call->stream->scratch, (size_t)16 << 10);
+    return result;
 }
 
 /* --- headers and messages out --- */
@@ -194,14 +204,11 @@ static void compact(pl_grpc_stream *stream)
     stream->sent = 0;
 }
 
-pl_code pl_grpc_call_put(pl_grpc_call *call, pl_slot slot, pl_error *err)
+/* The message that begins at call->begin is whole, unless there was an error: code. */
+static pl_code put_end(pl_grpc_call *call, pl_code code, pl_error *err)
 {
     pl_buf *out = &call->stream->out;
-    compact(call->stream);
-    size_t begin = call->begin = pl_grpc_message_begin(out);
-    pl_code code = out->failed
-                       ? pl_fail_memory(err)
-                       : call->codec->encode(call->method->output, call->service->state, slot, out, err);
+    size_t begin = call->begin;
     bool compress = call->response_coding != PL_GRPC_IDENTITY &&
                     out->len - begin - PL_GRPC_PREFIX >= call->service->options.compress_from;
     if (code == PL_OK && compress)
@@ -217,6 +224,26 @@ pl_code pl_grpc_call_put(pl_grpc_call *call, pl_slot slot, pl_error *err)
     call->begin = PL_GRPC_NO_MESSAGE;
     call->sent++;
     return PL_OK;
+}
+
+pl_code pl_grpc_call_put(pl_grpc_call *call, pl_slot slot, pl_error *err)
+{
+    pl_buf *out = &call->stream->out;
+    compact(call->stream);
+    call->begin = pl_grpc_message_begin(out);
+    pl_code code = out->failed
+                       ? pl_fail_memory(err)
+                       : call->codec->encode(call->method->output, call->service->state, slot, out, err);
+    return put_end(call, code, err);
+}
+
+pl_code pl_grpc_call_put_bytes(pl_grpc_call *call, pl_str bytes, pl_error *err)
+{
+    pl_buf *out = &call->stream->out;
+    compact(call->stream);
+    call->begin = pl_grpc_message_begin(out);
+    pl_buf_str(out, bytes);
+    return put_end(call, out->failed ? pl_fail_memory(err) : PL_OK, err);
 }
 
 void pl_grpc_call_abandon(pl_grpc_call *call)

@@ -80,7 +80,7 @@ static void on_request(pl_grpc_handler *handler, pl_grpc_stream *stream)
     call->service = server->service;
     call->stream = stream;
     call->begin = SIZE_MAX;
-    call->wire = pl_grpc_wire_choose(server->service, stream);
+    call->wire = pl_grpc_wire_choose(server, stream);
     if (!call->wire)
         call->wire = &pl_grpc_wire_grpc; /* which says what it does not like */
     pl_str id = id_of(server, stream);
@@ -130,6 +130,11 @@ void pl_grpc_server_set_service(pl_grpc_server *server, pl_grpc_service *service
     server->service = service;
 }
 
+void pl_grpc_server_set_native(pl_grpc_server *server, pl_grpc_service *native)
+{
+    server->native = native;
+}
+
 void pl_grpc_server_set_max_held(pl_grpc_server *server, size_t max_held)
 {
     server->config.max_held = max_held ? max_held : (size_t)256 << 20;
@@ -137,7 +142,7 @@ void pl_grpc_server_set_max_held(pl_grpc_server *server, size_t max_held)
 
 bool pl_grpc_server_serves(const pl_grpc_server *server, const pl_grpc_stream *stream)
 {
-    return server->service && pl_grpc_wire_choose(server->service, stream);
+    return (server->service || server->native) && pl_grpc_wire_choose(server, stream);
 }
 
 pl_grpc_handler *pl_grpc_server_handler(pl_grpc_server *server)

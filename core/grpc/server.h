@@ -24,6 +24,8 @@ pl_grpc_server *pl_grpc_server_new(const pl_grpc_server_config *config); /* NULL
 void pl_grpc_server_free(pl_grpc_server *server);                        /* no stream may be left */
 /* From now on calls begin here; NULL: nowhere (UNIMPLEMENTED). */
 void pl_grpc_server_set_service(pl_grpc_server *server, pl_grpc_service *service);
+/* Services in C, behind those of the live service; for as long as there are streams. */
+void pl_grpc_server_set_native(pl_grpc_server *server, pl_grpc_service *native);
 /* The most bytes of requests to be held, from now on. */
 void pl_grpc_server_set_max_held(pl_grpc_server *server, size_t max_held);
 pl_grpc_handler *pl_grpc_server_handler(pl_grpc_server *server);

@@ -4,6 +4,10 @@
 #include "base/alloc.h"
 #include "grpc/call.h"
 
+typedef struct service_name {
+    bool off;
+} service_name;
+
 pl_grpc_service *pl_grpc_service_new(pl_state *state, const pl_grpc_options *options, pl_ref interceptors,
                                      unsigned *in_flight)
 {
@@ -41,6 +45,15 @@ static pl_str name_of(pl_str path)
     return slash ? (pl_str){path.ptr + 1, (size_t)(slash - path.ptr) - 1} : PL_STR_NONE;
 }
 
+static service_name *add_name(pl_grpc_service *s, pl_str name)
+{
+    service_name *own = pl_map_get(&s->names, name);
+    if (own)
+        return own;
+    own = pl_arena_zalloc(&s->arena, sizeof *own);
+    return own && pl_map_set(&s->names, name, own) ? own : NULL;
+}
+
 pl_code pl_grpc_service_add(pl_grpc_service *s, const pl_grpc_method *method)
 {
     if (pl_map_has(&s->methods, method->path))
@@ -49,19 +62,22 @@ pl_code pl_grpc_service_add(pl_grpc_service *s, const pl_grpc_method *method)
     if (!own)
         return PL_RESOURCE_EXHAUSTED;
     *own = *method;
-    return pl_map_set(&s->methods, own->path, own) && pl_map_set(&s->names, name_of(own->path), s)
-               ? PL_OK
-               : PL_RESOURCE_EXHAUSTED;
+    if (own->native)
+        own->codec = &pl_grpc_native_codec;
+    return add_name(s, name_of(own->path)) && pl_map_set(&s->methods, own->path, own) ? PL_OK
+                                                                                      : PL_RESOURCE_EXHAUSTED;
 }
 
 const pl_grpc_method *pl_grpc_service_find(const pl_grpc_service *s, pl_str path)
 {
-    return pl_map_get(&s->methods, path);
+    const service_name *name = s->some_off ? pl_map_get(&s->names, name_of(path)) : NULL;
+    return name && name->off ? NULL : pl_map_get(&s->methods, path);
 }
 
 bool pl_grpc_service_has(const pl_grpc_service *s, pl_str name)
 {
-    return pl_map_has(&s->names, name);
+    const service_name *own = pl_map_get(&s->names, name);
+    return own && !own->off;
 }
 
 bool pl_grpc_method_is_pure(const pl_grpc_method *method)
@@ -73,7 +89,7 @@ bool pl_grpc_method_is_pure(const pl_grpc_method *method)
 bool pl_grpc_service_knows(const pl_grpc_service *s, pl_str path)
 {
     pl_str name = path.len > 0 && path.ptr[0] == '/' ? name_of(path) : PL_STR_NONE;
-    return name.ptr && pl_map_has(&s->names, name);
+    return name.ptr && pl_grpc_service_has(s, name);
 }
 
 size_t pl_grpc_service_count(const pl_grpc_service *s)
@@ -85,4 +101,34 @@ void pl_grpc_service_end_calls(pl_grpc_service *s, const char *why)
 {
     while (s->calls)
         pl_grpc_call_fail(s->calls, PL_UNAVAILABLE, "%s", why);
+}
+
+void pl_grpc_service_finish_calls(pl_grpc_service *s, const char *why)
+{
+    while (s->calls)
+        pl_grpc_native_finish(s->calls, PL_UNAVAILABLE, pl_str_of(why));
+}
+
+void pl_grpc_service_set_off(pl_grpc_service *s, pl_str name, bool off)
+{
+    service_name *own = pl_map_get(&s->names, name);
+    if (!own || own->off == off)
+        return;
+    own->off = off;
+    s->some_off |= off;
+    for (pl_grpc_call *call = s->calls, *next; off && call; call = next) {
+        next = call->next;
+        if (pl_str_eq(name_of(call->method->path), name))
+            pl_grpc_native_finish(call, PL_UNAVAILABLE, PL_STR("The service has been switched off."));
+    }
+}
+
+bool pl_grpc_service_each(const pl_grpc_service *s, bool (*fn)(void *data, pl_str name), void *data)
+{
+    for (size_t i = 0; i < s->names.count; i++) {
+        const service_name *own = s->names.entries[i].value;
+        if (!own->off && !fn(data, s->names.entries[i].key))
+            return false;
+    }
+    return true;
 }

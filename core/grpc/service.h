@@ -4,9 +4,10 @@
 
 #include "grpc/codec.h"
 #include "grpc/coding.h"
+#include "grpc/native.h"
 
 /* The methods of all services of one engine state, and the calls that are in hand on it. Belongs to the
- * state's thread. */
+ * state's thread. Without a state: of services in C (native.h), which no generation owns. */
 typedef struct pl_grpc_service pl_grpc_service;
 
 typedef struct pl_grpc_method {
@@ -19,6 +20,8 @@ typedef struct pl_grpc_method {
     pl_ref function; /* (request, call) → response; with streams (call) or without a response. Kept by whoever
                         adds it */
     int arity;       /* how many arguments it looks at */
+    const pl_grpc_native *native; /* instead of codec, types and function; lives as long as the service */
+    void *native_data;            /* for its use */
 } pl_grpc_method;
 
 typedef enum pl_grpc_compression {
@@ -41,8 +44,8 @@ typedef struct pl_grpc_options {
  */
 bool pl_grpc_method_is_pure(const pl_grpc_method *method);
 
-/* interceptors: a chain (pl_engine.chain), or PL_REF_NONE. in_flight counts the calls in hand; it outlives
- * the service. NULL: memory. */
+/* state: NULL for native methods alone. interceptors: a chain (pl_engine.chain), or PL_REF_NONE. in_flight
+ * counts the calls in hand; it outlives the service. NULL: memory. */
 pl_grpc_service *pl_grpc_service_new(pl_state *state, const pl_grpc_options *options, pl_ref interceptors,
                                      unsigned *in_flight);
 void pl_grpc_service_free(pl_grpc_service *service); /* no call may be left; NULL is fine */
@@ -53,8 +56,14 @@ const pl_grpc_method *pl_grpc_service_find(const pl_grpc_service *service, pl_st
 bool pl_grpc_service_has(const pl_grpc_service *service, pl_str name);
 /* Whether a path is one of a method, or of a service that there is: "/user.v1.UserService/Nothing". */
 bool pl_grpc_service_knows(const pl_grpc_service *service, pl_str path);
+/* Calls fn for the name of each service that is not off, until it gives false, which is returned then. */
+bool pl_grpc_service_each(const pl_grpc_service *service, bool (*fn)(void *data, pl_str name), void *data);
+/* While a service is off, there is none; its calls in hand end. No effect on names that there are not. */
+void pl_grpc_service_set_off(pl_grpc_service *service, pl_str name, bool off);
 size_t pl_grpc_service_count(const pl_grpc_service *service); /* methods */
 /* Ends all calls in hand, with UNAVAILABLE. */
 void pl_grpc_service_end_calls(pl_grpc_service *service, const char *why);
+/* The same for calls of native methods, behind what they have sent. */
+void pl_grpc_service_finish_calls(pl_grpc_service *service, const char *why);
 
 #endif

@@ -45,7 +45,7 @@ extern const pl_grpc_wire pl_grpc_wire_grpc, pl_grpc_wire_web, pl_grpc_wire_web_
 
 /* --- wire_choose.c --- */
 /* The protocol of a request; NULL: none of them. */
-const pl_grpc_wire *pl_grpc_wire_choose(const pl_grpc_service *service, const pl_grpc_stream *stream);
+const pl_grpc_wire *pl_grpc_wire_choose(const pl_grpc_server *server, const pl_grpc_stream *stream);
 /* Takes what is the protocols' own, and leaves the application's in the stream's list. */
 void pl_grpc_wire_sort(pl_grpc_stream *stream, pl_grpc_wire_headers *out);
 /* The codec of the method's messages in this format ("proto", "json"); NULL: it has none. */

@@ -54,7 +54,7 @@ static const pl_grpc_wire *choose_grpc(pl_str rest)
     return NULL;
 }
 
-const pl_grpc_wire *pl_grpc_wire_choose(const pl_grpc_service *service, const pl_grpc_stream *stream)
+const pl_grpc_wire *pl_grpc_wire_choose(const pl_grpc_server *server, const pl_grpc_stream *stream)
 {
     pl_str type = content_type(stream), rest, path;
     if (pl_grpc_wire_is_type(type, PL_STR("application/grpc"), &rest)) {
@@ -65,7 +65,8 @@ const pl_grpc_wire *pl_grpc_wire_choose(const pl_grpc_service *service, const pl
     if (pl_grpc_wire_is_type(type, PL_STR("application/connect+"), &rest))
         return &pl_grpc_wire_connect_stream;
     path = without_query(stream->path);
-    if (!service || !pl_grpc_service_knows(service, path))
+    if (!(server->service && pl_grpc_service_knows(server->service, path)) &&
+        !(server->native && pl_grpc_service_knows(server->native, path)))
         return NULL;
     return pl_str_is(stream->method, "GET") ? &pl_grpc_wire_connect_get : &pl_grpc_wire_connect_unary;
 }
@@ -162,12 +163,24 @@ bool pl_grpc_wire_refuse_http(pl_grpc_call *call, int status)
     return false;
 }
 
+/* A service of the bundle hides a native one of its name, with all methods. */
+static void look_up(pl_grpc_call *call, pl_str path)
+{
+    pl_grpc_service *native = call->server->native;
+    call->method = call->service ? pl_grpc_service_find(call->service, path) : NULL;
+    if (call->method || !native || (call->service && pl_grpc_service_knows(call->service, path)))
+        return;
+    call->method = pl_grpc_service_find(native, path);
+    if (call->method)
+        call->service = native;
+}
+
 bool pl_grpc_wire_find_method(pl_grpc_call *call)
 {
     pl_str path = without_query(call->stream->path);
     if (call->stream->headers_too_large)
         return pl_grpc_wire_refuse(call, PL_RESOURCE_EXHAUSTED, "the metadata is too large");
-    call->method = call->service ? pl_grpc_service_find(call->service, path) : NULL;
+    look_up(call, path);
     if (call->method)
         return true;
     const char *slash = path.len > 1 && path.ptr[0] == '/' ? memrchr(path.ptr + 1, '/', path.len - 1) : NULL;
@@ -175,7 +188,9 @@ bool pl_grpc_wire_find_method(pl_grpc_call *call)
         return pl_grpc_wire_refuse(call, PL_UNIMPLEMENTED, "the path is not /package.Service/Method");
     pl_str service = {path.ptr + 1, (size_t)(slash - path.ptr) - 1};
     pl_str method = {slash + 1, path.len - service.len - 2};
-    if (call->service && pl_grpc_service_has(call->service, service))
+    const pl_grpc_service *native = call->server->native;
+    if ((call->service && pl_grpc_service_has(call->service, service)) ||
+        (native && pl_grpc_service_has(native, service)))
         return pl_grpc_wire_refuse(call, PL_UNIMPLEMENTED, "unknown method %.*s for service %.*s",
                                    PL_STR_ARG(method), PL_STR_ARG(service));
     return pl_grpc_wire_refuse(call, PL_UNIMPLEMENTED, "unknown service %.*s", PL_STR_ARG(service));

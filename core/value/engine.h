@@ -204,6 +204,10 @@ typedef struct pl_host_ops {
      * with the one that has this id (ptr NULL: all). None of them is served after it returns. NOT_FOUND:
      * there is no such type. NULL where nothing is cached. */
     pl_code (*purge)(pl_host *host, pl_str type, pl_str id, size_t *dropped, pl_error *err);
+    /* Says for all workers whether a service is serving ("": the server): 1 or 0, or -1: it is as it would be
+     * if nothing had been said. INVALID_ARGUMENT: a name that cannot be; RESOURCE_EXHAUSTED. NULL where
+     * nobody asks. */
+    pl_code (*set_health)(pl_host *host, pl_str service, int serving, pl_error *err);
 } pl_host_ops;
 struct pl_host {
     const pl_host_ops *ops;

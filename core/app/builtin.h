@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_APP_BUILTIN_H
+#define PL_APP_BUILTIN_H
+
+#include "app/health.h"
+#include "app/instance.h"
+
+/* The built-in gRPC services of a worker: health. They belong to the server and not to a generation, so that
+ * a client that watches does not keep an old one; what they answer is of the live one. */
+typedef struct pl_builtin pl_builtin;
+
+pl_builtin *pl_builtin_new(pl_loop *loop, pl_health_hub *health, pl_error *err); /* RESOURCE_EXHAUSTED */
+/* For pl_grpc_server_set_native. */
+pl_grpc_service *pl_builtin_service(pl_builtin *builtin);
+/* The instance is live from now on, with its settings. */
+void pl_builtin_adopt(pl_builtin *builtin, const pl_instance *instance);
+/* The server ends: nothing is serving any more, watchers are told so, and calls end. */
+void pl_builtin_drain(pl_builtin *builtin);
+/* Before pl_loop_free; the rest after it, when no stream is left. NULL is fine for both. */
+void pl_builtin_leave(pl_builtin *builtin);
+void pl_builtin_free(pl_builtin *builtin);
+
+#endif

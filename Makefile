@@ -64,8 +64,8 @@ LIBS := -lh2o-evloop -lssl -lcrypto -llua5.4 -lcjson -lsqlite3 -lnghttp2 -lproto
 LIB_SRC := $(filter-out core/cli/%,$(shell find core bindings/lua -name '*.c' 2>/dev/null | sort))
 CLI_SRC := $(sort $(wildcard core/cli/*.c))
 LUA_SRC := $(shell find lua/perilune -name '*.lua' 2>/dev/null | sort)
-# What the core itself speaks: descriptors of all, and protobuf-c's code (of one reflection: the versions are the same on the wire).
-PROTO_SRC := $(sort $(shell cd proto && find * -name '*.proto'))
+# The built-in services: descriptors of all, and protobuf-c's code (of one reflection: the versions are the same on the wire).
+PROTO_SRC := $(sort $(shell cd proto && find grpc -name '*.proto'))
 PROTO_C_SRC := $(filter-out grpc/reflection/v1alpha/%,$(PROTO_SRC))
 PROTO_C_OBJ := $(PROTO_C_SRC:%.proto=$(B)/obj/build/proto/%.pb-c.o) \
                $(foreach name,any duration timestamp wrappers,$(B)/obj/build/proto/google/protobuf/$(name).pb-c.o)

@@ -5,8 +5,8 @@
 #include "net/loop.h"
 #include "net/target.h"
 
-/* From a target to addresses, and to other addresses when they change. Nothing here blocks the loop: names are
- * looked up by threads, agents are asked over sockets of the loop.
+/* From a target to addresses, and to other addresses when they change. Nothing here blocks the loop: names
+ * are looked up by threads, agents are asked over sockets of the loop.
  *
  * - Lists do not change.
  * - DNS is asked again when the owner says so (a connection has failed), no more often than every

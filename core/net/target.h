@@ -11,8 +11,8 @@
  *                                                         address is taken as it is ("[::1]:50051")
  *   ipv4:ADDRESS[:PORT],…   ipv6:[ADDRESS][:PORT],…       a list that stays
  *   unix:PATH, unix:///PATH, unix-abstract:NAME
- *   consul://AGENT[:PORT]/SERVICE[?NAME=VALUE&…]          instances of a service, from a Consul agent; the port
- *                                                         is 8500 when there is none
+ *   consul://AGENT[:PORT]/SERVICE[?NAME=VALUE&…]          instances of a service, from a Consul agent; the
+ * port is 8500 when there is none
  *
  * Consul's parameters: tag (may come more than once: all of them), dc, near, filter, ns, partition, stale
  * (true, false); passing=false takes instances with warnings, too; token; tls=true speaks HTTPS with the

@@ -6,7 +6,7 @@
 #include "net/resolve_internal.h"
 
 #define MOST_LOOKUPS 4 /* at once */
-#define FIRST_RETRY_MS 1000.0
+#define FIRST_RETRY_MS 1000
 #define MOST_RETRY_MS 120000.0
 #define RETRY_GROWS 1.6
 #define RETRY_JITTER 0.2
@@ -53,7 +53,7 @@ void pl_resolver_report(pl_resolver *r, pl_code code, const char *format, ...)
 void pl_resolver_failed(pl_resolver *r, pl_code code, const char *format, ...)
 {
     va_list arguments;
-    r->retry_ms = r->retry_ms == 0 ? FIRST_RETRY_MS : r->retry_ms * RETRY_GROWS;
+    r->retry_ms = r->retry_ms == 0 ? r->config.retry_ms : r->retry_ms * RETRY_GROWS;
     if (r->retry_ms > MOST_RETRY_MS)
         r->retry_ms = MOST_RETRY_MS;
     pl_resolver_ask_at(r, pl_resolver_now(r) + (uint64_t)(r->retry_ms * jitter(r->resolving)));
@@ -204,6 +204,8 @@ pl_resolver *pl_resolver_new(pl_resolving *resolving, const pl_resolver_config *
     r->config = *config;
     if (r->config.min_interval_ms == 0)
         r->config.min_interval_ms = MIN_INTERVAL_MS;
+    if (r->config.retry_ms == 0)
+        r->config.retry_ms = FIRST_RETRY_MS;
     r->timer = (pl_timer){.fire = on_timer, .data = r};
     pl_arena_init(&r->arena, 0);
     pl_buf_init(&r->known);

@@ -33,6 +33,7 @@ typedef struct pl_resolver_config {
     void (*error)(void *data, const pl_error *why);
     unsigned min_interval_ms; /* DNS; 0 is 30 s */
     unsigned poll_ms;         /* DNS; 0: not by itself */
+    unsigned retry_ms;        /* after the first failure; 0 is 1 s */
 } pl_resolver_config;
 
 typedef struct pl_resolver pl_resolver;

@@ -419,6 +419,7 @@ static void start_part(exchange *x, part *p, gql_request *request)
     pl_work work = {.protocol = "graphql",
                     .id = http->id,
                     .peer = http->peer,
+                    .certificate = http->certificate,
                     .headers = http->headers,
                     .header_count = http->header_count,
                     .arena = http->arena,

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include "app/generation.h"
+#include "app/grpc_cors.h"
 #include "base/alloc.h"
 #include "grpc/session.h"
 
@@ -26,6 +27,7 @@ struct link {
 
 struct pl_grpc_endpoint {
     pl_bytes_service service; /* first */
+    pl_grpc_handler handler;
     pl_host *host;
     pl_logger *log;
     pl_bytes *bytes;
@@ -131,6 +133,16 @@ static void on_timer(pl_timer *timer)
     make_due(timer->data);
 }
 
+/* --- requests --- */
+static void on_request(pl_grpc_handler *handler, pl_grpc_stream *stream)
+{
+    pl_grpc_endpoint *ep = (pl_grpc_endpoint *)((char *)handler - offsetof(pl_grpc_endpoint, handler));
+    const pl_cors *cors = &ep->settings->http.cors;
+    pl_grpc_handler *server = pl_grpc_server_handler(ep->server);
+    if (cors->origin_count == 0 || !pl_grpc_cors(cors, stream))
+        server->request(server, stream);
+}
+
 /* --- connections --- */
 static bool opened(pl_bytes_service *service, pl_connection *connection)
 {
@@ -142,7 +154,7 @@ static bool opened(pl_bytes_service *service, pl_connection *connection)
     ep->random = ep->random * 1664525 + 1013904223;
     pl_grpc_session_config config = {.options = &ep->settings->grpc.session,
                                      .streams = ep->streams,
-                                     .handler = pl_grpc_server_handler(ep->server),
+                                     .handler = &ep->handler,
                                      .peer = connection->peer,
                                      .certificate = connection->certificate,
                                      .secure = connection->secure,
@@ -233,6 +245,7 @@ pl_grpc_endpoint *pl_grpc_endpoint_new(pl_loop *loop, const pl_bytes_config *con
     }
     ep->service =
         (pl_bytes_service){.opened = opened, .received = received, .written = written, .closed = closed};
+    ep->handler.request = on_request;
     ep->host = pl_loop_host(loop);
     ep->log = log;
     ep->soon = (pl_timer){.fire = on_soon, .data = ep};

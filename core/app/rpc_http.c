@@ -292,6 +292,7 @@ static bool fill(exchange *x, pl_http_request *http)
     s->scheme = http->secure ? PL_STR("https") : PL_STR("http");
     s->id = http->id;
     s->peer = http->peer;
+    s->certificate = http->certificate;
     s->secure = http->secure;
     for (size_t i = 0; i < http->header_count; i++) {
         if (pl_str_is(http->headers[i].name, "host"))

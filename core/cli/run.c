@@ -25,7 +25,7 @@
 
 typedef struct options {
     const char *directory, *http, *https, *certificate, *key, *admin, *log_level, *log_format;
-    const char *grpc, *grpcs, *client_ca;
+    const char *grpc, *grpcs, *client_ca, *https_client_ca;
     unsigned workers, drain;
     bool watch, pretty, graphql_errors;
 } options;
@@ -60,6 +60,8 @@ static int read_options(options *o, int argc, char **argv)
          "where to serve gRPC over TLS; needs --tls-cert and --tls-key"},
         {"grpc-client-ca", PL_OPTION_TEXT, &o->client_ca, "PERILUNE_GRPC_CLIENT_CA", "FILE",
          "clients of --grpcs must show a certificate that one of these has signed, PEM"},
+        {"https-client-ca", PL_OPTION_TEXT, &o->https_client_ca, "PERILUNE_HTTPS_CLIENT_CA", "FILE",
+         "the same for clients of --https"},
         {"tls-cert", PL_OPTION_TEXT, &o->certificate, "PERILUNE_TLS_CERT", "FILE", "certificate chain, PEM"},
         {"tls-key", PL_OPTION_TEXT, &o->key, "PERILUNE_TLS_KEY", "FILE", "private key, PEM"},
         {"workers", PL_OPTION_COUNT, &o->workers, "PERILUNE_WORKERS", "N",
@@ -242,19 +244,21 @@ static void stop(process *p)
 static pl_code start(process *p, char *admin, size_t admin_size, pl_report *report, pl_error *err)
 {
     const options *o = &p->options;
-    pl_server_config config = {
-        .directory = o->directory,
-        .workers = o->workers,
-        .edge = {.address = o->http, .tls_address = o->https, .tls = {o->certificate, o->key}},
-        .grpc = {.address = o->grpc,
-                 .tls_address = o->grpcs,
-                 .tls = {o->certificate, o->key},
-                 .client_ca = o->client_ca},
-        .drain_ms = o->drain * 1000,
-        .engine = pl_lua_engine(),
-        .log = p->log,
-        .override = override,
-        .override_data = &p->options};
+    pl_server_config config = {.directory = o->directory,
+                               .workers = o->workers,
+                               .edge = {.address = o->http,
+                                        .tls_address = o->https,
+                                        .tls = {o->certificate, o->key},
+                                        .client_ca = o->https_client_ca},
+                               .grpc = {.address = o->grpc,
+                                        .tls_address = o->grpcs,
+                                        .tls = {o->certificate, o->key},
+                                        .client_ca = o->client_ca},
+                               .drain_ms = o->drain * 1000,
+                               .engine = pl_lua_engine(),
+                               .log = p->log,
+                               .override = override,
+                               .override_data = &p->options};
     if (o->grpc && strcmp(o->grpc, "off") == 0) {
         config.grpc.address = NULL;
         config.no_grpc = !o->grpcs;

@@ -23,6 +23,8 @@ static void on_close(void *data)
     if (conn->websocket)
         edge_websocket_lost(conn->websocket);
     conn->websocket = NULL;
+    conn->certificate = NULL;
+    pl_arena_dispose(&conn->arena);
     edge_link_remove(&conn->link);
     edge_link_push(&edge->free_conns, &conn->link);
     EDGE_ADD(edge->connection_count, -1u);
@@ -46,6 +48,7 @@ bool edge_conn_open(pl_edge *edge, h2o_socket_t *socket)
     uint64_t now = edge->host->ops->now(edge->host);
     *conn = (edge_conn){
         .edge = edge, .socket = socket, .fd = h2o_socket_get_fd(socket), .idle_since = now, .seen_at = now};
+    pl_arena_init(&conn->arena, 0);
     edge_link_init(&conn->queue);
     edge_link_append(&edge->conns, &conn->link);
     socket->on_close.cb = on_close;
@@ -64,6 +67,20 @@ edge_conn *edge_conn_of(h2o_conn_t *conn)
 void edge_conn_name_peer(edge_conn *conn)
 {
     conn->peer = pl_socket_peer(conn->socket, conn->peer_room, sizeof(conn->peer_room));
+}
+
+/* h2o does not give its SSL away, but has left the socket there. */
+void edge_on_tls_info(const SSL *ssl, int where, int value)
+{
+    (void)value;
+    BIO *bio = where & SSL_CB_HANDSHAKE_DONE ? SSL_get_rbio(ssl) : NULL;
+    h2o_socket_t *socket = bio ? BIO_get_data(bio) : NULL;
+    edge_conn *conn = socket && socket->on_close.cb == on_close ? socket->on_close.data : NULL;
+    if (!conn || conn->certificate)
+        return;
+    X509 *certificate = SSL_get0_peer_certificate(ssl);
+    if (certificate && SSL_get_verify_result(ssl) == X509_V_OK)
+        conn->certificate = pl_peer_certificate_read(certificate, &conn->arena);
 }
 
 void edge_conn_cut(edge_conn *conn)

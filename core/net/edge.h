@@ -51,7 +51,9 @@ typedef struct pl_edge_config {
     const char *address;     /* NULL: no cleartext listener */
     const char *tls_address; /* NULL: no TLS listener */
     pl_tls_config tls;
-    size_t max_body;              /* bytes; 0 is 1 MiB */
+    const char
+        *client_ca;  /* PEM: clients over TLS must show a certificate of one of these; NULL: they need none */
+    size_t max_body; /* bytes; 0 is 1 MiB */
     size_t max_header;            /* bytes of all names and values; 0 is h2o's bound of about 400 kB */
     unsigned request_timeout_ms;  /* to receive a whole request; 0 is 10 s */
     unsigned idle_timeout_ms;     /* keep-alive; 0 is 60 s */
@@ -102,6 +104,7 @@ struct pl_http_request {
      * there; a service that wants it in another answer adds the header. */
     pl_str id;
     pl_str peer;
+    const pl_peer_certificate *certificate; /* or NULL; lives as long as the connection */
     bool secure;
     unsigned http_version; /* 0x101, 0x200 */
     pl_arena *arena;       /* lives as long as the request; pooled, so cheap */

@@ -46,6 +46,8 @@ struct edge_conn {
     bool cut;
     pl_str peer;
     char peer_room[64];
+    const pl_peer_certificate *certificate; /* in the arena; NULL: none was shown */
+    pl_arena arena;
 };
 
 typedef enum edge_state {
@@ -180,6 +182,8 @@ static inline void edge_link_push(edge_link *list, edge_link *link)
 bool edge_conn_open(pl_edge *edge, h2o_socket_t *socket);
 edge_conn *edge_conn_of(h2o_conn_t *conn); /* NULL: not on a socket of ours */
 void edge_conn_name_peer(edge_conn *conn);
+/* For OpenSSL: keeps the certificate of a client whose handshake is done. */
+void edge_on_tls_info(const SSL *ssl, int where, int value);
 /* Ends a connection, with what is in hand on it. */
 void edge_conn_cut(edge_conn *conn);
 /* Has the edge told when the client of conn->waiting leaves. */

@@ -160,6 +160,7 @@ static void fill(edge_request *r, h2o_req_t *req, edge_conn *conn)
         .body = str_of(req->entity),
         .headers = headers,
         .peer = conn->peer,
+        .certificate = conn->certificate,
         .secure = conn->socket->ssl != NULL,
         .http_version = (unsigned)req->version,
         .arena = &r->arena,

@@ -61,24 +61,6 @@ SSL_CTX *pl_tls_new_context(const SSL_METHOD *method, pl_error *err)
     return NULL;
 }
 
-static SSL_CTX *make_context(const pl_tls_config *config, const h2o_iovec_t *protocols, pl_error *err)
-{
-    SSL_CTX *context = pl_tls_new_context(TLS_server_method(), err);
-    if (!context)
-        return NULL;
-    if (pl_tls_load_pair(context, config->certificate, config->key, err) != PL_OK) {
-        SSL_CTX_free(context);
-        return NULL;
-    }
-    h2o_ssl_register_alpn_protocols(context, protocols);
-    return context;
-}
-
-SSL_CTX *pl_tls_context(const pl_tls_config *config, pl_error *err)
-{
-    return make_context(config, h2o_alpn_protocols, err);
-}
-
 static pl_code ask_clients(SSL_CTX *context, const char *client_ca, pl_error *err)
 {
     ERR_clear_error();
@@ -94,14 +76,29 @@ static pl_code ask_clients(SSL_CTX *context, const char *client_ca, pl_error *er
     return PL_OK;
 }
 
+static SSL_CTX *make_context(const pl_tls_config *config, const char *client_ca, const h2o_iovec_t *protocols,
+                             pl_error *err)
+{
+    SSL_CTX *context = pl_tls_new_context(TLS_server_method(), err);
+    if (!context)
+        return NULL;
+    if (pl_tls_load_pair(context, config->certificate, config->key, err) != PL_OK ||
+        (client_ca && ask_clients(context, client_ca, err) != PL_OK)) {
+        SSL_CTX_free(context);
+        return NULL;
+    }
+    h2o_ssl_register_alpn_protocols(context, protocols);
+    return context;
+}
+
+SSL_CTX *pl_tls_context(const pl_tls_config *config, const char *client_ca, pl_error *err)
+{
+    return make_context(config, client_ca, h2o_alpn_protocols, err);
+}
+
 SSL_CTX *pl_tls_context_h2(const pl_tls_config *config, const char *client_ca, pl_error *err)
 {
     static char h2[] = "h2";
     static const h2o_iovec_t protocols[] = {{h2, 2}, {NULL, 0}};
-    SSL_CTX *context = make_context(config, protocols, err);
-    if (context && client_ca && ask_clients(context, client_ca, err) != PL_OK) {
-        SSL_CTX_free(context);
-        return NULL;
-    }
-    return context;
+    return make_context(config, client_ca, protocols, err);
 }

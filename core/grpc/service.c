@@ -3,6 +3,11 @@
 
 #include "base/alloc.h"
 #include "grpc/call.h"
+#include "proto/pool.h"
+
+/* google.protobuf.MethodOptions */
+#define IDEMPOTENCY_LEVEL 34
+#define NO_SIDE_EFFECTS 1
 
 typedef struct service_name {
     bool off;
@@ -82,8 +87,9 @@ bool pl_grpc_service_has(const pl_grpc_service *s, pl_str name)
 
 bool pl_grpc_method_is_pure(const pl_grpc_method *method)
 {
-    (void)method;
-    return false;
+    uint64_t level = 0;
+    return method->descriptor && pb_find_varint(method->descriptor->options, IDEMPOTENCY_LEVEL, &level) &&
+           level == NO_SIDE_EFFECTS;
 }
 
 bool pl_grpc_service_knows(const pl_grpc_service *s, pl_str path)

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "grpc/codec_proto.h"
 #include "grpc/wire.h"
 
 /* Which protocol a request speaks, and what all of them do when a call is opened. */
@@ -133,7 +134,7 @@ const pl_grpc_codec *pl_grpc_wire_codec(const pl_grpc_method *method, pl_str for
     /* Messages that nobody describes are bytes, whatever they are called. */
     if (method->codec == &pl_grpc_bytes_codec)
         return method->codec;
-    return pl_str_eq(method->codec->name, format) ? method->codec : NULL;
+    return pl_str_is(format, "json") ? &pl_grpc_json_codec : method->codec;
 }
 
 bool pl_grpc_wire_refuse(pl_grpc_call *call, pl_code code, const char *fmt, ...)

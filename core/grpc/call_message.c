@@ -116,6 +116,8 @@ static pl_code unpack(pl_grpc_call *call, const pl_grpc_message *message, pl_str
     pl_buf_reset(&stream->scratch, stream->scratch.cap);
     pl_code code = pl_grpc_decompress(call->server->coder, call->request_coding, message->payload,
                                       stream->reader.max_message, &stream->scratch, err);
+    if (code == PL_INTERNAL)
+        err->code = code = call->wire->malformed;
     *out = pl_buf_view(&stream->scratch);
     return code;
 }
@@ -145,7 +147,7 @@ pl_rpc_result pl_grpc_call_take_bytes(pl_grpc_call *call, pl_str *out, pl_error 
         call->received++;
         let_go(call, PL_GRPC_PREFIX + message.length);
         credit(call, PL_GRPC_PREFIX + message.length);
-        return malformed(call, unpack(call, &message, out, err), err);
+        return unpack(call, &message, out, err) == PL_OK ? PL_RPC_DONE : PL_RPC_FAILED;
     case PL_GRPC_TOO_LARGE:
         too_large(call, message.length, err);
         return PL_RPC_FAILED;

@@ -18,7 +18,7 @@
 struct pl_grpc_wire {
     const char *protocol; /* ctx.protocol */
     pl_str accepted;      /* content types of requests, for a peer that has sent another one */
-    pl_code malformed;    /* what a message is that cannot be read */
+    pl_code malformed;    /* what becomes of a call whose message cannot be read */
     /* Reads the headers (pl_grpc_wire_sort has been there) into the call. False: it has been refused. */
     bool (*open)(pl_grpc_call *call, const pl_grpc_wire_headers *headers);
     /* Bytes have come: takes them in. NULL: as frames, as they are. False: the call has failed. */

@@ -22,10 +22,10 @@ bool pl_grpc_wire_is_type(pl_str type, pl_str prefix, pl_str *rest)
     return rest || more.len == 0;
 }
 
-static pl_str content_type(const pl_grpc_stream *stream)
+static pl_str header_of(const pl_grpc_stream *stream, pl_str name)
 {
     for (size_t i = 0; i < stream->headers.count; i++) {
-        if (pl_str_is(stream->headers.items[i].name, "content-type"))
+        if (pl_str_eq(stream->headers.items[i].name, name))
             return stream->headers.items[i].value;
     }
     return PL_STR_NONE;
@@ -57,7 +57,7 @@ static const pl_grpc_wire *choose_grpc(pl_str rest)
 
 const pl_grpc_wire *pl_grpc_wire_choose(const pl_grpc_server *server, const pl_grpc_stream *stream)
 {
-    pl_str type = content_type(stream), rest, path;
+    pl_str type = header_of(stream, PL_STR("content-type")), rest, path;
     if (pl_grpc_wire_is_type(type, PL_STR("application/grpc"), &rest)) {
         const pl_grpc_wire *wire = choose_grpc(rest);
         if (wire)
@@ -67,7 +67,8 @@ const pl_grpc_wire *pl_grpc_wire_choose(const pl_grpc_server *server, const pl_g
         return &pl_grpc_wire_connect_stream;
     path = without_query(stream->path);
     if (!(server->service && pl_grpc_service_knows(server->service, path)) &&
-        !(server->native && pl_grpc_service_knows(server->native, path)))
+        !(server->native && pl_grpc_service_knows(server->native, path)) &&
+        !header_of(stream, PL_STR("connect-protocol-version")).ptr)
         return NULL;
     return pl_str_is(stream->method, "GET") ? &pl_grpc_wire_connect_get : &pl_grpc_wire_connect_unary;
 }

@@ -189,7 +189,8 @@ static void end_unary(pl_grpc_call *call)
     pl_grpc_connect_error(&call->status, out);
     if (out->failed)
         pl_buf_reset(out, 0);
-    respond(call, pl_grpc_connect_http_status(call->status.code), PL_STR("application/json"),
+    bool unknown = !call->method && call->status.code == PL_UNIMPLEMENTED;
+    respond(call, unknown ? 404 : pl_grpc_connect_http_status(call->status.code), PL_STR("application/json"),
             PL_GRPC_IDENTITY);
 }
 

@@ -81,7 +81,8 @@ static int on_send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t
     pl_grpc_session *session = data;
     h2_stream *s = source->ptr;
     pl_buf_append(session->out, head, 9);
-    pl_buf_append(session->out, s->base.out.data + s->base.sent, length);
+    if (length > 0)
+        pl_buf_append(session->out, s->base.out.data + s->base.sent, length);
     if (session->out->failed)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     s->base.sent += length;

@@ -2,13 +2,12 @@
 """gRPC while the bundle changes: no call is lost, and streams stay with the generation that they began on."""
 
 import threading
-import time
 
 import grpc
 import pytest
 
 from grpc_client import connect, fails
-from harness import FULL, SLOWNESS, wait_until, write_bundle
+from harness import SLOWNESS, wait_until, write_bundle
 
 GRPC = ("--grpc", "127.0.0.1:0")
 
@@ -91,69 +90,3 @@ def test_an_old_generation_is_cut_off(start):
         assert error.code() is grpc.StatusCode.UNAVAILABLE
         assert "newer version" in error.details()
         assert echo.unary("Version")(b"") == b"2"
-
-
-class Load:
-    """Threads that make calls until they are stopped, and what went wrong."""
-
-    def __init__(self, server):
-        self.server, self.stop = server, threading.Event()
-        self.calls, self.streams, self.failures = 0, 0, []
-        self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self._run, args=(work,)) for work in [self._unary] * 3 + [self._chat] * 3]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-
-    def _run(self, work):
-        with connect(self.server) as echo:
-            while not self.stop.is_set():
-                try:
-                    work(echo)
-                except Exception as error:  # noqa: BLE001 - whatever fails in a thread fails the test
-                    with self.lock:
-                        self.failures.append(repr(error))
-
-    def _unary(self, echo):
-        for call in [echo.unary("Version").future(b"") for _ in range(50)]:
-            assert call.result(timeout=30 * SLOWNESS).isdigit()
-            with self.lock:
-                self.calls += 1
-
-    def _chat(self, echo):
-        """A stream that lives through several reloads."""
-
-        def requests():
-            for _ in range(10):
-                yield b"x"
-                time.sleep(0.05)
-
-        versions = {answer.split()[0] for answer in echo.bidi("Chat")(requests())}
-        assert len(versions) == 1, versions
-        with self.lock:
-            self.streams += 1
-
-
-@pytest.mark.core
-@pytest.mark.tsan
-def test_reload_under_load(start):
-    """A reload every 100 ms, calls at full speed, and streams that are open meanwhile: nothing fails."""
-    server = start(services(1), *GRPC, workers=2)
-    seconds = 30 if FULL else 4
-    with Load(server) as load:
-        end, version = time.monotonic() + seconds, 1
-        while time.monotonic() < end:
-            version += 1
-            write_bundle(server.bundle, services(version))
-            server.reload()
-            time.sleep(0.1)
-    assert load.failures == []
-    assert load.calls > 100 and load.streams > 5 and version > 5
-    wait_until(lambda: len(server.status()["generations"]) == 1, what="all old generations to end")

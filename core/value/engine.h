@@ -106,6 +106,7 @@ typedef struct pl_work {
     pl_ref ctx;                /* the script's ctx of this work; PL_REF_NONE until the engine makes it */
     void *loaders;             /* the engine's; NULL until a script asks for them */
     struct plua_queue *queues; /* the engine's: of events that scripts have subscribed to for it */
+    struct plua_remote_call *remotes; /* the engine's: calls that scripts have made for it */
     bool runnable; /* the core has more of this work to run at once: batches of loaders wait for it, see
                       pl_engine.dispatch */
     pl_logger *log;
@@ -180,6 +181,9 @@ struct pl_subscriber {
     void *topic; /* NULL: not subscribed */
 };
 
+struct pl_remote; /* value/remote.h */
+struct pl_remote_config;
+
 typedef struct pl_host_ops {
     uint64_t (*now)(pl_host *host); /* monotonic milliseconds, as of this loop turn */
     /* Nanoseconds, read at the call: monotonic, and (unless NULL) since 1970, UTC. For measuring; NULL where
@@ -208,6 +212,9 @@ typedef struct pl_host_ops {
      * if nothing had been said. INVALID_ARGUMENT: a name that cannot be; RESOURCE_EXHAUSTED. NULL where
      * nobody asks. */
     pl_code (*set_health)(pl_host *host, pl_str service, int serving, pl_error *err);
+    /* Clients of remote procedures: value/remote.h. NULL where there is no network. */
+    pl_code (*remote)(pl_host *host, const struct pl_remote_config *config, struct pl_remote **out,
+                      pl_error *err);
 } pl_host_ops;
 struct pl_host {
     const pl_host_ops *ops;

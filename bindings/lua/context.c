@@ -230,6 +230,7 @@ void plua_ctx_end(plua_state *st, pl_work *work)
     lua_State *L = st->L;
     plua_loaders_end(work);
     plua_queues_end(work);
+    plua_remotes_end(work);
     if (work->ctx == PL_REF_NONE)
         return;
     push_works(L);

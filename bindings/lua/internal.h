@@ -135,6 +135,9 @@ void plua_dispatch(pl_state *state, pl_work *work);
 void plua_loaders_end(pl_work *work);
 void plua_loads_dispose(plua_state *st); /* the last of a state, after Lua is closed */
 
+/* module_grpc.c: the work is over. */
+void plua_remotes_end(pl_work *work);
+
 /* module_pubsub.c: the work is over. */
 void plua_queues_end(pl_work *work);
 

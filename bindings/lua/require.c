@@ -22,6 +22,7 @@ static const plua_module modules[] = {
     {"perilune.breaker.core", plua_open_breaker},
     {"perilune.auth.core", plua_open_auth},
     {"perilune.proto.core", plua_open_proto},
+    {"perilune.grpc.core", plua_open_grpc},
     {NULL, NULL},
 };
 

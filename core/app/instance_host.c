@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include "app/grpc_clients.h"
 #include "app/health.h"
 #include "app/response_cache.h"
 #include "base/alloc.h"
@@ -171,6 +172,15 @@ static pl_code set_health(pl_host *host, pl_str service, int serving, pl_error *
     return hub ? pl_health_hub_set(hub, service, status, err) : PL_OK;
 }
 
+/* --- remote procedures --- */
+static pl_code remote(pl_host *host, const pl_remote_config *config, pl_remote **out, pl_error *err)
+{
+    pl_instance *instance = instance_of(host);
+    if (!instance->clients)
+        return pl_fail(err, PL_UNAVAILABLE, "there is no server any more");
+    return pl_grpc_clients_open(instance->clients, instance, config, out, err);
+}
+
 void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubsub)
 {
     static const pl_host_ops ops = {.now = now,
@@ -182,7 +192,8 @@ void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubs
                                     .unsubscribe = unsubscribe,
                                     .publish = publish,
                                     .purge = purge,
-                                    .set_health = set_health};
+                                    .set_health = set_health,
+                                    .remote = remote};
     instance->loop = loop;
     instance->pubsub = pubsub;
     instance->turn = (pl_timer){.fire = turn, .data = instance};
@@ -199,6 +210,9 @@ void pl_instance_host_leave(pl_instance *instance)
     if (instance->pubsub)
         pl_pubsub_end(instance->pubsub, &instance->host, NULL);
     instance->pubsub = NULL;
+    if (instance->clients)
+        pl_grpc_clients_leave(instance->clients, instance);
+    instance->clients = NULL;
     if (instance->turn.index != 0)
         instance->loop->ops->timer_stop(instance->loop, &instance->turn);
     instance->loop = NULL;

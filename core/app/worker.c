@@ -9,6 +9,7 @@
 #include "app/graphql_read.h"
 #include "app/graphql_sse.h"
 #include "app/graphql_ws.h"
+#include "app/grpc_clients.h"
 #include "app/ide.h"
 #include "app/instance_host.h"
 #include "app/operation.h"
@@ -40,11 +41,12 @@ struct pl_worker {
     pl_sse *sse;
     pl_edge *edge;
     pl_grpc_endpoint *grpc; /* NULL: none */
-    pl_builtin *builtin;    /* the same */
-    pl_rpc_http *rpc;       /* the same services on the HTTP port */
-    unsigned draining;      /* how many of both have not ended yet */
-    pl_schedule *schedule;  /* named timers, on worker 0 */
-    pl_instance *first;     /* to begin with */
+    pl_grpc_clients *clients;
+    pl_builtin *builtin;   /* the same */
+    pl_rpc_http *rpc;      /* the same services on the HTTP port */
+    unsigned draining;     /* how many of both have not ended yet */
+    pl_schedule *schedule; /* named timers, on worker 0 */
+    pl_instance *first;    /* to begin with */
     pl_instance *current;
     pl_instance *retired;
     request adoption; /* the main thread's, one at a time */
@@ -176,6 +178,7 @@ static void adopt(pl_worker *w, void *arg)
 {
     pl_instance *instance = arg, *old = w->current;
     pl_instance_host_init(instance, w->host, w->pubsub);
+    instance->clients = w->clients;
     pl_engine_of(instance->state)->state_attach(instance->state, &instance->host);
     instance->cache = w->config.responses;
     instance->health = w->config.health;
@@ -232,6 +235,8 @@ static pl_code set_up(pl_worker *w, pl_error *err)
         return pl_fail_memory(err);
     if (!(w->rpc = pl_rpc_http_new(w->host, config->log)))
         return pl_fail_memory(err);
+    if (!(w->clients = pl_grpc_clients_new(w->loop, config->log, err)))
+        return err->code;
     pl_loop_on_turn(w->loop, after_turn, w);
     if (config->index == 0 && !(w->schedule = pl_schedule_new(w->host, config->log)))
         return pl_fail_memory(err);
@@ -259,6 +264,11 @@ static void tear_down(pl_worker *w)
         pl_schedule_free(w->schedule);
     for (pl_instance *instance = w->retired; instance; instance = instance->next)
         stop_timers(w, instance);
+    for (pl_instance *instance = w->retired; instance; instance = instance->next)
+        instance->clients = NULL;
+    if (w->current)
+        w->current->clients = NULL;
+    pl_grpc_clients_free(w->clients);
     if (w->pubsub)
         pl_pubsub_leave(w->pubsub);
     if (w->sse)
@@ -361,6 +371,7 @@ static void get_status(pl_worker *w, void *arg)
     *out = (pl_worker_status){.edge = pl_edge_get_stats(w->edge), .events = pl_pubsub_get_stats(w->pubsub)};
     if (w->grpc)
         out->grpc = pl_grpc_endpoint_get_stats(w->grpc);
+    out->clients = pl_grpc_clients_stats(w->clients);
     instance_status(w->current, out);
     for (pl_instance *instance = w->retired; instance; instance = instance->next)
         instance_status(instance, out);

@@ -5,6 +5,7 @@
 #include "app/generation.h"
 #include "app/grpc_endpoint.h"
 #include "app/pubsub.h"
+#include "grpc/client/stats.h"
 #include "net/edge.h"
 
 /* A worker: a thread with a loop, an HTTP edge and the live instance. The main thread talks to it by messages
@@ -43,6 +44,7 @@ void pl_worker_adopt_wait(pl_worker *worker);
 typedef struct pl_worker_status {
     pl_edge_stats edge;
     pl_grpc_endpoint_stats grpc;
+    pl_client_stats clients;
     pl_pubsub_stats events;
     unsigned count;
     struct {

@@ -172,6 +172,7 @@ static void execute(gql_subscription *s)
     s->work.arena = &s->arena;
     s->work.ctx = PL_REF_NONE;
     s->work.loaders = s->work.queues = NULL;
+    s->work.remotes = NULL;
     s->work.parent = run->work;
     gql_input_env env = run->env; /* the variables' values stay the run's */
     env.arena = &s->arena;

@@ -3,6 +3,7 @@
 #define PL_GRPC_CLIENT_CHANNEL_H
 
 #include "grpc/client/settings.h"
+#include "grpc/client/stats.h"
 #include "grpc/stream.h"
 #include "value/remote.h"
 
@@ -23,8 +24,9 @@ struct pl_client_io {
      * the certificate must be for where tls names nothing. NULL: memory. */
     void *(*connect)(pl_client_io *io, pl_client_link *link, pl_str address, const pl_client_tls *tls,
                      pl_str name, uint64_t timeout_ms);
-    /* One piece at a time, which stays until pl_client_link_written. */
-    void (*write)(void *connection, pl_str piece);
+    /* One piece at a time, until pl_client_link_written. The bytes become the connection's, which gives an
+     * empty buffer for them. */
+    void (*write)(void *connection, pl_buf *piece);
     void (*pause)(void *connection, bool pause);
     /* No more is heard of the connection: all that was written is to be sent first, or not. */
     void (*end)(void *connection);
@@ -56,10 +58,6 @@ pl_code pl_client_set_open(pl_client_set *set, const pl_remote_config *config, p
  * thread. */
 void pl_client_set_leave(pl_client_set *set, const void *owner);
 
-typedef struct pl_client_stats {
-    unsigned channels, connections, calls; /* now */
-    uint64_t calls_total, failed_total, attempts_total, connected_total, connect_failed_total;
-} pl_client_stats;
 pl_client_stats pl_client_set_stats(const pl_client_set *set);
 
 /* --- for the io; from the loop's callbacks --- */

@@ -291,7 +291,7 @@ static void answer_payload(part *p, const gql_payload *payload)
 {
     exchange *x = p->x;
     pl_header headers[MAX_HEADERS + 1 + PL_CACHE_HEADERS];
-    pl_cache_answer cache = {0};
+    pl_cache_answer cache;
     int status = status_of(x, payload);
     size_t count = 0, n = 0;
     const pl_header *more = p->operation ? pl_operation_headers(p->operation, &count) : NULL;
@@ -305,6 +305,8 @@ static void answer_payload(part *p, const gql_payload *payload)
         if (seconds.ptr)
             headers[n++] = (pl_header){PL_STR("retry-after"), seconds};
     }
+    cache.count = 0;
+    cache.not_modified = false;
     if (!says_caching(headers, n))
         caching(x, payload, status, &cache);
     for (size_t i = 0; i < cache.count; i++)
@@ -477,12 +479,14 @@ static void run(exchange *x, pl_graphql_input *input)
 
 void pl_graphql_http(pl_endpoint *endpoint, pl_http_request *http)
 {
-    exchange *x = pl_arena_zalloc(http->arena, sizeof *x), on_stack = {0};
+    exchange *x = pl_arena_zalloc(http->arena, sizeof *x), on_stack;
     pl_graphql_input input;
     pl_graphql_refusal why;
     bool no_memory = !x;
-    if (no_memory)
+    if (no_memory) {
+        on_stack = (exchange){0};
         x = &on_stack;
+    }
     x->endpoint = endpoint;
     x->http = http;
     x->instance = endpoint->live;

@@ -334,6 +334,8 @@ static bool read_body(reader *r, pl_http_request *http, pl_graphql_input *out)
         return forged ? refuse(r, 403, PL_PERMISSION_DENIED, pl_str_of(forged))
                       : read_form(r, http, type, out);
     }
+    if (pl_str_is(type, "application/json"))
+        return parse_json(r, "", http->body, &value) && read_json(r, value, out);
     /* No page makes a browser send this without asking first. */
     if (!pl_media_is(type, "application/json"))
         return refuse(r, 415, PL_INVALID_ARGUMENT,

@@ -220,6 +220,8 @@ static pl_str decode(pl_arena *arena, pl_str s)
 static bool find_parameter(pl_str query, pl_str name, pl_str *value)
 {
     pl_str rest = query, pair, key;
+    if (query.len == 0)
+        return false;
     while (next_part(&rest, '&', &pair)) {
         *value = pair;
         if (next_part(value, '=', &key) && pl_str_eq(key, name))
@@ -231,7 +233,7 @@ static bool find_parameter(pl_str query, pl_str name, pl_str *value)
 pl_str pl_query_parameter(pl_arena *arena, pl_str query, pl_str name)
 {
     pl_str value;
-    if (!find_parameter(query, name, &value) || !value.ptr)
+    if (query.len == 0 || !find_parameter(query, name, &value) || !value.ptr)
         return PL_STR_NONE;
     return decode(arena, value);
 }

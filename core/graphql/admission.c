@@ -4,10 +4,10 @@
 #include <math.h>
 #include <stdio.h>
 
-static pl_str header_of(const pl_work *work, const char *name)
+static pl_str header_of(const pl_work *work, pl_str name)
 {
     for (size_t i = 0; i < work->header_count; i++) {
-        if (pl_str_is(work->headers[i].name, name))
+        if (pl_str_eq(work->headers[i].name, name))
             return work->headers[i].value;
     }
     return PL_STR("");
@@ -115,7 +115,7 @@ bool gql_admit(gql_documents *documents, gql_prepared *prepared, const gql_opera
     gql_cost_result result;
     pl_error err;
     pl_error_clear(&err);
-    pl_str asked = header_of(work, "graphql-cost");
+    pl_str asked = header_of(work, PL_STR("graphql-cost"));
     *out = (gql_admission){.paid = out->paid, .max_cost = options->max_cost};
     out->only = pl_str_is(asked, "validate");
     out->report = out->only || pl_str_is(asked, "report");

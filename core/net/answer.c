@@ -119,16 +119,17 @@ static bool is_sound_value(pl_str value)
 /* 0: not a name; 1: a name; 2: one with upper-case letters. */
 static int judge_name(pl_str name)
 {
-    int kind = 1;
+    static const unsigned char kinds[256] = {
+        ['a' ... 'z'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 2, ['!'] = 1, ['#'] = 1, ['$'] = 1,
+        ['%'] = 1,         ['&'] = 1,         ['\''] = 1,        ['*'] = 1, ['+'] = 1, ['-'] = 1,
+        ['.'] = 1,         ['^'] = 1,         ['_'] = 1,         ['`'] = 1, ['|'] = 1, ['~'] = 1};
+    unsigned all = 0, none = name.len == 0;
     for (size_t i = 0; i < name.len; i++) {
-        unsigned char c = (unsigned char)name.ptr[i];
-        if (c >= 'A' && c <= 'Z')
-            kind = 2;
-        else if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) &&
-                 (c == 0 || !strchr("!#$%&'*+-.^_`|~", c)))
-            return 0;
+        unsigned kind = kinds[(unsigned char)name.ptr[i]];
+        all |= kind;
+        none |= kind == 0;
     }
-    return name.len != 0 ? kind : 0;
+    return none ? 0 : all & 2 ? 2 : 1;
 }
 
 /* Headers that h2o writes from what it knows, or that belong to the connection. */
@@ -151,6 +152,11 @@ static bool shows_id(const edge_request *r)
 static void add_checked(edge_request *r, pl_str name, pl_str value)
 {
     h2o_req_t *req = r->req;
+    /* Nearly every answer has this one. */
+    if (name.len == 13 && memcmp(name.ptr, "cache-control", 13) == 0 && is_sound_value(value)) {
+        add(req, H2O_TOKEN_CACHE_CONTROL, value);
+        return;
+    }
     int kind = judge_name(name);
     if (kind == 0 || !is_sound_value(value)) {
         pl_log(r->edge->log, PL_WARN, "response header left out: it has characters that headers cannot have",

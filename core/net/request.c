@@ -6,7 +6,7 @@
 #include "net/edge_internal.h"
 #include "net/upload.h"
 
-#define ARENA_CHUNK 4096
+#define ARENA_CHUNK 6144 /* enough for a small operation, so that its request takes nothing from the heap */
 #define MOST_FREE_REQUESTS 1024 /* kept for use again */
 #define LONGEST_ID 128
 

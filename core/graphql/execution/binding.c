@@ -4,6 +4,11 @@
 #include "graphql/execution/binding_internal.h"
 #include "graphql/federation/federation.h"
 
+static const char *const info_members[] = {
+    [GQL_INFO_FIELD_NAME] = "field_name",   [GQL_INFO_PARENT_TYPE] = "parent_type",
+    [GQL_INFO_RETURN_TYPE] = "return_type", [GQL_INFO_OPERATION] = "operation",
+    [GQL_INFO_SELECTED] = "selected",       [GQL_INFO_PATH] = "path"};
+
 gql_binding *gql_binding_new(const gql_schema *schema, pl_state *state)
 {
     gql_binding *b = pl_calloc(1, sizeof *b);
@@ -18,7 +23,12 @@ gql_binding *gql_binding_new(const gql_schema *schema, pl_state *state)
     b->types = pl_arena_array(&b->arena, schema->type_count, sizeof *b->types);
     b->inputs = pl_arena_array(&b->arena, schema->input_count, sizeof *b->inputs);
     b->typename_key = e->key(state, PL_STR("__typename"));
-    if (!b->fields || !b->types || !b->inputs || !b->typename_key)
+    bool keys = b->typename_key != NULL;
+    for (size_t i = 0; i < GQL_INFO_MEMBERS; i++) {
+        b->info_keys[i] = e->key(state, pl_str_of(info_members[i]));
+        keys = keys && b->info_keys[i];
+    }
+    if (!b->fields || !b->types || !b->inputs || !keys)
         goto failed;
     for (uint32_t i = 0; i < schema->field_count; i++)
         b->fields[i].resolver = b->fields[i].subscribe = PL_REF_NONE;

@@ -47,6 +47,17 @@ typedef struct gql_type_binding {
     const gql_access *access; /* of __typename, and of all fields; NULL: anybody */
 } gql_type_binding;
 
+/* Of info; all but the path are the same for each call of a field. */
+enum {
+    GQL_INFO_FIELD_NAME,
+    GQL_INFO_PARENT_TYPE,
+    GQL_INFO_RETURN_TYPE,
+    GQL_INFO_OPERATION,
+    GQL_INFO_SELECTED,
+    GQL_INFO_PATH,
+    GQL_INFO_MEMBERS
+};
+
 typedef struct gql_binding {
     const gql_schema *schema;
     pl_state *state;
@@ -57,6 +68,7 @@ typedef struct gql_binding {
     pl_ref default_resolver;
     int default_arity;
     pl_key *typename_key;
+    pl_key *info_keys[GQL_INFO_MEMBERS];
     gql_directive_binding *directives;
     gql_access_tables *access;       /* NULL: nothing is protected */
     const gql_access *introspection; /* of __schema and __type */

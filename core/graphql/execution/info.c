@@ -2,7 +2,8 @@
 #include "graphql/execution/binding_internal.h"
 #include "graphql/execution/internal.h"
 
-/* info, the fourth argument of a resolver: made only for functions that take it. */
+/* info, the fourth argument of a resolver: made only for functions that take it. All but the path is the same
+ * for each call of a plan's field: from the second call on it is kept, and copied member by member. */
 
 static void set(gql_execution *x, pl_slot map, pl_str name)
 {
@@ -85,26 +86,72 @@ static void push_selected(gql_execution *x, const gql_plan_field *f)
     }
 }
 
+static void set_key(gql_execution *x, pl_slot map, int member)
+{
+    x->e->set_field(x->state, map, x->binding->info_keys[member]);
+}
+
+/* Pushes all but the path. False: memory. */
+static bool push_common(gql_execution *x, const gql_plan_field *f)
+{
+    const pl_engine *e = x->e;
+    e->push_map(x->state, GQL_INFO_MEMBERS);
+    pl_slot map = e->top(x->state);
+    e->push_string(x->state, f->def->name);
+    set_key(x, map, GQL_INFO_FIELD_NAME);
+    e->push_string(x->state, f->def->parent->name);
+    set_key(x, map, GQL_INFO_PARENT_TYPE);
+    if (!gql_push_type(e, x->state, f->def->type))
+        return false;
+    set_key(x, map, GQL_INFO_RETURN_TYPE);
+    push_operation(x);
+    set_key(x, map, GQL_INFO_OPERATION);
+    push_selected(x, f);
+    set_key(x, map, GQL_INFO_SELECTED);
+    return true;
+}
+
+static bool keep_common(gql_execution *x, const gql_plan_field *f)
+{
+    pl_slot top = x->e->top(x->state);
+    if (!push_common(x, f))
+        return false;
+    f->info->shared = x->e->keep(x->state, top + 1);
+    x->e->pop_to(x->state, top);
+    return true;
+}
+
+static void push_copy(gql_execution *x, pl_ref shared)
+{
+    const pl_engine *e = x->e;
+    e->push_map(x->state, GQL_INFO_MEMBERS);
+    pl_slot map = e->top(x->state);
+    e->push_ref(x->state, shared);
+    for (int i = 0; i < GQL_INFO_PATH; i++) {
+        if (e->field(x->state, map + 1, x->binding->info_keys[i]))
+            set_key(x, map, i);
+    }
+    e->pop_to(x->state, map);
+}
+
 bool gql_push_info(gql_execution *x, const gql_plan_field *f, const gql_path *path)
 {
     const pl_engine *e = x->e;
-    if (!e->reserve(x->state, 12))
+    gql_plan_info *info = f->info;
+    if (!e->reserve(x->state, 16))
         return false;
-    e->push_map(x->state, 6);
+    if (info && info->called) {
+        if (info->shared == PL_REF_NONE && !keep_common(x, f))
+            return false;
+        push_copy(x, info->shared);
+    } else if (!push_common(x, f)) {
+        return false;
+    }
+    if (info)
+        info->called = true;
     pl_slot map = e->top(x->state);
-    e->push_string(x->state, f->def->name);
-    set(x, map, PL_STR("field_name"));
-    e->push_string(x->state, f->def->parent->name);
-    set(x, map, PL_STR("parent_type"));
-    if (!gql_push_type(e, x->state, f->def->type))
-        return false;
-    set(x, map, PL_STR("return_type"));
     e->push_list(x->state, 4);
-    push_steps(x, e->top(x->state), path);
-    set(x, map, PL_STR("path"));
-    push_operation(x);
-    set(x, map, PL_STR("operation"));
-    push_selected(x, f);
-    set(x, map, PL_STR("selected"));
+    push_steps(x, map + 1, path);
+    set_key(x, map, GQL_INFO_PATH);
     return true;
 }

@@ -35,6 +35,10 @@ void gql_plan_free(gql_plan *plan)
 {
     if (!plan)
         return;
+    for (const gql_plan_info *info = plan->infos; info; info = info->next) {
+        if (info->shared != PL_REF_NONE)
+            pl_engine_of(plan->binding->state)->drop(plan->binding->state, info->shared);
+    }
     pl_map_dispose(&plan->fragments);
     pl_arena_dispose(&plan->arena);
     pl_free(plan);
@@ -133,6 +137,16 @@ static pl_code compile_prefix(gql_plan *plan, gql_plan_field *f, pl_error *err)
     return f->prefix.ptr ? PL_OK : pl_fail_memory(err);
 }
 
+static gql_plan_info *new_info(gql_plan *plan)
+{
+    gql_plan_info *info = pl_arena_alloc(&plan->arena, sizeof *info);
+    if (!info)
+        return NULL; /* then it is made at each call */
+    *info = (gql_plan_info){.next = plan->infos, .shared = PL_REF_NONE};
+    plan->infos = info;
+    return info;
+}
+
 static void choose_resolver(gql_plan *plan, const gql_named *type, gql_plan_field *f)
 {
     const gql_schema *schema = plan->binding->schema;
@@ -160,6 +174,8 @@ static void choose_resolver(gql_plan *plan, const gql_named *type, gql_plan_fiel
     f->resolver = fb->resolver != PL_REF_NONE ? fb->resolver : plan->binding->default_resolver;
     f->arity = fb->resolver != PL_REF_NONE ? fb->arity : plan->binding->default_arity;
     f->how = f->resolver != PL_REF_NONE ? GQL_RESOLVE_CALL : GQL_RESOLVE_PROPERTY;
+    if (f->how == GQL_RESOLVE_CALL && f->arity >= 4)
+        f->info = new_info(plan);
 }
 
 /* current: the group that executes the field. */

@@ -51,6 +51,13 @@ typedef struct gql_plan_argument {
     const pl_value *constant; /* coerced once; NULL: literal decides */
 } gql_plan_argument;
 
+/* What the info of a field's calls has in common: kept from the second call on. */
+typedef struct gql_plan_info {
+    struct gql_plan_info *next; /* of the plan's */
+    bool called;
+    pl_ref shared; /* a map; PL_REF_NONE: not kept yet */
+} gql_plan_info;
+
 struct gql_plan_field {
     gql_resolve_how how;
     pl_str prefix; /* ,"key": — the first field is written without the comma */
@@ -61,6 +68,7 @@ struct gql_plan_field {
     const pl_key *key;
     pl_ref resolver;
     int arity;
+    gql_plan_info *info; /* of a resolver that takes it; NULL: made at each call */
     gql_plan_argument *arguments;
     uint32_t argument_count;
     gql_plan_set *set;           /* of a composite field; NULL otherwise */
@@ -139,6 +147,7 @@ struct gql_plan {
     uint8_t cache_outlook; /* cache/responses.h */
     uint32_t defer_count;
     uint64_t marks;
+    gql_plan_info *infos;
 };
 
 /* NULL: memory. The document outlives the plan. max_fields 0 is 20,000. */

@@ -101,7 +101,7 @@ static void test_resolver_arguments(void **state)
         seen.data, "null | {\"x\":3,\"y\":\"w\"} | {\"request_id\":\"r1\"} | "
                    "{\"field_name\":\"echo\",\"parent_type\":\"Query\",\"return_type\":{\"kind\":\"SCALAR\","
                    "\"name\":\"String\"},"
-                   "\"path\":[\"z\"],\"operation\":{\"kind\":\"query\",\"name\":\"Q\"},\"selected\":{}}");
+                   "\"operation\":{\"kind\":\"query\",\"name\":\"Q\"},\"selected\":{},\"path\":[\"z\"]}");
     pl_buf_dispose(&seen);
 }
 
@@ -119,8 +119,35 @@ static void test_info_below_lists(void **state)
         seen.data,
         "{\"name\":\"Ann\",\"age\":1} | {} | {\"request_id\":\"r1\"} | "
         "{\"field_name\":\"pets\",\"parent_type\":\"Person\",\"return_type\":{\"kind\":\"LIST\",\"of_type\":"
-        "{\"kind\":\"UNION\",\"name\":\"Pet\"}},\"path\":[\"people\",1,\"pets\"],\"operation\":{\"kind\":"
-        "\"query\"},\"selected\":{\"barks\":true,\"lives\":true,\"name\":true}}");
+        "{\"kind\":\"UNION\",\"name\":\"Pet\"}},\"operation\":{\"kind\":"
+        "\"query\"},\"selected\":{\"barks\":true,\"lives\":true,\"name\":true},\"path\":[\"people\",1,"
+        "\"pets\"]}");
+    pl_buf_dispose(&seen);
+}
+
+/* What calls have in common is kept from the second one on: each sees the same, and its own path. */
+static void test_info_of_many_calls(void **state)
+{
+    static const char common[] = "\"selected\":{\"barks\":true},\"path\":[\"people\",";
+    gf *f = *state;
+    pl_buf seen;
+    pl_buf_init(&seen);
+    gf_give(f, "Query", "people",
+            te_list(f->t, 3, person(f, "Ann", 1), person(f, "Bob", 2), person(f, "Cid", 3)));
+    gf_resolve(f, "Person", "pets", show, &seen);
+    for (int run = 0; run < 2; run++) { /* the second one finds the plan */
+        gf_expect(f, "{ people { pets { ... on Dog { barks } } } }", NULL,
+                  "{\"data\":{\"people\":[{\"pets\":null},{\"pets\":null},{\"pets\":null}]}}");
+        pl_buf_char(&seen, '\0');
+        const char *at = seen.data;
+        for (char i = '0'; i <= '2'; i++) {
+            assert_non_null(at = strstr(at, common));
+            at += sizeof common - 1;
+            assert_int_equal(*at, i);
+        }
+        assert_null(strstr(at, common));
+        seen.len = 0;
+    }
     pl_buf_dispose(&seen);
 }
 
@@ -512,6 +539,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_object_values, setup, gf_teardown),
         cmocka_unit_test_setup_teardown(test_resolver_arguments, setup, gf_teardown),
         cmocka_unit_test_setup_teardown(test_info_below_lists, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_info_of_many_calls, setup, gf_teardown),
         cmocka_unit_test_setup_teardown(test_lists, setup, gf_teardown),
         cmocka_unit_test_setup_teardown(test_wrong_types, setup, gf_teardown),
         cmocka_unit_test_setup_teardown(test_internal_errors_are_hidden, setup, gf_teardown),

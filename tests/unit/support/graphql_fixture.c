@@ -67,8 +67,8 @@ void gf_close(gf *f)
     assert_int_equal(te_wrapping(f->t), 0);
     assert_int_equal(te_timers(f->t), 0);
     assert_true(te_engine()->protect(te_state(f->t), touch_index, f->t, &err));
-    assert_int_equal(te_refs(f->t), bound_refs(f) + 1); /* and the index function */
     gql_service_free(f->service);
+    assert_int_equal(te_refs(f->t), bound_refs(f) + 1); /* and the index function */
     gql_binding_free(f->binding);
     gql_schema_free(f->schema);
     te_free(f->t);

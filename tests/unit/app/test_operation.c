@@ -653,17 +653,16 @@ static void without_memory(void **state)
     client c;
     static const char *const queries[] = {"subscription { said { n } }", "subscription { gated { n } }"};
     for (int k = 0; k < 4; k++) {
-        bool failed = true;
-        size_t n;
-        for (n = 1; failed; n++) {
+        failing a = {.sticky = k % 2};
+        while (failing_next(&a)) {
             w.version = 0;
             adopt();
             start(&c, queries[k / 2]);
             publish("gate", 0);
             make_live(build(schema));
-            pl_alloc_fail_at(n, k % 2);
+            failing_begin(&a);
             rebase();
-            failed = pl_alloc_fail_at(0, 0) >= n;
+            failing_end(&a);
             turn();
             publish("gate", 0);
             publish("x", 1);
@@ -673,7 +672,7 @@ static void without_memory(void **state)
             turn();
             assert_int_equal(w.retired_count, 0);
         }
-        assert_true(n > 5);
+        assert_true(a.made > 5);
     }
 }
 
@@ -682,11 +681,11 @@ static void started_without_memory(void **state)
     client c;
     adopt();
     for (int sticky = 0; sticky <= 1; sticky++) {
-        bool failed = true;
-        for (size_t n = 1; failed; n++) {
-            pl_alloc_fail_at(n, sticky);
+        failing a = {.sticky = sticky};
+        while (failing_next(&a)) {
+            failing_begin(&a);
             start(&c, "subscription { said { n } }");
-            failed = pl_alloc_fail_at(0, 0) >= n;
+            bool failed = failing_end(&a);
             assert_true(failed || !c.over);
             if (!c.over)
                 cancel(&c);

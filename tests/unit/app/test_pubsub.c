@@ -13,6 +13,7 @@
 
 #include "app/pubsub.h"
 #include "base/alloc.h"
+#include "support/failing.h"
 
 /* Events between the parts of a hub: on one loop, where order can be told, and on several threads. */
 
@@ -420,29 +421,24 @@ static void without_memory(void **state)
     world *w = *state;
     pl_error err = {0};
     listener a = listener_of(w);
-    int refused = 0;
-    for (size_t n = 1;; n++) {
-        pl_alloc_fail_at(n, 0);
+    failing subscribing = {0}, publishing = {0};
+    while (failing_next(&subscribing)) {
+        failing_begin(&subscribing);
         int status = pl_pubsub_subscribe(w->part, &w->host, PL_STR("x"), &a.s);
-        if (pl_alloc_fail_at(0, 0) < n)
-            break;
-        assert_int_equal(status, -1);
-        assert_null(a.s.topic);
-        assert_int_equal(pl_pubsub_get_stats(w->part).subscribers, 0);
-        refused++;
+        bool failed = failing_end(&subscribing);
+        assert_int_equal(status, failed ? -1 : 0);
+        assert_true(failed == !a.s.topic);
+        assert_int_equal(pl_pubsub_get_stats(w->part).subscribers, !failed);
     }
-    assert_true(refused > 0);
     unsigned told = 0;
-    for (size_t n = 1;; n++) {
-        pl_alloc_fail_at(n, 0);
+    while (failing_next(&publishing)) {
+        failing_begin(&publishing);
         pl_code code = pl_pubsub_publish(w->part, PL_STR("x"), PL_STR("1"), &err);
-        bool failed = pl_alloc_fail_at(0, 0) >= n;
+        bool failed = failing_end(&publishing);
         assert_int_equal(code, failed ? PL_RESOURCE_EXHAUSTED : PL_OK);
         told += code == PL_OK;
-        if (!failed)
-            break;
-        assert_in_range(n, 1, 2);
     }
+    assert_in_range(publishing.made, 1, 2);
     turn(w);
     assert_int_equal(a.count, told);
     pl_alloc_fail_at(1, 0);

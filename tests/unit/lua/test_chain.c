@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 
 #include "base/alloc.h"
+#include "support/failing.h"
 #include "support/lua_state.h"
 
 /* Interceptors in Lua (chains, and what their innermost next does), and what is an iterator. */
@@ -427,10 +428,10 @@ static void test_without_memory(void **state)
     };
     for (size_t i = 0; i < sizeof chains / sizeof *chains; i++) {
         for (int k = 0; k < 4; k++) {
-            bool failed = true;
+            failing a = {.sticky = k & 1};
             chain_of(t, chains[i]);
-            for (size_t n = 1; failed; n++) {
-                pl_alloc_fail_at(n, k & 1);
+            while (failing_next(&a)) {
+                failing_begin(&a);
                 bool begun = start(t);
                 turn_all(t);
                 if (begun && t->wants_next && !answer(t, k & 2 ? PL_CALL_FAILED : PL_CALL_DONE)) {
@@ -438,7 +439,7 @@ static void test_without_memory(void **state)
                     t->over = true;
                 }
                 turn_all(t);
-                failed = pl_alloc_fail_at(0, 0) >= n;
+                bool failed = failing_end(&a);
                 if (begun && !t->over) { /* there was not even the memory to tell anybody */
                     assert_true(failed && (k & 1));
                     t->e->cancel(t->state, t->call);
@@ -646,12 +647,12 @@ static void test_iterators_without_memory(void **state)
     pl_error err = {0};
     ls_load(t->s, CHAIN_FILE, "return { " NEXT ", " CLOSE " }", &err);
     t->over = true;
-    bool failed = true;
-    for (size_t n = 1; failed; n++) {
+    failing a = {.sticky = true};
+    while (failing_next(&a)) {
         opening o = {.t = t, .next = PL_REF_NONE, .close = PL_REF_NONE};
-        pl_alloc_fail_at(n, 1);
+        failing_begin(&a);
         bool ok = t->e->protect(t->state, open_only, &o, &err);
-        failed = pl_alloc_fail_at(0, 0) >= n;
+        bool failed = failing_end(&a);
         assert_true(failed || (ok && o.opened));
         if (o.next != PL_REF_NONE)
             t->e->drop(t->state, o.next);

@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 
 #include "base/alloc.h"
+#include "support/failing.h"
 #include "support/lua_state.h"
 
 /* perilune.pubsub: queues of events, who is resumed when, and who is let go of. */
@@ -636,12 +637,12 @@ static const char busy[] = "local a, b = pubsub:subscribe('x', nil, { queue = 2 
 static void test_without_memory(void **state)
 {
     for (int sticky = 0; sticky <= 1; sticky++) {
-        size_t failed = 0;
-        for (size_t n = 1;; n++) {
-            pl_alloc_fail_at(n, sticky);
+        failing a = {.sticky = sticky};
+        while (failing_next(&a)) {
+            failing_begin(&a);
             ls_call *c = ls_start(w.s, busy);
             arrive();
-            bool over = pl_alloc_fail_at(0, 0) < n;
+            bool over = !failing_end(&a);
             while (c->waits && ls_turn(w.s))
                 arrive();
             if (c->waits)
@@ -650,11 +651,8 @@ static void test_without_memory(void **state)
             ls_forget(w.s);
             ls_collect(w.s);
             assert_int_equal(subscribers(), 0);
-            if (over)
-                break;
-            failed++;
         }
-        assert_true(failed > 20);
+        assert_true(a.failed > 20);
     }
 }
 
@@ -662,19 +660,17 @@ static void test_without_memory(void **state)
 static void test_events_that_come_without_memory(void **state)
 {
     ls_ok(w.s, SUBSCRIBE(""), "1");
-    size_t lost = 0;
-    for (size_t n = 1;; n++) {
+    failing a = {.sticky = true};
+    while (failing_next(&a)) {
         publish(
             "x",
             "{\"a\":[1,2,3],\"b\":\"some text that is longer than a short one would be in Lua 5.4, forty\"}");
         ls_collect(w.s);
-        pl_alloc_fail_at(n, 1);
+        failing_begin(&a);
         arrive();
-        if (pl_alloc_fail_at(0, 0) < n)
-            break;
-        lost++;
+        failing_end(&a);
     }
-    assert_true(lost > 3);
+    assert_true(a.failed > 3);
     ls_ok(w.s, "return { #subs[1]:next().a, subs[1]:dropped() > 3 }", "[3,true]");
 }
 

@@ -200,6 +200,14 @@ static void print_path(const pb_job *j, pl_buf *out)
         pl_buf_str(out, j->root->full_name);
 }
 
+/* Names and keys in messages come from peers, and are cut. */
+static void make_utf8(char *text)
+{
+    size_t len = strlen(text);
+    for (size_t at = pl_utf8_check(text, len); at < len; at += pl_utf8_check(text + at, len - at))
+        text[at] = '?';
+}
+
 static bool fail(pb_job *j, pl_code code, const char *text)
 {
     pl_buf path, place;
@@ -215,6 +223,8 @@ static bool fail(pb_job *j, pl_code code, const char *text)
     else
         j->code = pl_fail(j->err, code, "%.*s: %s%.*s", (int)path.len, path.data, text, (int)place.len,
                           place.len ? place.data : "");
+    if (j->err)
+        make_utf8(j->err->message);
     pl_buf_dispose(&path);
     pl_buf_dispose(&place);
     return false;

@@ -494,7 +494,8 @@ pl_code pb_encode(pb_codec *codec, const pb_message *message, pl_slot value, pl_
     pl_slot top = j.e->top(j.state);
     codec->out_at = codec->out_size;
     if (encode_body(&j, message, value)) {
-        pl_buf_append(out, codec->out + codec->out_at, written(&j));
+        if (written(&j) > 0)
+            pl_buf_append(out, codec->out + codec->out_at, written(&j));
         if (out->failed)
             pb_no_memory(&j);
     }

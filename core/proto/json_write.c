@@ -29,7 +29,7 @@ static void write_number(pb_job *j, const pb_field *f, double v)
     else if (isinf(v))
         pl_buf_str(j->out, v < 0 ? PL_STR("\"-Infinity\"") : PL_STR("\"Infinity\""));
     else if (v == 0 && signbit(v))
-        PL_BUF_LIT(j->out, "-0");
+        PL_BUF_LIT(j->out, "-0.0"); /* some readers take -0 for the integer */
     else if (f->type == PB_FLOAT)
         write_float(j->out, v);
     else

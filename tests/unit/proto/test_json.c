@@ -197,7 +197,7 @@ static void write(void **state)
               "{\"fDouble\":0.1,\"fFloat\":0.1,\"fInt32\":7,\"fInt64\":\"-5\",\"fUint64\":"
               "\"18446744073709551615\"}");
     pf_writes(&f, "Scalars", "{\"f_float\":16777216,\"f_double\":-0.0}",
-              "{\"fDouble\":-0,\"fFloat\":16777216}");
+              "{\"fDouble\":-0.0,\"fFloat\":16777216}");
     pf_writes(&f, "Scalars", "{\"f_bytes\":\"AB\",\"f_string\":\"\\n\\\"\",\"f_bool\":true,\"f_color\":5}",
               "{\"fBool\":true,\"fString\":\"\\n\\\"\",\"fBytes\":\"QUI=\",\"fColor\":\"COLOR_GREEN\"}");
     pf_writes(&f, "Scalars", "{\"f_color\":6}", "{\"fColor\":6}");

@@ -203,12 +203,17 @@ static void broken(void **state)
         {"12 02 c328", "text: the string is not UTF-8 at byte 1 (bytes are for what is no text)"},
         {"22 04 12 02 0a 05",
          "node.children[1].name: the message has a field that is longer than what is left of it"},
+        {"22 09 1a 07 0a 01 ff 12 02 12 00",
+         "node.named: the string is not UTF-8 at byte 1 (bytes are for what is no text)"},
         {"22 06 1a 04 0a 02 c328",
          "node.named: the string is not UTF-8 at byte 1 (bytes are for what is no text)"},
         {"29 00", "test.v1.Optionals: the message ends in the middle of a field"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         pf_refuses(&f, PF_DECODE, "Optionals", cases[i].hex, cases[i].message);
+    /* Messages are text, whatever the peer has sent for a key. */
+    pf_refuses(&f, PF_DECODE, "Known", "1a09 0a07 0a03 61ff62 1200",
+               "object.a?b: the string is not UTF-8 at byte 2 (bytes are for what is no text)");
 }
 
 /* node.next.next… */

@@ -194,6 +194,8 @@ static int call_send(lua_State *L)
     operation op = {.rpc = check_rpc(L), .run = run_send};
     luaL_checkany(L, 2);
     run_operation(L, &op, 2);
+    if (op.result == PL_RPC_FAILED && op.err.code == PL_INTERNAL)
+        return luaL_error(L, "%s", op.err.message); /* the script's fault: for the log, not for the client */
     if (op.result == PL_RPC_FAILED)
         return raise_error(L, &op);
     if (op.result != PL_RPC_WAIT)

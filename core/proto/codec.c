@@ -218,8 +218,10 @@ static bool fail(pb_job *j, pl_code code, const char *text)
     print_path(j, &path);
     if (j->json)
         pl_buf_printf(&place, " (at byte %zu of the JSON text)", (size_t)(j->json->p - j->json->begin) + 1);
-    if (path.failed || place.failed)
-        j->code = pl_fail(j->err, code, "%s", text);
+    bool is_named = pl_str_eq(pl_buf_view(&path), j->root->full_name) &&
+                    pl_str_starts(pl_str_of(text), j->root->full_name);
+    if (path.failed || place.failed || is_named)
+        j->code = pl_fail(j->err, code, "%s%.*s", text, (int)place.len, place.len ? place.data : "");
     else
         j->code = pl_fail(j->err, code, "%.*s: %s%.*s", (int)path.len, path.data, text, (int)place.len,
                           place.len ? place.data : "");

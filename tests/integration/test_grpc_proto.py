@@ -132,7 +132,8 @@ def test_what_does_not_fit_names_the_field(server, shop, protos):
     assert error.code() == grpc.StatusCode.INTERNAL and "name" not in error.details()
     server.wait_log("shop.v1.Item: list[2].name: a string is expected, not an integer")
     error = fails(lambda: list(shop.WrongStream(empty)))
-    assert error.code() == grpc.StatusCode.INTERNAL
+    assert error.code() == grpc.StatusCode.INTERNAL and "prise" not in error.details()
+    server.wait_log('services/shop.lua:26: shop.v1.Item has no field \\"prise\\". Did you mean \\"price\\"')
     error = fails(lambda: shop.Missing(empty))
     assert error.code() == grpc.StatusCode.UNIMPLEMENTED
 

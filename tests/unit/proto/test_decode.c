@@ -136,8 +136,7 @@ static void older_messages(void **state)
         "{\"id\":1,\"[test.v0.nick]\":\"a\",\"[test.v0.marks]\":[5,6,7],\"[test.v0.other]\":{\"id\":2,"
         "\"sizes\":[],\"packed\":[],\"item\":[],\"by_name\":{}},\"sizes\":[],\"packed\":[],\"item\":[],"
         "\"by_name\":{}}");
-    pf_refuses(&f, PF_DECODE, "test.v0.Old", "1201 61",
-               "test.v0.Old: test.v0.Old.id, which is required, is not set");
+    pf_refuses(&f, PF_DECODE, "test.v0.Old", "1201 61", "test.v0.Old.id, which is required, is not set");
     pf_refuses(&f, PF_DECODE, "test.v0.Old", "0801 b206 00",
                "[test.v0.other]: test.v0.Old.id, which is required, is not set");
     /* Strings of proto2 may be anything. */

@@ -159,7 +159,7 @@ static void wrong_values(void **state)
                                          "mean \"COLOR_GREEN\", \"COLOR_RED\", or "
                                          "\"COLOR_BELOW\"?"},
         {"{\"f_int23\":1}",
-         "test.v1.Scalars: test.v1.Scalars has no field \"f_int23\". Did you mean \"f_int32\", \"f_int64\", "
+         "test.v1.Scalars has no field \"f_int23\". Did you mean \"f_int32\", \"f_int64\", "
          "\"f_sint32\", \"f_uint32\", or \"f_sint64\"?"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -169,7 +169,7 @@ static void wrong_values(void **state)
     pf_refuses(&f, PF_ENCODE, "User", "{\"emails\":[{},{\"adress\":\"\"}]}",
                "emails[2]: test.v1.User.Email has no field \"adress\". Did you mean \"address\"?");
     pf_refuses(&f, PF_ENCODE, "User", "{\"userId\":\"\"}",
-               "test.v1.User: test.v1.User has no field \"userId\". Did you mean \"user_id\"?");
+               "test.v1.User has no field \"userId\". Did you mean \"user_id\"?");
     pf_refuses(&f, PF_ENCODE, "Node", "{\"named\":{\"k\":{\"next\":{\"name\":true}}}}",
                "named[\"k\"].next.name: a string is expected, not a boolean");
 }

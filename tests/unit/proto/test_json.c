@@ -129,7 +129,7 @@ static void refuse(void **state)
          "f_color: enum test.v1.Color has no value \"RED\" (at byte 16 of the JSON text)"},
         {"{\"fBool\":true,\"f_bool\":true}",
          "f_bool: the field is given twice (at byte 24 of the JSON text)"},
-        {"{\"fBoot\":true}", "test.v1.Scalars: test.v1.Scalars has no field \"fBoot\". Did you mean "
+        {"{\"fBoot\":true}", "test.v1.Scalars has no field \"fBoot\". Did you mean "
                              "\"f_bool\"? (at byte 9 of the JSON text)"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -143,7 +143,7 @@ static void refuse(void **state)
     pf_refuses(&f, PF_READ, "Maps", "{\"byNumber\":{\"a\":\"\"}}",
                "by_number: the map's keys are integers (at byte 17 of the JSON text)");
     pf_refuses(&f, PF_READ, "test.v0.Old", "{}",
-               "test.v0.Old: test.v0.Old.id, which is required, is not set (at byte 3 of the JSON text)");
+               "test.v0.Old.id, which is required, is not set (at byte 3 of the JSON text)");
     pf_refuses(&f, PF_READ, "Known", "{\"at\":\"2001-02-30T00:00:00Z\"}",
                "at: the text is a time that does not exist (at byte 29 of the JSON text)");
     pf_refuses(&f, PF_READ, "Known", "{\"lasts\":\"315576000001s\"}",

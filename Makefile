@@ -262,9 +262,12 @@ fuzz: ## build the fuzz targets with clang and run each for FUZZ_SECONDS
 $(B)/tests/bench/%: tests/bench/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -MT $@ $< $(LDFLAGS_all) -o $@ $(LIBS)
+$(B)/tests/bench/protobuf: tests/bench/protobuf.c $(B)/obj/gen/test_protos.o $(B)/libperilune.a $(B)/flags
+	@mkdir -p $(@D)
+	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -MT $@ $< $(B)/obj/gen/test_protos.o $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
 bench: ## requests per second beside a bare libh2o handler, in one run
 	@scripts/deps build bench
-	@$(MAKE) build $(B)/tests/bench/bare_h2o
+	@$(MAKE) build $(B)/tests/bench/bare_h2o $(B)/tests/bench/protobuf
 	@scripts/bench
 
 lint: ## include rules, formatting, static checks, licence lines

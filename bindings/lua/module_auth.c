@@ -224,7 +224,7 @@ static void read_algorithms(lua_State *L, verifier *v)
     size_t count;
     const pl_str *names = read_strings(L, v, "algorithms", &count);
     for (size_t i = 0; i < count; i++) {
-        pl_jwa algorithm;
+        pl_jwa algorithm = PL_JWA_COUNT;
         if (!pl_jwa_named(names[i], &algorithm))
             luaL_error(L, "auth: there is no algorithm \"%s\"", names[i].ptr);
         v->rules.algorithms |= (uint32_t)1 << algorithm;

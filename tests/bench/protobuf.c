@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "perilune/engines.h"
+#include "proto/codec.h"
+
+/* protobuf [SECONDS]: how long it takes to turn messages into Lua values and back. Prints one line for each
+ * message and direction: its name, bytes, what is done, nanoseconds (the best of several runs). */
+
+pl_str test_protos(void);
+
+typedef struct bench bench;
+typedef struct direction {
+    const char *name;
+    bool pushes;
+    pl_code (*run)(bench *b);
+} direction;
+
+struct bench {
+    const pl_engine *e;
+    pl_state *state;
+    pb_pool *pool;
+    pb_codec *codec;
+    const pb_message *type;
+    pl_buf wire, json, out;
+    pl_slot value;
+    const direction *direction;
+    size_t times;
+    pl_error err;
+    double seconds; /* of each direction */
+};
+
+static void die(const char *what)
+{
+    fprintf(stderr, "protobuf: %s\n", what);
+    exit(1);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* --- what is done --- */
+static pl_code decode(bench *b)
+{
+    return pb_decode(b->codec, b->type, pl_buf_view(&b->wire), &b->err);
+}
+
+static pl_code read_json(bench *b)
+{
+    return pb_json_read(b->codec, b->type, pl_buf_view(&b->json), NULL, &b->err);
+}
+
+static pl_code encode(bench *b)
+{
+    pl_buf_reset(&b->out, b->out.cap);
+    return pb_encode(b->codec, b->type, b->value, &b->out, &b->err);
+}
+
+static pl_code write_json(bench *b)
+{
+    pl_buf_reset(&b->out, b->out.cap);
+    return pb_json_write(b->codec, b->type, b->value, NULL, &b->out, &b->err);
+}
+
+static const direction directions[] = {{"decode", true, decode},
+                                       {"encode", false, encode},
+                                       {"read JSON", true, read_json},
+                                       {"write JSON", false, write_json}};
+
+static void repeat(void *data)
+{
+    bench *b = data;
+    pl_slot top;
+    b->e->reserve(b->state, 16);
+    if (pb_decode(b->codec, b->type, pl_buf_view(&b->wire), &b->err))
+        die(b->err.message);
+    b->value = top = b->e->top(b->state);
+    for (size_t i = 0; i < b->times; i++) {
+        if (b->direction->run(b))
+            die(b->err.message);
+        b->e->pop_to(b->state, top);
+    }
+}
+
+static double run(bench *b, size_t times)
+{
+    b->times = times;
+    double begin = now();
+    if (!b->e->protect(b->state, repeat, b, &b->err))
+        die(b->err.message);
+    b->e->idle(b->state);
+    return now() - begin;
+}
+
+static void measure(bench *b, const char *name, const direction *d)
+{
+    double best = 0;
+    size_t times = 100;
+    b->direction = d;
+    while (run(b, times) < b->seconds * 1e8) /* a tenth of the time for each of ten runs */
+        times *= 2;
+    for (int i = 0; i < 10; i++) {
+        double each = run(b, times) / (double)times;
+        best = i == 0 || each < best ? each : best;
+    }
+    size_t size = d->run == read_json || d->run == write_json ? b->json.len : b->wire.len;
+    printf("%s\t%zu\t%s\t%.0f\n", name, size, d->name, best);
+    fflush(stdout);
+}
+
+/* --- messages, of their JSON --- */
+static void fill(void *data)
+{
+    bench *b = data;
+    b->e->reserve(b->state, 16);
+    pl_buf_reset(&b->wire, 0);
+    if (read_json(b) || pb_encode(b->codec, b->type, b->e->top(b->state), &b->wire, &b->err))
+        die(b->err.message);
+    pl_buf_reset(&b->json, 0);
+    if (pb_json_write(b->codec, b->type, b->e->top(b->state), NULL, &b->json, &b->err))
+        die(b->err.message);
+}
+
+static void bench_message(bench *b, const char *name, const char *type)
+{
+    b->type = pb_pool_message(b->pool, pl_str_of(type));
+    if (!b->type || !b->e->protect(b->state, fill, b, &b->err))
+        die(type);
+    for (size_t i = 0; i < sizeof directions / sizeof *directions; i++)
+        measure(b, name, &directions[i]);
+}
+
+static void set_json(bench *b, const char *text)
+{
+    pl_buf_reset(&b->json, 0);
+    pl_buf_str(&b->json, pl_str_of(text));
+}
+
+static void bench_all(bench *b)
+{
+    set_json(b, "{\"get\":\"world\"}");
+    bench_message(b, "hello", "test.v1.Route");
+    set_json(
+        b, "{\"fDouble\":1.5,\"fFloat\":2.5,\"fInt32\":-1,\"fInt64\":\"300\",\"fUint32\":1,\"fUint64\":\"1\","
+           "\"fSint32\":-5,\"fSint64\":\"-5\",\"fFixed32\":7,\"fFixed64\":\"7\",\"fSfixed32\":-7,"
+           "\"fSfixed64\":\"-7\",\"fBool\":true,\"fString\":\"text\",\"fBytes\":\"AQID\","
+           "\"fColor\":\"COLOR_GREEN\"}");
+    bench_message(b, "scalars", "test.v1.Scalars");
+    set_json(b, "{\"userId\":\"u-1\",\"displayName\":\"Ada Lovelace\",\"emails\":[");
+    for (int i = 0; i < 20; i++)
+        pl_buf_printf(&b->json, "%s{\"address\":\"ada.%d@example.com\",\"verified\":true}", i ? "," : "", i);
+    PL_BUF_LIT(&b->json, "]}");
+    bench_message(b, "nested", "test.v1.User");
+    set_json(b, "{\"numbers\":[0");
+    for (int i = 1; i < 1000; i++)
+        pl_buf_printf(&b->json, ",%d", i * i);
+    PL_BUF_LIT(&b->json, "]}");
+    bench_message(b, "packed", "test.v1.Lists");
+    set_json(b, "{\"byName\":{\"k0\":0");
+    for (int i = 1; i < 100; i++)
+        pl_buf_printf(&b->json, ",\"k%d\":%d", i, i);
+    PL_BUF_LIT(&b->json, "}}");
+    bench_message(b, "map", "test.v1.Maps");
+}
+
+int main(int argc, char **argv)
+{
+    bench b = {.e = pl_lua_engine(), .seconds = argc > 1 ? atof(argv[1]) : 1};
+    pb_source source = {"tests.binpb", test_protos()};
+    if (pb_pool_new(&source, 1, &b.pool, &b.err) ||
+        b.e->state_new(b.e, &(pl_state_config){.protos = b.pool}, &b.state, &b.err))
+        die(b.err.message);
+    b.codec = pb_codec_new(b.pool, b.state);
+    if (!b.codec)
+        die("out of memory");
+    bench_all(&b);
+    pb_codec_free(b.codec);
+    b.e->state_free(b.state);
+    pb_pool_free(b.pool);
+    pl_buf_dispose(&b.wire);
+    pl_buf_dispose(&b.json);
+    pl_buf_dispose(&b.out);
+    return 0;
+}

@@ -110,7 +110,11 @@ static inline void pb_see(pb_job *j, size_t words, const pb_field *f)
 
 /* --- scalars --- */
 /* The value in slot, checked against the field's type. Enums: by name or number. */
-bool pb_get_scalar(pb_job *j, const pb_field *f, pl_slot slot, pb_scalar *out);
+bool pb_get_scalar_of(pb_job *j, const pb_field *f, pl_slot slot, pl_kind kind, pb_scalar *out);
+static inline bool pb_get_scalar(pb_job *j, const pb_field *f, pl_slot slot, pb_scalar *out)
+{
+    return pb_get_scalar_of(j, f, slot, j->e->kind(j->state, slot), out);
+}
 bool pb_push_scalar(pb_job *j, const pb_field *f, const pb_scalar *v);
 /* Whether a field without presence need not be written. */
 bool pb_is_zero(const pb_field *f, const pb_scalar *v);
@@ -126,8 +130,8 @@ bool pb_get_number(pb_job *j, pl_slot slot, double *out);
 bool pb_fill(pb_job *j, const pb_message *m, pl_slot map, size_t words, bool merging);
 /* A oneof's other fields go. */
 bool pb_choose(pb_job *j, const pb_field *f, pl_slot map, size_t words, bool merging);
-/* Pushes the list or map of a repeated field: the one that is there, or a new one. */
-bool pb_push_container(pb_job *j, const pb_field *f, pl_slot map, size_t words);
+/* Pushes the list or map of a repeated field: the one that is there, or a new one, with room for so many. */
+bool pb_push_container(pb_job *j, const pb_field *f, pl_slot map, size_t words, size_t size_hint);
 bool pb_push_message_map(pb_job *j, const pb_message *m);
 static inline bool pb_spend(pb_job *j, size_t bytes)
 {
@@ -141,7 +145,7 @@ static inline bool pb_spend(pb_job *j, size_t bytes)
 /* --- maps of fields that are written, by the encoder and the JSON writer --- */
 bool pb_is_empty_map(pb_job *j, pl_slot slot);
 /* Whether what a script has for the field is a value: null is how others say absent, but where it is one. */
-bool pb_is_set(pb_job *j, const pb_field *f, pl_slot slot);
+bool pb_is_set(const pb_field *f, pl_kind kind);
 /* words: for each oneof, the field that is set, counted from 1. */
 bool pb_check_oneof(pb_job *j, size_t words, const pb_field *f);
 /* That the map has no members but the fields that were met, and as many others ("@type" of an Any). */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "proto/decode.h"
 
+#define ELEMENT_BYTES 16 /* of a list */
+
 /* The decoder reads a message once and sets each field as it comes. What it has to remember of a message
  * (which fields have come, for defaults and merging; unknown fields) is on stacks of the codec. */
 
@@ -240,7 +242,7 @@ static bool goes_on(pb_reader *r, uint32_t tag)
 
 static bool decode_repeated(pb_job *j, frame *fr, const pb_field *f, pb_reader *r, uint32_t tag)
 {
-    if (!pb_push_container(j, f, fr->map, fr->words))
+    if (!pb_push_container(j, f, fr->map, fr->words, 0))
         return false;
     pl_slot list = j->e->top(j->state);
     size_t n = j->e->length(j->state, list);
@@ -248,13 +250,27 @@ static bool decode_repeated(pb_job *j, frame *fr, const pb_field *f, pb_reader *
     fr->here.place = PB_AT_INDEX;
     do {
         fr->here.number = (int64_t)n;
-        if (!pb_spend(j, 16) || !push_element(j, f, r, &kept))
+        if (!pb_spend(j, ELEMENT_BYTES) || !push_element(j, f, r, &kept))
             return false;
         if (kept)
             j->e->set_element(j->state, list, n++);
     } while (goes_on(r, tag));
     j->e->pop_to(j->state, list - 1);
     return true;
+}
+
+/* How many elements a packed field has, if it is whole. */
+static size_t count_packed(const pb_job *j, const pb_field *f, pl_str bytes)
+{
+    size_t n = 0;
+    if (f->wire == PB_WIRE_32)
+        n = bytes.len / 4;
+    else if (f->wire == PB_WIRE_64)
+        n = bytes.len / 8;
+    else
+        for (size_t i = 0; i < bytes.len; i++)
+            n += (unsigned char)bytes.ptr[i] < 0x80;
+    return n <= j->memory / ELEMENT_BYTES ? n : 0;
 }
 
 static bool decode_packed(pb_job *j, frame *fr, const pb_field *f, pb_reader *r)
@@ -264,7 +280,7 @@ static bool decode_packed(pb_job *j, frame *fr, const pb_field *f, pb_reader *r)
     const char *wrong = pb_read_bytes(r, &bytes);
     if (wrong)
         return pb_wire_wrong(j, wrong);
-    if (!pb_push_container(j, f, fr->map, fr->words))
+    if (!pb_push_container(j, f, fr->map, fr->words, count_packed(j, f, bytes)))
         return false;
     pb_reader inner = pb_reader_of(bytes);
     pl_slot list = j->e->top(j->state);
@@ -272,7 +288,7 @@ static bool decode_packed(pb_job *j, frame *fr, const pb_field *f, pb_reader *r)
     fr->here.place = PB_AT_INDEX;
     while (inner.p < inner.end) {
         fr->here.number = (int64_t)n;
-        if (!pb_spend(j, 16) || !push_element(j, f, &inner, &kept))
+        if (!pb_spend(j, ELEMENT_BYTES) || !push_element(j, f, &inner, &kept))
             return false;
         if (kept)
             j->e->set_element(j->state, list, n++);
@@ -346,7 +362,7 @@ static bool decode_entry(pb_job *j, const pb_field *f, pl_slot map, pb_reader *r
 
 static bool decode_map(pb_job *j, frame *fr, const pb_field *f, pb_reader *r, uint32_t tag)
 {
-    if (!pb_push_container(j, f, fr->map, fr->words))
+    if (!pb_push_container(j, f, fr->map, fr->words, 0))
         return false;
     pl_slot map = j->e->top(j->state);
     do {

@@ -50,8 +50,12 @@ static bool put_bytes(pb_job *j, pl_str s)
     return p != NULL;
 }
 
-static bool put_varint(pb_job *j, uint64_t v)
+static inline bool put_varint(pb_job *j, uint64_t v)
 {
+    if (__builtin_expect(v < 0x80 && j->c->out_at > 0, 1)) {
+        j->c->out[--j->c->out_at] = (uint8_t)v;
+        return true;
+    }
     uint8_t *p = claim(j, pb_varint_size(v));
     if (p)
         pb_put_varint(p, v);
@@ -168,11 +172,12 @@ static bool encode_item(pb_job *j, const pb_field *f, pl_slot slot)
 static bool encode_element(pb_job *j, const pb_field *f, pl_slot slot)
 {
     pb_scalar v;
-    if (j->e->kind(j->state, slot) == PL_KIND_ABSENT)
+    pl_kind kind = j->e->kind(j->state, slot);
+    if (kind == PL_KIND_ABSENT)
         return pb_bad(j, "the list has a hole here");
     if (f->message)
         return encode_message_field(j, f, slot);
-    return pb_get_scalar(j, f, slot, &v) && put_scalar(j, f, &v) &&
+    return pb_get_scalar_of(j, f, slot, kind, &v) && put_scalar(j, f, &v) &&
            (f->packed || put_tag(j, f->number, f->wire));
 }
 
@@ -241,7 +246,7 @@ typedef struct frame {
     pb_step here;
 } frame;
 
-static bool encode_field(pb_job *j, frame *fr, const pb_field *f, pl_slot slot)
+static bool encode_field(pb_job *j, frame *fr, const pb_field *f, pl_slot slot, pl_kind kind)
 {
     pb_scalar v;
     if (fr->m->message_set && f->extension)
@@ -254,7 +259,7 @@ static bool encode_field(pb_job *j, frame *fr, const pb_field *f, pl_slot slot)
         return false;
     if (f->message)
         return encode_message_field(j, f, slot);
-    if (!pb_get_scalar(j, f, slot, &v))
+    if (!pb_get_scalar_of(j, f, slot, kind, &v))
         return false;
     if (!f->presence && pb_is_zero(f, &v))
         return true;
@@ -264,15 +269,16 @@ static bool encode_field(pb_job *j, frame *fr, const pb_field *f, pl_slot slot)
 static bool encode_member(pb_job *j, frame *fr, const pb_field *f)
 {
     pl_slot top = j->e->top(j->state);
-    bool pushed = j->e->field(j->state, fr->slot, fr->keys[f->index]);
-    if (pushed)
-        fr->met += j->e->kind(j->state, top + 1) != PL_KIND_ABSENT;
+    pl_kind kind = PL_KIND_ABSENT;
+    if (j->e->field(j->state, fr->slot, fr->keys[f->index]))
+        kind = j->e->kind(j->state, top + 1);
+    fr->met += kind != PL_KIND_ABSENT;
     fr->here.field = f;
-    if (!pushed || !pb_is_set(j, f, top + 1)) {
+    if (!pb_is_set(f, kind)) {
         j->e->pop_to(j->state, top);
         return !f->required || pb_bad(j, "the field is required, and not set");
     }
-    if (!encode_field(j, fr, f, top + 1))
+    if (!encode_field(j, fr, f, top + 1, kind))
         return false;
     j->e->pop_to(j->state, top);
     return true;

@@ -15,25 +15,25 @@ bool pb_push_message_map(pb_job *j, const pb_message *m)
     return true;
 }
 
-static bool push_empty(pb_job *j, const pb_field *f)
+static bool push_empty(pb_job *j, const pb_field *f, size_t size_hint)
 {
     if (!pb_spend(j, TABLE_BYTES))
         return false;
     if (f->is_map)
-        j->e->push_map(j->state, 0);
+        j->e->push_map(j->state, size_hint);
     else
-        j->e->push_list(j->state, 0);
+        j->e->push_list(j->state, size_hint);
     return true;
 }
 
-bool pb_push_container(pb_job *j, const pb_field *f, pl_slot map, size_t words)
+bool pb_push_container(pb_job *j, const pb_field *f, pl_slot map, size_t words, size_t size_hint)
 {
     pl_key **keys = pb_field_keys(j, f->parent);
     if (!keys)
         return false;
     if (pb_seen(j, words, f) && j->e->field(j->state, map, keys[f->index]))
         return true;
-    if (!push_empty(j, f))
+    if (!push_empty(j, f, size_hint))
         return false;
     j->e->push_copy(j->state, j->e->top(j->state));
     j->e->set_field(j->state, map, keys[f->index]);
@@ -77,7 +77,7 @@ bool pb_fill(pb_job *j, const pb_message *m, pl_slot map, size_t words, bool mer
                           PL_STR_ARG(f->name));
         if (f->presence)
             continue;
-        if (!(f->repeated ? push_empty(j, f) : pb_push_scalar(j, f, &f->otherwise)))
+        if (!(f->repeated ? push_empty(j, f, 0) : pb_push_scalar(j, f, &f->otherwise)))
             return false;
         j->e->set_field(j->state, map, keys[i]);
     }
@@ -97,7 +97,7 @@ pl_code pb_push_defaults(pb_codec *codec, const pb_message *message, pl_error *e
         const pb_field *f = &message->fields[i];
         if (!f->repeated && f->message)
             continue;
-        if (f->repeated ? push_empty(&j, f) : pb_push_scalar(&j, f, &f->otherwise))
+        if (f->repeated ? push_empty(&j, f, 0) : pb_push_scalar(&j, f, &f->otherwise))
             j.e->set_field(j.state, top + 1, keys[i]);
     }
     if (j.code)

@@ -34,7 +34,7 @@ static bool read_list(pb_job *j, frame *fr, const pb_field *f)
     size_t n = 0;
     if (!pb_json_take(j->json, '['))
         return pb_json_failed(j);
-    if (!pb_push_container(j, f, fr->map, fr->words))
+    if (!pb_push_container(j, f, fr->map, fr->words, 0))
         return false;
     pl_slot list = j->e->top(j->state);
     fr->here.place = PB_AT_INDEX;
@@ -82,7 +82,7 @@ static bool read_map(pb_job *j, frame *fr, const pb_field *f)
     bool first = true;
     if (!pb_json_take(j->json, '{'))
         return pb_json_failed(j);
-    if (!pb_push_container(j, f, fr->map, fr->words))
+    if (!pb_push_container(j, f, fr->map, fr->words, 0))
         return false;
     pl_slot map = j->e->top(j->state);
     while (pb_json_next(j->json, '}', &first)) {

@@ -199,7 +199,7 @@ static bool write_repeated(pb_job *j, frame *fr, const pb_field *f, pl_slot slot
     return pb_json_write_list(j, f, slot, &fr->here);
 }
 
-static bool write_field(pb_job *j, frame *fr, const pb_field *f, pl_slot slot)
+static bool write_field(pb_job *j, frame *fr, const pb_field *f, pl_slot slot, pl_kind kind)
 {
     pb_scalar v;
     if (f->repeated)
@@ -210,7 +210,7 @@ static bool write_field(pb_job *j, frame *fr, const pb_field *f, pl_slot slot)
         write_name(j, fr, f);
         return pb_json_write_message(j, f->message, slot);
     }
-    if (!pb_get_scalar(j, f, slot, &v))
+    if (!pb_get_scalar_of(j, f, slot, kind, &v))
         return false;
     if (!f->presence && !j->options->defaults && pb_is_zero(f, &v))
         return true;
@@ -235,12 +235,14 @@ static void write_absent(pb_job *j, frame *fr, const pb_field *f)
 static bool write_member(pb_job *j, frame *fr, const pb_field *f)
 {
     pl_slot top = j->e->top(j->state);
-    bool pushed = j->e->field(j->state, fr->slot, fr->keys[f->index]), ok = true;
-    if (pushed)
-        fr->met += j->e->kind(j->state, top + 1) != PL_KIND_ABSENT;
+    pl_kind kind = PL_KIND_ABSENT;
+    bool ok = true;
+    if (j->e->field(j->state, fr->slot, fr->keys[f->index]))
+        kind = j->e->kind(j->state, top + 1);
+    fr->met += kind != PL_KIND_ABSENT;
     fr->here.field = f;
-    if (pushed && pb_is_set(j, f, top + 1))
-        ok = write_field(j, fr, f, top + 1);
+    if (pb_is_set(f, kind))
+        ok = write_field(j, fr, f, top + 1, kind);
     else if (f->required)
         ok = pb_bad(j, "the field is required, and not set");
     else

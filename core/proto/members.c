@@ -25,9 +25,8 @@ bool pb_check_oneof(pb_job *j, size_t words, const pb_field *f)
 }
 
 /* null is how others say absent, but where it is a value. */
-bool pb_is_set(pb_job *j, const pb_field *f, pl_slot slot)
+bool pb_is_set(const pb_field *f, pl_kind kind)
 {
-    pl_kind kind = j->e->kind(j->state, slot);
     if (kind != PL_KIND_NULL)
         return kind != PL_KIND_ABSENT;
     return !f->repeated && (f->null_value || (f->message && f->message->special == PB_VALUE));

@@ -42,9 +42,8 @@ static bool read_digits(pl_str s, bool without_sign, int64_t *out)
     return true;
 }
 
-static bool get_integer(pb_job *j, const pb_field *f, pl_slot slot, int64_t *out)
+static bool get_integer(pb_job *j, const pb_field *f, pl_slot slot, pl_kind kind, int64_t *out)
 {
-    pl_kind kind = j->e->kind(j->state, slot);
     if (kind == PL_KIND_INT) {
         *out = j->e->get_int(j->state, slot);
     } else if (kind == PL_KIND_FLOAT) {
@@ -67,9 +66,8 @@ static bool get_integer(pb_job *j, const pb_field *f, pl_slot slot, int64_t *out
     return ok || out_of_range(j, f);
 }
 
-static bool get_enum(pb_job *j, const pb_field *f, pl_slot slot, int64_t *out)
+static bool get_enum(pb_job *j, const pb_field *f, pl_slot slot, pl_kind kind, int64_t *out)
 {
-    pl_kind kind = j->e->kind(j->state, slot);
     if (kind == PL_KIND_STRING) {
         pl_str name = j->e->get_string(j->state, slot);
         const pb_enum_value *v = pb_enum_named(f->enumeration, name);
@@ -82,7 +80,7 @@ static bool get_enum(pb_job *j, const pb_field *f, pl_slot slot, int64_t *out)
         *out = 0;
         return true;
     }
-    if (!get_integer(j, f, slot, out))
+    if (!get_integer(j, f, slot, kind, out))
         return false;
     if (f->enumeration->closed && !pb_enum_numbered(f->enumeration, *out))
         return pb_bad(j, "enum %.*s, which is closed, has no value %lld",
@@ -90,9 +88,8 @@ static bool get_enum(pb_job *j, const pb_field *f, pl_slot slot, int64_t *out)
     return true;
 }
 
-static bool get_float(pb_job *j, const pb_field *f, pl_slot slot, double *out)
+static bool get_float(pb_job *j, const pb_field *f, pl_slot slot, pl_kind kind, double *out)
 {
-    pl_kind kind = j->e->kind(j->state, slot);
     if (kind == PL_KIND_FLOAT)
         *out = j->e->get_float(j->state, slot);
     else if (kind == PL_KIND_INT)
@@ -115,27 +112,27 @@ bool pb_check_utf8(pb_job *j, const pb_field *f, pl_str s)
     return pb_bad(j, "the string is not UTF-8 at byte %zu (bytes are for what is no text)", at + 1);
 }
 
-bool pb_get_scalar(pb_job *j, const pb_field *f, pl_slot slot, pb_scalar *out)
+bool pb_get_scalar_of(pb_job *j, const pb_field *f, pl_slot slot, pl_kind kind, pb_scalar *out)
 {
     switch (f->type) {
     case PB_STRING:
     case PB_BYTES:
-        if (j->e->kind(j->state, slot) != PL_KIND_STRING)
+        if (kind != PL_KIND_STRING)
             return pb_wrong_kind(j, pb_type_phrase(f), slot);
         out->string = j->e->get_string(j->state, slot);
         return pb_check_utf8(j, f, out->string);
     case PB_BOOL:
-        if (j->e->kind(j->state, slot) != PL_KIND_BOOL)
+        if (kind != PL_KIND_BOOL)
             return pb_wrong_kind(j, pb_type_phrase(f), slot);
         out->boolean = j->e->get_bool(j->state, slot);
         return true;
     case PB_FLOAT:
     case PB_DOUBLE:
-        return get_float(j, f, slot, &out->number);
+        return get_float(j, f, slot, kind, &out->number);
     case PB_ENUM:
-        return get_enum(j, f, slot, &out->integer);
+        return get_enum(j, f, slot, kind, &out->integer);
     default:
-        return get_integer(j, f, slot, &out->integer);
+        return get_integer(j, f, slot, kind, &out->integer);
     }
 }
 

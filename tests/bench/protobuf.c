@@ -7,8 +7,9 @@
 #include "perilune/engines.h"
 #include "proto/codec.h"
 
-/* protobuf [SECONDS]: how long it takes to turn messages into Lua values and back. Prints one line for each
- * message and direction: its name, bytes, what is done, nanoseconds (the best of several runs). */
+/* protobuf [SECONDS [MESSAGE [DIRECTION]]]: how long it takes to turn messages into Lua values and back.
+ * Prints one line for each message and direction: its name, bytes, what is done, nanoseconds (the best of
+ * several runs). */
 
 pl_str test_protos(void);
 
@@ -30,7 +31,8 @@ struct bench {
     const direction *direction;
     size_t times;
     pl_error err;
-    double seconds; /* of each direction */
+    double seconds;                            /* of each direction */
+    const char *only_message, *only_direction; /* or NULL */
 };
 
 static void die(const char *what)
@@ -130,11 +132,15 @@ static void fill(void *data)
 
 static void bench_message(bench *b, const char *name, const char *type)
 {
+    if (b->only_message && strcmp(b->only_message, name) != 0)
+        return;
     b->type = pb_pool_message(b->pool, pl_str_of(type));
     if (!b->type || !b->e->protect(b->state, fill, b, &b->err))
         die(type);
-    for (size_t i = 0; i < sizeof directions / sizeof *directions; i++)
-        measure(b, name, &directions[i]);
+    for (size_t i = 0; i < sizeof directions / sizeof *directions; i++) {
+        if (!b->only_direction || strcmp(b->only_direction, directions[i].name) == 0)
+            measure(b, name, &directions[i]);
+    }
 }
 
 static void set_json(bench *b, const char *text)
@@ -172,7 +178,10 @@ static void bench_all(bench *b)
 
 int main(int argc, char **argv)
 {
-    bench b = {.e = pl_lua_engine(), .seconds = argc > 1 ? atof(argv[1]) : 1};
+    bench b = {.e = pl_lua_engine(),
+               .seconds = argc > 1 ? atof(argv[1]) : 1,
+               .only_message = argc > 2 ? argv[2] : NULL,
+               .only_direction = argc > 3 ? argv[3] : NULL};
     pb_source source = {"tests.binpb", test_protos()};
     if (pb_pool_new(&source, 1, &b.pool, &b.err) ||
         b.e->state_new(b.e, &(pl_state_config){.protos = b.pool}, &b.state, &b.err))

@@ -237,7 +237,9 @@ static void test_wrong_use(void **state)
     rf_method(f, "F", RF_UNARY, "function(r, call) return tostring(pcall(kept.messages, kept)) end");
     rf_fails(rf_unary(f, "A", NULL, ""), PL_FAILED_PRECONDITION, "t.S/A has one response, which it returns");
     rf_fails(rf_unary(f, "B", NULL, ""), PL_FAILED_PRECONDITION, "t.S/B takes one request");
-    rf_fails(rf_unary(f, "C", NULL, ""), PL_INTERNAL, "must be a string here, not an integer");
+    rf_fails(rf_unary(f, "C", NULL, ""), PL_INTERNAL,
+             "Internal server error"); /* for the log, with its place */
+    assert_non_null(strstr(rf_log(f), "]:1: a message must be a string here, not an integer"));
     rf_ok(rf_unary(f, "D", NULL, ""), "");
     rf_fails(rf_unary(f, "E", NULL, ""), PL_INTERNAL, NULL); /* no method any more */
     rf_free(f);

@@ -277,18 +277,11 @@ static void on_soon(pl_timer *timer)
 }
 
 /* --- requests --- */
-static pl_str path_of(exchange *x, const pl_http_request *http)
-{
-    if (!http->query.ptr)
-        return http->path;
-    return pl_arena_printf(&x->base.arena, "%.*s?%.*s", PL_STR_ARG(http->path), PL_STR_ARG(http->query));
-}
-
 static bool fill(exchange *x, pl_http_request *http)
 {
     pl_grpc_stream *s = &x->base;
     s->method = http->method;
-    s->path = path_of(x, http);
+    s->path = http->target;
     s->scheme = http->secure ? PL_STR("https") : PL_STR("http");
     s->id = http->id;
     s->peer = http->peer;
@@ -300,7 +293,7 @@ static bool fill(exchange *x, pl_http_request *http)
         else if (!pl_grpc_metadata_add(&s->headers, &s->arena, http->headers[i].name, http->headers[i].value))
             return false;
     }
-    return s->path.ptr != NULL;
+    return true;
 }
 
 bool pl_rpc_http_handle(pl_rpc_http *rpc, pl_http_request *http)

@@ -169,6 +169,22 @@ static void bad_entry(loader *l, pl_str name, pl_slot entry)
             PL_STR_ARG(l->service), PL_STR_ARG(name), pl_kind_phrase(l->e->kind(l->state, entry)));
 }
 
+/* The method's google.api.http. */
+static void add_routes(loader *l, const pl_grpc_method *method)
+{
+    pl_error err;
+    pl_error_clear(&err);
+    pl_code code = pl_grpc_service_route(l->instance->grpc, method->path, &err);
+    if (code == PL_RESOURCE_EXHAUSTED)
+        l->report->errors.out_of_memory = true;
+    if (code != PL_INVALID_ARGUMENT && code != PL_ALREADY_EXISTS)
+        return;
+    pl_str file = pl_arena_printf(&l->instance->arena, "proto/%.*s",
+                                  PL_STR_ARG(method->descriptor->service->file->name));
+    pl_report_error(l->report, file.ptr ? file.ptr : l->file, 0, 0, "%.*s: google.api.http: %s.",
+                    PL_STR_ARG(method->descriptor->full_name), err.message);
+}
+
 /* False: the rest of the service is of no interest. */
 static bool add_method(loader *l, pl_str name, pl_slot entry)
 {
@@ -193,6 +209,8 @@ static bool add_method(loader *l, pl_str name, pl_slot entry)
                         PL_STR_ARG(l->service), PL_STR_ARG(name));
     else if (code != PL_OK)
         l->report->errors.out_of_memory = true;
+    else
+        add_routes(l, &method);
     return true;
 }
 

@@ -31,6 +31,7 @@ struct pl_grpc_call {
     pl_grpc_service *service; /* NULL: refused before there was a method */
     const pl_grpc_method *method;
     const pl_grpc_wire *wire;
+    void *wire_data;            /* the wire's own */
     const pl_grpc_codec *codec; /* of its messages */
     pl_grpc_stream *stream;
     pl_work work;
@@ -88,6 +89,7 @@ struct pl_grpc_service {
     pl_map methods; /* path → pl_grpc_method * */
     pl_map names;   /* of services → what service.c keeps of one */
     bool some_off;
+    struct pl_http_routes *routes; /* of methods that are plain HTTP as well; NULL: none */
     pl_arena arena;
     pl_grpc_call *calls;
 };

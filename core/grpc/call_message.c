@@ -67,6 +67,25 @@ bool pl_grpc_call_complete(pl_grpc_call *call)
     return !call->wire->complete || call->wire->complete(call);
 }
 
+bool pl_grpc_wire_begin_body(pl_grpc_call *call)
+{
+    static const char none[PL_GRPC_PREFIX];
+    call->whole_body = true;
+    return pl_grpc_wire_hold(call, (pl_str){none, sizeof none}) ||
+           pl_grpc_wire_refuse(call, PL_RESOURCE_EXHAUSTED, "the server is busy");
+}
+
+bool pl_grpc_wire_complete_body(pl_grpc_call *call)
+{
+    pl_grpc_reader *reader = &call->stream->reader;
+    size_t length = pl_grpc_reader_held(reader) - PL_GRPC_PREFIX;
+    unsigned char *p = (unsigned char *)reader->bytes.data + reader->at;
+    p[0] = length > 0 && call->request_coding != PL_GRPC_IDENTITY ? PL_GRPC_FLAG_COMPRESSED : 0;
+    for (int i = 0; i < 4; i++)
+        p[1 + i] = (unsigned char)(length >> (24 - 8 * i));
+    return true;
+}
+
 static pl_code too_large(const pl_grpc_call *call, uint32_t length, pl_error *err)
 {
     return pl_fail(err, PL_RESOURCE_EXHAUSTED, "a message is too large: it has %u bytes, and %zu are allowed",

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "grpc/call.h"
+#include "grpc/transcode/routes.h"
 #include "proto/pool.h"
 
 /* google.protobuf.MethodOptions */
@@ -39,8 +40,19 @@ void pl_grpc_service_free(pl_grpc_service *s)
         return;
     pl_map_dispose(&s->methods);
     pl_map_dispose(&s->names);
+    pl_http_routes_free(s->routes);
     pl_arena_dispose(&s->arena);
     pl_free(s);
+}
+
+pl_code pl_grpc_service_route(pl_grpc_service *s, pl_str path, pl_error *err)
+{
+    const pl_grpc_method *method = pl_map_get(&s->methods, path);
+    if (!method || !method->descriptor)
+        return PL_OK;
+    if (!s->routes && !(s->routes = pl_http_routes_new()))
+        return pl_fail_memory(err);
+    return pl_http_routes_add(s->routes, method, err);
 }
 
 /* "/user.v1.UserService/GetUser" → "user.v1.UserService" */

@@ -51,6 +51,10 @@ pl_grpc_service *pl_grpc_service_new(pl_state *state, const pl_grpc_options *opt
 void pl_grpc_service_free(pl_grpc_service *service); /* no call may be left; NULL is fine */
 /* Copied, but for what it points to. ALREADY_EXISTS: there is a method of that path; RESOURCE_EXHAUSTED. */
 pl_code pl_grpc_service_add(pl_grpc_service *service, const pl_grpc_method *method);
+/* Makes a method that was added reachable as its google.api.http option says, where it has one.
+ * INVALID_ARGUMENT, ALREADY_EXISTS (routes.h): err says what is wrong, without the method's name;
+ * RESOURCE_EXHAUSTED. */
+pl_code pl_grpc_service_route(pl_grpc_service *service, pl_str path, pl_error *err);
 const pl_grpc_method *pl_grpc_service_find(const pl_grpc_service *service, pl_str path);
 /* Whether there are methods of "user.v1.UserService". */
 bool pl_grpc_service_has(const pl_grpc_service *service, pl_str name);

@@ -9,6 +9,7 @@
  *   gRPC-Web, and -text   wire_web.c       the same frames; the status in a last frame; Base64
  *   Connect, streaming    wire_connect.c   the same frames; the status in a last frame, as JSON
  *   Connect, unary        wire_connect.c   a message is a body; the status is that of HTTP
+ *   plain HTTP and JSON   wire_http.c      as google.api.http says (transcode/)
  *
  * Messages stand framed in the stream's buffers for all of them (message.h): those without frames of their
  * own get them when they come, and lose them when they go. */
@@ -36,7 +37,7 @@ struct pl_grpc_wire {
 };
 
 extern const pl_grpc_wire pl_grpc_wire_grpc, pl_grpc_wire_web, pl_grpc_wire_web_text,
-    pl_grpc_wire_connect_unary, pl_grpc_wire_connect_get, pl_grpc_wire_connect_stream;
+    pl_grpc_wire_connect_unary, pl_grpc_wire_connect_get, pl_grpc_wire_connect_stream, pl_grpc_wire_http;
 
 /* Headers of an answer that are the application's, in one block. */
 #define PL_GRPC_OWN_HEADERS 100
@@ -63,10 +64,18 @@ bool pl_grpc_wire_find_method(pl_grpc_call *call);
 bool pl_grpc_wire_set_codings(pl_grpc_call *call, pl_str coding, pl_str accepted);
 /* ms: what the peer waits at most; UINT64_MAX: for ever. */
 void pl_grpc_wire_set_deadline(pl_grpc_call *call, uint64_t ms);
+/* The same of grpc-timeout (ptr NULL: absent). False: it is malformed, and refused. */
+bool pl_grpc_wire_set_grpc_deadline(pl_grpc_call *call, pl_str timeout);
+/* The path of the request, without its query. */
+pl_str pl_grpc_wire_path(const pl_grpc_stream *stream);
 /* What the scripts see; the call can begin. */
 void pl_grpc_wire_describe(pl_grpc_call *call);
 
 /* --- call_message.c --- */
+/* The body of the request is one message: room for the frame that it has not, and, when all of it is there,
+ * the frame. False: refused. */
+bool pl_grpc_wire_begin_body(pl_grpc_call *call);
+bool pl_grpc_wire_complete_body(pl_grpc_call *call);
 /* Takes in bytes that are frames. */
 bool pl_grpc_wire_hold(pl_grpc_call *call, pl_str bytes);
 /* The message that stands framed from call->begin on in the stream's out. */
@@ -89,6 +98,8 @@ int pl_grpc_connect_http_status(pl_code code);
  * and PL_GRPC_MORE_HEADERS more. */
 #define PL_GRPC_MORE_HEADERS 12
 size_t pl_grpc_wire_add_headers(const pl_grpc_call *call, pl_header *out, size_t n);
+/* The application's trailers as headers that begin with "trailer-". */
+size_t pl_grpc_wire_add_trailers(const pl_grpc_call *call, pl_header *out, size_t n);
 /* For browsers: names that scripts may read. Behind all others. */
 size_t pl_grpc_wire_expose(const pl_grpc_call *call, pl_header *out, size_t n, const char *own);
 /* The status in gRPC's three headers; values on the stream's arena. */

@@ -15,6 +15,17 @@ size_t pl_grpc_wire_add_headers(const pl_grpc_call *call, pl_header *out, size_t
     return add_list(out, n, call->stream->extra, call->stream->extra_count, PL_GRPC_MORE_HEADERS - 4);
 }
 
+size_t pl_grpc_wire_add_trailers(const pl_grpc_call *call, pl_header *out, size_t n)
+{
+    for (size_t i = 0; i < call->trailers.count && i < PL_GRPC_OWN_HEADERS; i++) {
+        pl_str name =
+            pl_arena_printf(&call->stream->arena, "trailer-%.*s", PL_STR_ARG(call->trailers.items[i].name));
+        if (name.ptr)
+            out[n++] = (pl_header){name, call->trailers.items[i].value};
+    }
+    return n;
+}
+
 static bool is_cross_origin(const pl_grpc_call *call)
 {
     for (size_t i = 0; i < call->work.header_count; i++) {

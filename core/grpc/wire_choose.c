@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #include "grpc/codec_proto.h"
+#include "grpc/timeout.h"
+#include "grpc/transcode/routes.h"
 #include "grpc/wire.h"
 
 /* Which protocol a request speaks, and what all of them do when a call is opened. */
@@ -31,8 +33,9 @@ static pl_str header_of(const pl_grpc_stream *stream, pl_str name)
     return PL_STR_NONE;
 }
 
-static pl_str without_query(pl_str path)
+pl_str pl_grpc_wire_path(const pl_grpc_stream *stream)
 {
+    pl_str path = stream->path;
     const char *mark = path.len > 0 ? memchr(path.ptr, '?', path.len) : NULL;
     return mark ? (pl_str){path.ptr, (size_t)(mark - path.ptr)} : path;
 }
@@ -55,6 +58,12 @@ static const pl_grpc_wire *choose_grpc(pl_str rest)
     return NULL;
 }
 
+static bool is_plain(const pl_grpc_service *service, pl_str verb, pl_str path)
+{
+    pl_http_match match;
+    return service && service->routes && pl_http_routes_match(service->routes, verb, path, &match);
+}
+
 const pl_grpc_wire *pl_grpc_wire_choose(const pl_grpc_server *server, const pl_grpc_stream *stream)
 {
     pl_str type = header_of(stream, PL_STR("content-type")), rest, path;
@@ -65,7 +74,9 @@ const pl_grpc_wire *pl_grpc_wire_choose(const pl_grpc_server *server, const pl_g
     }
     if (pl_grpc_wire_is_type(type, PL_STR("application/connect+"), &rest))
         return &pl_grpc_wire_connect_stream;
-    path = without_query(stream->path);
+    path = pl_grpc_wire_path(stream);
+    if (is_plain(server->service, stream->method, path))
+        return &pl_grpc_wire_http;
     if (!(server->service && pl_grpc_service_knows(server->service, path)) &&
         !(server->native && pl_grpc_service_knows(server->native, path)) &&
         !header_of(stream, PL_STR("connect-protocol-version")).ptr)
@@ -179,7 +190,7 @@ static void look_up(pl_grpc_call *call, pl_str path)
 
 bool pl_grpc_wire_find_method(pl_grpc_call *call)
 {
-    pl_str path = without_query(call->stream->path);
+    pl_str path = pl_grpc_wire_path(call->stream);
     if (call->stream->headers_too_large)
         return pl_grpc_wire_refuse(call, PL_RESOURCE_EXHAUSTED, "the metadata is too large");
     look_up(call, path);
@@ -227,6 +238,15 @@ void pl_grpc_wire_set_deadline(pl_grpc_call *call, uint64_t ms)
         ms = own;
     if (ms != UINT64_MAX)
         call->work.deadline = host->ops->now(host) + ms;
+}
+
+bool pl_grpc_wire_set_grpc_deadline(pl_grpc_call *call, pl_str timeout)
+{
+    uint64_t ms = UINT64_MAX;
+    if (timeout.ptr && !pl_grpc_timeout_read(timeout, &ms))
+        return pl_grpc_wire_refuse(call, call->wire->malformed, "grpc-timeout is malformed");
+    pl_grpc_wire_set_deadline(call, ms);
+    return true;
 }
 
 void pl_grpc_wire_describe(pl_grpc_call *call)

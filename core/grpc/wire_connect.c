@@ -53,15 +53,6 @@ static bool is_json(pl_str type, pl_str prefix)
     return pl_grpc_wire_is_type(type, prefix, &format) && pl_str_is(format, "json");
 }
 
-/* Room for the frame that a body has not. */
-static bool begin_body(pl_grpc_call *call)
-{
-    static const char none[PL_GRPC_PREFIX];
-    call->whole_body = true;
-    return pl_grpc_wire_hold(call, (pl_str){none, sizeof none}) ||
-           pl_grpc_wire_refuse(call, PL_RESOURCE_EXHAUSTED, "the server is busy");
-}
-
 static bool open_unary(pl_grpc_call *call, const pl_grpc_wire_headers *headers)
 {
     pl_str prefix = PL_STR("application/");
@@ -75,7 +66,7 @@ static bool open_unary(pl_grpc_call *call, const pl_grpc_wire_headers *headers)
     if (!call->codec)
         return pl_grpc_wire_refuse_http(call, 415);
     return pl_grpc_wire_set_codings(call, headers->http_coding, headers->http_accepted) &&
-           read_common(call, headers, headers->connect_version, VERSION) && begin_body(call);
+           read_common(call, headers, headers->connect_version, VERSION) && pl_grpc_wire_begin_body(call);
 }
 
 static bool open_stream(pl_grpc_call *call, const pl_grpc_wire_headers *headers)
@@ -112,7 +103,7 @@ static bool open_get(pl_grpc_call *call, const pl_grpc_wire_headers *headers)
     if (pl_str_is(get.encoding, "proto"))
         call->answer_type = PL_STR("application/proto");
     return pl_grpc_wire_set_codings(call, get.compression, headers->http_accepted) &&
-           read_common(call, headers, get.version, CONNECT_GET_VERSION) && begin_body(call) &&
+           read_common(call, headers, get.version, CONNECT_GET_VERSION) && pl_grpc_wire_begin_body(call) &&
            (pl_grpc_wire_hold(call, get.message) ||
             pl_grpc_wire_refuse(call, PL_RESOURCE_EXHAUSTED, "the server is busy"));
 }
@@ -127,34 +118,12 @@ static bool drop(pl_grpc_call *call, pl_str bytes)
     return true;
 }
 
-static bool complete_body(pl_grpc_call *call)
-{
-    pl_grpc_reader *reader = &call->stream->reader;
-    size_t length = pl_grpc_reader_held(reader) - PL_GRPC_PREFIX;
-    unsigned char *p = (unsigned char *)reader->bytes.data + reader->at;
-    p[0] = length > 0 && call->request_coding != PL_GRPC_IDENTITY ? PL_GRPC_FLAG_COMPRESSED : 0;
-    for (int i = 0; i < 4; i++)
-        p[1 + i] = (unsigned char)(length >> (24 - 8 * i));
-    return true;
-}
-
 /* --- unary answers --- */
 
 /* They are sent at the end: what a script has wanted to send early goes with it. */
 static void no_headers(pl_grpc_call *call)
 {
     (void)call;
-}
-
-static size_t add_trailers(const pl_grpc_call *call, pl_header *out, size_t n)
-{
-    for (size_t i = 0; i < call->trailers.count && i < PL_GRPC_OWN_HEADERS; i++) {
-        pl_str name =
-            pl_arena_printf(&call->stream->arena, "trailer-%.*s", PL_STR_ARG(call->trailers.items[i].name));
-        if (name.ptr)
-            out[n++] = (pl_header){name, call->trailers.items[i].value};
-    }
-    return n;
 }
 
 static void respond(pl_grpc_call *call, int status, pl_str type, pl_grpc_coding coding)
@@ -166,7 +135,7 @@ static void respond(pl_grpc_call *call, int status, pl_str type, pl_grpc_coding 
         headers[n++] = (pl_header){PL_STR("content-encoding"), pl_grpc_coding_name(coding)};
     if (call->request_coding != PL_GRPC_IDENTITY)
         headers[n++] = (pl_header){PL_STR("accept-encoding"), pl_grpc_coding_names()};
-    n = add_trailers(call, headers, n);
+    n = pl_grpc_wire_add_trailers(call, headers, n);
     n = pl_grpc_wire_add_headers(call, headers, n);
     n = pl_grpc_wire_expose(call, headers, n, "");
     call->headers_sent = true;
@@ -230,7 +199,7 @@ const pl_grpc_wire pl_grpc_wire_connect_unary = {
     .accepted = {UNARY_TYPES ", " STREAM_TYPES, sizeof UNARY_TYPES ", " STREAM_TYPES - 1},
     .malformed = PL_INVALID_ARGUMENT,
     .open = open_unary,
-    .complete = complete_body,
+    .complete = pl_grpc_wire_complete_body,
     .headers = no_headers,
     .end = end_unary};
 const pl_grpc_wire pl_grpc_wire_connect_get = {.protocol = "connect",
@@ -238,7 +207,7 @@ const pl_grpc_wire pl_grpc_wire_connect_get = {.protocol = "connect",
                                                .malformed = PL_INVALID_ARGUMENT,
                                                .open = open_get,
                                                .add = drop,
-                                               .complete = complete_body,
+                                               .complete = pl_grpc_wire_complete_body,
                                                .headers = no_headers,
                                                .end = end_unary};
 const pl_grpc_wire pl_grpc_wire_connect_stream = {

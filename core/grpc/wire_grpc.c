@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "grpc/timeout.h"
 #include "grpc/wire.h"
 
 /* gRPC over HTTP/2. */
@@ -22,7 +21,6 @@ static bool choose_codec(pl_grpc_call *call, pl_str type)
 
 static bool open_call(pl_grpc_call *call, const pl_grpc_wire_headers *headers)
 {
-    uint64_t ms = UINT64_MAX;
     call->answer_type = PL_STR(TYPE);
     if (!pl_str_is(call->stream->method, "POST"))
         return pl_grpc_wire_refuse_http(call, 405);
@@ -34,9 +32,8 @@ static bool open_call(pl_grpc_call *call, const pl_grpc_wire_headers *headers)
         return pl_grpc_wire_refuse_http(call, 415);
     if (!pl_grpc_wire_set_codings(call, headers->grpc_coding, headers->grpc_accepted))
         return false;
-    if (headers->grpc_timeout.ptr && !pl_grpc_timeout_read(headers->grpc_timeout, &ms))
-        return pl_grpc_wire_refuse(call, PL_INTERNAL, "grpc-timeout is malformed");
-    pl_grpc_wire_set_deadline(call, ms);
+    if (!pl_grpc_wire_set_grpc_deadline(call, headers->grpc_timeout))
+        return false;
     pl_grpc_wire_describe(call);
     return true;
 }

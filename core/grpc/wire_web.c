@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/base64.h"
-#include "grpc/timeout.h"
 #include "grpc/wire.h"
 
 /* gRPC-Web: the status stands in a last frame of the body, since browsers see no trailers. In the -text form
@@ -40,7 +39,6 @@ static const web_type *type_of(const pl_grpc_call *call, pl_str type)
 
 static bool open_call(pl_grpc_call *call, const pl_grpc_wire_headers *headers)
 {
-    uint64_t ms = UINT64_MAX;
     const web_type *type = type_of(call, headers->type);
     if (!pl_str_is(call->stream->method, "POST"))
         return pl_grpc_wire_refuse_http(call, 405);
@@ -54,9 +52,8 @@ static bool open_call(pl_grpc_call *call, const pl_grpc_wire_headers *headers)
         return pl_grpc_wire_refuse_http(call, 415);
     if (!pl_grpc_wire_set_codings(call, headers->grpc_coding, headers->grpc_accepted))
         return false;
-    if (headers->grpc_timeout.ptr && !pl_grpc_timeout_read(headers->grpc_timeout, &ms))
-        return pl_grpc_wire_refuse(call, PL_INTERNAL, "grpc-timeout is malformed");
-    pl_grpc_wire_set_deadline(call, ms);
+    if (!pl_grpc_wire_set_grpc_deadline(call, headers->grpc_timeout))
+        return false;
     pl_grpc_wire_describe(call);
     return true;
 }

@@ -92,6 +92,7 @@ struct pl_http_request {
     /* The path is percent-decoded, without "." and ".." segments, and may hold any byte; the query is as
      * sent, without "?", its ptr NULL when there is none. */
     pl_str method, path, query;
+    pl_str target; /* path and query as sent */
     pl_str body;
     /* A large body is in a file, too, from body_at on: to read it there takes no memory. The descriptor goes
      * with the body (dup it to keep it). -1: it is in memory alone. */

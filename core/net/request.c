@@ -157,6 +157,7 @@ static void fill(edge_request *r, h2o_req_t *req, edge_conn *conn)
         .method = str_of(req->method),
         .path = str_of(req->path_normalized),
         .query = query,
+        .target = str_of(req->path),
         .body = str_of(req->entity),
         .headers = headers,
         .peer = conn->peer,

@@ -5,11 +5,19 @@
 #include "app/health.h"
 #include "app/instance.h"
 
-/* The built-in gRPC services of a worker: health. They belong to the server and not to a generation, so that
- * a client that watches does not keep an old one; what they answer is of the live one. */
+/* The built-in gRPC services of a worker: health and reflection. They belong to the server and not to a
+ * generation, so that a client that watches does not keep an old one; what they answer is of the live one. */
 typedef struct pl_builtin pl_builtin;
 
-pl_builtin *pl_builtin_new(pl_loop *loop, pl_health_hub *health, pl_error *err); /* RESOURCE_EXHAUSTED */
+/* What those of a server share. Errors: RESOURCE_EXHAUSTED. */
+typedef struct pl_builtin_hub {
+    pl_health_hub *health;
+    struct pb_pool *protos; /* the services' own descriptors */
+} pl_builtin_hub;
+pl_builtin_hub *pl_builtin_hub_new(pl_error *err);
+void pl_builtin_hub_free(pl_builtin_hub *hub); /* outlives the workers; NULL is fine */
+
+pl_builtin *pl_builtin_new(pl_loop *loop, pl_builtin_hub *hub, pl_error *err); /* RESOURCE_EXHAUSTED */
 /* For pl_grpc_server_set_native. */
 pl_grpc_service *pl_builtin_service(pl_builtin *builtin);
 /* The instance is live from now on, with its settings. */

@@ -84,7 +84,7 @@ typedef struct pl_grpc_config {
     pl_grpc_options calls;
     pl_grpc_session_options session; /* of connections that are accepted while the generation is live */
     size_t max_held;                 /* bytes of requests that one worker holds */
-    bool health;                     /* the built-in service is there */
+    bool health, reflection;         /* the built-in services are there */
 } pl_grpc_config;
 
 typedef struct pl_config {

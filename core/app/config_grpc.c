@@ -5,7 +5,7 @@
 
 void pl_config_default_grpc(pl_grpc_config *config)
 {
-    *config = (pl_grpc_config){.max_held = (size_t)256 << 20, .health = true};
+    *config = (pl_grpc_config){.max_held = (size_t)256 << 20, .health = true, .reflection = true};
     config->session.keepalive_ms = 7200000;
     config->session.keepalive_timeout_ms = 20000;
     config->session.ping_interval_ms = 10000;
@@ -68,6 +68,7 @@ void cfg_grpc(cfg_context *c, const char *path, pl_slot slot, void *target)
         {"max_age", read_span, CFG_AT(grpc.session.age_ms)},
         {"max_age_grace", read_span, CFG_AT(grpc.session.age_grace_ms)},
         {"health", cfg_bool, CFG_AT(grpc.health)},
+        {"reflection", cfg_bool, CFG_AT(grpc.reflection)},
         {"require_connect_version", cfg_bool, CFG_AT(grpc.calls.connect_version)},
         {"show_internal_errors", cfg_bool, CFG_AT(grpc.calls.show_internal)},
         {NULL, NULL, 0}};

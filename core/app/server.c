@@ -7,8 +7,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "app/builtin.h"
 #include "app/generation.h"
-#include "app/health.h"
 #include "app/proto_load.h"
 #include "app/pubsub.h"
 #include "app/response_cache.h"
@@ -34,7 +34,7 @@ struct pl_server {
     pl_sse_hub *streams;
     pl_response_cache *responses;
     pl_proto_cache *protos;
-    pl_health_hub *health;
+    pl_builtin_hub *builtin;
     pl_watchdog *watchdog;
     pl_worker **workers;
     unsigned worker_count;
@@ -331,12 +331,12 @@ static pl_code open_parts(pl_server *s, pl_error *err)
     s->streams = pl_sse_hub_new();
     s->responses = pl_response_cache_new();
     s->protos = pl_proto_cache_new();
-    s->health = pl_health_hub_new();
+    s->builtin = pl_builtin_hub_new(err);
     s->helpers = pl_helpers_new(HELPER_THREADS, HELPER_QUEUE);
     s->watchdog = pl_watchdog_new();
     s->workers = pl_calloc(s->worker_count, sizeof(*s->workers));
     s->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (!s->shared || !s->hub || !s->streams || !s->responses || !s->protos || !s->health || !s->helpers ||
+    if (!s->shared || !s->hub || !s->streams || !s->responses || !s->protos || !s->builtin || !s->helpers ||
         !s->watchdog || !s->workers || s->event_fd < 0)
         return pl_fail(err, PL_RESOURCE_EXHAUSTED, "memory, threads or descriptors are exhausted");
     s->listeners = pl_listeners_open(&s->config.edge, s->worker_count, err);
@@ -368,7 +368,7 @@ static pl_code start_workers(pl_server *s, pl_error *err)
                                    .shared = s->shared,
                                    .hub = s->hub,
                                    .streams = s->streams,
-                                   .health = s->health,
+                                   .builtin = s->builtin,
                                    .responses = s->responses,
                                    .drain_ms = s->config.drain_ms,
                                    .instance_done = instance_done,
@@ -444,7 +444,7 @@ void pl_server_free(pl_server *s)
     pl_sse_hub_free(s->streams);
     pl_response_cache_free(s->responses);
     pl_proto_cache_free(s->protos);
-    pl_health_hub_free(s->health);
+    pl_builtin_hub_free(s->builtin);
     if (s->event_fd >= 0)
         close(s->event_fd);
     pthread_mutex_destroy(&s->lock);

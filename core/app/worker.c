@@ -181,7 +181,7 @@ static void adopt(pl_worker *w, void *arg)
     instance->clients = w->clients;
     pl_engine_of(instance->state)->state_attach(instance->state, &instance->host);
     instance->cache = w->config.responses;
-    instance->health = w->config.health;
+    instance->health = w->config.builtin->health;
     if (instance->cache && instance->service && instance->generation->config.graphql.cache.size > 0) {
         gql_cache_storage storage = pl_response_cache_storage(instance->cache, instance->generation->id);
         gql_service_set_storage(instance->service, &storage);
@@ -244,7 +244,7 @@ static pl_code set_up(pl_worker *w, pl_error *err)
         pl_edge_new(w->loop, config->edge, config->listeners, config->index, &w->service, config->log, err);
     if (!w->edge || !config->grpc_listeners)
         return w->edge ? PL_OK : err->code;
-    w->builtin = pl_builtin_new(w->loop, config->health, err);
+    w->builtin = pl_builtin_new(w->loop, config->builtin, err);
     if (w->builtin)
         w->grpc = pl_grpc_endpoint_new(w->loop, config->grpc, config->grpc_listeners, config->index,
                                        config->log, err);

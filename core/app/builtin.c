@@ -13,6 +13,7 @@ struct pl_builtin {
     unsigned in_flight;
     pl_grpc_health *health;
     pl_grpc_reflection reflection;
+    pl_channelz *channelz;
     pl_builtin_hub *hub;
     pl_health_observer observer;
     const pl_instance *live;
@@ -113,7 +114,8 @@ pl_builtin_hub *pl_builtin_hub_new(pl_error *err)
 {
     const pb_source source = {.name = "built-in services", .bytes = pl_own_protos()};
     pl_builtin_hub *hub = pl_calloc(1, sizeof *hub);
-    if (hub && (hub->health = pl_health_hub_new()) && pb_pool_new(&source, 1, &hub->protos, err) == PL_OK)
+    if (hub && (hub->health = pl_health_hub_new()) && (hub->channelz = pl_channelz_hub_new()) &&
+        pb_pool_new(&source, 1, &hub->protos, err) == PL_OK)
         return hub;
     pl_fail_memory(err);
     pl_builtin_hub_free(hub);
@@ -126,18 +128,21 @@ void pl_builtin_hub_free(pl_builtin_hub *hub)
         return;
     pl_health_hub_free(hub->health);
     pb_pool_free(hub->protos);
+    pl_channelz_hub_free(hub->channelz);
     pl_free(hub);
 }
 
-static pl_code set_up(pl_builtin *b, pl_error *err)
+static pl_code set_up(pl_builtin *b, pl_loop *loop, pl_error *err)
 {
     const pl_grpc_options options = {.max_message = MAX_REQUEST};
     const pl_grpc_health_source source = {.status = status, .each = each, .data = b};
     b->service = pl_grpc_service_new(NULL, &options, PL_REF_NONE, &b->in_flight);
     b->health = pl_grpc_health_new(&source, 0);
     b->reflection = (pl_grpc_reflection){.pools = pools, .each = each_service, .data = b};
-    if (!b->service || !b->health || pl_grpc_health_add(b->health, b->service) != PL_OK ||
-        pl_grpc_reflection_add(b->service, &b->reflection) != PL_OK)
+    b->channelz = pl_channelz_join(b->hub->channelz, loop);
+    if (!b->service || !b->health || !b->channelz || pl_grpc_health_add(b->health, b->service) != PL_OK ||
+        pl_grpc_reflection_add(b->service, &b->reflection) != PL_OK ||
+        pl_grpc_channelz_add(b->service, pl_channelz_source(b->channelz)) != PL_OK)
         return pl_fail_memory(err);
     return PL_OK;
 }
@@ -150,7 +155,7 @@ pl_builtin *pl_builtin_new(pl_loop *loop, pl_builtin_hub *hub, pl_error *err)
         return NULL;
     }
     b->hub = hub;
-    if (set_up(b, err) != PL_OK) {
+    if (set_up(b, loop, err) != PL_OK) {
         pl_builtin_free(b);
         return NULL;
     }
@@ -172,7 +177,13 @@ void pl_builtin_adopt(pl_builtin *b, const pl_instance *instance)
     pl_grpc_service_set_off(b->service, PL_STR(PL_GRPC_HEALTH), !config->health);
     pl_grpc_service_set_off(b->service, PL_STR(PL_GRPC_REFLECTION), !config->reflection);
     pl_grpc_service_set_off(b->service, PL_STR(PL_GRPC_REFLECTION_ALPHA), !config->reflection);
+    pl_grpc_service_set_off(b->service, PL_STR(PL_GRPC_CHANNELZ), !config->channelz);
     pl_grpc_health_changed(b->health);
+}
+
+void pl_builtin_set_endpoint(pl_builtin *b, pl_grpc_endpoint *endpoint)
+{
+    pl_channelz_set_endpoint(b->channelz, endpoint);
 }
 
 void pl_builtin_drain(pl_builtin *b)
@@ -184,8 +195,10 @@ void pl_builtin_drain(pl_builtin *b)
 
 void pl_builtin_leave(pl_builtin *b)
 {
-    if (b)
-        pl_health_hub_leave(&b->observer);
+    if (!b)
+        return;
+    pl_health_hub_leave(&b->observer);
+    pl_channelz_leave(b->channelz);
 }
 
 void pl_builtin_free(pl_builtin *b)
@@ -194,5 +207,6 @@ void pl_builtin_free(pl_builtin *b)
         return;
     pl_grpc_service_free(b->service);
     pl_grpc_health_free(b->health);
+    pl_channelz_free(b->channelz);
     pl_free(b);
 }

@@ -82,9 +82,9 @@ typedef struct pl_rate_config {
 /* grpc */
 typedef struct pl_grpc_config {
     pl_grpc_options calls;
-    pl_grpc_session_options session; /* of connections that are accepted while the generation is live */
-    size_t max_held;                 /* bytes of requests that one worker holds */
-    bool health, reflection;         /* the built-in services are there */
+    pl_grpc_session_options session;   /* of connections that are accepted while the generation is live */
+    size_t max_held;                   /* bytes of requests that one worker holds */
+    bool health, reflection, channelz; /* the built-in services are there */
 } pl_grpc_config;
 
 typedef struct pl_config {

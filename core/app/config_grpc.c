@@ -69,6 +69,7 @@ void cfg_grpc(cfg_context *c, const char *path, pl_slot slot, void *target)
         {"max_age_grace", read_span, CFG_AT(grpc.session.age_grace_ms)},
         {"health", cfg_bool, CFG_AT(grpc.health)},
         {"reflection", cfg_bool, CFG_AT(grpc.reflection)},
+        {"channelz", cfg_bool, CFG_AT(grpc.channelz)},
         {"require_connect_version", cfg_bool, CFG_AT(grpc.calls.connect_version)},
         {"show_internal_errors", cfg_bool, CFG_AT(grpc.calls.show_internal)},
         {NULL, NULL, 0}};

@@ -12,6 +12,7 @@
 #define KEPT_BYTES ((size_t)4 << 10) /* of the buffer of a connection that is quiet */
 #define POOLED_STREAMS 1024
 #define CUT_GRACE_MS 1000
+#define WORKER_BITS 12 /* of the ids of connections */
 
 typedef struct link link;
 struct link {
@@ -20,6 +21,7 @@ struct link {
     pl_grpc_endpoint *endpoint;
     pl_connection *connection;
     pl_grpc_session *session;
+    uint64_t id;
     pl_buf out; /* being written */
     pl_timer timer;
     bool is_due, ended;
@@ -31,6 +33,9 @@ struct pl_grpc_endpoint {
     pl_host *host;
     pl_logger *log;
     pl_bytes *bytes;
+    const pl_bytes_listeners *listeners;
+    unsigned worker;
+    uint64_t last_id;
     pl_grpc_server *server;
     pl_grpc_streams *streams;
     const pl_config *settings;
@@ -163,6 +168,7 @@ static bool opened(pl_bytes_service *service, pl_connection *connection)
                                      .wake = wake,
                                      .data = l};
     l->endpoint = ep;
+    l->id = ++ep->last_id << WORKER_BITS | (ep->worker & ((1u << WORKER_BITS) - 1));
     l->connection = connection;
     l->timer = (pl_timer){.fire = on_timer, .data = l};
     pl_buf_init(&l->out);
@@ -248,6 +254,8 @@ pl_grpc_endpoint *pl_grpc_endpoint_new(pl_loop *loop, const pl_bytes_config *con
     ep->handler.request = on_request;
     ep->host = pl_loop_host(loop);
     ep->log = log;
+    ep->listeners = listeners;
+    ep->worker = worker;
     ep->soon = (pl_timer){.fire = on_soon, .data = ep};
     if (getrandom(&ep->random, sizeof ep->random, 0) != sizeof ep->random)
         ep->random = (uint32_t)now_of(ep) ^ (uint32_t)(uintptr_t)ep;
@@ -335,4 +343,22 @@ pl_grpc_endpoint_stats pl_grpc_endpoint_get_stats(const pl_grpc_endpoint *ep)
                                     .calls_total = s.calls_total,
                                     .failed_total = s.failed_total,
                                     .refused_total = pl_bytes_refused(ep->bytes)};
+}
+
+void pl_grpc_endpoint_each(const pl_grpc_endpoint *ep,
+                           void (*fn)(void *data, const pl_grpc_endpoint_socket *socket), void *data)
+{
+    for (const link *l = ep->links; l; l = l->next)
+        fn(data, &(pl_grpc_endpoint_socket){l->id, l->connection, l->session});
+}
+
+void pl_grpc_endpoint_get_addresses(const pl_grpc_endpoint *ep, const char *out[2])
+{
+    out[0] = pl_bytes_listeners_address(ep->listeners);
+    out[1] = pl_bytes_listeners_tls_address(ep->listeners);
+}
+
+pl_grpc_server_stats pl_grpc_endpoint_get_server_stats(const pl_grpc_endpoint *ep)
+{
+    return pl_grpc_server_get_stats(ep->server);
 }

@@ -4,6 +4,7 @@
 
 #include "app/instance.h"
 #include "grpc/server.h"
+#include "grpc/session.h"
 #include "net/bytestream.h"
 
 /* gRPC on a worker: joins byte connections (net) with HTTP/2 sessions and calls (grpc). What the sessions of
@@ -29,6 +30,18 @@ typedef struct pl_grpc_endpoint_stats {
     unsigned connections, calls;
     uint64_t calls_total, failed_total, refused_total; /* refused: connections */
 } pl_grpc_endpoint_stats;
+/* For channelz. */
+typedef struct pl_grpc_endpoint_socket {
+    uint64_t id; /* of no other connection of the server */
+    const pl_connection *connection;
+    const pl_grpc_session *session;
+} pl_grpc_endpoint_socket;
+/* Calls fn for each connection; ids fall. */
+void pl_grpc_endpoint_each(const pl_grpc_endpoint *endpoint,
+                           void (*fn)(void *data, const pl_grpc_endpoint_socket *socket), void *data);
+/* What it listens on: plain, and TLS; NULL: not at all. They live as long as the listeners. */
+void pl_grpc_endpoint_get_addresses(const pl_grpc_endpoint *endpoint, const char *out[2]);
+pl_grpc_server_stats pl_grpc_endpoint_get_server_stats(const pl_grpc_endpoint *endpoint);
 pl_grpc_endpoint_stats pl_grpc_endpoint_get_stats(const pl_grpc_endpoint *endpoint);
 
 #endif

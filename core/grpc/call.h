@@ -77,7 +77,7 @@ struct pl_grpc_server {
     pl_grpc_coder *coder;
     uint64_t last_id;
     unsigned calls;
-    uint64_t calls_total, failed_total;
+    uint64_t calls_total, failed_total, last_call_at;
     size_t held;
 };
 

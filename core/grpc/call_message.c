@@ -19,6 +19,13 @@ static void let_go(pl_grpc_call *call, size_t bytes)
     call->server->held -= bytes;
 }
 
+static void note(const pl_grpc_call *call, uint64_t *count, uint64_t *at)
+{
+    pl_host *host = call->server->config.host;
+    ++*count;
+    *at = host->ops->now(host);
+}
+
 bool pl_grpc_wire_hold(pl_grpc_call *call, pl_str bytes)
 {
     pl_grpc_server *server = call->server;
@@ -164,6 +171,8 @@ pl_rpc_result pl_grpc_call_take_bytes(pl_grpc_call *call, pl_str *out, pl_error 
     case PL_GRPC_MESSAGE:
         call->wants = false;
         call->received++;
+        if (call->stream->traffic)
+            note(call, &call->stream->traffic->received, &call->stream->traffic->received_at);
         let_go(call, PL_GRPC_PREFIX + message.length);
         credit(call, PL_GRPC_PREFIX + message.length);
         return unpack(call, &message, out, err) == PL_OK ? PL_RPC_DONE : PL_RPC_FAILED;
@@ -244,6 +253,8 @@ static pl_code put_end(pl_grpc_call *call, pl_code code, pl_error *err)
     }
     call->begin = PL_GRPC_NO_MESSAGE;
     call->sent++;
+    if (call->stream->traffic)
+        note(call, &call->stream->traffic->sent, &call->stream->traffic->sent_at);
     return PL_OK;
 }
 

@@ -71,7 +71,9 @@ static void on_request(pl_grpc_handler *handler, pl_grpc_stream *stream)
     pl_grpc_call *call = pl_arena_zalloc(&stream->arena, sizeof *call);
     pl_grpc_wire_headers headers = {0};
     server->calls_total++;
+    server->last_call_at = server->config.host->ops->now(server->config.host);
     if (!call) {
+        server->failed_total++;
         stream->ops->reset(stream, 0x2); /* INTERNAL_ERROR */
         return;
     }
@@ -155,5 +157,6 @@ pl_grpc_server_stats pl_grpc_server_get_stats(const pl_grpc_server *server)
     return (pl_grpc_server_stats){.calls = server->calls,
                                   .calls_total = server->calls_total,
                                   .failed_total = server->failed_total,
+                                  .last_call_at = server->last_call_at,
                                   .held = server->held};
 }

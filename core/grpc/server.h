@@ -36,6 +36,7 @@ bool pl_grpc_server_serves(const pl_grpc_server *server, const pl_grpc_stream *s
 typedef struct pl_grpc_server_stats {
     unsigned calls; /* in hand */
     uint64_t calls_total, failed_total;
+    uint64_t last_call_at; /* the host's time; 0: there was none */
     size_t held;
 } pl_grpc_server_stats;
 pl_grpc_server_stats pl_grpc_server_get_stats(const pl_grpc_server *server);

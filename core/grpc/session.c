@@ -61,7 +61,8 @@ static h2_stream *stream_take(pl_grpc_session *session)
                                   .reader = s->base.reader,
                                   .peer = session->peer,
                                   .certificate = session->certificate,
-                                  .secure = session->secure};
+                                  .secure = session->secure,
+                                  .traffic = &session->traffic};
     *s = fresh;
     return s;
 }
@@ -153,6 +154,7 @@ static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, voi
     nghttp2_session_set_stream_user_data(h2, s->id, s);
     stream_add(session, s);
     session->begun++;
+    session->begun_at = session->now;
     return 0;
 }
 
@@ -279,8 +281,13 @@ static int on_invalid_frame(nghttp2_session *h2, const nghttp2_frame *frame, int
 static int on_close(nghttp2_session *h2, int32_t id, uint32_t error, void *data)
 {
     h2_stream *s = find(h2, id);
-    if (s)
-        h2_stream_close(s);
+    if (!s)
+        return 0;
+    if (error == NGHTTP2_NO_ERROR && s->answered && (s->alone || s->trailed))
+        s->session->succeeded++;
+    else
+        s->session->failed++;
+    h2_stream_close(s);
     return 0;
 }
 
@@ -493,6 +500,14 @@ pl_grpc_session_state pl_grpc_session_get_state(const pl_grpc_session *session)
 
 pl_grpc_session_stats pl_grpc_session_get_stats(const pl_grpc_session *session)
 {
-    return (pl_grpc_session_stats){
-        .streams = session->stream_count, .begun = session->begun, .refused = session->refused};
+    return (pl_grpc_session_stats){.streams = session->stream_count,
+                                   .begun = session->begun,
+                                   .refused = session->refused,
+                                   .succeeded = session->succeeded,
+                                   .failed = session->failed,
+                                   .keepalives = session->keepalives,
+                                   .begun_at = session->begun_at,
+                                   .traffic = session->traffic,
+                                   .local_window = nghttp2_session_get_local_window_size(session->h2),
+                                   .remote_window = nghttp2_session_get_remote_window_size(session->h2)};
 }

@@ -85,6 +85,11 @@ void pl_grpc_session_drain(pl_grpc_session *session, uint64_t now);
 typedef struct pl_grpc_session_stats {
     unsigned streams;
     uint64_t begun, refused;
+    uint64_t succeeded, failed; /* whether all of the answer was sent */
+    uint64_t keepalives;        /* pings sent */
+    uint64_t begun_at;          /* when a stream last was; 0: never. Times are as given to the functions */
+    pl_grpc_traffic traffic;
+    int32_t local_window, remote_window; /* of the connection: bytes that may come, and go */
 } pl_grpc_session_stats;
 pl_grpc_session_stats pl_grpc_session_get_stats(const pl_grpc_session *session);
 

@@ -49,7 +49,9 @@ struct pl_grpc_session {
     nghttp2_session *h2;
     h2_stream *streams; /* all that nghttp2 has open */
     unsigned stream_count;
-    uint64_t begun, refused;
+    uint64_t begun, refused, succeeded, failed, keepalives;
+    uint64_t begun_at;
+    pl_grpc_traffic traffic;
     h2_stream *noted; /* those whose events->writable is due */
     pl_buf *out;      /* where send writes to, while it does */
     bool inside;      /* of receive, send or tick: whoever called will send what comes of it */

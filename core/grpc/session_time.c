@@ -158,6 +158,7 @@ static void keep_alive(pl_grpc_session *session)
         return;
     }
     session->ping_at = session->now;
+    session->keepalives++;
     if (nghttp2_submit_ping(session->h2, NGHTTP2_FLAG_NONE, keepalive_ping) != 0)
         session->broken = true;
 }

@@ -17,6 +17,12 @@
  * functions here calls into scripts, and none of ops calls back into events. */
 typedef struct pl_grpc_stream pl_grpc_stream;
 
+/* Messages of all streams of a carrier; times are the host's, 0: never. */
+typedef struct pl_grpc_traffic {
+    uint64_t sent, received;
+    uint64_t sent_at, received_at;
+} pl_grpc_traffic;
+
 typedef struct pl_grpc_stream_ops {
     /* Begins the answer; alone: there is nothing else (Trailers-Only). The strings may go when it returns. */
     void (*respond)(pl_grpc_stream *stream, int status, const pl_header *headers, size_t count, bool alone);
@@ -59,7 +65,8 @@ struct pl_grpc_stream {
     pl_grpc_metadata headers;               /* without those of HTTP/2 itself; names in lower case */
     bool headers_too_large;                 /* some were left out */
     bool secure;
-    bool no_trailers; /* the carrier cannot send any */
+    pl_grpc_traffic *traffic; /* where messages are counted; NULL: nowhere */
+    bool no_trailers;         /* the carrier cannot send any */
     /* Headers for the answer that are none of the call's (CORS); they live as long as the arena. */
     const pl_header *extra;
     size_t extra_count;

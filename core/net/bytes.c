@@ -193,6 +193,18 @@ void pl_connection_end(pl_connection *public)
         end_output(c);
 }
 
+pl_str pl_connection_local(const pl_connection *connection, char *room, size_t size)
+{
+    const bytes_connection *c = (const bytes_connection *)connection;
+    return pl_socket_local(c->socket, room, size);
+}
+
+const char *pl_connection_cipher(const pl_connection *connection)
+{
+    const bytes_connection *c = (const bytes_connection *)connection;
+    return connection->secure ? h2o_socket_get_ssl_cipher(c->socket) : NULL;
+}
+
 const char *pl_connection_why(const pl_connection *public)
 {
     const bytes_connection *c = (const bytes_connection *)public;

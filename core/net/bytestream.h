@@ -68,6 +68,10 @@ void pl_connection_pause(pl_connection *connection, bool pause);
  * still comes is thrown away. */
 void pl_connection_end(pl_connection *connection);
 void pl_connection_cut(pl_connection *connection);
+/* The address of this end, in room (128 bytes do). */
+pl_str pl_connection_local(const pl_connection *connection, char *room, size_t size);
+/* What TLS encrypts with: "TLS_AES_256_GCM_SHA384"; NULL: nothing. */
+const char *pl_connection_cipher(const pl_connection *connection);
 /* In `closed`: why, in words; of connections to servers. */
 const char *pl_connection_why(const pl_connection *connection);
 

@@ -5,34 +5,57 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <sys/un.h>
 
 #define MAX_NAMES 100 /* alternative names of one kind */
 
-pl_str pl_socket_peer(h2o_socket_t *socket, char *room, size_t size)
+static int write_address(const struct sockaddr_storage *address, char *room, size_t size)
 {
-    struct sockaddr_storage address;
     char host[INET6_ADDRSTRLEN] = "";
-    int len;
-    if (h2o_socket_getpeername(socket, (struct sockaddr *)&address) == 0) {
-        len = snprintf(room, size, "unknown");
-    } else if (address.ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)&address;
+    if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)address;
         inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-        len = snprintf(room, size, "%s:%u", host, ntohs(in->sin_port));
-    } else if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)&address;
+        return snprintf(room, size, "%s:%u", host, ntohs(in->sin_port));
+    }
+    if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)address;
         /* An IPv4 client of a socket for both families is shown as what it is. */
         bool mapped = IN6_IS_ADDR_V4MAPPED(&in->sin6_addr);
         if (mapped)
             inet_ntop(AF_INET, &in->sin6_addr.s6_addr[12], host, sizeof(host));
         else
             inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host));
-        len = snprintf(room, size, mapped ? "%s:%u" : "[%s]:%u", host, ntohs(in->sin6_port));
-    } else {
-        len = snprintf(room, size, "unix");
+        return snprintf(room, size, mapped ? "%s:%u" : "[%s]:%u", host, ntohs(in->sin6_port));
     }
+    return snprintf(room, size, "unix");
+}
+
+pl_str pl_socket_peer(h2o_socket_t *socket, char *room, size_t size)
+{
+    struct sockaddr_storage address;
+    bool known = h2o_socket_getpeername(socket, (struct sockaddr *)&address) != 0;
+    int len = known ? write_address(&address, room, size) : snprintf(room, size, "unknown");
     return (pl_str){room, (size_t)len};
+}
+
+pl_str pl_socket_local(h2o_socket_t *socket, char *room, size_t size)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t address_len = sizeof(address);
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&address;
+    int len, path = 0;
+    if (getsockname(h2o_socket_get_fd(socket), (struct sockaddr *)&address, &address_len) != 0)
+        len = snprintf(room, size, "unknown");
+    else if (address.ss_family != AF_UNIX)
+        len = write_address(&address, room, size);
+    else if ((path = (int)address_len - (int)offsetof(struct sockaddr_un, sun_path)) > 1)
+        len = un->sun_path[0] ? snprintf(room, size, "unix:%.*s", path, un->sun_path)
+                              : snprintf(room, size, "unix-abstract:%.*s", path - 1, un->sun_path + 1);
+    else
+        len = snprintf(room, size, "unix");
+    return (pl_str){room, (size_t)len < size ? (size_t)len : size - 1};
 }
 
 void pl_socket_keep_alive(int fd)

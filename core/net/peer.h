@@ -11,6 +11,8 @@
 
 /* "127.0.0.1:53211", "[::1]:53211" or "unix", in room (64 bytes do). */
 pl_str pl_socket_peer(h2o_socket_t *socket, char *room, size_t size);
+/* The same of this end; of a unix socket "unix:PATH", of an abstract one "unix-abstract:NAME". */
+pl_str pl_socket_local(h2o_socket_t *socket, char *room, size_t size);
 /* A peer whose machine is gone is found within two minutes. Connections that are accepted inherit it. */
 void pl_socket_keep_alive(int fd);
 /* What a certificate says, in the arena; NULL: memory. */

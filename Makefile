@@ -59,7 +59,7 @@ LUA_CFLAGS := $(shell pkg-config --cflags lua5.4 2>/dev/null)
 CPPFLAGS_all = -std=gnu17 -D_GNU_SOURCE -DPL_VERSION='"$(VERSION)"' -DH2O_USE_EPOLL=1 -Icore -Icore/include -I. -Ibuild/proto $(LUA_CFLAGS)
 CFLAGS_all = $(CPPFLAGS_all) $(CFLAGS_$(VARIANT)) $(WARN) -fPIC -fvisibility=hidden -MMD -MP $(CFLAGS)
 LDFLAGS_all = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
-LIBS := -lh2o-evloop -lssl -lcrypto -llua5.4 -lcjson -lsqlite3 -lnghttp2 -lprotobuf-c -lcurl -lz -lzstd -lbrotlienc -lpthread -lm -ldl
+LIBS := -lh2o-evloop -lssl -lcrypto -llua5.4 -lcjson -lsqlite3 -lnghttp2 -lrdkafka -lprotobuf-c -lcurl -lz -lzstd -lbrotlienc -lpthread -lm -ldl
 
 LIB_SRC := $(filter-out core/cli/%,$(shell find core bindings/lua -name '*.c' 2>/dev/null | sort))
 CLI_SRC := $(sort $(wildcard core/cli/*.c))

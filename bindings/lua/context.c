@@ -105,6 +105,10 @@ static bool push_field(lua_State *L, const char *key, pl_work *work)
         lua_pushcfunction(L, plua_require);
         lua_pushliteral(L, "perilune.pubsub");
         lua_call(L, 1, 1);
+    } else if (strcmp(key, "events") == 0) {
+        lua_pushcfunction(L, plua_require);
+        lua_pushliteral(L, "perilune.events");
+        lua_call(L, 1, 1);
     } else if (strcmp(key, "cache") == 0) {
         lua_pushcfunction(L, plua_require);
         lua_pushliteral(L, "perilune.cache");

@@ -23,6 +23,7 @@ static const plua_module modules[] = {
     {"perilune.auth.core", plua_open_auth},
     {"perilune.proto.core", plua_open_proto},
     {"perilune.grpc.core", plua_open_grpc},
+    {"perilune.events.core", plua_open_events},
     {"perilune.health", plua_open_health},
     {NULL, NULL},
 };

@@ -16,6 +16,7 @@ void pl_config_default(pl_config *config)
                                        .max_message = (size_t)1 << 20,
                                        .max_queued = (size_t)4 << 20};
     pl_config_default_grpc(&config->grpc);
+    pl_config_default_kafka(&config->kafka);
     config->reading.apq.size = (size_t)16 << 20;
     config->reading.apq.ttl_ms = (uint64_t)24 * 3600 * 1000;
     config->reading.uploads.directory = PL_STR("");
@@ -319,6 +320,7 @@ void pl_config_read(pl_state *state, pl_slot slot, pl_arena *arena, pl_config *c
                                            {"http", read_http, 0},
                                            {"graphql", cfg_graphql, 0},
                                            {"grpc", cfg_grpc, 0},
+                                           {"kafka", cfg_kafka, 0},
                                            {"limits", read_limits, 0},
                                            {"timers", read_timers, 0},
                                            {"loaders", read_loaders, 0},

@@ -3,6 +3,7 @@
 #define PL_APP_CONFIG_H
 
 #include "app/report.h"
+#include "events/kafka.h"
 #include "graphql/service.h"
 #include "grpc/service.h"
 #include "grpc/session.h"
@@ -87,6 +88,13 @@ typedef struct pl_grpc_config {
     bool health, reflection, channelz; /* the built-in services are there */
 } pl_grpc_config;
 
+/* kafka */
+typedef struct pl_kafka_config {
+    bool set;                           /* app.lua has such a table */
+    pl_kafka_settings settings;         /* brokers empty: none; "embedded": the server's own */
+    size_t queue_messages, queue_bytes; /* of the producer; 0: its defaults */
+} pl_kafka_config;
+
 typedef struct pl_config {
     pl_str name;
     pl_str path; /* http.path: where GraphQL is served; "/graphql" */
@@ -100,6 +108,7 @@ typedef struct pl_config {
     gql_access_options access; /* graphql.roles, graphql.introspection, graphql.enforce_scopes */
     pl_rate_config rate_limit;
     pl_grpc_config grpc;
+    pl_kafka_config kafka;
     gql_schema_options schema;
     pl_state_limits limits;
     pl_timer_config *timers; /* sorted by name */
@@ -107,6 +116,10 @@ typedef struct pl_config {
     pl_loader_config *loaders; /* sorted by name */
     size_t loader_count;
 } pl_config;
+
+bool pl_kafka_config_eq(const pl_kafka_config *a, const pl_kafka_config *b);
+/* Into the arena. False: memory. */
+bool pl_kafka_config_copy(pl_kafka_config *to, const pl_kafka_config *from, pl_arena *arena);
 
 void pl_config_default(pl_config *config);
 /* Reads the table that app.lua returned, at slot: what is set replaces what is in *config. Settings that do

@@ -66,5 +66,8 @@ cfg_read cfg_graphql;
 /* config_grpc.c: grpc = { … } */
 cfg_read cfg_grpc;
 void pl_config_default_grpc(pl_grpc_config *config);
+/* config_kafka.c: kafka = { … } */
+cfg_read cfg_kafka;
+void pl_config_default_kafka(pl_kafka_config *config);
 
 #endif

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "app/grpc_clients.h"
+#include "app/events.h"
 #include "app/health.h"
 #include "app/response_cache.h"
 #include "base/alloc.h"
@@ -136,6 +137,15 @@ static pl_code publish(pl_host *host, pl_str topic, pl_str json, pl_error *err)
     return pl_pubsub_publish(instance->pubsub, topic, json, err);
 }
 
+static pl_code produce(pl_host *host, const pl_outgoing *event, pl_delivery *delivery, bool *waits,
+                       pl_error *err)
+{
+    pl_instance *instance = instance_of(host);
+    if (!instance->events)
+        return pl_fail(err, PL_UNAVAILABLE, "there is no server any more");
+    return pl_events_produce(instance->events, event, delivery, waits, err);
+}
+
 /* --- cached responses --- */
 pl_code pl_instance_purge(pl_instance *instance, pl_str type, pl_str id, size_t *dropped, pl_error *err)
 {
@@ -194,6 +204,7 @@ void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubs
                                     .purge = purge,
                                     .set_health = set_health,
                                     .remote = remote};
+                                    .produce = produce};
     instance->loop = loop;
     instance->pubsub = pubsub;
     instance->turn = (pl_timer){.fire = turn, .data = instance};
@@ -213,6 +224,7 @@ void pl_instance_host_leave(pl_instance *instance)
     if (instance->clients)
         pl_grpc_clients_leave(instance->clients, instance);
     instance->clients = NULL;
+    instance->events = NULL;
     if (instance->turn.index != 0)
         instance->loop->ops->timer_stop(instance->loop, &instance->turn);
     instance->loop = NULL;

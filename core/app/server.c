@@ -16,6 +16,7 @@
 #include "app/sse_hub.h"
 #include "app/watchdog.h"
 #include "base/alloc.h"
+#include "events/broker.h"
 #include "value/json.h"
 #include "value/shared.h"
 
@@ -36,6 +37,7 @@ struct pl_server {
     pl_proto_cache *protos;
     pl_builtin_hub *builtin;
     pl_watchdog *watchdog;
+    pl_broker *broker; /* the embedded one; NULL until a generation uses it */
     pl_worker **workers;
     unsigned worker_count;
     pl_generation *live;
@@ -116,6 +118,40 @@ int pl_server_fd(const pl_server *s)
 }
 
 /* --- generations --- */
+static bool has_handlers(const pl_bundle *bundle)
+{
+    for (size_t i = 0; i < bundle->file_count; i++) {
+        if (pl_file_is(&bundle->files[i], "events/", ".lua"))
+            return true;
+    }
+    return false;
+}
+
+/* Which brokers the generation uses, see pl_server_config.kafka. */
+static bool choose_brokers(pl_server *s, pl_generation *g, pl_report *report)
+{
+    pl_str *brokers = &g->config.kafka.settings.brokers;
+    pl_error err;
+    pl_error_clear(&err);
+    if (s->config.kafka)
+        *brokers = pl_str_of(strcmp(s->config.kafka, "off") == 0 ? "" : s->config.kafka);
+    else if (brokers->len == 0 && (g->config.kafka.set || has_handlers(g->bundle)))
+        *brokers = PL_STR("embedded");
+    if (!pl_str_is(*brokers, "embedded"))
+        return true;
+    if (!s->broker) {
+        s->broker = pl_broker_new(s->config.log, &err);
+        if (!s->broker) {
+            pl_report_add(report, &err);
+            return false;
+        }
+        pl_log(s->config.log, PL_INFO, "embedded Kafka broker: it keeps nothing, and is for development only",
+               PL_F_CSTR("address", pl_broker_address(s->broker)));
+    }
+    *brokers = pl_str_of(pl_broker_address(s->broker));
+    return true;
+}
+
 static pl_generation *build(pl_server *s, pl_bundle *bundle, const char *reason, pl_report *report)
 {
     pl_generation_options options = {.engine = s->config.engine,
@@ -128,6 +164,10 @@ static pl_generation *build(pl_server *s, pl_bundle *bundle, const char *reason,
     pl_generation *g = pl_generation_build(bundle, &options, report);
     if (!g)
         return NULL;
+    if (!choose_brokers(s, g, report)) {
+        pl_generation_free(g);
+        return NULL;
+    }
     g->id = ++s->last_id;
     snprintf(g->reason, sizeof g->reason, "%s", reason);
     for (unsigned i = 0; i < s->worker_count; i++) {
@@ -261,7 +301,9 @@ static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigne
             "%s{\"connections\":%u,\"requests\":%u,\"streams\":%u,\"websockets\":%u,\"websockets_cut\":%llu,"
             "\"subscribers\":%zu,\"events\":%llu,\"events_dropped\":%llu,"
             "\"requests_total\":%llu,\"refused_total\":%llu,"
-            "\"grpc\":{\"connections\":%u,\"calls\":%u,\"calls_total\":%llu,\"failed_total\":%llu}}",
+            "\"grpc\":{\"connections\":%u,\"calls\":%u,\"calls_total\":%llu,\"failed_total\":%llu},"
+            "\"published\":{\"acknowledged_total\":%llu,\"failed_total\":%llu,\"queued\":%zu,\"waiting\":%zu}"
+            "}",
             i ? "," : "", statuses[i].edge.connections, statuses[i].edge.requests, statuses[i].edge.streams,
             statuses[i].edge.websockets, (unsigned long long)statuses[i].edge.websockets_cut,
             statuses[i].events.subscribers, (unsigned long long)statuses[i].events.delivered,
@@ -269,7 +311,10 @@ static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigne
             (unsigned long long)statuses[i].edge.requests_total,
             (unsigned long long)statuses[i].edge.refused_total, statuses[i].grpc.connections,
             statuses[i].grpc.calls, (unsigned long long)statuses[i].grpc.calls_total,
-            (unsigned long long)statuses[i].grpc.failed_total);
+            (unsigned long long)statuses[i].grpc.failed_total,
+            (unsigned long long)statuses[i].published.acknowledged,
+            (unsigned long long)statuses[i].published.failed, statuses[i].published.queued,
+            statuses[i].published.waiting);
     pl_buf_char(out, ']');
 }
 
@@ -439,6 +484,7 @@ void pl_server_free(pl_server *s)
     pl_listeners_free(s->listeners);
     pl_bytes_listeners_free(s->grpc_listeners);
     pl_helpers_free(s->helpers);
+    pl_broker_free(s->broker);
     pl_shared_free(s->shared);
     pl_pubsub_hub_free(s->hub);
     pl_sse_hub_free(s->streams);
@@ -470,6 +516,11 @@ const char *pl_server_grpc_address(const pl_server *s)
 const char *pl_server_grpc_tls_address(const pl_server *s)
 {
     return s->grpc_listeners ? pl_bytes_listeners_tls_address(s->grpc_listeners) : NULL;
+}
+
+const char *pl_server_kafka_address(const pl_server *s)
+{
+    return s->broker ? pl_broker_address(s->broker) : NULL;
 }
 
 uint64_t pl_server_generation(const pl_server *s)

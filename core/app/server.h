@@ -17,6 +17,10 @@ typedef struct pl_server_config {
     /* Without an address, a bundle that has services is served on 127.0.0.1:50051. */
     pl_bytes_config grpc;
     bool no_grpc;
+    /* Brokers of Kafka, instead of those of app.lua: "host:9092,…", "embedded" (a broker of its own), or
+     * "off". NULL: app.lua's; a bundle that says nothing of them but has handlers of events gets "embedded".
+     */
+    const char *kafka;
     unsigned drain_ms; /* for old generations and at the end; 0 is 30,000 */
     const struct pl_engine *engine;
     pl_logger *log;
@@ -30,6 +34,7 @@ const char *pl_server_address(const pl_server *server);
 const char *pl_server_tls_address(const pl_server *server);      /* NULL: none */
 const char *pl_server_grpc_address(const pl_server *server);     /* NULL: none */
 const char *pl_server_grpc_tls_address(const pl_server *server); /* NULL: none */
+const char *pl_server_kafka_address(const pl_server *server);    /* of the embedded broker; NULL: none */
 uint64_t pl_server_generation(const pl_server *server);
 
 typedef enum pl_reload_result { PL_RELOADED, PL_RELOAD_UNCHANGED, PL_RELOAD_REFUSED } pl_reload_result;

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "app/builtin.h"
+#include "app/events.h"
 #include "app/graphql_http.h"
 #include "app/graphql_read.h"
 #include "app/graphql_sse.h"
@@ -37,6 +38,7 @@ struct pl_worker {
     pl_loop *loop;
     pl_host *host;
     pl_pubsub *pubsub;
+    pl_events *events;
     pl_endpoint endpoint;
     pl_sse *sse;
     pl_edge *edge;
@@ -51,6 +53,7 @@ struct pl_worker {
     pl_instance *retired;
     request adoption; /* the main thread's, one at a time */
     unsigned stop_timeout_ms;
+    uint64_t stop_by;
     pthread_t thread;
     bool started;
     pthread_mutex_t start_lock;
@@ -179,6 +182,8 @@ static void adopt(pl_worker *w, void *arg)
     pl_instance *instance = arg, *old = w->current;
     pl_instance_host_init(instance, w->host, w->pubsub);
     instance->clients = w->clients;
+    instance->events = w->events;
+    pl_events_adopt(w->events, instance);
     pl_engine_of(instance->state)->state_attach(instance->state, &instance->host);
     instance->cache = w->config.responses;
     instance->health = w->config.builtin->health;
@@ -228,7 +233,8 @@ static pl_code set_up(pl_worker *w, pl_error *err)
     w->host = pl_loop_host(w->loop);
     w->host->log = config->log;
     w->host->shared = config->shared;
-    if (!(w->pubsub = pl_pubsub_join(config->hub, w->loop)))
+    if (!(w->pubsub = pl_pubsub_join(config->hub, w->loop)) ||
+        !(w->events = pl_events_new(w->loop, config->log)))
         return pl_fail_memory(err);
     pl_endpoint_init(&w->endpoint, w->host, config->log);
     if (!(w->sse = pl_sse_new(config->streams, w->loop, &w->endpoint)))
@@ -274,6 +280,7 @@ static void tear_down(pl_worker *w)
     pl_grpc_clients_free(w->clients);
     if (w->pubsub)
         pl_pubsub_leave(w->pubsub);
+    pl_events_free(w->events);
     if (w->sse)
         pl_sse_end(w->sse);
     pl_builtin_leave(w->builtin);
@@ -371,7 +378,9 @@ static void instance_status(const pl_instance *instance, pl_worker_status *out)
 static void get_status(pl_worker *w, void *arg)
 {
     pl_worker_status *out = arg;
-    *out = (pl_worker_status){.edge = pl_edge_get_stats(w->edge), .events = pl_pubsub_get_stats(w->pubsub)};
+    *out = (pl_worker_status){.edge = pl_edge_get_stats(w->edge),
+                              .events = pl_pubsub_get_stats(w->pubsub),
+                              .published = pl_events_get_stats(w->events)};
     if (w->grpc)
         out->grpc = pl_grpc_endpoint_get_stats(w->grpc);
     out->clients = pl_grpc_clients_stats(w->clients);
@@ -387,11 +396,18 @@ void pl_worker_status_get(pl_worker *w, pl_worker_status *out)
     request_wait(&r);
 }
 
+static void published(void *data)
+{
+    pl_loop_stop(((pl_worker *)data)->loop);
+}
+
+/* What clients have asked for is answered: now what was published meanwhile. */
 static void drained(void *data)
 {
     pl_worker *w = data;
+    uint64_t now = w->host->ops->now(w->host);
     if (--w->draining == 0)
-        pl_loop_stop(w->loop);
+        pl_events_drain(w->events, now < w->stop_by ? (unsigned)(w->stop_by - now) : 0, published, w);
 }
 
 static void stop(pl_worker *w, void *arg)
@@ -400,6 +416,7 @@ static void stop(pl_worker *w, void *arg)
     pl_edge_set_ready(w->edge, false);
     if (w->schedule)
         pl_schedule_stop(w->schedule);
+    w->stop_by = w->host->ops->now(w->host) + w->stop_timeout_ms;
     w->draining = w->grpc ? 2 : 1;
     if (w->builtin)
         pl_builtin_drain(w->builtin);

@@ -2,6 +2,7 @@
 #ifndef PL_APP_WORKER_H
 #define PL_APP_WORKER_H
 
+#include "app/events.h"
 #include "app/generation.h"
 #include "app/grpc_endpoint.h"
 #include "app/pubsub.h"
@@ -46,6 +47,7 @@ typedef struct pl_worker_status {
     pl_grpc_endpoint_stats grpc;
     pl_client_stats clients;
     pl_pubsub_stats events;
+    pl_events_stats published;
     unsigned count;
     struct {
         uint64_t generation;

@@ -25,7 +25,7 @@
 
 typedef struct options {
     const char *directory, *http, *https, *certificate, *key, *admin, *log_level, *log_format;
-    const char *grpc, *grpcs, *client_ca, *https_client_ca;
+    const char *grpc, *grpcs, *client_ca, *https_client_ca, *kafka;
     unsigned workers, drain;
     bool watch, pretty, graphql_errors;
 } options;
@@ -62,6 +62,10 @@ static int read_options(options *o, int argc, char **argv)
          "clients of --grpcs must show a certificate that one of these has signed, PEM"},
         {"https-client-ca", PL_OPTION_TEXT, &o->https_client_ca, "PERILUNE_HTTPS_CLIENT_CA", "FILE",
          "the same for clients of --https"},
+        {"kafka", PL_OPTION_TEXT, &o->kafka, "PERILUNE_KAFKA", "BROKERS",
+         "brokers of Kafka, HOST:PORT,…, instead of those of app.lua; embedded: one of its own, for "
+         "development; "
+         "or off"},
         {"tls-cert", PL_OPTION_TEXT, &o->certificate, "PERILUNE_TLS_CERT", "FILE", "certificate chain, PEM"},
         {"tls-key", PL_OPTION_TEXT, &o->key, "PERILUNE_TLS_KEY", "FILE", "private key, PEM"},
         {"workers", PL_OPTION_COUNT, &o->workers, "PERILUNE_WORKERS", "N",
@@ -162,6 +166,7 @@ static void print_ready(const process *p, const char *admin)
     print_address(&line, "https", pl_server_tls_address(p->server));
     print_address(&line, "grpc", pl_server_grpc_address(p->server));
     print_address(&line, "grpcs", pl_server_grpc_tls_address(p->server));
+    print_address(&line, "kafka", pl_server_kafka_address(p->server));
     PL_BUF_LIT(&line, ",\"admin\":");
     pl_json_string(&line, pl_str_of(admin));
     pl_buf_printf(&line, ",\"generation\":%llu}\n", (unsigned long long)pl_server_generation(p->server));
@@ -254,6 +259,7 @@ static pl_code start(process *p, char *admin, size_t admin_size, pl_report *repo
                                         .tls_address = o->grpcs,
                                         .tls = {o->certificate, o->key},
                                         .client_ca = o->client_ca},
+                               .kafka = o->kafka,
                                .drain_ms = o->drain * 1000,
                                .engine = pl_lua_engine(),
                                .log = p->log,

@@ -183,6 +183,8 @@ struct pl_subscriber {
 
 struct pl_remote; /* value/remote.h */
 struct pl_remote_config;
+struct pl_outgoing; /* value/outgoing.h */
+struct pl_delivery;
 
 typedef struct pl_host_ops {
     uint64_t (*now)(pl_host *host); /* monotonic milliseconds, as of this loop turn */
@@ -215,6 +217,11 @@ typedef struct pl_host_ops {
     /* Clients of remote procedures: value/remote.h. NULL where there is no network. */
     pl_code (*remote)(pl_host *host, const struct pl_remote_config *config, struct pl_remote **out,
                       pl_error *err);
+    /* Publishes an event to Kafka; everything is copied. *waits: it is not in the queue yet. What is OK ends
+     * with a call of delivery->done, unless it is forgotten. FAILED_PRECONDITION: there are no brokers. NULL
+     * where there are never any. See value/outgoing.h. */
+    pl_code (*produce)(pl_host *host, const struct pl_outgoing *event, struct pl_delivery *delivery,
+                       bool *waits, pl_error *err);
 } pl_host_ops;
 struct pl_host {
     const pl_host_ops *ops;

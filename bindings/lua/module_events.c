@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
+#include "bindings/lua/internal.h"
+#include "value/outgoing.h"
+
+/* The C half of perilune.events: events on their way to Kafka.
+ *
+ * core.send gives a delivery, a userdata that the producer knows by its address until the event is
+ * acknowledged; one that is collected before that lets the event go on its way without. */
+
+#define DELIVERY_TYPE "perilune.events.delivery"
+#define MOST_HEADERS 1000
+
+typedef struct delivery {
+    pl_delivery base; /* first */
+    plua_wait wait;
+    bool in_queue, over;
+    pl_code code;
+    int32_t partition;
+    int64_t offset;
+    char why[256];
+} delivery;
+
+static void go_on(delivery *d)
+{
+    if (d->wait.call)
+        plua_wait_finish(&d->wait);
+}
+
+static void on_accepted(pl_delivery *base)
+{
+    delivery *d = (delivery *)base;
+    d->in_queue = true;
+    go_on(d);
+}
+
+static void on_done(pl_delivery *base, const pl_acknowledgement *ack)
+{
+    delivery *d = (delivery *)base;
+    d->in_queue = d->over = true;
+    d->code = ack->code;
+    d->partition = ack->partition;
+    d->offset = ack->offset;
+    if (ack->code)
+        snprintf(d->why, sizeof d->why, "%s", ack->why ? ack->why : "");
+    go_on(d);
+}
+
+static int delivery_gc(lua_State *L)
+{
+    pl_delivery_forget(lua_touserdata(L, 1));
+    return 0;
+}
+
+/* --- core.send(topic, value, key, headers, partition, timestamp) --- */
+static pl_str opt_str(lua_State *L, int arg)
+{
+    pl_str s = PL_STR_NONE;
+    if (!lua_isnoneornil(L, arg))
+        s.ptr = luaL_checklstring(L, arg, &s.len);
+    return s;
+}
+
+/* { name, value, name, value, … }, as the Lua half has made it; the strings stay in that table. */
+static const pl_header *read_headers(lua_State *L, int arg, size_t *count)
+{
+    *count = lua_isnoneornil(L, arg) ? 0 : lua_rawlen(L, arg) / 2;
+    luaL_argcheck(L, *count <= MOST_HEADERS, arg, "too many headers");
+    if (*count == 0)
+        return NULL;
+    pl_header *headers = lua_newuserdatauv(L, *count * sizeof *headers, 0);
+    for (size_t i = 0; i < *count; i++) {
+        lua_rawgeti(L, arg, (lua_Integer)(2 * i + 1));
+        lua_rawgeti(L, arg, (lua_Integer)(2 * i + 2));
+        headers[i].name.ptr = luaL_checklstring(L, -2, &headers[i].name.len);
+        headers[i].value.ptr = luaL_checklstring(L, -1, &headers[i].value.len);
+        lua_pop(L, 2);
+    }
+    return headers;
+}
+
+static int sent(lua_State *L, int status, lua_KContext ctx)
+{
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int events_send(lua_State *L)
+{
+    pl_host *host = plua_host(L);
+    pl_error err;
+    bool waits = false;
+    size_t topic_len;
+    const char *topic = luaL_checklstring(L, 1, &topic_len);
+    luaL_argcheck(L, strlen(topic) == topic_len && topic_len > 0, 1, "no name of a topic");
+    pl_outgoing event = {.topic = {topic, topic_len}, .value = opt_str(L, 2), .key = opt_str(L, 3)};
+    event.partition = (int32_t)luaL_optinteger(L, 5, PL_ANY_PARTITION);
+    event.timestamp = (int64_t)luaL_optinteger(L, 6, 0);
+    pl_error_clear(&err);
+    lua_settop(L, 6);
+    event.headers = read_headers(L, 4, &event.header_count);
+    if (!host || !host->ops->produce)
+        return plua_raise(L, PL_FAILED_PRECONDITION, "events can be published only where there is a server");
+    plua_wait_check(L, "events:publish");
+    delivery *d = lua_newuserdatauv(L, sizeof *d, 0);
+    *d = (delivery){.base = {.accepted = on_accepted, .done = on_done}};
+    luaL_setmetatable(L, DELIVERY_TYPE);
+    if (host->ops->produce(host, &event, &d->base, &waits, &err) != PL_OK)
+        return plua_raise(L, err.code, "%s: %s", event.topic.ptr, err.message);
+    lua_replace(L, 1); /* only the delivery has to stay: what was given is copied */
+    lua_settop(L, 1);
+    if (!waits || d->in_queue)
+        return 1;
+    plua_wait_begin(L, "events:publish", &d->wait, NULL);
+    return plua_wait_yield(L, 0, sent);
+}
+
+/* --- core.wait(delivery): partition, offset; or the code's name and what is wrong --- */
+static int told(lua_State *L, int status, lua_KContext ctx)
+{
+    const delivery *d = luaL_checkudata(L, 1, DELIVERY_TYPE);
+    if (d->code) {
+        lua_pushnil(L);
+        lua_pushstring(L, pl_code_name(d->code));
+        lua_pushstring(L, d->why);
+        return 3;
+    }
+    lua_pushinteger(L, d->partition);
+    lua_pushinteger(L, d->offset);
+    return 2;
+}
+
+static int events_wait(lua_State *L)
+{
+    delivery *d = luaL_checkudata(L, 1, DELIVERY_TYPE);
+    lua_settop(L, 1);
+    if (d->over)
+        return told(L, LUA_OK, 0);
+    if (d->wait.call)
+        return luaL_error(L, "somebody waits for this event already");
+    plua_wait_begin(L, "events:publish", &d->wait, NULL);
+    return plua_wait_yield(L, 0, told);
+}
+
+int plua_open_events(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"send", events_send}, {"wait", events_wait}, {NULL, NULL}};
+    static const plua_type type = {.name = DELIVERY_TYPE, .gc = delivery_gc};
+    plua_push_type(L, &type);
+    lua_pop(L, 1);
+    luaL_newlib(L, functions);
+    return 1;
+}

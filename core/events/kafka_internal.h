@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_EVENTS_KAFKA_INTERNAL_H
+#define PL_EVENTS_KAFKA_INTERNAL_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "events/kafka.h"
+
+/* A configuration with the settings' brokers and properties, and the log. The client must get `log` as its
+ * opaque. NULL: *err. */
+rd_kafka_conf_t *pl_kafka_conf(const pl_kafka_settings *settings, pl_logger *log, pl_error *err);
+pl_code pl_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, pl_error *err);
+/* The canonical code of an error of librdkafka or of a broker. */
+pl_code pl_kafka_code(rd_kafka_resp_err_t error);
+
+#endif

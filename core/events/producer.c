@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+#include "events/producer.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "events/kafka_internal.h"
+
+/* What goes along with a message through librdkafka. */
+typedef struct pl_sent sent;
+struct pl_sent {
+    pl_delivery *delivery; /* NULL: forgotten */
+    pl_outgoing *event;    /* a copy, in one piece with its strings, while it waits; else NULL */
+    sent *next;            /* of those that wait */
+};
+
+struct pl_producer {
+    rd_kafka_t *client;
+    rd_kafka_queue_t *queue;
+    int fd;
+    size_t most_waiting;
+    sent *first, *last; /* those that wait */
+    size_t waiting, queued;
+    uint64_t acknowledged, failed;
+    pl_logger *log;
+};
+
+/* --- life --- */
+static pl_code set_number(rd_kafka_conf_t *conf, const char *name, size_t value, pl_error *err)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%zu", value);
+    return pl_kafka_set(conf, name, text, err);
+}
+
+static pl_code set_bounds(rd_kafka_conf_t *conf, const pl_producer_config *config, pl_error *err)
+{
+    size_t bytes = config->most_bytes ? config->most_bytes : (size_t)64 << 20;
+    pl_code code = set_number(conf, "queue.buffering.max.messages",
+                              config->most_messages ? config->most_messages : 100000, err);
+    return code ? code : set_number(conf, "queue.buffering.max.kbytes", (bytes + 1023) / 1024, err);
+}
+
+static pl_code open_client(pl_producer *p, const pl_producer_config *config, pl_error *err)
+{
+    static const uint64_t one = 1;
+    char why[512] = "";
+    rd_kafka_conf_t *conf = pl_kafka_conf(config->kafka, config->log, err);
+    if (!conf)
+        return err->code;
+    if (set_bounds(conf, config, err) != PL_OK) {
+        rd_kafka_conf_destroy(conf);
+        return err->code;
+    }
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
+    p->client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    if (!p->client) {
+        rd_kafka_conf_destroy(conf);
+        return pl_fail(err, PL_INVALID_ARGUMENT, "%s", why);
+    }
+    p->queue = rd_kafka_queue_get_main(p->client);
+    rd_kafka_queue_io_event_enable(p->queue, p->fd, &one, sizeof one);
+    /* It is announced only when an empty queue gets something; this one may not have been empty. */
+    return write(p->fd, &one, sizeof one) == sizeof one
+               ? PL_OK
+               : pl_fail(err, PL_INTERNAL, "eventfd: %s", strerror(errno));
+}
+
+pl_producer *pl_producer_new(const pl_producer_config *config, pl_error *err)
+{
+    pl_producer *p = pl_calloc(1, sizeof *p);
+    if (!p) {
+        pl_fail_memory(err);
+        return NULL;
+    }
+    p->log = config->log;
+    p->most_waiting = config->most_waiting ? config->most_waiting : 10000;
+    p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (p->fd < 0)
+        pl_fail(err, PL_RESOURCE_EXHAUSTED, "cannot open a descriptor: %s", strerror(errno));
+    else if (open_client(p, config, err) == PL_OK)
+        return p;
+    pl_producer_free(p);
+    return NULL;
+}
+
+int pl_producer_fd(const pl_producer *p)
+{
+    return p->fd;
+}
+
+/* --- what becomes of events --- */
+/* topic may be the one of the event that waits. */
+static void finish(const pl_producer *p, sent *s, const char *topic, const pl_acknowledgement *ack)
+{
+    pl_delivery *delivery = s->delivery;
+    if (!delivery && ack->code)
+        pl_log(p->log, PL_WARN, "event not delivered", PL_F_CSTR("topic", topic),
+               PL_F_CSTR("error", ack->why));
+    pl_free(s->event);
+    pl_free(s);
+    if (!delivery)
+        return;
+    delivery->place = NULL;
+    delivery->done(delivery, ack);
+}
+
+static void give_up(const pl_producer *p, sent *s, pl_code code, const char *why)
+{
+    finish(p, s, s->event->topic.ptr,
+           &(pl_acknowledgement){.code = code, .why = why, .partition = -1, .offset = -1});
+}
+
+static void on_report(pl_producer *p, const rd_kafka_message_t *message)
+{
+    pl_acknowledgement ack = {.code = pl_kafka_code(message->err),
+                              .why = message->err ? rd_kafka_message_errstr(message) : NULL,
+                              .partition = message->partition,
+                              .offset = message->offset};
+    p->queued--;
+    *(ack.code ? &p->failed : &p->acknowledged) += 1;
+    finish(p, message->_private, rd_kafka_topic_name(message->rkt), &ack);
+}
+
+/* --- into the queue --- */
+static rd_kafka_headers_t *make_headers(const pl_outgoing *event)
+{
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(event->header_count);
+    for (size_t i = 0; i < event->header_count; i++) {
+        const pl_header *h = &event->headers[i];
+        rd_kafka_header_add(headers, h->name.ptr, (ssize_t)h->name.len, h->value.ptr, (ssize_t)h->value.len);
+    }
+    return headers;
+}
+
+static rd_kafka_resp_err_t produce(pl_producer *p, const pl_outgoing *event, sent *s)
+{
+    rd_kafka_headers_t *headers = event->header_count ? make_headers(event) : NULL;
+    rd_kafka_vu_t fields[] = {
+        {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = event->topic.ptr},
+        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = event->partition},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)event->value.ptr, event->value.len}},
+        {.vtype = RD_KAFKA_VTYPE_KEY, .u.mem = {(void *)event->key.ptr, event->key.len}},
+        {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = event->timestamp},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = s},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+    };
+    size_t count = sizeof fields / sizeof *fields - (headers == NULL);
+    rd_kafka_error_t *error = rd_kafka_produceva(p->client, fields, count);
+    rd_kafka_resp_err_t code = error ? rd_kafka_error_code(error) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (error)
+        rd_kafka_error_destroy(error);
+    if (code && headers)
+        rd_kafka_headers_destroy(headers);
+    p->queued += !code;
+    return code;
+}
+
+/* What waited goes in, as far as there is room. */
+static void refill(pl_producer *p)
+{
+    while (p->first) {
+        sent *s = p->first;
+        rd_kafka_resp_err_t error = produce(p, s->event, s);
+        if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+            return;
+        if (!(p->first = s->next)) /* before any of the callbacks, which may send */
+            p->last = NULL;
+        p->waiting--;
+        if (error) {
+            p->failed++;
+            give_up(p, s, pl_kafka_code(error), rd_kafka_err2str(error));
+            continue;
+        }
+        pl_free(s->event);
+        s->event = NULL;
+        if (s->delivery && s->delivery->accepted)
+            s->delivery->accepted(s->delivery);
+    }
+}
+
+static void on_event(pl_producer *p, rd_kafka_event_t *event)
+{
+    const rd_kafka_message_t *message;
+    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR) {
+        while ((message = rd_kafka_event_message_next(event)))
+            on_report(p, message);
+    }
+    rd_kafka_event_destroy(event);
+}
+
+/* The descriptor says only that the queue is no longer empty: it is emptied whole. */
+void pl_producer_poll(pl_producer *p)
+{
+    uint64_t count;
+    rd_kafka_event_t *event;
+    while (read(p->fd, &count, sizeof count) < 0 && errno == EINTR)
+        ;
+    while ((event = rd_kafka_queue_poll(p->queue, 0)))
+        on_event(p, event);
+    refill(p);
+}
+
+void pl_producer_free(pl_producer *p)
+{
+    if (!p)
+        return;
+    if (p->client) {
+        rd_kafka_purge(p->client,
+                       RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+        for (rd_kafka_event_t *event; p->queued > 0 && (event = rd_kafka_queue_poll(p->queue, 1000));)
+            on_event(p, event);
+    }
+    while (p->first) {
+        sent *s = p->first;
+        p->first = s->next;
+        give_up(p, s, PL_CANCELLED, "the server ends");
+    }
+    if (p->client) {
+        rd_kafka_queue_io_event_enable(p->queue, -1, NULL, 0);
+        rd_kafka_queue_destroy(p->queue);
+        rd_kafka_destroy(p->client);
+    }
+    if (p->fd >= 0)
+        close(p->fd);
+    pl_free(p);
+}
+
+/* --- sending --- */
+static size_t room_for(const pl_outgoing *event)
+{
+    size_t room =
+        event->topic.len + 1 + event->key.len + event->value.len + event->header_count * sizeof(pl_header);
+    for (size_t i = 0; i < event->header_count; i++)
+        room += event->headers[i].name.len + event->headers[i].value.len;
+    return room;
+}
+
+static pl_str copy(char **at, pl_str s)
+{
+    pl_str to = {s.ptr ? *at : NULL, s.len};
+    if (s.len)
+        memcpy(*at, s.ptr, s.len);
+    *at += s.len;
+    return to;
+}
+
+/* In one piece: the headers behind the event, for their alignment, then all bytes. NULL: memory. */
+static pl_outgoing *copy_event(const pl_outgoing *event)
+{
+    pl_outgoing *to = pl_malloc(sizeof *to + room_for(event));
+    if (!to)
+        return NULL;
+    pl_header *headers = (pl_header *)(to + 1);
+    char *at = (char *)(headers + event->header_count);
+    *to = *event;
+    to->headers = headers;
+    for (size_t i = 0; i < event->header_count; i++)
+        headers[i] = (pl_header){copy(&at, event->headers[i].name), copy(&at, event->headers[i].value)};
+    to->key = copy(&at, event->key);
+    to->value = copy(&at, event->value);
+    to->topic = copy(&at, event->topic);
+    *at = '\0';
+    return to;
+}
+
+/* Takes over s unless it fails. */
+static pl_code wait_outside(pl_producer *p, const pl_outgoing *event, sent *s, pl_error *err)
+{
+    if (p->waiting >= p->most_waiting)
+        return pl_fail(
+            err, PL_RESOURCE_EXHAUSTED,
+            "%zu events wait to be published already: the brokers do not keep up, or cannot be reached",
+            p->waiting);
+    if (!(s->event = copy_event(event)))
+        return pl_fail_memory(err);
+    *(p->last ? &p->last->next : &p->first) = s;
+    p->last = s;
+    p->waiting++;
+    return PL_OK;
+}
+
+pl_code pl_producer_send(pl_producer *p, const pl_outgoing *event, pl_delivery *delivery, bool *waits,
+                         pl_error *err)
+{
+    sent *s = pl_calloc(1, sizeof *s);
+    if (!s)
+        return pl_fail_memory(err);
+    s->delivery = delivery;
+    /* Not past those that wait: the order stays. */
+    rd_kafka_resp_err_t error = p->first ? RD_KAFKA_RESP_ERR__QUEUE_FULL : produce(p, event, s);
+    pl_code code = PL_OK;
+    *waits = error == RD_KAFKA_RESP_ERR__QUEUE_FULL;
+    if (*waits)
+        code = wait_outside(p, event, s, err);
+    else if (error)
+        code = pl_fail(err, pl_kafka_code(error), "%s", rd_kafka_err2str(error));
+    if (code)
+        pl_free(s);
+    else
+        delivery->place = &s->delivery;
+    return code;
+}
+
+size_t pl_producer_under_way(const pl_producer *p)
+{
+    return p->queued + p->waiting;
+}
+
+pl_producer_stats pl_producer_get_stats(const pl_producer *p)
+{
+    return (pl_producer_stats){
+        .acknowledged = p->acknowledged, .failed = p->failed, .queued = p->queued, .waiting = p->waiting};
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_VALUE_OUTGOING_H
+#define PL_VALUE_OUTGOING_H
+
+#include "value/engine.h"
+
+/* Events that are published to Kafka, as scripts hand them over (pl_host_ops.produce). */
+
+#define PL_ANY_PARTITION (-1)
+
+typedef struct pl_outgoing {
+    pl_str topic;             /* ends with a NUL */
+    pl_str key;               /* ptr NULL: none */
+    pl_str value;             /* ptr NULL: a tombstone */
+    const pl_header *headers; /* in order; a value may be any bytes, ptr NULL: null */
+    size_t header_count;
+    int32_t partition; /* or PL_ANY_PARTITION: by the key */
+    int64_t timestamp; /* milliseconds since 1970; 0: now */
+} pl_outgoing;
+
+typedef struct pl_acknowledgement {
+    pl_code code; /* PL_OK: written, as far as `acks` asks for it */
+    const char *why;
+    int32_t partition;
+    int64_t offset; /* -1: not known (acks = 0) */
+} pl_acknowledgement;
+
+/* An event on its way; the publisher's, until done was called, or pl_delivery_forget. */
+typedef struct pl_delivery pl_delivery;
+struct pl_delivery {
+    /* It is in the queue; not called when it was at once. May be NULL. */
+    void (*accepted)(pl_delivery *delivery);
+    void (*done)(pl_delivery *delivery, const pl_acknowledgement *acknowledgement);
+    void *data;
+    pl_delivery **place; /* the producer's; NULL: it is over, or was never begun */
+};
+
+/* Nobody is interested any more: the event goes on its way without. */
+static inline void pl_delivery_forget(pl_delivery *delivery)
+{
+    if (delivery->place)
+        *delivery->place = NULL;
+    delivery->place = NULL;
+}
+
+#endif

@@ -185,6 +185,8 @@ struct pl_remote; /* value/remote.h */
 struct pl_remote_config;
 struct pl_outgoing; /* value/outgoing.h */
 struct pl_delivery;
+struct pl_remote; /* value/remote.h */
+struct pl_remote_config;
 
 typedef struct pl_host_ops {
     uint64_t (*now)(pl_host *host); /* monotonic milliseconds, as of this loop turn */
@@ -222,6 +224,9 @@ typedef struct pl_host_ops {
      * where there are never any. See value/outgoing.h. */
     pl_code (*produce)(pl_host *host, const struct pl_outgoing *event, struct pl_delivery *delivery,
                        bool *waits, pl_error *err);
+    /* Clients of remote procedures: value/remote.h. NULL where there is no network. */
+    pl_code (*remote)(pl_host *host, const struct pl_remote_config *config, struct pl_remote **out,
+                      pl_error *err);
 } pl_host_ops;
 struct pl_host {
     const pl_host_ops *ops;

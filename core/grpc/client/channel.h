@@ -27,6 +27,8 @@ struct pl_client_io {
     /* One piece at a time, until pl_client_link_written. The bytes become the connection's, which gives an
      * empty buffer for them. */
     void (*write)(void *connection, pl_buf *piece);
+    /* One piece at a time, which stays until pl_client_link_written. */
+    void (*write)(void *connection, pl_str piece);
     void (*pause)(void *connection, bool pause);
     /* No more is heard of the connection: all that was written is to be sent first, or not. */
     void (*end)(void *connection);
@@ -58,6 +60,10 @@ pl_code pl_client_set_open(pl_client_set *set, const pl_remote_config *config, p
  * thread. */
 void pl_client_set_leave(pl_client_set *set, const void *owner);
 
+typedef struct pl_client_stats {
+    unsigned channels, connections, calls; /* now */
+    uint64_t calls_total, failed_total, attempts_total, connected_total, connect_failed_total;
+} pl_client_stats;
 pl_client_stats pl_client_set_stats(const pl_client_set *set);
 
 /* --- for the io; from the loop's callbacks --- */

@@ -30,6 +30,7 @@ struct pl_instance {
     struct pl_pubsub *pubsub;        /* the worker's; may be NULL */
     struct pl_grpc_clients *clients; /* the same */
     struct pl_events *events;        /* the same */
+    struct pl_grpc_clients *clients; /* the same */
     struct pl_response_cache *cache; /* the server's; may be NULL */
     struct pl_health_hub *health;    /* the same */
     pl_timers armed;                 /* the script's */

@@ -5,6 +5,7 @@
 
 #include "app/grpc_clients.h"
 #include "app/events.h"
+#include "app/grpc_clients.h"
 #include "app/health.h"
 #include "app/response_cache.h"
 #include "base/alloc.h"
@@ -205,6 +206,8 @@ void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubs
                                     .set_health = set_health,
                                     .remote = remote};
                                     .produce = produce};
+                                    .produce = produce,
+                                    .remote = remote};
     instance->loop = loop;
     instance->pubsub = pubsub;
     instance->turn = (pl_timer){.fire = turn, .data = instance};
@@ -225,6 +228,9 @@ void pl_instance_host_leave(pl_instance *instance)
         pl_grpc_clients_leave(instance->clients, instance);
     instance->clients = NULL;
     instance->events = NULL;
+    if (instance->clients)
+        pl_grpc_clients_leave(instance->clients, instance);
+    instance->clients = NULL;
     if (instance->turn.index != 0)
         instance->loop->ops->timer_stop(instance->loop, &instance->turn);
     instance->loop = NULL;

@@ -184,6 +184,7 @@ static void adopt(pl_worker *w, void *arg)
     instance->clients = w->clients;
     instance->events = w->events;
     pl_events_adopt(w->events, instance);
+    instance->clients = w->clients;
     pl_engine_of(instance->state)->state_attach(instance->state, &instance->host);
     instance->cache = w->config.responses;
     instance->health = w->config.builtin->health;

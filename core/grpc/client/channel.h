@@ -60,10 +60,6 @@ pl_code pl_client_set_open(pl_client_set *set, const pl_remote_config *config, p
  * thread. */
 void pl_client_set_leave(pl_client_set *set, const void *owner);
 
-typedef struct pl_client_stats {
-    unsigned channels, connections, calls; /* now */
-    uint64_t calls_total, failed_total, attempts_total, connected_total, connect_failed_total;
-} pl_client_stats;
 pl_client_stats pl_client_set_stats(const pl_client_set *set);
 
 /* --- for the io; from the loop's callbacks --- */

@@ -7,6 +7,7 @@
 #include "grpc/client/channel.h"
 #include "grpc/server.h"
 #include "net/dial.h"
+#include "net/resolve.h"
 
 #define KEPT_BYTES ((size_t)256 << 10)
 #define WRITE_MS 60000
@@ -44,6 +45,7 @@ struct pl_grpc_clients {
     pl_host *host;
     pl_logger *log;
     pl_dialer *dialer;
+    pl_resolving *resolving;
     pl_client_set *set;
     credentials *credentials;
     local_server *locals;
@@ -222,56 +224,51 @@ static void end(void *data)
 }
 
 /* --- names --- */
-typedef struct fixed {
-    pl_grpc_clients *clients;
-    pl_client_channel *channel;
-    pl_timer timer;
-    pl_arena arena;
-    pl_address *list;
-    size_t count;
-} fixed;
-
-static void tell_fixed(pl_timer *timer)
+static void resolved(void *data, const pl_resolved *addresses, size_t count)
 {
-    fixed *f = timer->data;
-    pl_client_channel_resolved(f->channel, f->list, f->count);
+    pl_address *list = pl_calloc(count ? count : 1, sizeof *list);
+    if (!list) {
+        pl_client_channel_unresolved(data, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        list[i] = (pl_address){.address = addresses[i].address, .weight = addresses[i].weight};
+    pl_client_channel_resolved(data, list, count);
+    pl_free(list);
+}
+
+static void unresolved(void *data, const pl_error *why)
+{
+    pl_client_channel_unresolved(data, why->message);
 }
 
 static pl_code resolve(pl_client_io *io, pl_client_channel *channel, pl_str target, void **out, pl_error *err)
 {
     pl_grpc_clients *clients = (pl_grpc_clients *)io;
-    fixed *f = pl_calloc(1, sizeof *f);
-    if (!f)
-        return pl_fail_memory(err);
-    f->clients = clients;
-    f->channel = channel;
-    f->timer = (pl_timer){.fire = tell_fixed, .data = f};
-    pl_arena_init(&f->arena, 256);
-    f->list = pl_arena_array(&f->arena, target.len + 1, sizeof *f->list);
-    pl_str rest = pl_arena_str(&f->arena, target);
-    while (f->list && rest.len > 0) {
-        const char *comma = memchr(rest.ptr, ',', rest.len);
-        size_t n = comma ? (size_t)(comma - rest.ptr) : rest.len;
-        f->list[f->count++].address = (pl_str){rest.ptr, n};
-        rest.ptr += comma ? n + 1 : n;
-        rest.len -= comma ? n + 1 : n;
-    }
-    clients->host->ops->timer_start(clients->host, &f->timer, clients->host->ops->now(clients->host));
-    *out = f;
-    return PL_OK;
+    pl_resolver_config config = {.target = target, .data = channel, .update = resolved, .error = unresolved};
+    *out = pl_resolver_new(clients->resolving, &config, err);
+    return *out ? PL_OK : err->code;
 }
 
 static void resolve_again(void *resolver)
 {
-    (void)resolver;
+    pl_resolver_refresh(resolver);
 }
 
 static void resolve_end(void *resolver)
 {
-    fixed *f = resolver;
-    f->clients->host->ops->timer_stop(f->clients->host, &f->timer);
-    pl_arena_dispose(&f->arena);
-    pl_free(f);
+    pl_resolver_free(resolver);
+}
+
+static pl_code describe(pl_client_io *io, pl_str target, pl_arena *arena, pl_client_target *out,
+                        pl_error *err)
+{
+    pl_target parsed;
+    (void)io;
+    pl_code code = pl_target_parse(target, arena, &parsed, err);
+    if (code == PL_OK)
+        *out = (pl_client_target){.text = parsed.text, .authority = parsed.authority, .name = parsed.name};
+    return code;
 }
 
 /* --- the instance's own services --- */
@@ -350,6 +347,7 @@ pl_grpc_clients *pl_grpc_clients_new(pl_loop *loop, pl_logger *log, pl_error *er
                                  .pause = pause,
                                  .end = end,
                                  .cut = cut,
+                                 .describe = describe,
                                  .resolve = resolve,
                                  .resolve_again = resolve_again,
                                  .resolve_end = resolve_end};
@@ -358,11 +356,14 @@ pl_grpc_clients *pl_grpc_clients_new(pl_loop *loop, pl_logger *log, pl_error *er
     clients->host = pl_loop_host(loop);
     clients->log = log;
     pl_client_set_config config = {.host = clients->host, .log = log, .io = &clients->io, .seed = seed};
+    pl_error_clear(err);
     clients->dialer = pl_dialer_new(loop, WRITE_MS);
-    clients->set = clients->dialer ? pl_client_set_new(&config) : NULL;
+    clients->resolving = clients->dialer ? pl_resolving_new(loop, err) : NULL;
+    clients->set = clients->resolving ? pl_client_set_new(&config) : NULL;
     if (clients->set)
         return clients;
-    pl_fail_memory(err);
+    if (err->code == PL_OK)
+        pl_fail_memory(err);
     pl_grpc_clients_free(clients);
     return NULL;
 }
@@ -372,6 +373,7 @@ void pl_grpc_clients_free(pl_grpc_clients *clients)
     if (!clients)
         return;
     pl_client_set_free(clients->set);
+    pl_resolving_free(clients->resolving);
     pl_dialer_free(clients->dialer);
     drop_local(clients, NULL);
     while (clients->credentials) {

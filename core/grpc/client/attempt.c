@@ -53,7 +53,7 @@ static size_t request_headers(const attempt *a, pl_header *out, char *timeout, c
     n = add(out, n, ":method", PL_STR("POST"));
     n = add(out, n, ":scheme", s->tls.on ? PL_STR("https") : PL_STR("http"));
     n = add(out, n, ":path", call->path);
-    n = add(out, n, ":authority", s->authority.ptr ? s->authority : c->host);
+    n = add(out, n, ":authority", s->authority.ptr ? s->authority : c->about.authority);
     n = add_own(a, out, n, timeout, digit);
     for (size_t i = 0; i < call->metadata.count && n < MAX_HEADERS; i++)
         out[n++] = call->metadata.items[i];
@@ -75,7 +75,7 @@ static void leave_endpoint(attempt *a, pl_breaker_outcome outcome)
         return;
     bool opened = state != PL_BREAKER_OPEN && outcome == PL_BREAKER_FAILURE;
     pl_log(c->set->config.log, opened ? PL_WARN : PL_INFO,
-           opened ? "circuit breaker opened" : "circuit breaker closed", PL_F_STR("target", c->target),
+           opened ? "circuit breaker opened" : "circuit breaker closed", PL_F_STR("target", c->about.text),
            PL_F_CSTR("endpoint", address));
     c->repick = true;
     client_channel_due(c);

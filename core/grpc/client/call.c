@@ -190,7 +190,7 @@ static void on_deadline(pl_timer *timer)
                      runs    ? ""
                      : waits ? ", waiting for a connection to "
                              : ", waiting to try again at ",
-                     runs ? 0 : (int)call->channel->target.len, call->channel->target.ptr);
+                     runs ? 0 : (int)call->channel->about.text.len, call->channel->about.text.ptr);
 }
 
 /* --- sending --- */

@@ -15,38 +15,15 @@ static pl_str copied(pl_client_channel *c, pl_str s)
     return pl_arena_str(&c->arena, s);
 }
 
-/* "dns:///users:50051" → "users:50051" */
-static pl_str host_of(pl_str target)
-{
-    static const char *const schemes[] = {"dns:", "ipv4:", "ipv6:", "consul:", "static:"};
-    if (pl_str_starts(target, PL_STR("unix:")) || pl_str_starts(target, PL_STR("local:")))
-        return PL_STR("localhost");
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
-        pl_str scheme = pl_str_of(schemes[i]);
-        if (pl_str_starts(target, scheme)) {
-            target = (pl_str){target.ptr + scheme.len, target.len - scheme.len};
-            break;
-        }
-    }
-    const char *slash = target.len ? memrchr(target.ptr, '/', target.len) : NULL;
-    if (slash)
-        target = (pl_str){slash + 1, target.len - (size_t)(slash + 1 - target.ptr)};
-    const char *end = target.len ? memchr(target.ptr, ',', target.len) : NULL;
-    const char *query = target.len ? memchr(target.ptr, '?', target.len) : NULL;
-    if (query && (!end || query < end))
-        end = query;
-    return end ? (pl_str){target.ptr, (size_t)(end - target.ptr)} : target;
-}
-
 /* --- endpoints --- */
 static void log_link(const pl_client_link *link, pl_level level, const char *what, const char *why)
 {
     const pl_client_channel *c = link->channel;
     if (why)
-        pl_log(c->set->config.log, level, what, PL_F_STR("target", c->target),
+        pl_log(c->set->config.log, level, what, PL_F_STR("target", c->about.text),
                PL_F_STR("endpoint", link->address), PL_F_CSTR("error", why));
     else
-        pl_log(c->set->config.log, level, what, PL_F_STR("target", c->target),
+        pl_log(c->set->config.log, level, what, PL_F_STR("target", c->about.text),
                PL_F_STR("endpoint", link->address));
 }
 
@@ -274,7 +251,7 @@ pl_code client_channel_wake(pl_client_channel *c, pl_error *err)
     client_timer_stop(c->set, &c->idle);
     if (c->balancer || c->is_local)
         return PL_OK;
-    pl_balancer_config config = {.target = c->target,
+    pl_balancer_config config = {.target = c->about.text,
                                  .balancing = c->settings.balancing,
                                  .backoff = c->settings.backoff,
                                  .has_breaker = c->settings.has_breaker,
@@ -306,7 +283,7 @@ void pl_client_channel_unresolved(pl_client_channel *c, const char *why)
 {
     if (!c->balancer)
         return;
-    pl_log(c->set->config.log, PL_WARN, "gRPC target cannot be resolved", PL_F_STR("target", c->target),
+    pl_log(c->set->config.log, PL_WARN, "gRPC target cannot be resolved", PL_F_STR("target", c->about.text),
            PL_F_CSTR("error", why));
     pl_balancer_unresolved(c->balancer, why);
     look_again(c);
@@ -321,7 +298,10 @@ static bool set_up(pl_client_channel *c, const pl_remote_config *config, pl_erro
         pl_fail_memory(err);
         return false;
     }
-    c->host = host_of(c->target);
+    c->about = (pl_client_target){PL_STR("local:"), PL_STR("localhost"), PL_STR("localhost")};
+    if (!c->is_local &&
+        c->set->config.io->describe(c->set->config.io, c->target, &c->arena, &c->about, err) != PL_OK)
+        return false;
     if (pl_client_settings_read(&c->settings, &c->arena, config->options, err) != PL_OK)
         return false;
     if (c->settings.config && c->settings.config->has_throttling)

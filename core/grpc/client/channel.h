@@ -17,8 +17,18 @@ typedef struct pl_client_set pl_client_set;
 typedef struct pl_client_channel pl_client_channel;
 typedef struct pl_client_link pl_client_link;
 
+/* What a target says by itself. */
+typedef struct pl_client_target {
+    pl_str text;      /* for messages: without secrets */
+    pl_str authority; /* of calls */
+    pl_str name;      /* whom to expect with TLS */
+} pl_client_target;
+
 typedef struct pl_client_io pl_client_io;
 struct pl_client_io {
+    /* INVALID_ARGUMENT: there is no such kind of target. */
+    pl_code (*describe)(pl_client_io *io, pl_str target, pl_arena *arena, pl_client_target *out,
+                        pl_error *err);
     /* Begins to connect; pl_client_link_opened or _failed follows, not inside of this. What it returns stands
      * for the connection, until `end` or `cut`. address: as the resolver has it, NUL behind it; name: what
      * the certificate must be for where tls names nothing. NULL: memory. */

@@ -114,7 +114,7 @@ static bool ask(health *h)
         {PL_STR(":method"), PL_STR("POST")},
         {PL_STR(":scheme"), c->settings.tls.on ? PL_STR("https") : PL_STR("http")},
         {PL_STR(":path"), PL_STR(PATH)},
-        {PL_STR(":authority"), c->settings.authority.ptr ? c->settings.authority : c->host},
+        {PL_STR(":authority"), c->settings.authority.ptr ? c->settings.authority : c->about.authority},
         {PL_STR("te"), PL_STR("trailers")},
         {PL_STR("content-type"), PL_STR("application/grpc")},
         {PL_STR("user-agent"), c->settings.user_agent},

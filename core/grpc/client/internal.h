@@ -108,7 +108,8 @@ struct pl_client_channel {
     pl_client_channel *prev, *next, *next_due;
     bool is_due;
     pl_arena arena;
-    pl_str key, target, host; /* host: for :authority, and certificates */
+    pl_str key, target;
+    pl_client_target about; /* the target, for messages, :authority and certificates */
     pl_client_settings settings;
     pl_grpc_handler *local; /* calls are answered here */
     bool is_local;

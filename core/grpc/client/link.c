@@ -21,19 +21,10 @@ static void wake(void *data)
     client_link_due(data);
 }
 
-/* "users:50051" → "users"; "[::1]:50051" → "::1" */
+/* Whom the certificate must be for. */
 static pl_str name_of(const pl_client_channel *c)
 {
-    pl_str host = c->settings.authority.ptr ? c->settings.authority : c->host;
-    if (c->settings.tls.server_name.ptr)
-        return c->settings.tls.server_name;
-    if (host.len > 0 && host.ptr[0] == '[') {
-        const char *end = memchr(host.ptr, ']', host.len);
-        return end ? (pl_str){host.ptr + 1, (size_t)(end - host.ptr) - 1} : host;
-    }
-    const char *colon = host.len ? memrchr(host.ptr, ':', host.len) : NULL;
-    return colon && memchr(host.ptr, ':', host.len) == colon ? (pl_str){host.ptr, (size_t)(colon - host.ptr)}
-                                                             : host;
+    return c->settings.tls.server_name.ptr ? c->settings.tls.server_name : c->about.name;
 }
 
 /* --- the end --- */

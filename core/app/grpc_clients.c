@@ -181,6 +181,10 @@ static void *begin_to_connect(pl_client_io *io, pl_client_link *link, pl_str add
     pl_dial_to to = {.address = address, .name = name, .timeout_ms = (unsigned)timeout_ms};
     if (tls->on)
         to.tls = credentials_of(clients, tls, &c->why);
+    if (c->why.file[0]) {
+        pl_error why = c->why;
+        pl_fail(&c->why, why.code, "%s: %s", why.file, why.message);
+    }
     if (!tls->on || to.tls)
         c->io = pl_dial(clients->dialer, &to, &clients->service, c, &c->why);
     if (c->io || clients->host->ops->timer_start(clients->host, &c->timer,

@@ -19,6 +19,7 @@ int pl_cli_new(int argc, char **argv);
 int pl_cli_reload(int argc, char **argv);
 int pl_cli_rollback(int argc, char **argv);
 int pl_cli_status(int argc, char **argv);
+int pl_cli_call(int argc, char **argv);
 
 /* --- options --- */
 typedef enum pl_option_kind {
@@ -30,7 +31,8 @@ typedef enum pl_option_kind {
 #define PL_OPTION_LIST_MAX 64
 /* An option: --name. FLAG sets *(bool *)target, and --no-name clears it; TEXT sets *(const char **)target;
  * COUNT *(unsigned *)target; LIST appends to a const char *[PL_OPTION_LIST_MAX] that ends with NULL.
- * environment (may be NULL) names a variable that is used when the option is not given. */
+ * A name may have a letter, "header,H": then -H does, too. environment (may be NULL) names a variable that is
+ * used when the option is not given. */
 typedef struct pl_option {
     const char *name;
     pl_option_kind kind;

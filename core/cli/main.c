@@ -18,6 +18,7 @@ static const struct command {
     {"status", pl_cli_status, "show generations, workers and requests of a running server"},
     {"validate", pl_cli_validate, "validate a GraphQL document, or a schema"},
     {"schema", pl_cli_schema, "print a bundle's schema, or what changed in it"},
+    {"call", pl_cli_call, "call a method of a gRPC server, or ask what it has"},
 };
 
 static void print_help(FILE *to)

@@ -8,15 +8,28 @@
 
 #include "cli/cli.h"
 
+/* Of "header,H": the length of the name. */
+static size_t name_length(const pl_option *o)
+{
+    return strcspn(o->name, ",");
+}
+
+static char letter_of(const pl_option *o)
+{
+    return o->name[name_length(o)] ? o->name[name_length(o) + 1] : '\0';
+}
+
 static void print_help(const pl_usage *u)
 {
     printf("Usage: %s\n\n%s\n", u->synopsis, u->about);
     if (u->options && u->options[0].name)
         printf("\nOptions:\n");
     for (const pl_option *o = u->options; o && o->name; o++) {
-        char left[80];
-        snprintf(left, sizeof left, "--%s%s%s", o->name, o->argument ? " " : "",
-                 o->argument ? o->argument : "");
+        char left[80], letter[5] = "";
+        if (letter_of(o))
+            snprintf(letter, sizeof letter, "-%c, ", letter_of(o));
+        snprintf(left, sizeof left, "%s--%.*s%s%s", letter, (int)name_length(o), o->name,
+                 o->argument ? " " : "", o->argument ? o->argument : "");
         printf("  %-28s %s", left, o->help);
         if (o->environment)
             printf(" [%s]", o->environment);
@@ -66,7 +79,16 @@ static bool set_value(const pl_option *o, const char *value)
 static const pl_option *find(const pl_usage *u, const char *name, size_t len)
 {
     for (const pl_option *o = u->options; o && o->name; o++) {
-        if (strlen(o->name) == len && memcmp(o->name, name, len) == 0)
+        if (name_length(o) == len && memcmp(o->name, name, len) == 0)
+            return o;
+    }
+    return NULL;
+}
+
+static const pl_option *find_letter(const pl_usage *u, char letter)
+{
+    for (const pl_option *o = u->options; o && o->name; o++) {
+        if (letter && letter_of(o) == letter)
             return o;
     }
     return NULL;
@@ -89,9 +111,36 @@ static int read_option(const pl_usage *u, int argc, char **argv, int *i)
     if (o->kind == PL_OPTION_FLAG && !equals)
         return set_value(o, "1") ? 0 : 2;
     const char *value = equals ? equals + 1 : *i + 1 < argc ? argv[++*i] : NULL;
+    char written[80];
+    snprintf(written, sizeof written, "--%.*s", (int)name_length(o), o->name);
     if (!value)
-        return usage_error(u, "the option --%s needs a value", o->name);
-    return set_value(o, value) ? 0 : usage_error(u, "the value of --%s is not right", o->name);
+        return usage_error(u, "the option %s needs a value", written);
+    return set_value(o, value) ? 0 : usage_error(u, "the value of %s is not right", written);
+}
+
+static bool has_letters(const pl_usage *u)
+{
+    for (const pl_option *o = u->options; o && o->name; o++) {
+        if (letter_of(o))
+            return true;
+    }
+    return false;
+}
+
+/* -X VALUE, -XVALUE, -X. */
+static int read_letter(const pl_usage *u, int argc, char **argv, int *i)
+{
+    const char *argument = argv[*i];
+    const pl_option *o = find_letter(u, argument[1]);
+    bool flag = o && o->kind == PL_OPTION_FLAG;
+    if (!o || (flag && argument[2]))
+        return usage_error(u, "there is no option %s", argument);
+    if (flag)
+        return set_value(o, "1") ? 0 : 2;
+    const char *value = argument[2] ? argument + 2 : *i + 1 < argc ? argv[++*i] : NULL;
+    if (!value)
+        return usage_error(u, "the option %s needs a value", argument);
+    return set_value(o, value) ? 0 : usage_error(u, "the value of %s is not right", argument);
 }
 
 int pl_options_read(const pl_usage *u, int argc, char **argv, const char **operands, int max_operands)
@@ -109,6 +158,10 @@ int pl_options_read(const pl_usage *u, int argc, char **argv, const char **opera
         }
         if (strncmp(argv[i], "--", 2) == 0) {
             int status = read_option(u, argc, argv, &i);
+            if (status)
+                return status;
+        } else if (argv[i][0] == '-' && argv[i][1] && has_letters(u)) {
+            int status = read_letter(u, argc, argv, &i);
             if (status)
                 return status;
         } else if (count < max_operands) {

@@ -25,7 +25,6 @@ static const plua_module modules[] = {
     {"perilune.grpc.core", plua_open_grpc},
     {"perilune.events.core", plua_open_events},
     {"perilune.health", plua_open_health},
-    {"perilune.grpc.core", plua_open_grpc},
     {NULL, NULL},
 };
 

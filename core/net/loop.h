@@ -49,8 +49,8 @@ void pl_loop_post(pl_loop *loop, pl_message *message);
 /* Called after each loop turn that did something (for idle work); NULL: none. */
 void pl_loop_on_turn(pl_loop *loop, void (*fn)(void *data), void *data);
 
-/* A descriptor of others: readable(data) is called in each turn in which it is readable. It is duplicated; its
- * owner may close it at any time. NULL: memory or descriptors. On the loop's thread. */
+/* A descriptor of others: readable(data) is called in each turn in which it is readable. It is duplicated;
+ * its owner may close it at any time. NULL: memory or descriptors. On the loop's thread. */
 typedef struct pl_watch pl_watch;
 pl_watch *pl_loop_watch(pl_loop *loop, int fd, void (*readable)(void *data), void *data);
 void pl_watch_end(pl_watch *watch); /* before pl_loop_free, also from inside of readable; NULL is fine */

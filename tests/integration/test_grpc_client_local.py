@@ -187,5 +187,3 @@ return chat:receive().text
     assert ran(server, new) == "new: c"
     thread.join(30 * SLOWNESS)
     assert results == [{"ok": True, "result": ["re: a", "re: b"]}]
-
-

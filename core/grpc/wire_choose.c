@@ -146,7 +146,9 @@ const pl_grpc_codec *pl_grpc_wire_codec(const pl_grpc_method *method, pl_str for
     /* Messages that nobody describes are bytes, whatever they are called. */
     if (method->codec == &pl_grpc_bytes_codec)
         return method->codec;
-    return pl_str_is(format, "json") ? &pl_grpc_json_codec : method->codec;
+    if (!pl_str_is(format, "json"))
+        return method->codec;
+    return method->native ? NULL : &pl_grpc_json_codec; /* those in C take bytes */
 }
 
 bool pl_grpc_wire_refuse(pl_grpc_call *call, pl_code code, const char *fmt, ...)

@@ -78,7 +78,6 @@ int plua_open_cache(lua_State *L);
 int plua_open_breaker(lua_State *L);
 int plua_open_auth(lua_State *L);
 int plua_open_proto(lua_State *L);
-int plua_open_grpc(lua_State *L);
 int plua_open_health(lua_State *L);
 int plua_open_events(lua_State *L);
 int plua_open_grpc(lua_State *L);

@@ -28,7 +28,6 @@ struct pl_instance {
     /* The worker's, on its thread. */
     pl_host host, *loop;             /* instance_host.h */
     struct pl_pubsub *pubsub;        /* the worker's; may be NULL */
-    struct pl_grpc_clients *clients; /* the same */
     struct pl_events *events;        /* the same */
     struct pl_grpc_clients *clients; /* the same */
     struct pl_response_cache *cache; /* the server's; may be NULL */

@@ -3,7 +3,6 @@
 
 #include <time.h>
 
-#include "app/grpc_clients.h"
 #include "app/events.h"
 #include "app/grpc_clients.h"
 #include "app/health.h"
@@ -204,8 +203,6 @@ void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubs
                                     .publish = publish,
                                     .purge = purge,
                                     .set_health = set_health,
-                                    .remote = remote};
-                                    .produce = produce};
                                     .produce = produce,
                                     .remote = remote};
     instance->loop = loop;
@@ -224,9 +221,6 @@ void pl_instance_host_leave(pl_instance *instance)
     if (instance->pubsub)
         pl_pubsub_end(instance->pubsub, &instance->host, NULL);
     instance->pubsub = NULL;
-    if (instance->clients)
-        pl_grpc_clients_leave(instance->clients, instance);
-    instance->clients = NULL;
     instance->events = NULL;
     if (instance->clients)
         pl_grpc_clients_leave(instance->clients, instance);

@@ -181,7 +181,6 @@ static void adopt(pl_worker *w, void *arg)
 {
     pl_instance *instance = arg, *old = w->current;
     pl_instance_host_init(instance, w->host, w->pubsub);
-    instance->clients = w->clients;
     instance->events = w->events;
     pl_events_adopt(w->events, instance);
     instance->clients = w->clients;

@@ -181,8 +181,6 @@ struct pl_subscriber {
     void *topic; /* NULL: not subscribed */
 };
 
-struct pl_remote; /* value/remote.h */
-struct pl_remote_config;
 struct pl_outgoing; /* value/outgoing.h */
 struct pl_delivery;
 struct pl_remote; /* value/remote.h */
@@ -216,9 +214,6 @@ typedef struct pl_host_ops {
      * if nothing had been said. INVALID_ARGUMENT: a name that cannot be; RESOURCE_EXHAUSTED. NULL where
      * nobody asks. */
     pl_code (*set_health)(pl_host *host, pl_str service, int serving, pl_error *err);
-    /* Clients of remote procedures: value/remote.h. NULL where there is no network. */
-    pl_code (*remote)(pl_host *host, const struct pl_remote_config *config, struct pl_remote **out,
-                      pl_error *err);
     /* Publishes an event to Kafka; everything is copied. *waits: it is not in the queue yet. What is OK ends
      * with a call of delivery->done, unless it is forgotten. FAILED_PRECONDITION: there are no brokers. NULL
      * where there are never any. See value/outgoing.h. */

@@ -121,7 +121,6 @@ static void write_out(pl_client_link *link)
     if (link->out.len > 0) {
         link->writing = true;
         io_of(link)->write(link->connection, &link->out);
-        io_of(link)->write(link->connection, pl_buf_view(&link->out));
     } else if (link->out.cap > KEPT_BYTES) {
         pl_buf_reset(&link->out, KEPT_BYTES);
     }

@@ -5,30 +5,27 @@
 
 #define TYPE "application/grpc"
 
-/* "", "+proto", "+json". False: a format that the method does not have. */
-static bool choose_codec(pl_grpc_call *call, pl_str type)
+/* "", "+proto", "+json" → "proto", "json"; ptr NULL: another one. */
+static pl_str format_of(pl_str type)
 {
-    pl_str rest = PL_STR_NONE, format = PL_STR("proto");
+    pl_str rest = PL_STR_NONE;
     pl_grpc_wire_is_type(type, PL_STR(TYPE), &rest);
-    if (rest.len > 1)
-        format = (pl_str){rest.ptr + 1, rest.len - 1};
-    call->codec = pl_str_is(format, "proto") || pl_str_is(format, "json")
-                      ? pl_grpc_wire_codec(call->method, format)
-                      : NULL;
-    call->answer_type = pl_str_is(format, "json") ? PL_STR(TYPE "+json") : PL_STR(TYPE);
-    return call->codec != NULL;
+    if (pl_str_is(rest, "+json"))
+        return PL_STR("json");
+    return rest.len == 0 || pl_str_is(rest, "+proto") ? PL_STR("proto") : PL_STR_NONE;
 }
 
 static bool open_call(pl_grpc_call *call, const pl_grpc_wire_headers *headers)
 {
-    call->answer_type = PL_STR(TYPE);
+    pl_str format = format_of(headers->type);
+    call->answer_type = pl_str_is(format, "json") ? PL_STR(TYPE "+json") : PL_STR(TYPE);
     if (!pl_str_is(call->stream->method, "POST"))
         return pl_grpc_wire_refuse_http(call, 405);
     if (!pl_grpc_wire_is_type(headers->type, PL_STR(TYPE), &(pl_str){0}) || call->stream->no_trailers)
         return pl_grpc_wire_refuse_http(call, 415);
     if (!pl_grpc_wire_find_method(call))
         return false;
-    if (!choose_codec(call, headers->type))
+    if (!format.ptr || !(call->codec = pl_grpc_wire_codec(call->method, format)))
         return pl_grpc_wire_refuse_http(call, 415);
     if (!pl_grpc_wire_set_codings(call, headers->grpc_coding, headers->grpc_accepted))
         return false;

@@ -28,18 +28,6 @@ static http_call *of(const pl_grpc_call *call)
     return call->wire_data;
 }
 
-/* --- messages whose defaults count --- */
-static pl_code write_full(const void *type, pl_state *state, pl_slot slot, pl_buf *out, pl_error *err)
-{
-    const pl_grpc_proto_type *t = type;
-    const pb_json_options options = {.defaults = true};
-    (void)state;
-    return pb_json_write(t->codec, t->message, slot, &options, out, err);
-}
-
-/* For what only a field of is sent: it is there even if it has its default. */
-static const pl_grpc_codec full_json = {.name = {"json", 4}, .encode = write_full};
-
 /* --- opening --- */
 static void dispose_bytes(void *data)
 {
@@ -100,7 +88,7 @@ static void choose_form(pl_grpc_call *call, pl_str accept)
     if (call->method->server_streaming)
         h->form = wants_lines(accept) ? FORM_LINES : FORM_ARRAY;
     call->answer_type = h->form == FORM_LINES ? PL_STR(LINES_TYPE) : PL_STR(JSON_TYPE);
-    call->codec = h->raw ? &pl_grpc_proto_codec : route->response ? &full_json : &pl_grpc_json_codec;
+    call->codec = h->raw ? &pl_grpc_proto_codec : &pl_grpc_json_codec;
 }
 
 static bool open_call(pl_grpc_call *call, const pl_grpc_wire_headers *headers)
@@ -235,6 +223,29 @@ static pl_code keep_raw(pl_grpc_call *call, pl_error *err)
     return PL_OK;
 }
 
+/* What stands for a field that the message's JSON leaves out. */
+static void write_absent(const pb_field *f, pl_buf *out)
+{
+    const pb_enum_value *zero = f->enumeration ? pb_enum_numbered(f->enumeration, 0) : NULL;
+    bool wide = f->type == PB_INT64 || f->type == PB_UINT64 || f->type == PB_SINT64 ||
+                f->type == PB_FIXED64 || f->type == PB_SFIXED64;
+    bool object = f->is_map || (f->message && f->message->special == PB_PLAIN);
+    if (f->repeated && !f->is_map)
+        PL_BUF_LIT(out, "[]");
+    else if (object)
+        PL_BUF_LIT(out, "{}");
+    else if (f->presence)
+        PL_BUF_LIT(out, "null");
+    else if (f->type == PB_STRING || f->type == PB_BYTES)
+        PL_BUF_LIT(out, "\"\"");
+    else if (f->type == PB_BOOL)
+        PL_BUF_LIT(out, "false");
+    else if (zero)
+        pl_json_string(out, zero->name);
+    else
+        pl_buf_str(out, wide ? PL_STR("\"0\"") : PL_STR("0"));
+}
+
 static pl_code keep_field(pl_grpc_call *call, pl_error *err)
 {
     const pb_field *f = of(call)->match.route->response;
@@ -244,7 +255,7 @@ static pl_code keep_field(pl_grpc_call *call, pl_error *err)
         return PL_OK;
     }
     keep(call, PL_STR(""));
-    pl_buf_str(&call->stream->out, f->message ? PL_STR("{}") : PL_STR("null"));
+    write_absent(f, &call->stream->out);
     return call->stream->out.failed ? pl_fail_memory(err) : PL_OK;
 }
 
@@ -357,6 +368,16 @@ static void respond(pl_grpc_call *call, int status, pl_str type, bool whole)
     call->stream->ops->respond(call->stream, status, headers, n, false);
 }
 
+/* All of the answer is there. HTTP's own carrier knows what HEAD is. */
+static void finish(pl_grpc_call *call)
+{
+    if (pl_str_is(call->stream->method, "HEAD") && !call->stream->no_trailers) {
+        pl_buf_reset(&call->stream->out, call->stream->out.cap);
+        call->stream->sent = 0;
+    }
+    call->stream->ops->finish(call->stream, NULL, 0);
+}
+
 static pl_str answer_type(const pl_grpc_call *call)
 {
     return of(call)->raw && of(call)->raw_type.ptr ? of(call)->raw_type : call->answer_type;
@@ -378,7 +399,7 @@ static void end_failed(pl_grpc_call *call)
     if (out->failed)
         pl_buf_reset(out, 0);
     respond(call, pl_grpc_connect_http_status(call->status.code), PL_STR(JSON_TYPE), true);
-    call->stream->ops->finish(call->stream, NULL, 0);
+    finish(call);
 }
 
 /* Behind what a stream has sent already. */
@@ -404,7 +425,7 @@ static void end_stream(pl_grpc_call *call)
     if (out->failed)
         call->stream->ops->reset(call->stream, PL_GRPC_RESET_CANCEL);
     else
-        call->stream->ops->finish(call->stream, NULL, 0);
+        finish(call);
 }
 
 static void end_call(pl_grpc_call *call)
@@ -416,7 +437,7 @@ static void end_call(pl_grpc_call *call)
     } else if (h->form == FORM_ONE) {
         call->stream->sent = PL_GRPC_PREFIX;
         respond(call, 200, answer_type(call), true);
-        call->stream->ops->finish(call->stream, NULL, 0);
+        finish(call);
     } else {
         pl_grpc_call_headers(call);
         end_stream(call);

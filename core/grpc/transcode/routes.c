@@ -78,14 +78,15 @@ static pl_code put(pl_http_routes *routes, pl_http_route *route, pl_error *err)
         n = child(routes, n, &route->path.parts[i]);
     if (!n)
         return pl_fail_memory(err);
-    for (const pl_http_route *other = n->routes; other; other = other->next) {
+    pl_http_route **last = &n->routes;
+    for (; *last; last = &(*last)->next) {
+        const pl_http_route *other = *last;
         if (pl_str_eq(other->verb, route->verb) && pl_str_eq(other->path.verb, route->path.verb))
             return pl_fail(err, PL_ALREADY_EXISTS, "%.*s %.*s is the path of %.*s already (there %.*s)",
                            PL_STR_ARG(route->verb), PL_STR_ARG(route->text),
                            PL_STR_ARG(other->descriptor->full_name), PL_STR_ARG(other->text));
     }
-    route->next = n->routes;
-    n->routes = route;
+    *last = route;
     routes->count++;
     return PL_OK;
 }

@@ -209,26 +209,38 @@ def test_message_limit(start):
 
 
 # -- streams and memory --
-MEGABYTES = 1024 if FULL else 200
+MEGABYTES = 1024 if FULL or SLOWNESS < 4 else 200
+MEGABYTE = b"x" * (1 << 20)
+WIDE = [("grpc.max_receive_message_length", 1 << 24)]
 
 
-def test_large_stream_out(server, echo):
-    list(echo.server_stream("Large")(b"10"))
-    before, received = server.memory(), 0
-    options = [("grpc.max_receive_message_length", 1 << 24)]
-    with connect(server, options=options) as wide:
-        for piece in wide.server_stream("Large")(str(MEGABYTES).encode()):
-            received += len(piece)
-    assert received == MEGABYTES << 20
-    assert server.memory() - before < (16 << 20) * SLOWNESS
+def stream_out(echo, count):
+    return sum(len(piece) for piece in echo.server_stream("Large")(b"%d" % count))
 
 
-def test_large_stream_in(server, echo):
-    piece = b"x" * (1 << 20)
-    assert echo.client_stream("Sum")(piece for _ in range(10)) == f"10 {10 << 20}".encode()
-    before = server.memory()
-    assert echo.client_stream("Sum")(piece for _ in range(MEGABYTES)) == f"{MEGABYTES} {MEGABYTES << 20}".encode()
-    assert server.memory() - before < (24 << 20) * SLOWNESS
+def stream_in(echo, count):
+    assert echo.client_stream("Sum")(MEGABYTE for _ in range(count)) == f"{count} {count << 20}".encode()
+    return count << 20
+
+
+def stream_both_ways(echo, count):
+    return sum(len(piece) for piece in echo.bidi("Early")(MEGABYTE for _ in range(count)))
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("stream", [stream_out, stream_in, stream_both_ways])
+def test_a_gigabyte_through_64_megabytes(start, stream):
+    server = start({"services/echo.lua": ECHO}, *GRPC, env=MEASURED)
+    with connect(server, options=WIDE) as echo:
+        assert stream(echo, MEGABYTES) == MEGABYTES << 20
+    assert server.peak() < (64 << 20) * SLOWNESS
+
+
+def test_a_compressed_stream_through_64_megabytes(start):
+    server = start({"services/echo.lua": ECHO}, *GRPC, env=MEASURED)
+    with connect(server, options=WIDE, compression=grpc.Compression.Gzip) as echo:
+        assert stream_both_ways(echo, 100) == 100 << 20
+    assert server.peak() < (64 << 20) * SLOWNESS
 
 
 def test_slow_readers(server, echo):

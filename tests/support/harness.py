@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -206,6 +207,11 @@ class Server:
         """Resident bytes of the process; start it with env=MEASURED."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def peak(self):
+        """The most resident bytes that the process has had."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s*(\d+) kB", status).group(1)) * 1024
 
     def threads(self):
         return len(os.listdir(f"/proc/{self.process.pid}/task"))

@@ -157,7 +157,10 @@ static bool check_undescribed(loader *l, pl_str name, bool plain)
 
 static void bad_entry(loader *l, pl_str name, pl_slot entry)
 {
-    if (l->descriptor)
+    if (!is_name(name, false))
+        pl_report_error(l->report, l->file, 0, 0, "The service %.*s: \"%.*s\" is no name of a method.",
+                        PL_STR_ARG(l->service), name.len > 100 ? 100 : (int)name.len, name.ptr);
+    else if (l->descriptor)
         pl_report_error(l->report, l->file, 0, 0, "%.*s.%.*s must be a function, not %s.",
                         PL_STR_ARG(l->service), PL_STR_ARG(name),
                         pl_kind_phrase(l->e->kind(l->state, entry)));

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "grpc/session.h"
 
+#include <malloc.h>
+
 #include "base/alloc.h"
 #include "grpc/session_internal.h"
 
@@ -14,9 +16,14 @@
 pl_grpc_streams *pl_grpc_streams_new(unsigned most)
 {
     pl_grpc_streams *pool = pl_calloc(1, sizeof *pool);
-    if (pool)
-        pool->most = most;
-    return pool;
+    if (!pool)
+        return NULL;
+    pool->most = most;
+    pool->reserve = pl_malloc(H2_RESERVE);
+    if (pool->reserve)
+        return pool;
+    pl_free(pool);
+    return NULL;
 }
 
 static void destroy(h2_stream *s)
@@ -35,6 +42,8 @@ void pl_grpc_streams_free(pl_grpc_streams *pool)
         pool->free = s->next;
         destroy(s);
     }
+    if (pool)
+        pl_free(pool->reserve);
     pl_free(pool);
 }
 
@@ -42,6 +51,8 @@ static h2_stream *stream_take(pl_grpc_session *session)
 {
     pl_grpc_streams *pool = session->pool;
     h2_stream *s = pool->free, fresh;
+    if (!pool->reserve)
+        pool->reserve = pl_malloc(H2_RESERVE);
     if (s) {
         pool->free = s->next;
         pool->count--;
@@ -366,10 +377,24 @@ static void *mem_calloc(size_t count, size_t size, void *data)
     (void)data;
     return pl_calloc(count, size);
 }
+
+/* When nghttp2 cannot queue the data of an answer that it has just begun, since the queue does not grow, it
+ * frees them twice: now, and with the session. So this must not fail: the session gets the thread's reserve,
+ * and is cut for the lack of memory as soon as nghttp2 has returned. */
 static void *mem_realloc(void *ptr, size_t size, void *data)
 {
-    (void)data;
-    return pl_realloc(ptr, size);
+    pl_grpc_session *session = data;
+    void *fresh = pl_realloc(ptr, size);
+    if (fresh || size > H2_RESERVE || !session->pool->reserve)
+        return fresh;
+    fresh = session->pool->reserve;
+    session->pool->reserve = NULL;
+    session->broken = true;
+    size_t held = ptr ? malloc_usable_size(ptr) : 0;
+    if (held > 0)
+        memcpy(fresh, ptr, held < size ? held : size);
+    pl_free(ptr);
+    return fresh;
 }
 
 static uint64_t or_default(uint64_t value, uint64_t standard)
@@ -394,7 +419,7 @@ static void set_options(pl_grpc_session_options *o)
 
 static int make_h2(pl_grpc_session *session, nghttp2_session_callbacks *callbacks, nghttp2_option *option)
 {
-    nghttp2_mem mem = {NULL, mem_malloc, mem_free, mem_calloc, mem_realloc};
+    nghttp2_mem mem = {session, mem_malloc, mem_free, mem_calloc, mem_realloc};
     nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
@@ -456,7 +481,7 @@ pl_grpc_session *pl_grpc_session_new(const pl_grpc_session_config *config, pl_er
             config->now + session->options.age_ms - fifth / 2 + (fifth ? config->random % fifth : 0);
     }
     ok = nghttp2_session_callbacks_new(&callbacks) == 0 && nghttp2_option_new(&option) == 0 &&
-         make_h2(session, callbacks, option) == 0 && say_hello(session) == 0;
+         make_h2(session, callbacks, option) == 0 && say_hello(session) == 0 && !session->broken;
 done:
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(option);

@@ -33,7 +33,9 @@ struct h2_stream {
 struct pl_grpc_streams {
     h2_stream *free;
     unsigned count, most;
+    void *reserve; /* H2_RESERVE bytes for the next session that has none, see mem_realloc; NULL: used up */
 };
+#define H2_RESERVE ((size_t)64 << 10)
 
 typedef enum drain_step { DRAIN_NOT, DRAIN_ANNOUNCED, DRAIN_SAID } drain_step;
 

@@ -214,7 +214,7 @@ static void say_our_limit(pl_grpc_session *session, size_t begin)
 static bool write_out(pl_grpc_session *session, size_t most)
 {
     size_t begin = session->out->len;
-    while (session->out->len < most) {
+    while (session->out->len < most && !session->broken) {
         const uint8_t *bytes;
         ssize_t n = nghttp2_session_mem_send(session->h2, &bytes);
         if (n < 0 || session->out->failed)

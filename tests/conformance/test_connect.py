@@ -13,14 +13,16 @@ import pytest
 from harness import PERILUNE, ROOT, SLOWNESS, environment, fail_on_sanitizer_report, go_tool
 
 HERE = Path(__file__).parent / "connect"
-GRPC = """
+CONFIG = """
 features:
-  versions: [HTTP_VERSION_2]
-  protocols: [PROTOCOL_GRPC]
-  codecs: [CODEC_PROTO]
+  versions: [%s]
+  protocols: [%s]
+  codecs: [CODEC_PROTO, CODEC_JSON]
   compressions: [COMPRESSION_IDENTITY, COMPRESSION_GZIP, COMPRESSION_DEFLATE, COMPRESSION_ZSTD]
   supportsTlsClientCerts: true
+  supportsHalfDuplexBidiOverHttp1: true
 """
+SECONDS = 400 * SLOWNESS
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +39,23 @@ def run(bundle, tmp_path, config):
     (tmp_path / "config.yaml").write_text(config)
     wrapper = [sys.executable, str(HERE / "serve.py"), str(bundle), str(tmp_path)]
     command = [go_tool("connectconformance"), "--mode", "server", "--conf", str(tmp_path / "config.yaml"), "-v", "--trace"]
-    command += ["--max-servers", "2", "--", *wrapper]
-    done = subprocess.run(
-        command, env=environment({"PERILUNE": os.path.abspath(PERILUNE)}), capture_output=True, text=True, timeout=100 * SLOWNESS
-    )
+    command += ["--max-servers", "2", "--parallel", "16", "--", *wrapper]
+    env = environment({"PERILUNE": os.path.abspath(PERILUNE)})
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=SECONDS)
     for log in tmp_path.glob("server-*.log"):
         fail_on_sanitizer_report(log.read_text(errors="replace"))
     assert done.returncode == 0, (done.stdout + done.stderr)[-20000:]
     return int(re.search(r"(\d+) passed", done.stdout + done.stderr).group(1))
 
 
-@pytest.mark.timeout(120 * SLOWNESS)
-def test_grpc(bundle, tmp_path):
-    assert run(bundle, tmp_path, GRPC) > 1000
+@pytest.mark.timeout(SECONDS + 20)
+@pytest.mark.parametrize(
+    "protocol, versions, cases",
+    [
+        ("PROTOCOL_GRPC", "HTTP_VERSION_2", 1532),
+        ("PROTOCOL_GRPC_WEB", "HTTP_VERSION_1, HTTP_VERSION_2", 2560),
+        ("PROTOCOL_CONNECT", "HTTP_VERSION_1, HTTP_VERSION_2", 3176),
+    ],
+)
+def test_server(bundle, tmp_path, protocol, versions, cases):
+    assert run(bundle, tmp_path, CONFIG % (versions, protocol)) == cases

@@ -74,7 +74,7 @@ def flags(request, directory):
     both += ["--tls-cert", directory / "cert.pem", "--tls-key", directory / "key.pem"]
     if ca:
         (directory / "ca.pem").write_bytes(ca)
-        both += ["--grpc-client-ca", directory / "ca.pem"]
+        both += ["--https-client-ca", directory / "ca.pem", "--grpc-client-ca", directory / "ca.pem"]
     return both, "https" if version == HTTP_1 else "grpcs"
 
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/local.h"
 
+#include "app/grpc_clients.h"
 #include "app/instance_host.h"
 #include "app/pubsub.h"
 #include "base/alloc.h"
@@ -12,6 +13,7 @@ struct pl_local {
     struct pl_shared *shared;
     pl_pubsub_hub *hub;
     pl_pubsub *pubsub;
+    pl_grpc_clients *clients;
     pl_watchdog *watchdog;
     pl_generation *generation;
     pl_logger *log;
@@ -153,6 +155,12 @@ static pl_code host_purge(pl_host *host, pl_str type, pl_str id, size_t *dropped
     return pl_instance_purge(pl_local_instance(host->owner), type, id, dropped, err);
 }
 
+static pl_code host_remote(pl_host *host, const pl_remote_config *config, pl_remote **out, pl_error *err)
+{
+    pl_local *local = host->owner;
+    return pl_grpc_clients_open(local->clients, pl_local_instance(local), config, out, err);
+}
+
 typedef struct waiter {
     pl_local *local;
     pl_buf *response;
@@ -196,8 +204,11 @@ static pl_code open_parts(pl_local *local, pl_error *err)
     local->ops.unsubscribe = host_unsubscribe;
     local->ops.publish = host_publish;
     local->ops.purge = host_purge;
+    local->ops.remote = host_remote;
     if (!(local->pubsub = pl_pubsub_join(local->hub, local->loop)))
         return pl_fail_memory(err);
+    if (!(local->clients = pl_grpc_clients_new(local->loop, local->log, err)))
+        return err->code;
     host->ops = &local->ops;
     host->owner = local;
     host->shared = local->shared;
@@ -247,6 +258,9 @@ void pl_local_close(pl_local *local)
     if (local->generation && local->watchdog)
         pl_watchdog_remove(local->watchdog, local->generation->instances[0]->state);
     pl_watchdog_free(local->watchdog);
+    if (local->clients && local->generation)
+        pl_grpc_clients_leave(local->clients, pl_local_instance(local));
+    pl_grpc_clients_free(local->clients);
     pl_generation_free(local->generation);
     if (local->pubsub)
         pl_pubsub_leave(local->pubsub);

@@ -272,6 +272,41 @@ def test_tokens(start, bundle, protos):
     assert json.loads(server.wait_log("CreateUser"))["user"] == "ada"
 
 
+# -- GraphQL in front of it --
+CREATE = "mutation ($input: CreateUserInput!) { createUser(input: $input) { id name roles createdAt } }"
+LIST = 'query ($token: String! = "") { users(pageSize: 2, orderBy: "name", pageToken: $token) { users { name } nextPageToken } }'
+
+
+@pytest.fixture(params=["here", "elsewhere"])
+def gateway(request, start, tmp_path, server):
+    """A server that answers GraphQL: with its own service, or with another server's."""
+    if request.param == "here":
+        return server
+    return start(copy_example("users", tmp_path / "gateway"), "--grpc", "off", env={"USERS_TARGET": server.ready["grpc"]})
+
+
+def test_graphql(gateway, users):
+    found = [gateway.data(CREATE, {"input": {"name": name, "email": f"{name}@example.com"}})["createUser"] for name in "CAB"]
+    assert [user["name"] for user in found] == ["C", "A", "B"] and found[0]["createdAt"].endswith("Z")
+    assert users.GetUser(users["GetUser"](id=found[0]["id"])).user.name == "C"
+    first = gateway.data(LIST)["users"]
+    assert [user["name"] for user in first["users"]] == ["A", "B"]
+    assert gateway.data(LIST, {"token": first["nextPageToken"]})["users"] == {"users": [{"name": "C"}], "nextPageToken": None}
+    assert gateway.data('{ user(id: "nobody") { name } }') == {"user": None}
+    response = gateway.graphql(CREATE, {"input": {"name": "D", "email": "nowhere"}})
+    assert response["errors"][0]["extensions"] == {"code": "INVALID_ARGUMENT", "violations": {"email": "format is invalid"}}
+
+
+def test_graphql_with_a_token(start, bundle, tmp_path):
+    service = start(bundle, *GRPC, env={"USERS_JWT_SECRET": SECRET})
+    env = {"USERS_TARGET": service.ready["grpc"], "USERS_JWT_SECRET": SECRET}
+    gateway = start(copy_example("users", tmp_path / "gateway"), "--grpc", "off", env=env)
+    query = {"query": '{ user(id: "nobody") { name } }'}
+    assert "UNAUTHENTICATED" in gateway.post(query).text
+    answer = gateway.post(query, headers={"authorization": f"Bearer {token()}"})
+    assert answer.json() == {"data": {"user": None}}
+
+
 # -- others --
 def test_the_go_client(start, bundle):
     server = start(bundle, *GRPC, workers=2)

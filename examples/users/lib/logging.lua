@@ -22,6 +22,6 @@ return function(ctx, next)
     code = errors.is(result) and result.code or "INTERNAL"
     error(result, 0)
   end
-  code = result.code or (result.errors == 0 and "OK" or "UNKNOWN")
+  code = result.code or (result.errors == 0 and "OK" or "ERRORS")
   return result
 end

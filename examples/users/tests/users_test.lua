@@ -2,6 +2,8 @@
 -- `perilune test` runs these against the bundle's own database; what they make, they delete.
 local crypto = require "perilune.crypto"
 local filter = require "lib.filter"
+local grpc   = require "perilune.grpc"
+local null   = require("perilune").null
 local t      = require "perilune.test"
 local users  = require "lib.users"
 
@@ -58,4 +60,35 @@ t.test("filters become conditions with parameters", function()
   t.equal(parameters, { [[a "b"]], "admin" })
   t.equal(filter.compile "  ", nil)
   t.error(function() filter.compile "name ~ x" end, "INVALID_ARGUMENT")
+end)
+
+t.test("the service's methods, called from here", function()
+  local service = grpc.client("local:", "user.v1.UserService")
+  with_users({ "Ada", "Bob", "Cid" }, function(created, mark)
+    t.equal(service:GetUser({ id = created[1].id }).user, created[1])
+    local listing = service:ListUsers { filter = "metadata.mark = " .. mark, page_size = 2, order_by = "name" }
+    t.equal(listing:receive().name, "Ada")
+    t.equal(listing:receive().name, "Bob")
+    t.equal(listing:receive(), nil)
+    t.ok(listing:trailers()["next-page-token"])
+  end)
+  t.error(function() service:GetUser { id = "" } end, "INVALID_ARGUMENT")
+
+  local chat <close> = service:ChatWithUser()
+  for _, text in ipairs { "Hello", "Goodbye" } do
+    chat:send { user_id = "1", message = text }
+    t.equal(chat:receive().message, "Echo: " .. text)
+  end
+  chat:close_send()
+  t.equal(chat:receive(), nil)
+end)
+
+t.test("GraphQL asks the service", function()
+  with_users({ "Ada" }, function(created)
+    local response = t.graphql("query ($id: ID!) { user(id: $id) { name email roles } }", { id = created[1].id })
+    t.equal(response, { data = { user = { name = "Ada", email = "user1@example.com", roles = { "user" } } } })
+  end)
+  t.equal(t.graphql [[{ user(id: "nobody") { name } }]], { data = { user = null } })
+  local response = t.graphql [[mutation { createUser(input: { name: "Ada", email: "nowhere" }) { id } }]]
+  t.equal(response.errors[1].extensions, { code = "INVALID_ARGUMENT", violations = { email = "format is invalid" } })
 end)

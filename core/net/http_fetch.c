@@ -124,6 +124,9 @@ static bool set_options(pl_http_fetch *f, const pl_http_fetch_options *o)
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L); /* other threads are about */
     curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    /* Where a connection that was used before ends, curl sends the request again, and does not say so: to an
+     * agent that has begun anew, which would wait for an index of its former life. */
+    curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "perilune/" PL_VERSION);

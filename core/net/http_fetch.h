@@ -5,7 +5,8 @@
 #include "net/loop.h"
 
 /* HTTP requests of the server itself, small ones: libcurl's multi interface on a loop. GET only; redirections
- * are not followed, proxies not used. Names are looked up by threads of curl's. */
+ * are not followed, proxies not used; each has a connection of its own. Names are looked up by threads of
+ * curl's. */
 typedef struct pl_http_fetcher pl_http_fetcher;
 /* NULL: RESOURCE_EXHAUSTED (memory, descriptors). */
 pl_http_fetcher *pl_http_fetcher_new(pl_loop *loop, pl_error *err);

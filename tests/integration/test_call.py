@@ -327,7 +327,8 @@ def test_names(demo):
 def test_messages(demo):
     result = call(demo, "demo.v1.Demo/Get", '{"txet": "a"}')
     assert result.returncode == 1
-    assert 'message 1: demo.v1.Item: demo.v1.Item has no field "txet". Did you mean "text"' in result.stderr
+    assert result.stderr.startswith("perilune: message 1: ")
+    assert 'demo.v1.Item has no field "txet". Did you mean "text"' in result.stderr
     assert call(demo, "demo.v1.Demo/Get", "{").returncode == 1
 
 

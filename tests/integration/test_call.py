@@ -364,6 +364,44 @@ def test_a_target_that_is_none():
     assert 'target "xds:///a": "xds" is no scheme' in result.stderr
 
 
+# -- a server of Perilune's own --
+SERVICE = """
+local errors = require "perilune.errors"
+return { ["demo.v1.Demo"] = {
+  Get = function(item) return item end,
+  List = function(item, call) for i = 1, item.number do call:send { number = i } end end,
+  Sum = function(call)
+    local sum = 0
+    for item in call:messages() do sum = sum + item.number end
+    return { number = sum }
+  end,
+  Chat = function(call) for item in call:messages() do call:send { text = "re: " .. item.text } end end,
+  Fail = function() error(errors.invalid_argument("not good", { text = "is missing" })) end,
+} }
+"""
+
+
+@pytest.mark.core
+def test_perilune_itself(start):
+    bundle = {f"proto/{path}": text for path, text in FILES.items()} | {"services/demo.lua": SERVICE}
+    server = start(bundle, "--grpc", "127.0.0.1:0").ready["grpc"]
+    listed = call(server, "list").stdout.split()
+    assert "demo.v1.Demo" in listed and "grpc.reflection.v1.ServerReflection" in listed
+    everything = call(server, "describe")
+    assert (everything.returncode, everything.stderr) == (0, "")
+    assert "rpc Chat(stream demo.v1.Item) returns (stream demo.v1.Item);" in everything.stdout
+    item = {"text": "ü", "at": "2024-02-29T12:00:00Z", "parts": {"a": 1}, "inner": [{"data": "AAE="}]}
+    assert lines(call(server, "demo.v1.Demo/Get", json.dumps(item))) == [item]
+    assert lines(call(server, "demo.v1.Demo/List", '{"number": 2}')) == [{"number": "1"}, {"number": "2"}]
+    assert lines(call(server, "demo.v1.Demo/Sum", '{"number": 2} {"number": 3}')) == [{"number": "5"}]
+    assert lines(call(server, "demo.v1.Demo/Chat", '{"text": "a"} {"text": "b"}')) == [{"text": "re: a"}, {"text": "re: b"}]
+    result = call(server, "demo.v1.Demo/Fail")
+    assert result.returncode == 64 + 3
+    status, detail = result.stderr.splitlines()
+    assert status == "perilune: INVALID_ARGUMENT: not good"
+    assert json.loads(detail)["fieldViolations"] == [{"field": "text", "description": "is missing"}]
+
+
 # -- TLS --
 @pytest.fixture
 def secure(tmp_path):

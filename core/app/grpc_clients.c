@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/grpc_clients.h"
 
+#include <stdio.h>
 #include <sys/random.h>
 
 #include "base/alloc.h"
@@ -111,8 +112,10 @@ static void failed(pl_bytes_service *service, pl_connection *io, const pl_error 
 static void failed_at_once(pl_timer *timer)
 {
     connection *c = timer->data;
+    char why[sizeof c->why.file + sizeof c->why.message + 4];
+    snprintf(why, sizeof why, "%s%s%s", c->why.file, c->why.file[0] ? ": " : "", c->why.message);
     if (c->link)
-        pl_client_link_failed(c->link, c->why.message);
+        pl_client_link_failed(c->link, why);
     forget(c);
 }
 

@@ -24,13 +24,29 @@ static pl_str copied(pl_arena *arena, pl_str text)
     return copy.ptr ? copy : PL_STR("");
 }
 
+/* What is no UTF-8 becomes U+FFFD: the text goes into logs and JSON. */
+static void append_text(pl_buf *out, const char *bytes, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        size_t n = pl_utf8_sequence(bytes + at, len - at);
+        if (n == 0)
+            PL_BUF_LIT(out, "\xef\xbf\xbd");
+        else
+            pl_buf_append(out, bytes + at, n);
+        at += n ? n : 1;
+    }
+}
+
 static pl_str decoded(pl_arena *arena, pl_str text)
 {
-    pl_buf buf;
-    pl_buf_init(&buf);
-    pl_grpc_percent_read(&buf, text);
-    pl_str copy = buf.failed ? PL_STR_NONE : pl_arena_str(arena, pl_buf_view(&buf));
-    pl_buf_dispose(&buf);
+    pl_buf bytes, clean;
+    pl_buf_init(&bytes);
+    pl_buf_init(&clean);
+    pl_grpc_percent_read(&bytes, text);
+    append_text(&clean, bytes.data, bytes.len);
+    pl_str copy = bytes.failed || clean.failed ? PL_STR_NONE : pl_arena_str(arena, pl_buf_view(&clean));
+    pl_buf_dispose(&bytes);
+    pl_buf_dispose(&clean);
     return copy.ptr ? copy : PL_STR("");
 }
 

@@ -318,6 +318,15 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *data)
     return 0;
 }
 
+static int on_invalid_frame(nghttp2_session *h2, const nghttp2_frame *frame, int error, void *data)
+{
+    pl_client_session *session = data;
+    (void)h2;
+    if (session->greeted && frame->hd.type != NGHTTP2_HEADERS) /* that would end the stream alone */
+        explain(session, "the server has broken HTTP/2's rules (%s)", nghttp2_strerror(error));
+    return 0;
+}
+
 static int on_close(nghttp2_session *h2, int32_t id, uint32_t error, void *data)
 {
     hc_stream *s = find(h2, id);
@@ -329,7 +338,8 @@ static int on_close(nghttp2_session *h2, int32_t id, uint32_t error, void *data)
                          .refused = error == NGHTTP2_REFUSED_STREAM};
     if (!s->ended && !s->sent) {
         end.kind = PL_CLIENT_LOST;
-        end.why = s->session->why[0] ? s->session->why : "the request could not be sent";
+        const char *why = pl_client_session_why(s->session);
+        end.why = why[0] ? why : "the request could not be sent";
     }
     close_stream(s, &end);
     return 0;
@@ -457,6 +467,7 @@ static int make_h2(pl_client_session *session, nghttp2_session_callbacks *callba
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
     hc_send_callbacks(callbacks);
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
@@ -534,7 +545,9 @@ pl_client_session_state pl_client_session_get_state(const pl_client_session *ses
 
 const char *pl_client_session_why(const pl_client_session *session)
 {
-    return session->why;
+    if (session->why[0] || pl_client_session_get_state(session) <= PL_CLIENT_SESSION_OPEN)
+        return session->why;
+    return session->greeted ? "the connection has been ended" : "the server does not speak HTTP/2";
 }
 
 bool pl_client_session_pings_too_often(const pl_client_session *session)

@@ -185,6 +185,7 @@ void pl_client_set_leave(pl_client_set *set, const void *owner)
                 cut_off(r);
         }
     }
+    client_local_turn(set); /* what it serves for itself has nobody to answer any more */
 }
 
 /* --- life --- */
@@ -223,6 +224,7 @@ void pl_client_set_free(pl_client_set *set)
         }
         client_channel_free(channel);
     }
+    client_local_turn(set);
     client_timer_stop(set, &set->soon);
     pl_client_streams_free(set->streams);
     pl_grpc_coder_free(set->coder);

@@ -302,6 +302,9 @@ static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigne
             "\"subscribers\":%zu,\"events\":%llu,\"events_dropped\":%llu,"
             "\"requests_total\":%llu,\"refused_total\":%llu,"
             "\"grpc\":{\"connections\":%u,\"calls\":%u,\"calls_total\":%llu,\"failed_total\":%llu},"
+            "\"grpc_clients\":{\"targets\":%u,\"connections\":%u,\"calls\":%u,\"calls_total\":%llu,"
+            "\"failed_total\":%llu,\"attempts_total\":%llu,\"connected_total\":%llu,"
+            "\"connect_failed_total\":%llu},"
             "\"published\":{\"acknowledged_total\":%llu,\"failed_total\":%llu,\"queued\":%zu,\"waiting\":%zu}"
             "}",
             i ? "," : "", statuses[i].edge.connections, statuses[i].edge.requests, statuses[i].edge.streams,
@@ -311,7 +314,13 @@ static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigne
             (unsigned long long)statuses[i].edge.requests_total,
             (unsigned long long)statuses[i].edge.refused_total, statuses[i].grpc.connections,
             statuses[i].grpc.calls, (unsigned long long)statuses[i].grpc.calls_total,
-            (unsigned long long)statuses[i].grpc.failed_total,
+            (unsigned long long)statuses[i].grpc.failed_total, statuses[i].clients.channels,
+            statuses[i].clients.connections, statuses[i].clients.calls,
+            (unsigned long long)statuses[i].clients.calls_total,
+            (unsigned long long)statuses[i].clients.failed_total,
+            (unsigned long long)statuses[i].clients.attempts_total,
+            (unsigned long long)statuses[i].clients.connected_total,
+            (unsigned long long)statuses[i].clients.connect_failed_total,
             (unsigned long long)statuses[i].published.acknowledged,
             (unsigned long long)statuses[i].published.failed, statuses[i].published.queued,
             statuses[i].published.waiting);

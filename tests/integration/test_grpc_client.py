@@ -234,11 +234,12 @@ def test_details(server):
 local target = ...
 local ok, failure = pcall(function() return client(target):Echo {} end)
 local details = failure.status_details
-return { failure.code, failure.details, details[1].type, details[2].type, details[2].value.text }
+return { failure.code, failure.details, details[1]["@type"], details[1].field_violations[1].field, details[2]["@type"],
+  details[2].text }
 """
     with Backend(Echo=refuse) as backend:
         answer = ran(server, code, backend.address)
-    types = ["google.rpc.BadRequest", "test.v1.Item", "x"]
+    types = ["google.rpc.BadRequest", "email", "test.v1.Item", "x"]
     assert answer == ["INVALID_ARGUMENT", {"email": "must hold a @"}, *types]
 
 

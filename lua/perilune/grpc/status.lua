@@ -65,20 +65,27 @@ local function violations_of(bytes)
   return violations
 end
 
--- google.rpc.Status → a list of { type = "google.rpc.BadRequest", bytes = …, value = … }, and the violations among them
+-- A google.protobuf.Any as errors' details are written: { ["@type"] = "google.rpc.ErrorInfo", … }; of a type that the bundle does
+-- not know, its bytes are in `value`.
+local function detail_of(bytes, name, value)
+  local detail = core.decode("google.protobuf.Any", bytes)
+  if type(detail) ~= "table" then detail = { value = value } end
+  detail["@type"] = name
+  return detail
+end
+
+-- google.rpc.Status → its details; the violations among them; and the bytes of the others, with which the error may be raised anew
 local function details_of(bytes)
-  local list, violations = {}, nil
+  local list, packed, violations = {}, {}, nil
   for _, field in ipairs(fields(bytes) or {}) do
     if field[1] == 3 and type(field[2]) == "string" then
       local any = strings(field[2])
-      local name = (any[1] or ""):match "[^/]*$"
-      local detail = { type = name, bytes = any[2] or "" }
-      detail.value = core.decode(name, detail.bytes)
-      list[#list + 1] = detail
-      if name == "google.rpc.BadRequest" then violations = violations_of(detail.bytes) end
+      local name, value = (any[1] or ""):match "[^/]*$", any[2] or ""
+      list[#list + 1] = detail_of(field[2], name, value)
+      if name == "google.rpc.BadRequest" then violations = violations_of(value) else packed[#packed + 1] = field[2] end
     end
   end
-  return list, violations
+  return list, violations, #packed > 0 and packed or nil
 end
 
 -- The error that a call has ended with, or nil.
@@ -90,7 +97,7 @@ function status.of(call, path)
   failure["local"] = is_local
   failure.trailers = trailers
   if details then
-    failure.status_details, failure.details = details_of(details)
+    failure.status_details, failure.details, failure.packed = details_of(details)
   end
   return failure
 end

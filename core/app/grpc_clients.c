@@ -207,11 +207,6 @@ static void write_piece(void *data, pl_buf *piece)
     pl_connection_write(c->io, pl_buf_view(&c->out));
 }
 
-static void pause(void *data, bool paused)
-{
-    pl_connection_pause(((connection *)data)->io, paused);
-}
-
 static void cut(void *data)
 {
     connection *c = data;
@@ -351,7 +346,6 @@ pl_grpc_clients *pl_grpc_clients_new(pl_loop *loop, pl_logger *log, pl_error *er
     clients->random = (uint32_t)seed;
     clients->io = (pl_client_io){.connect = begin_to_connect,
                                  .write = write_piece,
-                                 .pause = pause,
                                  .end = end,
                                  .cut = cut,
                                  .describe = describe,

@@ -50,10 +50,10 @@ bool pl_grpc_reader_add(pl_grpc_reader *reader, pl_str bytes)
 
 pl_grpc_read pl_grpc_reader_peek(const pl_grpc_reader *reader, pl_grpc_message *out)
 {
-    const unsigned char *p = (const unsigned char *)reader->bytes.data + reader->at;
     size_t held = pl_grpc_reader_held(reader);
     if (held < PL_GRPC_PREFIX)
         return PL_GRPC_MORE;
+    const unsigned char *p = (const unsigned char *)reader->bytes.data + reader->at;
     uint32_t length = (uint32_t)p[1] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 8 | p[4];
     *out = (pl_grpc_message){.compressed = p[0] == PL_GRPC_FLAG_COMPRESSED, .length = length};
     if (p[0] > PL_GRPC_FLAG_COMPRESSED)

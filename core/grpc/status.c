@@ -165,7 +165,6 @@ pl_code pl_grpc_code_of_http(int status)
 {
     switch (status) {
     case 400:
-    case 431:
         return PL_INTERNAL;
     case 401:
         return PL_UNAUTHENTICATED;

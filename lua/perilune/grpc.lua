@@ -80,7 +80,8 @@ local function single(call, path)
   local more, why = call:receive()
   if more ~= nil or why then
     call:cancel()
-    error(status.failed("internal", path .. ": " .. (why or "the server has sent more than one response")), 0)
+    why = why and { "internal", why } or { "unimplemented", "the server has sent more than one response" }
+    error(status.failed(why[1], path .. ": " .. why[2]), 0)
   end
   return response, status.info(call, path)
 end

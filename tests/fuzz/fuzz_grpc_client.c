@@ -72,10 +72,6 @@ static void write_piece(void *data, pl_buf *piece)
     must(piece->len > 0 && piece->len < ((size_t)1 << 20));
     ((world *)data)->writing = true;
 }
-static void pause(void *data, bool paused)
-{
-    (void)data, (void)paused;
-}
 static void end(void *data)
 {
     ((world *)data)->link = NULL;
@@ -210,7 +206,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world w = {.io = {.describe = describe,
                       .connect = begin,
                       .write = write_piece,
-                      .pause = pause,
                       .end = end,
                       .cut = end,
                       .resolve = resolve,

@@ -37,7 +37,6 @@ struct pl_client_io {
     /* One piece at a time, until pl_client_link_written. The bytes become the connection's, which gives an
      * empty buffer for them. */
     void (*write)(void *connection, pl_buf *piece);
-    void (*pause)(void *connection, bool pause);
     /* No more is heard of the connection: all that was written is to be sent first, or not. */
     void (*end)(void *connection);
     void (*cut)(void *connection);

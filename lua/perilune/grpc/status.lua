@@ -74,7 +74,7 @@ local function detail_of(bytes, name, value)
   return detail
 end
 
--- google.rpc.Status → its details; the violations among them; and the bytes of the others, with which the error may be raised anew
+-- google.rpc.Status → its details; the violations among them; and the bytes of the others, for whoever raises it anew
 local function details_of(bytes)
   local list, packed, violations = {}, {}, nil
   for _, field in ipairs(fields(bytes) or {}) do
@@ -82,7 +82,11 @@ local function details_of(bytes)
       local any = strings(field[2])
       local name, value = (any[1] or ""):match "[^/]*$", any[2] or ""
       list[#list + 1] = detail_of(field[2], name, value)
-      if name == "google.rpc.BadRequest" then violations = violations_of(value) else packed[#packed + 1] = field[2] end
+      if name == "google.rpc.BadRequest" then
+        violations = violations_of(value)
+      else
+        packed[#packed + 1] = field[2]
+      end
     end
   end
   return list, violations, #packed > 0 and packed or nil
@@ -95,18 +99,21 @@ function status.of(call, path)
   local failure = errors[code:lower()](message ~= "" and message or nil)
   failure.method = path
   failure["local"] = is_local
-  failure.trailers = trailers
+  failure.headers, failure.trailers = call:headers(), trailers
   if details then
     failure.status_details, failure.details, failure.packed = details_of(details)
   end
   return failure
 end
 
--- Raises what the call has ended with; or, where it has ended well, or there is a problem, that.
+-- Raises what the call has ended with; or, where it has ended well, or there is a problem, that. A wrong number of responses is
+-- UNIMPLEMENTED: the method is another one than the client takes it for.
 function status.raise(call, path, otherwise, problem)
   local failure = status.of(call, path)
-  if not failure or problem then
-    failure = status.failed("internal", path .. ": " .. (problem or otherwise))
+  if problem then
+    failure = status.failed("internal", path .. ": " .. problem)
+  elseif not failure then
+    failure = status.failed("unimplemented", path .. ": " .. otherwise)
   end
   error(failure, 0)
 end

@@ -20,7 +20,7 @@ static void test_codes(void **state)
     assert_int_equal(pl_grpc_code_of_http(404), PL_UNIMPLEMENTED);
     assert_int_equal(pl_grpc_code_of_http(503), PL_UNAVAILABLE);
     assert_int_equal(pl_grpc_code_of_http(500), PL_UNKNOWN);
-    assert_int_equal(pl_grpc_code_of_http(431), PL_INTERNAL);
+    assert_int_equal(pl_grpc_code_of_http(431), PL_UNKNOWN);
     assert_int_equal(pl_grpc_code_of_reset(7), PL_UNAVAILABLE);
     assert_int_equal(pl_grpc_code_of_reset(8), PL_CANCELLED);
     assert_int_equal(pl_grpc_code_of_reset(11), PL_RESOURCE_EXHAUSTED);

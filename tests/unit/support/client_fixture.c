@@ -278,10 +278,6 @@ static void io_write(void *data, pl_buf *piece)
     resume_failing(c->f);
     c->writing = true;
 }
-static void io_pause(void *data, bool pause)
-{
-    (void)data, (void)pause;
-}
 static void io_cut(void *data)
 {
     connection *c = data;
@@ -606,7 +602,6 @@ cf *cf_new(void)
     f->io = (pl_client_io){.describe = io_describe,
                            .connect = io_connect,
                            .write = io_write,
-                           .pause = io_pause,
                            .end = io_end,
                            .cut = io_cut,
                            .resolve = io_resolve,

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """perilune.grpc between services of Perilune: in one process ("local:"), and from one server to another."""
 
+import contextlib
 import threading
 
+import httpx
 import pytest
 
 from grpc_backend import DRIVER, failed, ran, run
@@ -10,12 +12,20 @@ from harness import SLOWNESS, wait_until
 
 SERVICE = """
 local errors = require "perilune.errors"
+local grpc = require "perilune.grpc"
 local time = require "perilune.time"
 local shared = require("perilune.shared").dict("test", { max_entries = 100 })
 return { ["test.v1.Test"] = {
   Echo = function(item, call)
     if item.text == "fail" then error(errors.not_found("no such thing", { extensions = { a = 1 } })) end
     if item.text == "invalid" then error(errors.invalid_argument("bad", { text = "is wrong" })) end
+    if item.text == "details" then
+      error(errors.aborted("again", { details = {
+        { ["@type"] = "google.rpc.ErrorInfo", reason = "BUSY", domain = "test" },
+        { ["@type"] = "test.v1.Item", text = "own" },
+      } }))
+    end
+    if item.text == "relay" then return (grpc.client("local:", "test.v1.Test"):Echo { text = "details" }) end
     if item.text == "crash" then local x = nil; return x.y end
     if item.text == "sleep" then
       local _ <close> = setmetatable({}, { __close = function() shared:set("closed", true) end })
@@ -116,6 +126,20 @@ def test_errors(server, target):
     assert answer["code"] == "UNIMPLEMENTED"
 
 
+@pytest.mark.parametrize("text", ["details", "relay"])
+def test_details(server, target, text):
+    """They are as they were when an error passes through several services."""
+    code = """
+local target, text = ...
+local c = client(target)
+local ok, failure = pcall(c.Echo, c, { text = text })
+local info, own = failure.status_details[1], failure.status_details[2]
+return { failure.code, info["@type"], info.reason, own["@type"], own.text }
+"""
+    expected = ["ABORTED", "google.rpc.ErrorInfo", "BUSY", "test.v1.Item", "own"]
+    assert ran(server, code, target, text) == expected
+
+
 def test_deadlines_and_cancellation(server, target):
     answer = failed(server, "return client(...):Echo({ text = 'sleep' }, { timeout = 0.2 })", target)
     assert answer["code"] == "DEADLINE_EXCEEDED"
@@ -187,3 +211,59 @@ return chat:receive().text
     assert ran(server, new) == "new: c"
     thread.join(30 * SLOWNESS)
     assert results == [{"ok": True, "result": ["re: a", "re: b"]}]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_reloads_under_load(start, workers):
+    """Calls in memory and over the port, while generations come and go: none fails."""
+    server = start(FILES, "--grpc", "127.0.0.1:0", workers=workers)
+    code = """
+local c = client(...)
+for i = 1, 20 do
+  local chat <close> = c:Chat()
+  chat:send { text = tostring(i) }
+  assert(chat:receive().text == "re: " .. i)
+  assert(c:Echo({ text = "x" }).text == "x")
+end
+return true
+"""
+    answers, stop = [], threading.Event()
+
+    def work(target):
+        while not stop.is_set():
+            answers.append(run(server, code, target))
+
+    threads = [threading.Thread(target=work, args=(one,)) for one in ("local:", server.ready["grpc"]) * 2]
+    for thread in threads:
+        thread.start()
+    for round_ in range(10):
+        (server.bundle / "lib.lua").write_text(f"return {round_}")
+        server.reload()
+    stop.set()
+    for thread in threads:
+        thread.join(60 * SLOWNESS)
+    assert answers
+    assert [one for one in answers if one != {"ok": True, "result": True}] == []
+
+
+def test_the_server_ends_within_calls(start):
+    """What waits for an answer that does not come is cut off, here and there."""
+    server = start(FILES, "--grpc", "127.0.0.1:0", "--drain", "1")
+    results = []
+
+    def work(target):
+        with contextlib.suppress(httpx.HTTPError, AssertionError):
+            results.append(run(server, "return client(...):Echo({ text = 'sleep' }).text", target))
+
+    threads = [threading.Thread(target=work, args=(one,)) for one in ("local:", server.ready["grpc"])]
+    for thread in threads:
+        thread.start()
+
+    def all_wait():
+        clients = server.status()["workers"][0]["grpc_clients"]
+        return clients["calls"] == 2 and clients["connections"] == 1 and clients["targets"] == 2
+
+    wait_until(all_wait, what="calls that wait")
+    server.stop()
+    for thread in threads:
+        thread.join(30 * SLOWNESS)

@@ -8,6 +8,7 @@ import signal
 import threading
 
 import grpc
+import httpx
 import pytest
 from google.protobuf import descriptor_pb2, message_factory
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -411,6 +412,28 @@ def test_many_requests_on_a_stream_that_is_read_late(channel, own):
     request = stub["ServerReflectionInfo"](file_by_filename="google/protobuf/descriptor.proto")
     answers = stub.ServerReflectionInfo(iter([request] * 2000), timeout=60 * SLOWNESS)
     assert sum(len(a.file_descriptor_response.file_descriptor_proto) for a in answers) == 2000
+
+
+def test_other_protocols(server):
+    """Connect and gRPC-Web, with binary messages, on the gRPC port."""
+    with httpx.Client(http1=False, http2=True) as client:
+
+        def ask(kind, body, port="grpc"):
+            url = f"http://{server.ready[port]}/grpc.health.v1.Health/Check"
+            return client.post(url, content=body, headers={"content-type": kind})
+
+        response = ask("application/proto", b"")
+        assert (response.status_code, response.content) == (200, b"\x08\1")
+        response = ask("application/grpc-web+proto", b"\0" * 5)
+        assert response.content.startswith(b"\0\0\0\0\2\x08\1\x80")
+        response = ask("application/proto", b"\x0a\4none")
+        assert (response.status_code, response.json()["code"]) == (404, "not_found")
+        for kind in ("application/json", "application/grpc-web+json", "application/grpc+json"):
+            assert ask(kind, b"{}").status_code == 415, kind
+        assert (
+            httpx.post(f"{server.base}/grpc.health.v1.Health/Check", headers={"content-type": "application/proto"}).status_code
+            == 404
+        )
 
 
 # -- off, on, hidden --

@@ -181,8 +181,9 @@ void pl_builtin_adopt(pl_builtin *b, const pl_instance *instance)
     pl_grpc_health_changed(b->health);
 }
 
-void pl_builtin_set_endpoint(pl_builtin *b, pl_grpc_endpoint *endpoint)
+void pl_builtin_set_endpoint(pl_builtin *b, pl_grpc_endpoint *endpoint, pl_grpc_clients *clients)
 {
+    pl_channelz_set_clients(b->channelz, clients);
     pl_channelz_set_endpoint(b->channelz, endpoint);
 }
 

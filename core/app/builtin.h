@@ -24,7 +24,7 @@ pl_builtin *pl_builtin_new(pl_loop *loop, pl_builtin_hub *hub, pl_error *err); /
 /* For pl_grpc_server_set_native. */
 pl_grpc_service *pl_builtin_service(pl_builtin *builtin);
 /* What channelz tells of; before it goes: NULL. */
-void pl_builtin_set_endpoint(pl_builtin *builtin, pl_grpc_endpoint *endpoint);
+void pl_builtin_set_endpoint(pl_builtin *builtin, pl_grpc_endpoint *endpoint, pl_grpc_clients *clients);
 /* The instance is live from now on, with its settings. */
 void pl_builtin_adopt(pl_builtin *builtin, const pl_instance *instance);
 /* The server ends: nothing is serving any more, watchers are told so, and calls end. */

@@ -23,7 +23,7 @@ typedef struct piece {
     pl_grpc_server_stats stats;
     uint64_t last_call_at; /* since 1970 */
     const char *listeners[2];
-    pl_grpc_channelz_socket *sockets;
+    void *items; /* of the kind that is wanted; they begin with their ids */
     size_t count;
 } piece;
 
@@ -43,6 +43,7 @@ struct pl_channelz {
     pl_channelz_hub *hub;
     pl_loop *loop;
     pl_grpc_endpoint *endpoint;
+    pl_grpc_clients *clients;
     pl_grpc_channelz_source source;
     bool joined;
     pl_channelz *next;
@@ -58,7 +59,7 @@ struct pl_channelz_hub {
 static void free_question(question *q)
 {
     for (unsigned i = 0; i < q->count; i++)
-        pl_free(q->pieces[i].sockets);
+        pl_free(q->pieces[i].items);
     pl_free(q);
 }
 
@@ -85,7 +86,6 @@ static void close_question(pl_channelz_hub *hub, question *q)
 typedef struct collecting {
     piece *piece;
     const pl_grpc_channelz_query *query;
-    pl_host *host;
     uint64_t monotonic, utc; /* now, in milliseconds */
     size_t at;               /* where the next goes: the oldest is overwritten */
 } collecting;
@@ -95,13 +95,32 @@ static uint64_t utc_of(const collecting *c, uint64_t at)
     return at == 0 ? 0 : c->utc - (c->monotonic > at ? c->monotonic - at : 0);
 }
 
-static void keep(collecting *c, const pl_grpc_endpoint_socket *s)
+static size_t size_of(const pl_grpc_channelz_query *query)
+{
+    return query->kind == PL_GRPC_CHANNELZ_CHANNELS ? sizeof(pl_grpc_channelz_channel)
+                                                    : sizeof(pl_grpc_channelz_socket);
+}
+
+/* Where to put the next one; NULL: nobody wants it. Ids come in falling order: what was kept last has the
+ * lowest. */
+static void *place(collecting *c, uint64_t id)
 {
     piece *p = c->piece;
-    pl_grpc_channelz_socket *out = &p->sockets[c->at];
+    if (id < c->query->first || id > c->query->last)
+        return NULL;
+    size_t at = c->at;
     p->more |= p->count == c->query->most;
     p->count += p->count < c->query->most;
     c->at = (c->at + 1) % c->query->most;
+    return (char *)p->items + at * size_of(c->query);
+}
+
+static void collect_socket(void *data, const pl_grpc_endpoint_socket *s)
+{
+    collecting *c = data;
+    pl_grpc_channelz_socket *out = place(c, s->id);
+    if (!out)
+        return;
     *out = (pl_grpc_channelz_socket){.id = s->id, .stats = pl_grpc_session_get_stats(s->session)};
     pl_connection_local(s->connection, out->local, sizeof out->local);
     snprintf(out->remote, sizeof out->remote, "%.*s", PL_STR_ARG(s->connection->peer));
@@ -112,12 +131,20 @@ static void keep(collecting *c, const pl_grpc_endpoint_socket *s)
     out->stats.traffic.received_at = utc_of(c, out->stats.traffic.received_at);
 }
 
-/* Ids come in falling order: what was kept last has the lowest. */
-static void collect_one(void *data, const pl_grpc_endpoint_socket *s)
+static void collect_channel(void *data, const pl_client_channel_info *info)
 {
     collecting *c = data;
-    if (s->id >= c->query->first && s->id <= c->query->last)
-        keep(c, s);
+    uint64_t id = pl_grpc_endpoint_channel_id(c->piece->part->endpoint, info->id);
+    pl_grpc_channelz_channel *out = place(c, id);
+    if (!out)
+        return;
+    *out = (pl_grpc_channelz_channel){.id = id,
+                                      .state = info->state + 1,
+                                      .calls = info->calls_total,
+                                      .failed = info->failed_total,
+                                      .succeeded = info->calls_total - info->failed_total - info->calls,
+                                      .last_call_at = utc_of(c, info->last_call_at)};
+    snprintf(out->target, sizeof out->target, "%.*s", PL_STR_ARG(info->target));
 }
 
 static void collect(piece *p)
@@ -125,7 +152,7 @@ static void collect(piece *p)
     const pl_grpc_channelz_query *query = &p->question->query;
     pl_grpc_endpoint *endpoint = p->part->endpoint;
     pl_host *host = pl_loop_host(p->part->loop);
-    collecting c = {.piece = p, .query = query, .host = host, .monotonic = host->ops->now(host)};
+    collecting c = {.piece = p, .query = query, .monotonic = host->ops->now(host)};
     struct timespec t;
     if (!endpoint)
         return;
@@ -134,57 +161,59 @@ static void collect(piece *p)
     p->stats = pl_grpc_endpoint_get_server_stats(endpoint);
     p->last_call_at = utc_of(&c, p->stats.last_call_at);
     pl_grpc_endpoint_get_addresses(endpoint, p->listeners);
-    if (!query->sockets)
+    if (query->kind == PL_GRPC_CHANNELZ_COUNTERS)
         return;
-    p->sockets = pl_calloc(query->most, sizeof *p->sockets);
-    p->failed = !p->sockets;
-    if (p->sockets)
-        pl_grpc_endpoint_each(endpoint, collect_one, &c);
+    p->items = pl_calloc(query->most, size_of(query));
+    p->failed = !p->items;
+    if (p->items && query->kind == PL_GRPC_CHANNELZ_SOCKETS)
+        pl_grpc_endpoint_each(endpoint, collect_socket, &c);
+    else if (p->items && p->part->clients)
+        pl_grpc_clients_each(p->part->clients, collect_channel, &c);
 }
 
 /* --- all that they have said --- */
 static int compare(const void *a, const void *b)
 {
-    const pl_grpc_channelz_socket *left = a, *right = b;
-    return left->id < right->id ? -1 : left->id > right->id;
+    const uint64_t *left = a, *right = b;
+    return *left < *right ? -1 : *left > *right;
 }
 
-static bool gather(const question *q, pl_grpc_channelz_socket *room, pl_grpc_channelz_result *out)
+static void add(const piece *p, pl_grpc_channelz_result *out, char *room, size_t size)
 {
-    for (unsigned i = 0; i < q->count; i++) {
-        const piece *p = &q->pieces[i];
-        out->failed |= p->failed;
-        out->calls += p->stats.calls_total;
-        out->failures += p->stats.failed_total;
-        out->succeeded += p->stats.calls_total - p->stats.failed_total - p->stats.calls;
-        if (p->last_call_at > out->last_call_at)
-            out->last_call_at = p->last_call_at;
-        for (int k = 0; k < 2; k++)
-            out->listeners[k] = p->listeners[k] ? p->listeners[k] : out->listeners[k];
-        if (p->count > 0)
-            memcpy(room + out->count, p->sockets, p->count * sizeof *room);
-        out->count += p->count;
-        out->more |= p->more;
-    }
-    return !out->failed;
+    out->failed |= p->failed;
+    out->calls += p->stats.calls_total;
+    out->failures += p->stats.failed_total;
+    out->succeeded += p->stats.calls_total - p->stats.failed_total - p->stats.calls;
+    if (p->last_call_at > out->last_call_at)
+        out->last_call_at = p->last_call_at;
+    for (int k = 0; k < 2; k++)
+        out->listeners[k] = p->listeners[k] ? p->listeners[k] : out->listeners[k];
+    if (p->count > 0)
+        memcpy(room + out->count * size, p->items, p->count * size);
+    out->count += p->count;
+    out->more |= p->more;
 }
 
 static void answer(const question *q)
 {
     pl_grpc_channelz_result result = {0};
-    size_t total = 1;
+    size_t total = 1, size = size_of(&q->query);
     for (unsigned i = 0; i < q->count; i++)
         total += q->pieces[i].count;
-    pl_grpc_channelz_socket *room = pl_calloc(total, sizeof *room);
+    char *room = pl_calloc(total, size);
     result.failed = !room;
-    if (room && gather(q, room, &result)) {
-        qsort(room, result.count, sizeof *room, compare);
-        if (q->query.sockets && result.count > q->query.most) {
-            result.count = q->query.most;
-            result.more = true;
-        }
-        result.sockets = room;
+    for (unsigned i = 0; room && i < q->count; i++)
+        add(&q->pieces[i], &result, room, size);
+    if (room)
+        qsort(room, result.count, size, compare);
+    if (q->query.most && result.count > q->query.most) {
+        result.count = q->query.most;
+        result.more = true;
     }
+    if (q->query.kind == PL_GRPC_CHANNELZ_CHANNELS)
+        result.channels = (const pl_grpc_channelz_channel *)(const void *)room;
+    else
+        result.sockets = (const pl_grpc_channelz_socket *)(const void *)room;
     pl_grpc_channelz_answer(q->call, &result);
     pl_free(room);
 }
@@ -282,6 +311,11 @@ void pl_channelz_set_endpoint(pl_channelz *part, pl_grpc_endpoint *endpoint)
     part->endpoint = endpoint;
 }
 
+void pl_channelz_set_clients(pl_channelz *part, pl_grpc_clients *clients)
+{
+    part->clients = clients;
+}
+
 pl_grpc_channelz_source *pl_channelz_source(pl_channelz *part)
 {
     return &part->source;
@@ -293,6 +327,7 @@ void pl_channelz_leave(pl_channelz *part)
         return;
     pl_channelz_hub *hub = part->hub;
     part->endpoint = NULL;
+    part->clients = NULL;
     pthread_mutex_lock(&hub->lock);
     part->joined = false;
     for (question *q = hub->open; q; q = q->next) {

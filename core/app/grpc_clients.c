@@ -386,3 +386,9 @@ void pl_grpc_clients_free(pl_grpc_clients *clients)
     }
     pl_free(clients);
 }
+
+void pl_grpc_clients_each(const pl_grpc_clients *clients,
+                          void (*fn)(void *data, const pl_client_channel_info *info), void *data)
+{
+    pl_client_set_each(clients->set, fn, data);
+}

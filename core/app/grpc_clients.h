@@ -20,6 +20,9 @@ pl_code pl_grpc_clients_open(pl_grpc_clients *clients, pl_instance *instance, co
                              pl_remote **out, pl_error *err);
 /* The instance leaves the worker. */
 void pl_grpc_clients_leave(pl_grpc_clients *clients, pl_instance *instance);
+/* Calls fn for each channel; ids fall. */
+void pl_grpc_clients_each(const pl_grpc_clients *clients,
+                          void (*fn)(void *data, const pl_client_channel_info *info), void *data);
 pl_client_stats pl_grpc_clients_stats(const pl_grpc_clients *clients);
 
 #endif

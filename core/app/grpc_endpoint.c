@@ -12,7 +12,9 @@
 #define KEPT_BYTES ((size_t)4 << 10) /* of the buffer of a connection that is quiet */
 #define POOLED_STREAMS 1024
 #define CUT_GRACE_MS 1000
-#define WORKER_BITS 12 /* of the ids of connections */
+/* Ids of connections and channels end with their worker; the highest bit of it is for channels. */
+#define WORKER_BITS 12
+#define WORKER_MASK ((1u << (WORKER_BITS - 1)) - 1)
 
 typedef struct link link;
 struct link {
@@ -168,7 +170,7 @@ static bool opened(pl_bytes_service *service, pl_connection *connection)
                                      .wake = wake,
                                      .data = l};
     l->endpoint = ep;
-    l->id = ++ep->last_id << WORKER_BITS | (ep->worker & ((1u << WORKER_BITS) - 1));
+    l->id = ++ep->last_id << WORKER_BITS | (ep->worker & WORKER_MASK);
     l->connection = connection;
     l->timer = (pl_timer){.fire = on_timer, .data = l};
     pl_buf_init(&l->out);
@@ -350,6 +352,11 @@ void pl_grpc_endpoint_each(const pl_grpc_endpoint *ep,
 {
     for (const link *l = ep->links; l; l = l->next)
         fn(data, &(pl_grpc_endpoint_socket){l->id, l->connection, l->session});
+}
+
+uint64_t pl_grpc_endpoint_channel_id(const pl_grpc_endpoint *ep, uint64_t count)
+{
+    return count << WORKER_BITS | 1u << (WORKER_BITS - 1) | (ep->worker & WORKER_MASK);
 }
 
 void pl_grpc_endpoint_get_addresses(const pl_grpc_endpoint *ep, const char *out[2])

@@ -39,6 +39,9 @@ typedef struct pl_grpc_endpoint_socket {
 /* Calls fn for each connection; ids fall. */
 void pl_grpc_endpoint_each(const pl_grpc_endpoint *endpoint,
                            void (*fn)(void *data, const pl_grpc_endpoint_socket *socket), void *data);
+/* An id for a channel of the worker's clients, made of one that counts: of no connection, and of no other
+ * worker's. */
+uint64_t pl_grpc_endpoint_channel_id(const pl_grpc_endpoint *endpoint, uint64_t count);
 /* What it listens on: plain, and TLS; NULL: not at all. They live as long as the listeners. */
 void pl_grpc_endpoint_get_addresses(const pl_grpc_endpoint *endpoint, const char *out[2]);
 pl_grpc_server_stats pl_grpc_endpoint_get_server_stats(const pl_grpc_endpoint *endpoint);

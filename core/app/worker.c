@@ -257,7 +257,7 @@ static pl_code set_up(pl_worker *w, pl_error *err)
     if (!w->grpc)
         return err->code;
     pl_grpc_endpoint_set_native(w->grpc, pl_builtin_service(w->builtin));
-    pl_builtin_set_endpoint(w->builtin, w->grpc);
+    pl_builtin_set_endpoint(w->builtin, w->grpc, w->clients);
     return PL_OK;
 }
 
@@ -266,7 +266,7 @@ static void tear_down(pl_worker *w)
 {
     pl_grpc_endpoint_free(w->grpc);
     if (w->builtin)
-        pl_builtin_set_endpoint(w->builtin, NULL);
+        pl_builtin_set_endpoint(w->builtin, NULL, NULL);
     pl_edge_free(w->edge); /* cancels what is still in hand */
     pl_rpc_http_free(w->rpc);
     if (w->schedule)

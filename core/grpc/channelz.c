@@ -354,6 +354,12 @@ static void get_server(pl_grpc_call *call, pl_str bytes)
         ask(call, &(pl_grpc_channelz_query){0}, PL_GRPC_CHANNELZ_SERVER, reply_server);
 }
 
+static size_t page_of(int64_t max_results)
+{
+    int64_t most = max_results ? max_results : DEFAULT_PAGE;
+    return most < PL_GRPC_CHANNELZ_MOST ? (size_t)most : PL_GRPC_CHANNELZ_MOST;
+}
+
 static void get_server_sockets(pl_grpc_call *call, pl_str bytes)
 {
     const Grpc__Channelz__V1__GetServerSocketsRequest *r =
@@ -365,12 +371,10 @@ static void get_server_sockets(pl_grpc_call *call, pl_str bytes)
     } else if (r->start_socket_id < 0 || r->max_results < 0) {
         refuse_negative(call);
     } else {
-        int64_t most = r->max_results ? r->max_results : DEFAULT_PAGE;
-        const pl_grpc_channelz_query query = {.sockets = true,
+        const pl_grpc_channelz_query query = {.kind = PL_GRPC_CHANNELZ_SOCKETS,
                                               .first = (uint64_t)r->start_socket_id,
                                               .last = UINT64_MAX,
-                                              .most = most < PL_GRPC_CHANNELZ_MOST ? (size_t)most
-                                                                                   : PL_GRPC_CHANNELZ_MOST};
+                                              .most = page_of(r->max_results)};
         ask(call, &query, 0, reply_sockets);
     }
 }
@@ -381,28 +385,110 @@ static void get_socket(pl_grpc_call *call, pl_str bytes)
         read(call, &grpc__channelz__v1__get_socket_request__descriptor, bytes);
     if (!r)
         return;
-    const pl_grpc_channelz_query query = {
-        .sockets = true, .first = (uint64_t)r->socket_id, .last = (uint64_t)r->socket_id, .most = 1};
+    const pl_grpc_channelz_query query = {.kind = PL_GRPC_CHANNELZ_SOCKETS,
+                                          .first = (uint64_t)r->socket_id,
+                                          .last = (uint64_t)r->socket_id,
+                                          .most = 1};
     ask(call, &query, (uint64_t)r->socket_id, reply_socket);
 }
 
 /* --- channels: of clients --- */
+static Grpc__Channelz__V1__Channel *channel_of(pl_arena *arena, const pl_grpc_channelz_channel *c)
+{
+    typedef struct room {
+        Grpc__Channelz__V1__Channel channel;
+        Grpc__Channelz__V1__ChannelRef ref;
+        Grpc__Channelz__V1__ChannelData data;
+        Grpc__Channelz__V1__ChannelConnectivityState state;
+    } room;
+    bool ok = true;
+    room *r = pl_arena_alloc(arena, sizeof *r);
+    char *target = text(arena, c->target);
+    if (!r || !target)
+        return NULL;
+    r->ref = (Grpc__Channelz__V1__ChannelRef)GRPC__CHANNELZ__V1__CHANNEL_REF__INIT;
+    r->ref.channel_id = (int64_t)c->id;
+    r->ref.name = target;
+    r->state =
+        (Grpc__Channelz__V1__ChannelConnectivityState)GRPC__CHANNELZ__V1__CHANNEL_CONNECTIVITY_STATE__INIT;
+    r->state.state = (Grpc__Channelz__V1__ChannelConnectivityState__State)c->state;
+    r->data = (Grpc__Channelz__V1__ChannelData)GRPC__CHANNELZ__V1__CHANNEL_DATA__INIT;
+    r->data.state = &r->state;
+    r->data.target = target;
+    r->data.calls_started = (int64_t)c->calls;
+    r->data.calls_succeeded = (int64_t)c->succeeded;
+    r->data.calls_failed = (int64_t)c->failed;
+    r->data.last_call_started_timestamp = time_of(arena, c->last_call_at, &ok);
+    r->channel = (Grpc__Channelz__V1__Channel)GRPC__CHANNELZ__V1__CHANNEL__INIT;
+    r->channel.ref = &r->ref;
+    r->channel.data = &r->data;
+    return ok ? &r->channel : NULL;
+}
+
+static void reply_channels(pl_grpc_call *call, const pl_grpc_channelz_result *result)
+{
+    pl_arena *arena = pl_grpc_native_arena(call);
+    Grpc__Channelz__V1__GetTopChannelsResponse response = GRPC__CHANNELZ__V1__GET_TOP_CHANNELS_RESPONSE__INIT;
+    Grpc__Channelz__V1__Channel **channels = pl_arena_array(arena, result->count, sizeof *channels);
+    bool ok = channels != NULL;
+    for (size_t i = 0; ok && i < result->count; i++) {
+        channels[i] = channel_of(arena, &result->channels[i]);
+        ok = channels[i] != NULL;
+    }
+    response.channel = channels;
+    response.n_channel = result->count;
+    response.end = !result->more;
+    if (ok)
+        pl_grpc_native_reply(call, &response.base);
+    else
+        no_memory(call);
+}
+
+static void reply_channel(pl_grpc_call *call, const pl_grpc_channelz_result *result)
+{
+    const waiting *w = pl_grpc_native_state(call);
+    Grpc__Channelz__V1__GetChannelResponse response = GRPC__CHANNELZ__V1__GET_CHANNEL_RESPONSE__INIT;
+    if (result->count > 0)
+        response.channel = channel_of(pl_grpc_native_arena(call), &result->channels[0]);
+    if (response.channel)
+        pl_grpc_native_reply(call, &response.base);
+    else if (result->count > 0)
+        no_memory(call);
+    else
+        not_found(call, "channel", (int64_t)w->id);
+}
+
 static void get_top_channels(pl_grpc_call *call, pl_str bytes)
 {
-    Grpc__Channelz__V1__GetTopChannelsResponse response = GRPC__CHANNELZ__V1__GET_TOP_CHANNELS_RESPONSE__INIT;
-    response.end = true;
-    if (read(call, &grpc__channelz__v1__get_top_channels_request__descriptor, bytes))
-        pl_grpc_native_reply(call, &response.base);
+    const Grpc__Channelz__V1__GetTopChannelsRequest *r =
+        read(call, &grpc__channelz__v1__get_top_channels_request__descriptor, bytes);
+    if (!r)
+        return;
+    if (r->start_channel_id < 0 || r->max_results < 0) {
+        refuse_negative(call);
+        return;
+    }
+    const pl_grpc_channelz_query query = {.kind = PL_GRPC_CHANNELZ_CHANNELS,
+                                          .first = (uint64_t)r->start_channel_id,
+                                          .last = UINT64_MAX,
+                                          .most = page_of(r->max_results)};
+    ask(call, &query, 0, reply_channels);
 }
 
 static void get_channel(pl_grpc_call *call, pl_str bytes)
 {
     const Grpc__Channelz__V1__GetChannelRequest *r =
         read(call, &grpc__channelz__v1__get_channel_request__descriptor, bytes);
-    if (r)
-        not_found(call, "channel", r->channel_id);
+    if (!r)
+        return;
+    const pl_grpc_channelz_query query = {.kind = PL_GRPC_CHANNELZ_CHANNELS,
+                                          .first = (uint64_t)r->channel_id,
+                                          .last = (uint64_t)r->channel_id,
+                                          .most = 1};
+    ask(call, &query, (uint64_t)r->channel_id, reply_channel);
 }
 
+/* A channel's endpoints are not told apart. */
 static void get_subchannel(pl_grpc_call *call, pl_str bytes)
 {
     const Grpc__Channelz__V1__GetSubchannelRequest *r =
@@ -419,8 +505,8 @@ pl_code pl_grpc_channelz_add(pl_grpc_service *service, pl_grpc_channelz_source *
         {.message = get_server, .closed = closed, .size = sizeof(waiting)},
         {.message = get_server_sockets, .closed = closed, .size = sizeof(waiting)},
         {.message = get_socket, .closed = closed, .size = sizeof(waiting)},
-        {.message = get_top_channels},
-        {.message = get_channel},
+        {.message = get_top_channels, .closed = closed, .size = sizeof(waiting)},
+        {.message = get_channel, .closed = closed, .size = sizeof(waiting)},
         {.message = get_subchannel}};
     const pl_str paths[] = {PATH("GetServers"),   PATH("GetServer"),      PATH("GetServerSockets"),
                             PATH("GetSocket"),    PATH("GetTopChannels"), PATH("GetChannel"),

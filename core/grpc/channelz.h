@@ -15,8 +15,14 @@
 #define PL_GRPC_CHANNELZ_LISTENER 2 /* and the next: plain, and TLS */
 #define PL_GRPC_CHANNELZ_MOST 1000  /* entries of a page */
 
+typedef enum pl_grpc_channelz_kind {
+    PL_GRPC_CHANNELZ_COUNTERS, /* those of the server, which are always given */
+    PL_GRPC_CHANNELZ_SOCKETS,  /* and its connections */
+    PL_GRPC_CHANNELZ_CHANNELS, /* or the channels of its clients */
+} pl_grpc_channelz_kind;
+
 typedef struct pl_grpc_channelz_query {
-    bool sockets;         /* wanted, besides the server's counters */
+    pl_grpc_channelz_kind kind;
     uint64_t first, last; /* their ids */
     size_t most;          /* of them: those with the lowest ids */
 } pl_grpc_channelz_query;
@@ -28,13 +34,21 @@ typedef struct pl_grpc_channelz_socket {
     pl_grpc_session_stats stats;
 } pl_grpc_channelz_socket;
 
+typedef struct pl_grpc_channelz_channel {
+    uint64_t id;
+    char target[256];
+    int state; /* as on the wire */
+    uint64_t calls, succeeded, failed, last_call_at;
+} pl_grpc_channelz_channel;
+
 typedef struct pl_grpc_channelz_result {
     bool failed; /* no memory */
     uint64_t calls, succeeded, failures, last_call_at;
     const char *listeners[2];               /* addresses; NULL: none */
-    const pl_grpc_channelz_socket *sockets; /* by id */
+    const pl_grpc_channelz_socket *sockets; /* of the kind that was asked for: by id */
+    const pl_grpc_channelz_channel *channels;
     size_t count;
-    bool more; /* there are sockets beyond those */
+    bool more; /* there are others beyond those */
 } pl_grpc_channelz_result;
 
 typedef struct pl_grpc_channelz_source {

@@ -168,10 +168,55 @@ def test_unix_sockets(start, tmp_path):
         assert socket_of(stub, listening.socket_id).local.uds_address.filename == str(path)
 
 
+CALLER = """
+local grpc = require "perilune.grpc"
+return {
+  ["shop.v1.Shop"] = { Get = function(req)
+    if req.name == "bad" then error(require("perilune.errors").not_found "bad") end
+    return req
+  end },
+  ["test.Call"] = { Go = { unary = function(text)
+    local target, name = text:match "(%S+) (%S+)"
+    local ok, why = pcall(function() return grpc.client(target, "shop.v1.Shop"):Get({ name = name }) end)
+    return ok and "ok" or why.code
+  end } },
+}
+"""
+PROTO = """
+syntax = "proto3";
+package shop.v1;
+message Item { string name = 1; }
+service Shop { rpc Get(Item) returns (Item); }
+"""
+IDLE, READY, TRANSIENT_FAILURE = 1, 3, 4
+
+
 def test_channels_of_clients(start):
-    server = start(BUNDLE, *GRPC)
-    with stub_of(server) as (_, stub):
-        assert stub.GetTopChannels(channelz_pb2.GetTopChannelsRequest()).end
+    """The server's own clients, of which one calls the server itself, and one nobody."""
+    files = {"services/call.lua": CALLER, "proto/shop.proto": PROTO, "app.lua": BUNDLE["app.lua"]}
+    server = start(files, *GRPC, workers=2)
+    own, nobody = f"ipv4:{server.ready['grpc']}", "ipv4:127.0.0.1:1"
+    with stub_of(server) as (service, stub):
+        assert len(stub.GetTopChannels(channelz_pb2.GetTopChannelsRequest()).channel) == 0
+        go = service.channel.unary_unary("/test.Call/Go")
+        asked = [(own, "good")] * 3 + [(own, "bad")] * 2 + [(nobody, "x")]
+        assert [go(f"{target} {name}".encode()) for target, name in asked] == [b"ok"] * 3 + [b"NOT_FOUND"] * 2 + [b"UNAVAILABLE"]
+        answer = stub.GetTopChannels(channelz_pb2.GetTopChannelsRequest())
+        assert answer.end
+        found = {one.data.target: one for one in answer.channel}
+        assert set(found) == {own, nobody}
+        data = found[own].data
+        assert (data.state.state, data.calls_started, data.calls_succeeded, data.calls_failed) == (READY, 5, 3, 2)
+        assert abs(data.last_call_started_timestamp.seconds - time.time()) < 60
+        assert found[nobody].data.calls_failed == 1
+        numbers = [one.ref.channel_id for one in answer.channel]
+        assert numbers == sorted(numbers) and len(set(numbers)) == 2
+        for number, one in zip(numbers, answer.channel, strict=True):
+            assert stub.GetChannel(channelz_pb2.GetChannelRequest(channel_id=number)).channel.ref == one.ref
+        page = stub.GetTopChannels(channelz_pb2.GetTopChannelsRequest(max_results=1))
+        assert not page.end and [one.ref.channel_id for one in page.channel] == numbers[:1]
+        page = stub.GetTopChannels(channelz_pb2.GetTopChannelsRequest(start_channel_id=numbers[0] + 1))
+        assert page.end and [one.ref.channel_id for one in page.channel] == numbers[1:]
         assert fails(lambda: stub.GetChannel(channelz_pb2.GetChannelRequest(channel_id=9))).code() is grpc.StatusCode.NOT_FOUND
         assert (
             fails(lambda: stub.GetSubchannel(channelz_pb2.GetSubchannelRequest(subchannel_id=9))).code()

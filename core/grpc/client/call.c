@@ -89,8 +89,10 @@ static void conclude(client_call *call)
     client_timer_stop(call->channel->set, &call->wake_timer);
     count_kept(call, false);
     pl_buf_dispose(&call->kept);
-    if (call->status.code != PL_OK)
+    if (call->status.code != PL_OK) {
         call->channel->set->stats.failed_total++;
+        call->channel->failed_total++;
+    }
     client_call_due(call);
 }
 
@@ -531,6 +533,8 @@ static pl_code start(pl_remote *remote, const pl_remote_call_config *config, pl_
     c->calls = call;
     c->call_count++;
     c->set->stats.calls_total++;
+    c->calls_total++;
+    c->last_call_at = client_now(c->set);
     begin(call);
     *out = &call->base;
     return PL_OK;

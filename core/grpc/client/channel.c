@@ -334,6 +334,7 @@ pl_client_channel *client_channel_new(pl_client_set *set, const pl_remote_config
         pl_free(c);
         return NULL;
     }
+    c->id = ++set->last_id;
     c->next = set->channels;
     if (c->next)
         c->next->prev = c;

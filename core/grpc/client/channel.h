@@ -67,6 +67,9 @@ pl_code pl_client_set_open(pl_client_set *set, const pl_remote_config *config, p
  * thread. */
 void pl_client_set_leave(pl_client_set *set, const void *owner);
 
+/* Calls fn for each channel; ids fall. */
+void pl_client_set_each(const pl_client_set *set, void (*fn)(void *data, const pl_client_channel_info *info),
+                        void *data);
 pl_client_stats pl_client_set_stats(const pl_client_set *set);
 
 /* --- for the io; from the loop's callbacks --- */

@@ -120,6 +120,7 @@ struct pl_client_channel {
     client_remote *remotes;
     client_call *calls;
     unsigned call_count;
+    uint64_t id, calls_total, failed_total, last_call_at;
     attempt *waiting, **waiting_end;
     uint64_t kept; /* bytes, of all calls */
     bool repick;   /* those that wait are to look again */
@@ -141,6 +142,7 @@ struct pl_client_set {
     struct local_stream *due_locals;
     pl_timer soon;
     pl_client_stats stats;
+    uint64_t last_id; /* of channels */
 };
 
 static inline uint64_t client_now(const pl_client_set *set)

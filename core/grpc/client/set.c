@@ -232,6 +232,27 @@ void pl_client_set_free(pl_client_set *set)
     pl_free(set);
 }
 
+void pl_client_set_each(const pl_client_set *set, void (*fn)(void *data, const pl_client_channel_info *info),
+                        void *data)
+{
+    for (const pl_client_channel *c = set->channels; c; c = c->next) {
+        unsigned calls = 0; /* those that are over are in the list until they are let go of */
+        for (const client_call *call = c->calls; call; call = call->next)
+            calls += !call->over;
+        pl_connectivity state = c->is_local   ? PL_READY
+                                : c->balancer ? pl_balancer_state(c->balancer)
+                                              : PL_IDLE;
+        const pl_client_channel_info info = {.id = c->id,
+                                             .target = c->target,
+                                             .state = (int)state,
+                                             .calls = calls,
+                                             .calls_total = c->calls_total,
+                                             .failed_total = c->failed_total,
+                                             .last_call_at = c->last_call_at};
+        fn(data, &info);
+    }
+}
+
 pl_client_stats pl_client_set_stats(const pl_client_set *set)
 {
     pl_client_stats stats = set->stats;

@@ -109,7 +109,7 @@ static void test_servers(void **state)
     set_up(&w);
     Grpc__Channelz__V1__GetServersRequest ask_for = GRPC__CHANNELZ__V1__GET_SERVERS_REQUEST__INIT;
     nf_call *call = nf_unary(&w.f, PATH("GetServers"), pack(&w, &ask_for.base));
-    assert_false(w.query.sockets);
+    assert_int_equal(w.query.kind, PL_GRPC_CHANNELZ_COUNTERS);
     assert_int_equal(call->code, -1);
     pl_grpc_channelz_answer(w.call, &some);
     const Grpc__Channelz__V1__GetServersResponse *all =
@@ -143,8 +143,8 @@ static void test_sockets(void **state)
     ask_for.server_id = 1;
     ask_for.start_socket_id = 4999;
     nf_call *call = nf_unary(&w.f, PATH("GetServerSockets"), pack(&w, &ask_for.base));
-    assert_true(w.query.sockets && w.query.first == 4999 && w.query.last == UINT64_MAX &&
-                w.query.most == 100);
+    assert_int_equal(w.query.kind, PL_GRPC_CHANNELZ_SOCKETS);
+    assert_true(w.query.first == 4999 && w.query.last == UINT64_MAX && w.query.most == 100);
     pl_grpc_channelz_answer(w.call, &result);
     const Grpc__Channelz__V1__GetServerSocketsResponse *page =
         response(&w, call, &grpc__channelz__v1__get_server_sockets_response__descriptor);
@@ -208,6 +208,49 @@ static void test_socket(void **state)
     tear_down(&w);
 }
 
+static void test_channels(void **state)
+{
+    world w;
+    set_up(&w);
+    const pl_grpc_channelz_channel channels[] = {{.id = 6144,
+                                                  .target = "dns:///users",
+                                                  .state = 3,
+                                                  .calls = 9,
+                                                  .succeeded = 5,
+                                                  .failed = 3,
+                                                  .last_call_at = 1500},
+                                                 {.id = 6145, .target = "unix:/x", .state = 1}};
+    nf_call *call = nf_unary(&w.f, PATH("GetTopChannels"), PL_STR("\x08\x07\x10\x02"));
+    assert_int_equal(w.query.kind, PL_GRPC_CHANNELZ_CHANNELS);
+    assert_true(w.query.first == 7 && w.query.last == UINT64_MAX && w.query.most == 2);
+    pl_grpc_channelz_answer(w.call,
+                            &(pl_grpc_channelz_result){.channels = channels, .count = 2, .more = true});
+    const Grpc__Channelz__V1__GetTopChannelsResponse *all =
+        response(&w, call, &grpc__channelz__v1__get_top_channels_response__descriptor);
+    assert_false(all->end);
+    assert_int_equal(all->n_channel, 2);
+    assert_int_equal(all->channel[1]->ref->channel_id, 6145);
+    const Grpc__Channelz__V1__ChannelData *data = all->channel[0]->data;
+    assert_string_equal(data->target, "dns:///users");
+    assert_int_equal(data->state->state, 3);
+    assert_int_equal(data->calls_started, 9);
+    assert_int_equal(data->calls_succeeded, 5);
+    assert_int_equal(data->calls_failed, 3);
+    assert_int_equal(data->last_call_started_timestamp->nanos, 500000000);
+    assert_null(all->channel[1]->data->last_call_started_timestamp);
+    nf_end(call);
+    call = nf_unary(&w.f, PATH("GetChannel"), PL_STR("\x08\x07"));
+    assert_true(w.query.first == 7 && w.query.last == 7 && w.query.most == 1);
+    pl_grpc_channelz_answer(w.call, &(pl_grpc_channelz_result){.channels = channels, .count = 1});
+    assert_int_equal(call->code, PL_OK);
+    nf_end(call);
+    call = nf_unary(&w.f, PATH("GetChannel"), PL_STR("\x08\x07"));
+    pl_grpc_channelz_answer(w.call, &(pl_grpc_channelz_result){0});
+    assert_int_equal(call->code, PL_NOT_FOUND);
+    nf_end(call);
+    tear_down(&w);
+}
+
 /* Requests that fail, by their bytes: field 1 is an id. */
 static void test_errors(void **state)
 {
@@ -215,21 +258,22 @@ static void test_errors(void **state)
         const char *path;
         pl_str request;
         int code;
-    } cases[] = {{PATH("GetServer"), {"\x08\x02", sizeof "\x08\x02" - 1}, PL_NOT_FOUND},
-                 {PATH("GetServer"), {"", 0}, PL_NOT_FOUND},
-                 {PATH("GetServerSockets"), {"\x08\x02", sizeof "\x08\x02" - 1}, PL_NOT_FOUND},
-                 {PATH("GetServerSockets"),
-                  {"\x08\x01\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
-                   sizeof "\x08\x01\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" - 1},
-                  PL_INVALID_ARGUMENT},
-                 {PATH("GetServers"),
-                  {"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
-                   sizeof "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" - 1},
-                  PL_INVALID_ARGUMENT},
-                 {PATH("GetServers"), {"\x08", sizeof "\x08" - 1}, PL_INTERNAL},
-                 {PATH("GetChannel"), {"\x08\x05", sizeof "\x08\x05" - 1}, PL_NOT_FOUND},
-                 {PATH("GetSubchannel"), {"\x08\x05", sizeof "\x08\x05" - 1}, PL_NOT_FOUND},
-                 {PATH("GetTopChannels"), {"", 0}, PL_OK}};
+    } cases[] = {
+        {PATH("GetServer"), {"\x08\x02", sizeof "\x08\x02" - 1}, PL_NOT_FOUND},
+        {PATH("GetServer"), {"", 0}, PL_NOT_FOUND},
+        {PATH("GetServerSockets"), {"\x08\x02", sizeof "\x08\x02" - 1}, PL_NOT_FOUND},
+        {PATH("GetServerSockets"),
+         {"\x08\x01\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+          sizeof "\x08\x01\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" - 1},
+         PL_INVALID_ARGUMENT},
+        {PATH("GetServers"),
+         {"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+          sizeof "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" - 1},
+         PL_INVALID_ARGUMENT},
+        {PATH("GetServers"), {"\x08", sizeof "\x08" - 1}, PL_INTERNAL},
+        {PATH("GetChannel"), {"\x08", 1}, PL_INTERNAL},
+        {PATH("GetSubchannel"), {"\x08\x05", sizeof "\x08\x05" - 1}, PL_NOT_FOUND},
+        {PATH("GetTopChannels"), {"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11}, PL_INVALID_ARGUMENT}};
     world w;
     set_up(&w);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -261,6 +305,7 @@ static void test_errors(void **state)
 static void test_no_memory(void **state)
 {
     const pl_grpc_channelz_socket s = socket_at(7777, "127.0.0.1:1", "unix", "x");
+    const pl_grpc_channelz_channel channel = {.id = 1, .target = "dns:///users", .last_call_at = 1};
     failing a = {0};
     while (failing_next(&a)) {
         world w;
@@ -277,8 +322,13 @@ static void test_no_memory(void **state)
         nf_call *socket = nf_unary(&w.f, PATH("GetSocket"), PL_STR("\x08\xe1\x3c"));
         if (socket->code == -1)
             pl_grpc_channelz_answer(w.call, &result);
-        bool failed = server->code != PL_OK || sockets->code != PL_OK || socket->code != PL_OK;
+        nf_call *channels = nf_unary(&w.f, PATH("GetTopChannels"), PL_STR(""));
+        if (channels->code == -1)
+            pl_grpc_channelz_answer(w.call, &(pl_grpc_channelz_result){.channels = &channel, .count = 1});
+        bool failed = channels->code != PL_OK || server->code != PL_OK || sockets->code != PL_OK ||
+                      socket->code != PL_OK;
         assert_int_equal(failing_end(&a), failed);
+        nf_end(channels);
         nf_end(server);
         nf_end(sockets);
         nf_end(socket);
@@ -290,7 +340,7 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_servers), cmocka_unit_test(test_sockets),
-                                       cmocka_unit_test(test_socket), cmocka_unit_test(test_errors),
-                                       cmocka_unit_test(test_no_memory)};
+                                       cmocka_unit_test(test_socket),  cmocka_unit_test(test_channels),
+                                       cmocka_unit_test(test_errors),  cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,7 @@ struct cf {
     place places[MAX_SERVERS];
     size_t place_count;
     connection *connections;
-    unsigned connected, cancelled;
+    unsigned connected, cancelled, max_streams;
     pl_client_set *set;
     pl_grpc_streams *streams;
     place *local;
@@ -309,8 +309,8 @@ static void connection_free(cf *f, connection *c)
 
 static void open_connection(connection *c)
 {
-    static const pl_grpc_session_options options = {.stream_window = 65535};
     cf *f = c->f;
+    const pl_grpc_session_options options = {.stream_window = 65535, .max_streams = f->max_streams};
     pl_error err;
     pl_grpc_session_config config = {.options = &options,
                                      .streams = f->streams,
@@ -469,6 +469,11 @@ void cf_wait(cf *f, uint64_t ms)
 void cf_serve(cf *f, const char *address, cf_server how)
 {
     place_of(f, pl_str_of(address))->how = how;
+}
+
+void cf_limit_streams(cf *f, unsigned most)
+{
+    f->max_streams = most;
 }
 
 void cf_drop(cf *f, const char *address)

@@ -23,6 +23,8 @@ uint64_t cf_now(const cf *f);
 /* How the server at an address behaves from now on; by default it is there. */
 typedef enum cf_server { CF_SERVES, CF_REFUSES, CF_HANGS, CF_SILENT } cf_server;
 void cf_serve(cf *f, const char *address, cf_server how);
+/* Servers take no more than so many calls at once, on connections from now on. */
+void cf_limit_streams(cf *f, unsigned most);
 /* All connections to it end. */
 void cf_drop(cf *f, const char *address);
 /* They are drained, with GOAWAY. */

@@ -182,6 +182,32 @@ static void test_cancel(void **state)
 }
 
 /* --- connections --- */
+
+/* More calls than the server takes at once wait for their turn; one that waits can be cancelled. */
+static void test_more_calls_than_the_server_takes(void **state)
+{
+    cf *f = cf_new();
+    pl_remote_call *calls[5];
+    cf_limit_streams(f, 2);
+    pl_remote *remote = open_remote(f, "a", NULL);
+    for (int i = 0; i < 5; i++)
+        calls[i] = cf_unary(remote, "Hang", 0, NULL, "x");
+    cf_turn(f);
+    assert_int_equal(cf_requests(f, "a"), 2);
+    calls[3]->ops->cancel(calls[3]);
+    assert_int_equal(code_of(calls[3]), PL_CANCELLED);
+    calls[0]->ops->cancel(calls[0]);
+    cf_turn(f);
+    assert_int_equal(cf_requests(f, "a"), 3);
+    calls[1]->ops->cancel(calls[1]);
+    calls[2]->ops->cancel(calls[2]);
+    cf_turn(f);
+    assert_int_equal(cf_requests(f, "a"), 4); /* the cancelled one was never sent */
+    for (int i = 0; i < 5; i++)
+        calls[i]->ops->free(calls[i]);
+    end(f, NULL, remote);
+}
+
 static void test_reconnecting(void **state)
 {
     cf *f = cf_new();
@@ -476,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_slow_reader),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_more_calls_than_the_server_takes),
         cmocka_unit_test(test_reconnecting),
         cmocka_unit_test(test_servers_that_hang),
         cmocka_unit_test(test_draining),

@@ -383,6 +383,10 @@ static void get_status(pl_worker *w, void *arg)
                               .published = pl_events_get_stats(w->events)};
     if (w->grpc)
         out->grpc = pl_grpc_endpoint_get_stats(w->grpc);
+    pl_grpc_server_stats http = pl_rpc_http_get_stats(w->rpc); /* the same services, on the other port */
+    out->grpc.calls += http.calls;
+    out->grpc.calls_total += http.calls_total;
+    out->grpc.failed_total += http.failed_total;
     out->clients = pl_grpc_clients_stats(w->clients);
     instance_status(w->current, out);
     for (pl_instance *instance = w->retired; instance; instance = instance->next)

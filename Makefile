@@ -203,7 +203,7 @@ $(CLIENTS)/node_modules/.stamp: $(CLIENTS)/package-lock.json
 
 # Programs in Go: the tools that tests/go/go.mod names, and our own.
 go: build/go/.stamp
-GO_SRC := scripts/go-tools $(shell find tests/go -type f 2>/dev/null) $(wildcard examples/users/proto/*.proto)
+GO_SRC := scripts/go-tools $(shell find tests/go -type f 2>/dev/null) $(wildcard examples/users/proto/*.proto tests/bench/bundles/grpc/proto/*.proto)
 build/go/.stamp: $(GO_SRC)
 	$(call show,GO,build/go/bin)scripts/go-tools
 	@touch $@
@@ -265,9 +265,9 @@ $(B)/tests/bench/%: tests/bench/%.c $(B)/flags
 $(B)/tests/bench/protobuf: tests/bench/protobuf.c $(B)/obj/gen/test_protos.o $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -MT $@ $< $(B)/obj/gen/test_protos.o $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
-bench: ## requests per second beside a bare libh2o handler, in one run
+bench: ## requests per second beside bare libh2o and nghttp2, and grpc-go, in one run
 	@scripts/deps build bench
-	@$(MAKE) build $(B)/tests/bench/bare_h2o $(B)/tests/bench/protobuf
+	@$(MAKE) build go $(addprefix $(B)/tests/bench/,bare_h2o bare_nghttp2 protobuf)
 	@scripts/bench
 
 lint: ## include rules, formatting, static checks, licence lines

@@ -64,7 +64,7 @@ void pl_connection_cut(pl_connection *public)
     bytes_because(c, PL_CANCELLED, "it was given up");
     c->cut = true;
     shutdown(h2o_socket_get_fd(c->socket), SHUT_RDWR);
-    if (c->paused && c->open)
+    if ((c->paused && c->open) || c->resting)
         h2o_socket_read_start(c->socket, on_read); /* or nobody finds out */
 }
 
@@ -300,8 +300,15 @@ bool bytes_open(bytes_connection *c)
     return true;
 }
 
+void bytes_give_up(bytes_connection *c)
+{
+    c->resting = true;
+    pl_connection_cut(&c->public);
+}
+
 void bytes_begin_tls(bytes_connection *c)
 {
+    c->resting = false;
     h2o_socket_read_start(c->socket, on_read);
     take_encrypted(c);
 }
@@ -321,6 +328,7 @@ void bytes_owner_dispose(bytes_owner *owner)
     pl_loop_run_callbacks(owner->loop);
     while (!edge_link_empty(&owner->connections)) {
         bytes_connection *c = EDGE_OF(bytes_connection, link, owner->connections.next);
+        bytes_because(c, PL_CANCELLED, "it was given up");
         shutdown(h2o_socket_get_fd(c->socket), SHUT_RDWR); /* so that TLS does not wait to say goodbye */
         bytes_close(c);
     }

@@ -30,6 +30,7 @@ struct bytes_connection {
     pl_timer timer; /* for what comes before `opened`, a write, the end */
     bool open;      /* the service has taken it */
     bool writing, paused, ending, cut;
+    bool resting;       /* connected, and neither reads nor writes: see dial.c */
     bool flushing;      /* h2o has something of TLS's to write */
     pl_tls_client *tls; /* of one that speaks TLS as a client; where h2o does as server, NULL */
     pl_error *why;      /* why it ends, where somebody wants to know; or NULL */
@@ -53,6 +54,8 @@ void bytes_close(bytes_connection *c);
 bool bytes_open(bytes_connection *c);
 /* Begins the handshake of c->tls. */
 void bytes_begin_tls(bytes_connection *c);
+/* It is not to be opened; closed in a callback of h2o's that is about to come. */
+void bytes_give_up(bytes_connection *c);
 /* Should there be no memory for it, the connection goes at once. */
 void bytes_set_timer(bytes_connection *c, unsigned ms);
 void bytes_stop_timer(bytes_connection *c);

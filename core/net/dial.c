@@ -16,26 +16,39 @@ struct pl_dialer {
     bytes_owner owner;
 };
 
+typedef struct preparation preparation;
+
 /* A connection to a server: bytes.c sees the connection alone. */
 typedef struct dialed {
     bytes_connection base; /* first */
     pl_error why;
-    size_t address_len;
-    char address[];
+    preparation *preparation; /* what its TLS waits for; NULL: nothing */
+    pl_str address, name;
+    char text[]; /* of both */
 } dialed;
+
+/* A helper thread reads the system's certificates, while the connection comes about. */
+struct preparation {
+    pl_job job; /* first */
+    pl_tls_credentials *credentials;
+    dialed *dialed; /* NULL: it has gone */
+};
 
 static void on_failed(bytes_connection *c)
 {
     dialed *d = (dialed *)c;
     pl_error why;
+    if (d->preparation)
+        d->preparation->dialed = NULL;
     pl_fail(&why, d->why.code != PL_OK ? d->why.code : PL_UNAVAILABLE, "cannot connect to %.*s: %s",
-            (int)d->address_len, d->address, pl_connection_why(&c->public));
+            PL_STR_ARG(d->address), pl_connection_why(&c->public));
     c->service->failed(c->service, &c->public, &why);
 }
 
 static void on_connected(h2o_socket_t *socket, const char *err)
 {
     bytes_connection *c = socket->data;
+    dialed *d = (dialed *)c;
     int failure = 0;
     socklen_t size = sizeof(failure);
     if (getsockopt(h2o_socket_get_fd(socket), SOL_SOCKET, SO_ERROR, &failure, &size) != 0)
@@ -43,12 +56,60 @@ static void on_connected(h2o_socket_t *socket, const char *err)
     if (err || c->cut || failure != 0) {
         bytes_because(c, PL_UNAVAILABLE, "%s", failure ? strerror(failure) : "it was closed");
         bytes_close(c);
+    } else if (d->preparation) {
+        c->public.secure = c->resting = true;
     } else if (c->tls) {
         c->public.secure = true;
         bytes_begin_tls(c);
     } else {
         bytes_open(c);
     }
+}
+
+/* --- TLS that is not ready --- */
+static void prepare(pl_job *job)
+{
+    pl_tls_credentials_prepare(((preparation *)job)->credentials);
+}
+
+static void prepared(pl_job *job)
+{
+    preparation *p = (preparation *)job;
+    dialed *d = p->dialed;
+    pl_error err;
+    if (d) {
+        bytes_connection *c = &d->base;
+        d->preparation = NULL;
+        c->tls = c->cut ? NULL : pl_tls_client_new(p->credentials, d->name, &err);
+        if (!c->cut && !c->tls) {
+            bytes_because(c, err.code, "%s", err.message);
+            bytes_give_up(c);
+        } else if (!c->cut && c->resting) {
+            bytes_begin_tls(c);
+        }
+    }
+    pl_tls_credentials_drop(p->credentials);
+    pl_free(p);
+}
+
+/* False: no thread can be had for it. */
+static bool begin_to_prepare(pl_dialer *dialer, dialed *d, pl_tls_credentials *credentials)
+{
+    pl_host *host = dialer->owner.host;
+    preparation *p = pl_calloc(1, sizeof(*p));
+    if (!p)
+        return false;
+    p->job = (pl_job){.run = prepare, .done = prepared};
+    p->credentials = credentials;
+    p->dialed = d;
+    /* In one lane, so that what they wait for is read once. */
+    if (host->ops->offload(host, &p->job, credentials) != 0) {
+        pl_free(p);
+        return false;
+    }
+    pl_tls_credentials_keep(credentials);
+    d->preparation = p;
+    return true;
 }
 
 /* A descriptor that connects, or -1 and err. */
@@ -79,27 +140,47 @@ static int begin(pl_str address, pl_error *err)
     return -1;
 }
 
-pl_connection *pl_dial(pl_dialer *dialer, const pl_dial_to *to, pl_bytes_service *service, void *data,
-                       pl_error *err)
+static dialed *new_dialed(const pl_dial_to *to, pl_error *err)
 {
-    dialed *d = pl_calloc(1, sizeof(*d) + to->address.len);
+    dialed *d = pl_calloc(1, sizeof(*d) + to->address.len + to->name.len);
     if (!d) {
         pl_fail_memory(err);
         return NULL;
     }
+    char *name = d->text + to->address.len;
+    memcpy(d->text, to->address.len > 0 ? to->address.ptr : "", to->address.len);
+    memcpy(name, to->name.len > 0 ? to->name.ptr : "", to->name.len);
+    d->address = (pl_str){d->text, to->address.len};
+    d->name = (pl_str){name, to->name.len};
+    return d;
+}
+
+/* False: err says why there can be no TLS. */
+static bool set_up_tls(pl_dialer *dialer, dialed *d, const pl_dial_to *to, pl_error *err)
+{
+    if (!to->tls)
+        return true;
+    if (!pl_tls_credentials_is_ready(to->tls) && begin_to_prepare(dialer, d, to->tls))
+        return true;
+    d->base.tls = pl_tls_client_new(to->tls, to->name, err);
+    return d->base.tls != NULL;
+}
+
+pl_connection *pl_dial(pl_dialer *dialer, const pl_dial_to *to, pl_bytes_service *service, void *data,
+                       pl_error *err)
+{
+    dialed *d = new_dialed(to, err);
+    if (!d)
+        return NULL;
     bytes_connection *c = &d->base;
-    int fd = -1;
-    if (to->tls)
-        c->tls = pl_tls_client_new(to->tls, to->name, err);
-    if (!to->tls || c->tls)
-        fd = begin(to->address, err);
+    int fd = set_up_tls(dialer, d, to, err) ? begin(to->address, err) : -1;
     if (fd < 0) {
+        if (d->preparation)
+            d->preparation->dialed = NULL;
         pl_tls_client_free(c->tls);
         pl_free(d);
         return NULL;
     }
-    memcpy(d->address, to->address.ptr, to->address.len);
-    d->address_len = to->address.len;
     c->public.data = data;
     c->service = service;
     c->why = &d->why;

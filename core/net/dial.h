@@ -6,7 +6,8 @@
 #include "net/tls_client.h"
 
 /* Byte connections to servers, with the functions and the contract of net/bytestream.h. Nothing here blocks
- * but the reading of credentials' files that have changed. */
+ * but the reading of credentials' own files that have changed; the system's certificates are read by a helper
+ * thread of the loop's, where there is one. */
 
 /* One loop's. */
 typedef struct pl_dialer pl_dialer;

@@ -295,6 +295,24 @@ static pl_code read_files(pl_tls_credentials *c, pl_error *err)
     return PL_OK;
 }
 
+static bool waits_for_system(const pl_tls_credentials *c)
+{
+    return !c->trusted && !c->files[CA] && !c->insecure;
+}
+
+/* As far as it can be said without those who are trusted. */
+static pl_code check_pair(const pl_tls_credentials *c, pl_error *err)
+{
+    X509_STORE *nobody = X509_STORE_new();
+    SSL_CTX *context = nobody ? make_context(c, nobody, err) : NULL;
+    bool ok = context != NULL;
+    if (!nobody)
+        pl_fail_memory(err);
+    X509_STORE_free(nobody);
+    SSL_CTX_free(context);
+    return ok ? PL_OK : PL_INVALID_ARGUMENT;
+}
+
 static char *copy_of(const char *text)
 {
     size_t size = strlen(text) + 1;
@@ -321,10 +339,32 @@ pl_tls_credentials *pl_tls_credentials_new(const pl_tls_credentials_config *conf
     }
     if (!ok)
         pl_fail_memory(err);
-    if (ok && read_files(c, err) == PL_OK)
+    if (ok && (waits_for_system(c) ? check_pair(c, err) : read_files(c, err)) == PL_OK)
         return c;
     pl_tls_credentials_drop(c);
     return NULL;
+}
+
+bool pl_tls_credentials_is_ready(pl_tls_credentials *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool ready = !waits_for_system(c);
+    pthread_mutex_unlock(&c->lock);
+    return ready;
+}
+
+void pl_tls_credentials_prepare(pl_tls_credentials *c)
+{
+    if (pl_tls_credentials_is_ready(c))
+        return;
+    X509_STORE *trusted = read_trusted(c, NULL);
+    pthread_mutex_lock(&c->lock);
+    if (!c->trusted) {
+        c->trusted = trusted;
+        trusted = NULL;
+    }
+    pthread_mutex_unlock(&c->lock);
+    X509_STORE_free(trusted);
 }
 
 pl_tls_credentials *pl_tls_credentials_keep(pl_tls_credentials *c)

@@ -26,6 +26,10 @@ typedef struct pl_tls_credentials_config {
  * file. */
 typedef struct pl_tls_credentials pl_tls_credentials;
 pl_tls_credentials *pl_tls_credentials_new(const pl_tls_credentials_config *config, pl_error *err);
+/* The system's certificates take a while to be read (a hundred of them, a tenth of a second): that is left to
+ * _prepare, for a thread that may block, or to the first connection. */
+bool pl_tls_credentials_is_ready(pl_tls_credentials *credentials);
+void pl_tls_credentials_prepare(pl_tls_credentials *credentials);
 pl_tls_credentials *pl_tls_credentials_keep(pl_tls_credentials *credentials);
 void pl_tls_credentials_drop(pl_tls_credentials *credentials); /* NULL is fine */
 

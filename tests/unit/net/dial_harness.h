@@ -32,6 +32,7 @@ typedef struct side {
 } side;
 
 typedef struct world {
+    pl_helpers *helpers;
     pl_loop *loop;
     side server, client;
     pl_bytes_listeners *listeners;
@@ -138,7 +139,8 @@ static inline world *new_world(const pl_bytes_config *config)
     init_side(&w->server, w);
     init_side(&w->client, w);
     pl_buf_init(&w->echo);
-    w->loop = pl_loop_new(NULL, NULL, &err);
+    w->helpers = pl_helpers_new(1, 10);
+    w->loop = pl_loop_new(w->helpers, NULL, &err);
     assert_non_null(w->loop);
     pl_loop_on_turn(w->loop, on_turn, w);
     w->dialer = pl_dialer_new(w->loop, 0);
@@ -158,6 +160,7 @@ static inline void free_world(world *w)
     pl_dialer_free(w->dialer);
     pl_bytes_free(w->bytes);
     pl_bytes_listeners_free(w->listeners);
+    pl_helpers_free(w->helpers);
     pl_loop_free(w->loop);
     pl_buf_dispose(&w->server.received);
     pl_buf_dispose(&w->client.received);

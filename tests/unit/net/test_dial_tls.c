@@ -261,6 +261,49 @@ static void a_server_that_says_nothing(void **state)
     close(fd);
 }
 
+/* The system's certificates are read by a helper thread, once; SSL_CERT_FILE says which they are. */
+static void the_system_is_trusted(void **state)
+{
+    setenv("SSL_CERT_FILE", in_directory("ca.pem"), 1);
+    world *w = tls_world("server", NULL);
+    pl_tls_credentials *c = credentials(&(pl_tls_credentials_config){0});
+    assert_false(pl_tls_credentials_is_ready(c));
+    open_and_end(w, c, true);
+    assert_true(pl_tls_credentials_is_ready(c));
+    open_and_end(w, c, true);
+    pl_tls_credentials_drop(c);
+    free_world(w);
+    unsetenv("SSL_CERT_FILE");
+}
+
+/* Connections that end while their certificates are being read. */
+static void what_ends_meanwhile(void **state)
+{
+    for (int i = 0; i < 4; i++) {
+        pl_error err;
+        world *w = tls_world("server", NULL);
+        pl_tls_credentials *c = credentials(&(pl_tls_credentials_config){0});
+        pl_str address =
+            i == 3 ? PL_STR("127.0.0.1:1") : pl_str_of(pl_bytes_listeners_tls_address(w->listeners));
+        pl_dial_to to = {.address = address, .tls = c, .name = i == 2 ? PL_STR("a\0b") : PL_STR("localhost")};
+        pl_connection *connection = pl_dial(w->dialer, &to, &w->client.service, w, &err);
+        pl_tls_credentials_drop(c);
+        if (i == 0 && connection)
+            pl_connection_cut(connection);
+        if (i == 1) {
+            pl_dialer_free(w->dialer);
+            w->dialer = NULL;
+        }
+        if (connection) {
+            turn_until(w, client_is_settled);
+            err = w->client.why;
+        }
+        assert_int_equal(err.code, i < 2 ? PL_CANCELLED : i == 2 ? PL_INVALID_ARGUMENT : PL_UNAVAILABLE);
+        assert_int_equal(w->client.opened, 0);
+        free_world(w);
+    }
+}
+
 /* --- without I/O: a server of OpenSSL's, and the client, byte by byte --- */
 static int choose(SSL *ssl, const unsigned char **out, unsigned char *len, const unsigned char *in,
                   unsigned in_len, void *data)
@@ -436,6 +479,8 @@ int main(void)
         cmocka_unit_test(credentials_that_cannot_be_used),
         cmocka_unit_test(a_server_without_tls),
         cmocka_unit_test(a_server_that_says_nothing),
+        cmocka_unit_test(the_system_is_trusted),
+        cmocka_unit_test(what_ends_meanwhile),
         cmocka_unit_test(versions_and_protocols),
         cmocka_unit_test(what_a_server_does_not_like),
         cmocka_unit_test(names_that_are_none),

@@ -2,9 +2,11 @@
 """perilune.grpc: which server a call goes to, what happens when it fails, and when there is none."""
 
 import collections
+import http.server
 import json
 import threading
 import time
+import urllib.parse
 
 import grpc
 import pytest
@@ -96,6 +98,70 @@ return true
         code = code.replace("client(...)", "client((...), { balance = select(2, ...) })")
         wait_until(lambda: run(server, code, "ipv4:" + target, policy)["ok"], 20, "calls without a")
         assert counts["b"] + counts["c"] >= 10
+
+
+class Consul(http.server.ThreadingHTTPServer):
+    """The part of an agent's API that clients ask: a service's healthy instances, as soon as they are others."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        self.instances, self.index, self.changed, self.queries = [], 1, threading.Condition(), []
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def set(self, *addresses):
+        with self.changed:
+            self.instances = addresses
+            self.index += 1
+            self.changed.notify_all()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            consul = self.server
+            consul.queries.append(self.path)
+            seen = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query)).get("index")
+            with consul.changed:
+                consul.changed.wait_for(lambda: str(consul.index) != seen, 30 * SLOWNESS)
+                split = [one.rsplit(":", 1) for one in consul.instances]
+                index = consul.index
+            services = [{"Service": {"Address": host, "Port": int(port)}, "Node": {}, "Checks": []} for host, port in split]
+            body = json.dumps(services).encode()
+            self.send_response(200)
+            self.send_header("X-Consul-Index", str(index))
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+
+def test_consul(server):
+    """Calls go to the instances that the agent names, and follow them at once."""
+    names = []
+    consul = Consul()
+    code = """
+return client((...), { balance = "round_robin" }):Echo({}, { wait_for_ready = true, timeout = 60 }) ~= nil
+"""
+    with (
+        Backend(Echo=lambda item, _: names.append("a") or item) as a,
+        Backend(Echo=lambda item, _: names.append("b") or item) as b,
+    ):
+        target = f"consul://127.0.0.1:{consul.server_port}/shop"
+        consul.set(a.address)
+        assert ran(server, code, target)
+        assert names == ["a"]
+        consul.set(b.address)
+
+        def only_b():
+            names.clear()
+            return ran(server, code, target) and names == ["b"]
+
+        wait_until(only_b, what="calls to b")
+    assert consul.queries[0].startswith("/v1/health/service/shop?")
+    consul.shutdown()
+    consul.server_close()
 
 
 def test_pick_first_stays_with_one(server):

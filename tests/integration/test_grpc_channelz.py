@@ -12,7 +12,7 @@ from google.protobuf import descriptor_pb2
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 
 from grpc_client import connect, fails
-from harness import ROOT, wait_until, write_bundle
+from harness import ROOT, self_signed, wait_until, write_bundle
 from protobuf import Protos
 
 ECHO = """return { ["test.Echo"] = {
@@ -156,6 +156,18 @@ def test_pages(start):
             found += [ref.socket_id for ref in page.socket_ref]
         assert found == numbers
         assert fails(lambda: sockets_of(stub, max_results=-1)).code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_tls(start, tmp_path):
+    certificate, key = self_signed(tmp_path)
+    server = start(BUNDLE, "--grpcs", "localhost:0", "--tls-cert", certificate, "--tls-key", key)
+    address = "localhost:" + server.ready["grpcs"].rpartition(":")[2]
+    credentials = grpc.ssl_channel_credentials(root_certificates=certificate.read_bytes())
+    with stub_of(server, address=address, credentials=credentials) as (_, stub):
+        listening = stub.GetServer(channelz_pb2.GetServerRequest(server_id=SERVER)).server.listen_socket
+        assert [(one.socket_id, one.name) for one in listening] == [(3, server.ready["grpcs"])]
+        one = socket_of(stub, sockets_of(stub).socket_ref[0].socket_id)
+        assert one.security.tls.other_name.startswith("TLS_")
 
 
 def test_unix_sockets(start, tmp_path):

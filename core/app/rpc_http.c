@@ -192,13 +192,15 @@ static pl_http_response head_of(const exchange *x)
     return head;
 }
 
+/* The call ends first: its scripts may look at the request until then. */
 static void break_off(exchange *x)
 {
-    if (x->begun)
-        pl_http_stream_break(x->http);
-    else
-        pl_http_respond(x->http, &(pl_http_response){.status = 503});
+    pl_http_request *http = x->http;
     close_stream(x);
+    if (x->begun)
+        pl_http_stream_break(http);
+    else
+        pl_http_respond(http, &(pl_http_response){.status = 503});
 }
 
 static void answer_whole(exchange *x)

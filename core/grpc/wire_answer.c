@@ -35,6 +35,15 @@ static bool is_cross_origin(const pl_grpc_call *call)
     return false;
 }
 
+static bool came_before(const pl_header *headers, size_t at)
+{
+    for (size_t i = 0; i < at; i++) {
+        if (pl_str_eq(headers[i].name, headers[at].name))
+            return true;
+    }
+    return false;
+}
+
 size_t pl_grpc_wire_expose(const pl_grpc_call *call, pl_header *out, size_t n, const char *own)
 {
     pl_buf names;
@@ -43,7 +52,8 @@ size_t pl_grpc_wire_expose(const pl_grpc_call *call, pl_header *out, size_t n, c
     pl_buf_init(&names);
     pl_buf_str(&names, pl_str_of(own));
     for (size_t i = 0; i < n; i++) {
-        if (pl_str_starts(out[i].name, PL_STR("access-control-")) || pl_str_is(out[i].name, "vary"))
+        if (pl_str_starts(out[i].name, PL_STR("access-control-")) || pl_str_is(out[i].name, "vary") ||
+            came_before(out, i))
             continue;
         if (names.len > 0)
             pl_buf_char(&names, ',');

@@ -22,6 +22,16 @@ features:
   supportsTlsClientCerts: true
   supportsHalfDuplexBidiOverHttp1: true
 """
+# HTTP/2 on the HTTP port, where a request is handed over when all of it is there.
+HALF_DUPLEX = """
+features:
+  versions: [HTTP_VERSION_2]
+  protocols: [PROTOCOL_CONNECT, PROTOCOL_GRPC_WEB]
+  codecs: [CODEC_PROTO, CODEC_JSON]
+  compressions: [COMPRESSION_IDENTITY, COMPRESSION_GZIP]
+  streamTypes: [STREAM_TYPE_UNARY, STREAM_TYPE_CLIENT_STREAM, STREAM_TYPE_SERVER_STREAM, STREAM_TYPE_HALF_DUPLEX_BIDI_STREAM]
+  supportsTlsClientCerts: true
+"""
 SECONDS = 400 * SLOWNESS
 
 
@@ -34,13 +44,13 @@ def bundle(tmp_path_factory):
     return directory
 
 
-def run(bundle, tmp_path, config):
+def run(bundle, tmp_path, config, port="grpc"):
     """Runs the cases of a configuration: how many there were."""
     (tmp_path / "config.yaml").write_text(config)
     wrapper = [sys.executable, str(HERE / "serve.py"), str(bundle), str(tmp_path)]
     command = [go_tool("connectconformance"), "--mode", "server", "--conf", str(tmp_path / "config.yaml"), "-v", "--trace"]
     command += ["--max-servers", "2", "--parallel", "16", "--", *wrapper]
-    env = environment({"PERILUNE": os.path.abspath(PERILUNE)})
+    env = environment({"PERILUNE": os.path.abspath(PERILUNE), "HTTP_2": port})
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=SECONDS)
     for log in tmp_path.glob("server-*.log"):
         fail_on_sanitizer_report(log.read_text(errors="replace"))
@@ -59,3 +69,8 @@ def run(bundle, tmp_path, config):
 )
 def test_server(bundle, tmp_path, protocol, versions, cases):
     assert run(bundle, tmp_path, CONFIG % (versions, protocol)) == cases
+
+
+@pytest.mark.timeout(SECONDS + 20)
+def test_http_port(bundle, tmp_path):
+    assert run(bundle, tmp_path, HALF_DUPLEX, port="http") == 1388

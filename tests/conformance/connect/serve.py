@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""serve.py BUNDLE LOG_DIRECTORY: what connectconformance starts in server mode.
+"""serve.py BUNDLE LOG_DIRECTORY: what connectconformance starts in server mode. HTTP/1.1 goes to the HTTP port, HTTP/2 to that of
+gRPC, or, with HTTP_2=http in the environment, to the HTTP port as well.
 
 Reads a ServerCompatRequest from stdin, runs Perilune with the bundle as it says, and answers with a ServerCompatResponse. Both
 are a few fields, each behind its length: they are read and written here by hand, so that the wrapper needs no library."""
@@ -64,9 +65,10 @@ def write_response(host, port, certificate):
 def flags(request, directory):
     """The program's flags, and the name of the address in its ready line that serves what is asked for."""
     version, tls, ca, credentials = (request.get(key) for key in (2, 4, 5, 7))
+    on_http = version == HTTP_1 or os.environ.get("HTTP_2") == "http"
     if not tls:
         both = ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]
-        return both, "http" if version == HTTP_1 else "grpc"
+        return both, "http" if on_http else "grpc"
     credentials = fields(credentials)
     (directory / "cert.pem").write_bytes(credentials[1])
     (directory / "key.pem").write_bytes(credentials[2])
@@ -75,7 +77,7 @@ def flags(request, directory):
     if ca:
         (directory / "ca.pem").write_bytes(ca)
         both += ["--https-client-ca", directory / "ca.pem", "--grpc-client-ca", directory / "ca.pem"]
-    return both, "https" if version == HTTP_1 else "grpcs"
+    return both, "https" if on_http else "grpcs"
 
 
 def main():

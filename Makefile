@@ -234,7 +234,7 @@ conformance: build python npm go $(B)/conformance-c-api $(B)/protobuf-testee $(P
 asan: ## unit tests and the core of the integration tests under AddressSanitizer and UBSan
 	@$(MAKE) VARIANT=asan unit
 	@$(MAKE) VARIANT=asan asan-bin
-asan-bin: build python
+asan-bin: build python go
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) -m core tests/integration
 
 tsan: ## unit tests and reloads with two workers under ThreadSanitizer

@@ -233,6 +233,18 @@ def test_a_server_that_never_answers(server):
         assert reset.wait(10 * SLOWNESS)
 
 
+def test_a_server_whose_deadline_is_over_first(server):
+    def resets(peer):
+        peer.greet()
+        peer.until(DATA)
+        time.sleep(0.49)
+        peer.send(frame(RST_STREAM, 0, 1, struct.pack(">I", 8)))
+        peer.closed()
+
+    code = "return client(...):Echo({}, { timeout = 0.5 })"
+    assert code_of(server, resets, code)[0] == "DEADLINE_EXCEEDED"
+
+
 def test_keepalive_finds_the_dead(server):
     pings = []
 

@@ -8,6 +8,7 @@
 
 #define CANCEL 0x8
 #define MAX_HEADERS 120
+#define DEADLINE_SLACK_MS 20
 
 static unsigned index_of(const attempt *a)
 {
@@ -143,6 +144,12 @@ static void on_writable(pl_client_stream *stream)
     client_call_pump(a->call);
 }
 
+/* Servers reset calls whose time is over, by their own clocks: they may be first. */
+static bool is_late(const client_call *call)
+{
+    return call->deadline != 0 && client_now(call->channel->set) + DEADLINE_SLACK_MS >= call->deadline;
+}
+
 static void on_closed(pl_client_stream *stream, const pl_client_end *how)
 {
     attempt *a = stream->call;
@@ -151,6 +158,10 @@ static void on_closed(pl_client_stream *stream, const pl_client_end *how)
                              : how->sent  ? PL_ATTEMPT_PROCESSED
                                           : PL_ATTEMPT_NOT_SENT;
     answer_status(stream, how, &call->arena, &a->status);
+    if (how->kind == PL_CLIENT_RESET && how->error == CANCEL && is_late(call))
+        a->status = (pl_remote_status){.code = PL_DEADLINE_EXCEEDED,
+                                       .message = PL_STR("Deadline exceeded: the server has reset the call"),
+                                       .local = true};
     a->trailers = (pl_grpc_metadata){0};
     answer_metadata(stream->alone ? &stream->headers : &stream->trailers, &call->arena, &a->trailers);
     a->stream = NULL;

@@ -213,7 +213,7 @@ return chat:receive().text
     assert results == [{"ok": True, "result": ["re: a", "re: b"]}]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.tsan)])
 def test_reloads_under_load(start, workers):
     """Calls in memory and over the port, while generations come and go: none fails."""
     server = start(FILES, "--grpc", "127.0.0.1:0", workers=workers)

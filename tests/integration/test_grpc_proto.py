@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Services that .proto files of the bundle describe: grpcio and Protobuf's own Python are the clients."""
 
+import shutil
+import sys
+
 import grpc
 import pytest
 
@@ -182,6 +185,40 @@ def test_details_of_errors(start, bundle, protos):
         server.wait_log("services/shop.lua:4: errors.aborted: details[1]: reason: a string is expected, not an integer")
         assert details_of("none")[0].code() == grpc.StatusCode.INTERNAL
         server.wait_log("services/shop.lua:5: errors.aborted: details[1] is no message")
+
+
+def test_graphql_clients_do_not_get_details(start, bundle):
+    resolver = """
+      local errors = require "perilune.errors"
+      local details = { { ["@type"] = "google.rpc.ErrorInfo", reason = "R" } }
+      return { Query = { fail = function()
+        error(errors.not_found("none", { details = details, extensions = { k = 1 } }))
+      end } }
+    """
+    files = in_proto(FILES) | {"schema/s.graphql": "type Query { fail: Int }", "resolvers/q.lua": resolver}
+    error = start(bundle(files)).graphql("{ fail }")["errors"][0]
+    assert error["extensions"] == {"code": "NOT_FOUND", "k": 1}
+
+
+@pytest.mark.parametrize("kind", ["without its own files", "newer, for editions"])
+def test_other_compilers(bundle, tmp_path, kind):
+    """protoc without google/protobuf/*.proto beside it; and one that knows editions, which imports a set."""
+    program = tmp_path / "bin" / "protoc"
+    program.parent.mkdir()
+    if kind == "newer, for editions":
+        text = 'edition = "2023";\npackage e;\nimport "shop/v1/types.proto";\nimport "google/protobuf/any.proto";\n'
+        text += "message M { shop.v1.Item item = 1; google.protobuf.Any any = 2; }\n"
+        files = {"proto/e.proto": text, "proto/types.binpb": descriptor_set({"shop/v1/types.proto": TYPES})}
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m grpc_tools.protoc "$@"\n')
+        program.chmod(0o755)
+    else:
+        files = BUNDLE
+        shutil.copy(shutil.which("protoc"), program)
+    result = run_cli("check", bundle(files), env={"PERILUNE_PROTOC": str(program)})
+    assert result.returncode == 0, result.stdout
+    if kind == "newer, for editions":
+        result = run_cli("check", bundle(files))
+        assert result.returncode == 1 and "PERILUNE_PROTOC" in result.stdout
 
 
 def test_ready_made_imports(start, bundle):

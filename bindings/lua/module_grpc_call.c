@@ -19,6 +19,14 @@ typedef struct operation {
     pl_error err;
 } operation;
 
+static void prepare(operation *op, pl_rpc *rpc, pl_rpc_result (*run)(operation *op, pl_slot argument))
+{
+    op->rpc = rpc;
+    op->run = run;
+    op->result = PL_RPC_FAILED;
+    pl_error_clear(&op->err);
+}
+
 static pl_rpc *check_rpc(lua_State *L)
 {
     pl_work *work = lua_istable(L, 1) ? plua_ctx_work(L, 1) : NULL;
@@ -96,7 +104,8 @@ static wait_node *push_node(lua_State *L, pl_rpc *rpc)
 
 static int receive(lua_State *L, int status, lua_KContext ctx)
 {
-    operation op = {.rpc = check_rpc(L), .run = run_receive};
+    operation op;
+    prepare(&op, check_rpc(L), run_receive);
     lua_settop(L, 1);
     if (op.rpc->receiver)
         return luaL_error(L, "another coroutine waits for the call's next message already");
@@ -191,7 +200,8 @@ static int sent(lua_State *L, int status, lua_KContext ctx)
 /* call:send(message) waits while the peer is slow. */
 static int call_send(lua_State *L)
 {
-    operation op = {.rpc = check_rpc(L), .run = run_send};
+    operation op;
+    prepare(&op, check_rpc(L), run_send);
     luaL_checkany(L, 2);
     run_operation(L, &op, 2);
     if (op.result == PL_RPC_FAILED && op.err.code == PL_INTERNAL)
@@ -216,7 +226,8 @@ static pl_rpc_result run_send_headers(operation *op, pl_slot argument)
 /* call:send_headers { name = value } */
 static int call_send_headers(lua_State *L)
 {
-    operation op = {.rpc = check_rpc(L), .run = run_send_headers};
+    operation op;
+    prepare(&op, check_rpc(L), run_send_headers);
     lua_settop(L, 2);
     run_operation(L, &op, 2);
     return op.result == PL_RPC_FAILED ? raise_error(L, &op) : 0;
@@ -246,7 +257,8 @@ bool plua_rpc_field(lua_State *L, const char *name, pl_work *work)
     if (strcmp(name, "trailers") == 0) {
         lua_newtable(L); /* for the script to fill */
     } else if (strcmp(name, "metadata") == 0) {
-        operation op = {.rpc = work->rpc, .run = run_metadata};
+        operation op;
+        prepare(&op, work->rpc, run_metadata);
         lua_pushnil(L);
         run_operation(L, &op, -1);
     } else if (strcmp(name, "method") == 0) {

@@ -24,6 +24,14 @@ typedef struct task {
     pl_error err;
 } task;
 
+static void prepare(task *t, pl_code (*work)(task *t, pl_slot value), bool pushes)
+{
+    t->options = (pb_json_options){0};
+    t->work = work;
+    t->pushes = pushes;
+    pl_error_clear(&t->err);
+}
+
 static const char passing = 'p'; /* in the registry: what passes from one stack to the other */
 
 static int state_gc(lua_State *L)
@@ -155,20 +163,23 @@ static pl_code push_defaults(task *t, pl_slot value)
 
 static int proto_encode(lua_State *L)
 {
-    task t = {.work = encode};
+    task t;
+    prepare(&t, encode, false);
     return perform(L, &t);
 }
 
 static int proto_decode(lua_State *L)
 {
-    task t = {.work = decode, .pushes = true};
+    task t;
+    prepare(&t, decode, true);
     luaL_checktype(L, 2, LUA_TSTRING);
     return perform(L, &t);
 }
 
 static int proto_to_json(lua_State *L)
 {
-    task t = {.work = to_json};
+    task t;
+    prepare(&t, to_json, false);
     t.options.defaults = option(L, "defaults");
     t.options.proto_names = option(L, "proto_names");
     t.options.enum_numbers = option(L, "enum_numbers");
@@ -177,7 +188,8 @@ static int proto_to_json(lua_State *L)
 
 static int proto_from_json(lua_State *L)
 {
-    task t = {.work = from_json, .pushes = true};
+    task t;
+    prepare(&t, from_json, true);
     luaL_checktype(L, 2, LUA_TSTRING);
     t.options.ignore_unknown = option(L, "ignore_unknown");
     return perform(L, &t);
@@ -185,7 +197,8 @@ static int proto_from_json(lua_State *L)
 
 static int proto_defaults(lua_State *L)
 {
-    task t = {.work = push_defaults, .pushes = true};
+    task t;
+    prepare(&t, push_defaults, true);
     lua_settop(L, 1);
     lua_pushnil(L);
     return perform(L, &t);

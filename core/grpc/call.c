@@ -153,7 +153,8 @@ static void proceed_section(void *data)
 static void method_ended(pl_grpc_call *call)
 {
     section s = {.call = call};
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     call->running = NULL;
     call->method_over = true;
     if (!call->chain) {
@@ -178,7 +179,8 @@ static void method_failed(pl_grpc_call *call, const pl_failure *failure)
 /* What a unary method, or one with a stream of requests, has returned becomes the response. [jumps] */
 static bool put_result(pl_grpc_call *call, pl_slot result, pl_failure *failure)
 {
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     if (call->method->server_streaming || pl_grpc_call_put(call, result, &err) == PL_OK)
         return true;
     *failure =
@@ -210,8 +212,9 @@ static void invoke_section(void *data)
     pl_grpc_call *call = s->call;
     pl_state *state = call->service->state;
     const pl_engine *e = pl_grpc_engine(call);
-    pl_error err = {0};
+    pl_error err;
     int nargs = 0;
+    pl_error_clear(&err);
     s->failure = no_memory;
     if (!e->reserve(state, 16))
         return;
@@ -241,7 +244,8 @@ static void invoke_section(void *data)
 static void invoke(pl_grpc_call *call)
 {
     section s = {.call = call, .status = PL_CALL_FAILED};
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     pl_grpc_engine(call)->protect(call->service->state, invoke_section, &s, &err);
     if (s.status == PL_CALL_PENDING) {
         s.pending->done = method_done;
@@ -299,7 +303,8 @@ static void chain_section(void *data)
 static void intercept(pl_grpc_call *call)
 {
     section s = {.call = call, .status = PL_CALL_FAILED};
-    pl_error err = {0};
+    pl_error err;
+    pl_error_clear(&err);
     pl_grpc_engine(call)->protect(call->service->state, chain_section, &s, &err);
     if (s.status != PL_CALL_PENDING) {
         chain_ended(call, s.status, &s.failure);

@@ -112,10 +112,12 @@ static void metadata_section(void *data)
 
 void pl_grpc_script_metadata(pl_grpc_call *call, bool headers, bool trailers)
 {
+    if (call->work.ctx == PL_REF_NONE)
+        return;
     reading r = {.call = call, .headers = headers, .trailers = trailers};
-    pl_error err = {0};
-    if (call->work.ctx != PL_REF_NONE)
-        pl_grpc_engine(call)->protect(call->service->state, metadata_section, &r, &err);
+    pl_error err;
+    pl_error_clear(&err);
+    pl_grpc_engine(call)->protect(call->service->state, metadata_section, &r, &err);
 }
 
 /* --- the rpc's functions --- */
@@ -132,11 +134,12 @@ static pl_rpc_result receive(pl_rpc *rpc, pl_error *err)
 /* With those of ctx.response_headers. [jumps] */
 static void send_own_headers(pl_grpc_call *call)
 {
-    reading r = {.call = call, .headers = true};
     if (call->headers_sent)
         return;
-    if (call->work.ctx != PL_REF_NONE)
+    if (call->work.ctx != PL_REF_NONE) {
+        reading r = {.call = call, .headers = true};
         metadata_section(&r);
+    }
     pl_grpc_call_headers(call);
 }
 

@@ -71,8 +71,8 @@ static const pl_header *read_headers(lua_State *L, int arg, size_t *count)
         return NULL;
     pl_header *headers = lua_newuserdatauv(L, *count * sizeof *headers, 0);
     for (size_t i = 0; i < *count; i++) {
-        lua_rawgeti(L, arg, (lua_Integer)(2 * i + 1));
-        lua_rawgeti(L, arg, (lua_Integer)(2 * i + 2));
+        lua_rawgeti(L, arg, 2 * (lua_Integer)i + 1);
+        lua_rawgeti(L, arg, 2 * (lua_Integer)i + 2);
         headers[i].name.ptr = luaL_checklstring(L, -2, &headers[i].name.len);
         headers[i].value.ptr = luaL_checklstring(L, -1, &headers[i].value.len);
         lua_pop(L, 2);

@@ -82,8 +82,8 @@ function events.publish_async(_, topic, value, options)
 end
 
 -- events:publish_batch(topic, list, options): a list of { value = …, key = …, headers = …, partition = …, timestamp = … }. Waits
--- for all acknowledgements and returns a list of them; when events could not be delivered, it raises an error whose extensions have
--- their places in the list: { failed = { 3, 4 } }. The others were delivered all the same.
+-- for all acknowledgements and returns a list of them; when events could not be delivered, it raises an error whose extensions
+-- have their places in the list: { failed = { 3, 4 } }. The others were delivered all the same.
 function events.publish_batch(_, topic, list, options)
   local sent, acks, failed, first = {}, {}, {}, nil
   for i, event in ipairs(list) do
@@ -104,9 +104,9 @@ function events.publish_batch(_, topic, list, options)
   end
   if first then
     local message = ("%d of %d events were not delivered: %s"):format(#failed, #list, first.message)
-    local constructor, options = first.code:lower(), { extensions = { failed = failed } }
-    if constructor == "invalid_argument" then error(errors.invalid_argument(message, nil, options)) end
-    error(errors[constructor](message, options))
+    local constructor, extra = first.code:lower(), { extensions = { failed = failed } }
+    if constructor == "invalid_argument" then error(errors.invalid_argument(message, nil, extra)) end
+    error(errors[constructor](message, extra))
   end
   return acks
 end

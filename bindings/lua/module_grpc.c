@@ -333,17 +333,6 @@ static void work_remove(remote_call *rc)
     rc->work_place = NULL;
 }
 
-/* Should somebody else wait for one of them, he hears of it. */
-void plua_remotes_end(pl_work *work)
-{
-    while (work->remotes) {
-        remote_call *rc = work->remotes;
-        work_remove(rc);
-        if (rc->call)
-            rc->call->ops->cancel(rc->call);
-    }
-}
-
 /* --- calls: waiting --- */
 static void list_remove(wait_node *node)
 {
@@ -408,6 +397,12 @@ static void let_go(remote_call *rc)
     } else if (rc->call) {
         rc->call->ops->cancel(rc->call); /* those who wait are to see its end */
     }
+}
+
+void plua_remotes_end(pl_work *work)
+{
+    while (work->remotes)
+        let_go(work->remotes);
 }
 
 static int call_close(lua_State *L)

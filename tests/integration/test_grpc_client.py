@@ -255,10 +255,10 @@ def test_deadline(server):
         return item
 
     with Backend(Echo=sleep) as backend:
-        answer = failed(server, "return client(...):Echo({}, { timeout = 0.3 })", backend.address)
+        answer = failed(server, f"return client(...):Echo({{}}, {{ timeout = {SLOWNESS} }})", backend.address)
         assert answer["code"] == "DEADLINE_EXCEEDED"
         assert answer["is_local"]
-        assert 0 < remaining[0] <= 0.3
+        assert 0 < remaining[0] <= SLOWNESS
         assert ended.wait(10 * SLOWNESS)
 
 

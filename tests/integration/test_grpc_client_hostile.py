@@ -227,7 +227,7 @@ def test_a_server_that_never_answers(server):
         reset.set()
         peer.closed()
 
-    code = "return client(...):Echo({}, { timeout = 0.3 })"
+    code = f"return client(...):Echo({{}}, {{ timeout = {SLOWNESS} }})"
     with serving(silent) as address:
         assert failed(server, code, address)["code"] == "DEADLINE_EXCEEDED"
         assert reset.wait(10 * SLOWNESS)

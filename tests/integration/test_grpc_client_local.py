@@ -141,7 +141,7 @@ return { failure.code, info["@type"], info.reason, own["@type"], own.text }
 
 
 def test_deadlines_and_cancellation(server, target):
-    answer = failed(server, "return client(...):Echo({ text = 'sleep' }, { timeout = 0.2 })", target)
+    answer = failed(server, f"return client(...):Echo({{ text = 'sleep' }}, {{ timeout = {SLOWNESS} }})", target)
     assert answer["code"] == "DEADLINE_EXCEEDED"
     code = "local s = require('perilune.shared').dict('test', { max_entries = 100 }) return s:get 'closed'"
     wait_until(lambda: run(server, code).get("result"), what="the method's end")

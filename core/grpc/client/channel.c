@@ -9,6 +9,7 @@
  *   without a remote: after a while it is gone (a reload that comes meanwhile finds it again) */
 
 #define LINGER_MS 60000
+#define MOST_CHANNELS 4096
 
 static pl_str copied(pl_client_channel *c, pl_str s)
 {
@@ -317,8 +318,16 @@ static bool set_up(pl_client_channel *c, const pl_remote_config *config, pl_erro
 pl_client_channel *client_channel_new(pl_client_set *set, const pl_remote_config *config,
                                       pl_grpc_handler *local, pl_error *err)
 {
-    pl_client_channel *c = pl_calloc(1, sizeof *c);
-    if (!c) {
+    pl_client_channel *c = NULL;
+    if (set->channel_count >= MOST_CHANNELS) {
+        pl_fail(
+            err, PL_RESOURCE_EXHAUSTED,
+            "there are clients of %d targets, or with so many different options: make them once, at the top "
+            "of a file",
+            MOST_CHANNELS);
+        return NULL;
+    }
+    if (!(c = pl_calloc(1, sizeof *c))) {
         pl_fail_memory(err);
         return NULL;
     }
@@ -339,6 +348,7 @@ pl_client_channel *client_channel_new(pl_client_set *set, const pl_remote_config
     if (c->next)
         c->next->prev = c;
     set->channels = c;
+    set->channel_count++;
     return c;
 }
 
@@ -352,6 +362,7 @@ void client_channel_free(pl_client_channel *c)
         c->prev->next = c->next;
     else
         set->channels = c->next;
+    set->channel_count--;
     if (c->next)
         c->next->prev = c->prev;
     for (pl_client_channel **at = &set->due_channels; c->is_due && *at; at = &(*at)->next_due) {

@@ -136,6 +136,7 @@ struct pl_client_set {
     pl_random random;
     pl_map by_key;
     pl_client_channel *channels;
+    unsigned channel_count;
     pl_client_channel *due_channels;
     pl_client_link *due_links;
     client_call *due_calls, **due_calls_end;

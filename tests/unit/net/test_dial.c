@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "net/dial_harness.h"
+#include "support/failing.h"
 
 /* --- cleartext --- */
 static void speaks_with(const char *listen)
@@ -156,6 +157,32 @@ static void what_is_left_is_told(void **state)
     close(fd);
 }
 
+static void without_memory(void **state)
+{
+    failing a = {0};
+    world *w = new_world(&(pl_bytes_config){.address = "127.0.0.1:0"});
+    pl_str address = pl_str_of(pl_bytes_listeners_address(w->listeners));
+    while (failing_next(&a)) {
+        pl_error err;
+        w->client.opened = w->client.closed = w->client.failed = 0;
+        failing_begin(&a);
+        pl_connection *c = pl_dial(w->dialer, &(pl_dial_to){.address = address}, &w->client.service, w, &err);
+        bool failed_once = failing_end(&a);
+        if (!c) {
+            assert_true(failed_once);
+            assert_int_equal(err.code, PL_RESOURCE_EXHAUSTED);
+            continue;
+        }
+        /* Without a timer it is cut at once. */
+        turn_until(w, client_is_settled);
+        assert_int_equal(w->client.failed, failed_once);
+        if (failed_once)
+            assert_int_equal(w->client.why.code, PL_RESOURCE_EXHAUSTED);
+    }
+    assert_true(a.made >= 1);
+    free_world(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +194,7 @@ int main(void)
         cmocka_unit_test(cut_before_it_is_open),
         cmocka_unit_test(a_service_may_refuse),
         cmocka_unit_test(what_is_left_is_told),
+        cmocka_unit_test(without_memory),
     };
     signal(SIGPIPE, SIG_IGN);
     make_test_directory();

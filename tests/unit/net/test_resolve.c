@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "net/bytestream.h"
 #include "net/resolve.h"
+#include "support/failing.h"
 
 /* AddressSanitizer's leak check: h2o keeps buffers in thread-local lists that it never frees. */
 const char *__lsan_default_suppressions(void);
@@ -556,6 +557,36 @@ static void no_agent(void **state)
     free_world(w);
 }
 
+/* Whatever cannot be had, the resolver says so, and finds its way when it can be had again. */
+static void without_memory(void **state)
+{
+    static const char *const targets[] = {"ipv4:10.0.0.1:1", "a.test:80"};
+    set_zone(0, "10.0.0.1", NULL, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        failing a = {0};
+        while (failing_next(&a)) {
+            pl_error err;
+            world *w = new_world();
+            pl_resolver_config config = {
+                .target = pl_str_of(targets[i]), .data = w, .update = update, .error = error, .retry_ms = 1};
+            failing_begin(&a);
+            w->resolver = pl_resolver_new(w->resolving, &config, &err);
+            if (w->resolver)
+                turn_until(w, 1);
+            bool failed_once = failing_end(&a);
+            if (!w->resolver)
+                assert_int_equal(err.code, PL_RESOURCE_EXHAUSTED);
+            else if (w->errors == 1)
+                assert_int_equal(w->why.code, PL_RESOURCE_EXHAUSTED);
+            if (w->errors == 1)
+                turn_until(w, 2);
+            assert_true(failed_once || w->updates == 1);
+            free_world(w);
+        }
+        assert_true(a.made > 2);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -576,6 +607,7 @@ int main(void)
         cmocka_unit_test(what_an_agent_may_say),
         cmocka_unit_test(no_instances),
         cmocka_unit_test(no_agent),
+        cmocka_unit_test(without_memory),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,7 @@
 #define KEPT_BYTES ((size_t)4 << 10) /* of the buffer of a connection that is quiet */
 #define POOLED_STREAMS 1024
 #define CUT_GRACE_MS 1000
+#define LOG_PAUSE_MS 10000
 /* Ids of connections and channels end with their worker; the highest bit of it is for channels. */
 #define WORKER_BITS 12
 #define WORKER_MASK ((1u << (WORKER_BITS - 1)) - 1)
@@ -26,7 +27,7 @@ struct link {
     uint64_t id;
     pl_buf out; /* being written */
     pl_timer timer;
-    bool is_due, ended;
+    bool is_due, ended, faulty; /* faulty: its fault was told */
 };
 
 struct pl_grpc_endpoint {
@@ -45,6 +46,7 @@ struct pl_grpc_endpoint {
     pl_timer soon;
     uint32_t random;
     bool draining, cutting;
+    uint64_t floods, flood_logged_at;
     pl_timer drain_timer;
     void (*drained)(void *data);
     void *drained_data;
@@ -84,8 +86,30 @@ static void arm(link *l)
         ep->host->ops->timer_start(ep->host, &l->timer, at);
 }
 
+/* Floods are of interest to whoever operates the server; the rest happens every day. */
+static void tell_fault(link *l)
+{
+    pl_grpc_endpoint *ep = l->endpoint;
+    bool hostile = false;
+    const char *fault = pl_grpc_session_fault(l->session, &hostile);
+    if (!fault || l->faulty)
+        return;
+    l->faulty = true;
+    pl_level level = PL_DEBUG;
+    if (hostile) {
+        ep->floods++;
+        if (ep->flood_logged_at == 0 || now_of(ep) >= ep->flood_logged_at + LOG_PAUSE_MS) {
+            ep->flood_logged_at = now_of(ep);
+            level = PL_WARN;
+        }
+    }
+    pl_log(ep->log, level, "gRPC connection ended", PL_F_CSTR("reason", fault),
+           PL_F_STR("peer", l->connection->peer), PL_F_INT("floods", (int64_t)ep->floods));
+}
+
 static void cut(link *l)
 {
+    tell_fault(l);
     l->ended = true;
     l->endpoint->host->ops->timer_stop(l->endpoint->host, &l->timer);
     pl_connection_cut(l->connection);
@@ -114,6 +138,7 @@ static void pump(link *l)
     }
     pl_connection_pause(l->connection, writing && pl_grpc_session_is_stuffed(l->session));
     if (!writing && state == PL_GRPC_SESSION_DONE) {
+        tell_fault(l);
         l->ended = true;
         ep->host->ops->timer_stop(ep->host, &l->timer);
         pl_connection_end(l->connection);
@@ -344,6 +369,8 @@ pl_grpc_endpoint_stats pl_grpc_endpoint_get_stats(const pl_grpc_endpoint *ep)
                                     .calls = s.calls,
                                     .calls_total = s.calls_total,
                                     .failed_total = s.failed_total,
+                                    .held = s.held,
+                                    .floods_total = ep->floods,
                                     .refused_total = pl_bytes_refused(ep->bytes)};
 }
 

@@ -29,6 +29,8 @@ void pl_grpc_endpoint_free(pl_grpc_endpoint *endpoint);
 typedef struct pl_grpc_endpoint_stats {
     unsigned connections, calls;
     uint64_t calls_total, failed_total, refused_total; /* refused: connections */
+    uint64_t floods_total;                             /* connections that were ended for flooding */
+    size_t held;                                       /* bytes of requests that scripts have not taken */
 } pl_grpc_endpoint_stats;
 /* For channelz. */
 typedef struct pl_grpc_endpoint_socket {

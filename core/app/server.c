@@ -301,7 +301,9 @@ static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigne
             "%s{\"connections\":%u,\"requests\":%u,\"streams\":%u,\"websockets\":%u,\"websockets_cut\":%llu,"
             "\"subscribers\":%zu,\"events\":%llu,\"events_dropped\":%llu,"
             "\"requests_total\":%llu,\"refused_total\":%llu,"
-            "\"grpc\":{\"connections\":%u,\"calls\":%u,\"calls_total\":%llu,\"failed_total\":%llu},"
+            "\"grpc\":{\"connections\":%u,\"calls\":%u,\"held\":%zu,\"calls_total\":%llu,\"failed_total\":%"
+            "llu,"
+            "\"refused_total\":%llu,\"floods_total\":%llu},"
             "\"grpc_clients\":{\"targets\":%u,\"connections\":%u,\"calls\":%u,\"calls_total\":%llu,"
             "\"failed_total\":%llu,\"attempts_total\":%llu,\"connected_total\":%llu,"
             "\"connect_failed_total\":%llu},"
@@ -313,8 +315,10 @@ static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigne
             (unsigned long long)statuses[i].events.dropped,
             (unsigned long long)statuses[i].edge.requests_total,
             (unsigned long long)statuses[i].edge.refused_total, statuses[i].grpc.connections,
-            statuses[i].grpc.calls, (unsigned long long)statuses[i].grpc.calls_total,
-            (unsigned long long)statuses[i].grpc.failed_total, statuses[i].clients.channels,
+            statuses[i].grpc.calls, statuses[i].grpc.held, (unsigned long long)statuses[i].grpc.calls_total,
+            (unsigned long long)statuses[i].grpc.failed_total,
+            (unsigned long long)statuses[i].grpc.refused_total,
+            (unsigned long long)statuses[i].grpc.floods_total, statuses[i].clients.channels,
             statuses[i].clients.connections, statuses[i].clients.calls,
             (unsigned long long)statuses[i].clients.calls_total,
             (unsigned long long)statuses[i].clients.failed_total,

@@ -329,6 +329,7 @@ static void answer_stranger(pl_grpc_session *session)
                                  "connection: close\r\n\r\n"
                                  "This port is for gRPC: it speaks HTTP/2 from the start, without upgrade.";
     session->stranger = true;
+    session->fault = "it does not speak HTTP/2";
     if (!is_http1(session)) {
         session->broken = true;
         return;
@@ -521,6 +522,12 @@ pl_grpc_session_state pl_grpc_session_get_state(const pl_grpc_session *session)
         (!nghttp2_session_want_read(session->h2) && !nghttp2_session_want_write(session->h2)))
         return PL_GRPC_SESSION_DONE;
     return PL_GRPC_SESSION_OPEN;
+}
+
+const char *pl_grpc_session_fault(const pl_grpc_session *session, bool *hostile)
+{
+    *hostile = session->hostile;
+    return session->fault;
 }
 
 pl_grpc_session_stats pl_grpc_session_get_stats(const pl_grpc_session *session)

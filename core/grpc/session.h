@@ -76,6 +76,9 @@ typedef enum pl_grpc_session_state {
 } pl_grpc_session_state;
 pl_grpc_session_state pl_grpc_session_get_state(const pl_grpc_session *session);
 
+/* What the peer did that has ended the session, for the log; NULL: nothing. hostile: it floods. */
+const char *pl_grpc_session_fault(const pl_grpc_session *session, bool *hostile);
+
 /* Time passes: what is due is done. Returns when to call again; UINT64_MAX: never. */
 uint64_t pl_grpc_session_tick(pl_grpc_session *session, uint64_t now);
 /* No new calls: GOAWAY with the highest id and a PING, and when that is answered GOAWAY with the last one

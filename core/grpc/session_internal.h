@@ -58,6 +58,8 @@ struct pl_grpc_session {
     pl_buf *out;      /* where send writes to, while it does */
     bool inside;      /* of receive, send or tick: whoever called will send what comes of it */
     bool broken, closing;
+    const char *fault; /* static: what the peer has done wrong, when that ends the session */
+    bool hostile;
     bool settings_sent;
     char opening[24]; /* what came first: is it HTTP/2? Nothing is sent before that is known */
     size_t opening_len;

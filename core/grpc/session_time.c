@@ -21,6 +21,8 @@ void h2_say_goodbye(pl_grpc_session *session, uint32_t error, const char *why)
     if (session->closing || session->broken)
         return;
     session->closing = true;
+    session->fault = why;
+    session->hostile = error == NGHTTP2_ENHANCE_YOUR_CALM;
     int32_t last = nghttp2_session_get_last_proc_stream_id(session->h2);
     if (nghttp2_submit_goaway(session->h2, NGHTTP2_FLAG_NONE, last, error, (const uint8_t *)why,
                               strlen(why)) != 0)
@@ -154,7 +156,8 @@ static uint64_t end_due(const pl_grpc_session *session)
 static void keep_alive(pl_grpc_session *session)
 {
     if (session->ping_at) {
-        session->broken = true; /* it does not answer */
+        session->broken = true;
+        session->fault = "it does not answer pings";
         return;
     }
     session->ping_at = session->now;
@@ -184,6 +187,8 @@ uint64_t pl_grpc_session_tick(pl_grpc_session *session, uint64_t now)
         session->broken = true;
     else if (end_due(session) <= now)
         grow_old(session);
+    if (handshake_due(session) <= now)
+        session->fault = "its first bytes, or a block of headers, took too long";
     if (!session->broken && keepalive_due(session) <= now)
         keep_alive(session);
     session->inside = false;

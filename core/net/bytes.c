@@ -7,7 +7,8 @@
 #include "net/bytes_internal.h"
 #include "net/peer.h"
 
-#define LINGER_MS 2000 /* for a peer to read what was sent last, and close */
+#define LINGER_MS 2000                 /* for a peer to read what was sent last, and close */
+#define LINGER_BYTES ((size_t)1 << 20) /* of its that are thrown away meanwhile; more are not read */
 #define KEEP_PLAIN ((size_t)64 << 10)
 
 static bytes_connection *conn_of(pl_connection *public)
@@ -35,8 +36,18 @@ static void because_of(bytes_connection *c, const char *err)
 }
 
 /* --- the end of a connection --- */
+
+/* A peer that goes on sending what is not read would wait for the kernel to lose patience. */
+static void reset_on_close(const bytes_connection *c)
+{
+    static const struct linger at_once = {.l_onoff = 1};
+    setsockopt(h2o_socket_get_fd(c->socket), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 void bytes_close(bytes_connection *c)
 {
+    if (c->thrown_away > LINGER_BYTES)
+        reset_on_close(c);
     bytes_owner *owner = c->owner;
     h2o_socket_t *socket = c->socket;
     pl_tls_client *tls = c->tls;
@@ -252,6 +263,8 @@ static void on_read(h2o_socket_t *socket, const char *err)
         pl_str input = {socket->input->bytes, socket->input->size};
         take_plain(c, input);
         h2o_buffer_consume(&socket->input, input.len);
+        if (c->ending && (c->thrown_away += input.len) > LINGER_BYTES)
+            pl_connection_pause(&c->public, true);
     }
 }
 

@@ -31,6 +31,7 @@ struct bytes_connection {
     bool open;      /* the service has taken it */
     bool writing, paused, ending, cut;
     bool resting;       /* connected, and neither reads nor writes: see dial.c */
+    size_t thrown_away; /* of what has come since it was ended */
     bool flushing;      /* h2o has something of TLS's to write */
     pl_tls_client *tls; /* of one that speaks TLS as a client; where h2o does as server, NULL */
     pl_error *why;      /* why it ends, where somebody wants to know; or NULL */

@@ -268,6 +268,26 @@ def test_keepalive_settings(start):
         assert raw.goaway() == (0xB, b"too_many_pings")
 
 
+def test_keepalive_of_the_server(start):
+    """A client that is silent is asked; one that does not answer is cut."""
+    settings = "return { grpc = { keepalive = { time = 0.3, timeout = 0.5 } } }"
+    server = start({"services/echo.lua": ECHO, "app.lua": settings}, *GRPC)
+    with Raw(server).greet() as raw:
+        pings = 0
+        for kind, flags, _, payload in raw.frames():
+            if kind == client.PING and not flags & client.ACK:
+                pings += 1
+                if pings <= 3:
+                    raw.send(frame(client.PING, client.ACK, 0, payload))
+        assert pings == 4
+
+
+def test_idle_connections_are_drained(start):
+    server = start({"services/echo.lua": ECHO, "app.lua": "return { grpc = { idle_timeout = 0.3 } }"}, *GRPC)
+    with Raw(server).greet() as raw:
+        assert raw.goaway() == (0, b"")
+
+
 def test_age_and_idle(start):
     server = start(
         {"services/echo.lua": ECHO, "app.lua": "return { grpc = { max_age = 0.5, max_age_grace = 0.5, idle_timeout = 60 } }"},

@@ -82,6 +82,8 @@ def test_rapid_reset(server):
             if not raw.send(data):
                 break
         assert raw.goaway() == (CALM, b"too many streams are reset")
+    server.wait_log("gRPC connection ended", "too many streams are reset", '"peer":"127.0.0.1:')
+    assert sum(worker["grpc"]["floods_total"] for worker in server.status()["workers"]) == 1
 
 
 @pytest.mark.core

@@ -195,7 +195,8 @@ function grpc.client(target, service, options)
   if type(service) ~= "string" or not service:match "^[%w_.]+$" then
     error("grpc.client: the name of a service is expected, as in \"user.v1.UserService\"", 2)
   end
-  local hidden = options_of(target, service, options)
+  local ok, hidden = pcall(options_of, target, service, options)
+  if not ok then error(type(hidden) == "table" and hidden.message or hidden, 2) end
   hidden.methods = not hidden.bytes and status.methods(service, hidden.kinds) or nil
   return setmetatable({}, {
     __name = Client.__name,

@@ -10,7 +10,7 @@ from google.protobuf import any_pb2
 
 from grpc_backend import DRIVER, Backend, dict_of, failed, ran
 from grpc_client import fails
-from harness import SLOWNESS
+from harness import SLOWNESS, run_cli, write_bundle
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +146,24 @@ chat:send(wire)
 return { c:Echo(wire) == wire, first == "\\x0a\\x01x", #stream:receive(), #chat:receive() }
 """
     assert ran(server, code, backend.address) == [True, True, 5, 9]
+
+
+def test_check_finds_what_is_wrong(tmp_path):
+    app = """local grpc = require "perilune.grpc"
+local users = grpc.client(%s)
+return {}
+"""
+    for arguments, problem in [
+        ('"dns:///x:1", "test.v1.Test", { balance = "best" }', "balance must be one of"),
+        ('"dns:///x:1", "test.v1.Tset"', 'Did you mean "test.v1.Test"?'),
+        ('"gopher://x", "test.v1.Test"', "there are no targets like"),
+        ('"x:1", "test.v1.Test", { service_config = { methodConfig = 1 } }', "service_config: methodConfig must be"),
+    ]:
+        write_bundle(tmp_path, {"app.lua": app % arguments, "proto/test/v1/test.proto": DRIVER["proto/test/v1/test.proto"]})
+        result = run_cli("check", tmp_path)
+        assert result.returncode == 1, result
+        assert "app.lua:2: " in result.stderr + result.stdout
+        assert problem in result.stderr + result.stdout
 
 
 # -- metadata --

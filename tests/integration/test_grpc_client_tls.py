@@ -109,4 +109,5 @@ def test_a_name(server):
     assert answer["code"] == "UNAVAILABLE"
     assert "no-such-host.invalid" in answer["message"]
     answer = failed(server, "return client('gopher://x'):Echo {}")
-    assert answer["code"] == "INVALID_ARGUMENT"
+    assert 'there are no targets like "gopher://x"' in answer["message"]
+    assert failed(server, "return client('ipv4:x'):Echo {}")["code"] == "INVALID_ARGUMENT"

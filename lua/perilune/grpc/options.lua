@@ -128,7 +128,18 @@ local function tls_of(tls)
   return copy
 end
 
+local SCHEMES = { dns = true, ipv4 = true, ipv6 = true, unix = true, ["unix-abstract"] = true, consul = true, ["local"] = true }
+
+-- The rest of a target is looked at when it is first called.
+local function check_target(target)
+  local scheme = target:match "^([%w+.-]+)://"
+  if scheme and not SCHEMES[scheme] then
+    fail("there are no targets like \"%s\": they begin with dns:///, ipv4:, ipv6:, unix:, consul:// or local:", target)
+  end
+end
+
 return function(target, service, options)
+  check_target(target)
   options = options or {}
   if type(options) ~= "table" then fail("the options must be a table, not a %s", type(options)) end
   local hidden, settings = { target = target, service = service }, {}

@@ -67,6 +67,8 @@ static bool is_plain(const pl_grpc_service *service, pl_str verb, pl_str path)
 const pl_grpc_wire *pl_grpc_wire_choose(const pl_grpc_server *server, const pl_grpc_stream *stream)
 {
     pl_str type = header_of(stream, PL_STR("content-type")), rest, path;
+    if (pl_str_is(type, "application/grpc")) /* as most clients say it */
+        return &pl_grpc_wire_grpc;
     if (pl_grpc_wire_is_type(type, PL_STR("application/grpc"), &rest)) {
         const pl_grpc_wire *wire = choose_grpc(rest);
         if (wire)

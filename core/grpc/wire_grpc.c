@@ -5,11 +5,14 @@
 
 #define TYPE "application/grpc"
 
-/* "", "+proto", "+json" → "proto", "json"; ptr NULL: another one. */
+/* "", "+proto", "+json" → "proto", "json"; ptr NULL: it is none of gRPC's. */
 static pl_str format_of(pl_str type)
 {
-    pl_str rest = PL_STR_NONE;
-    pl_grpc_wire_is_type(type, PL_STR(TYPE), &rest);
+    pl_str rest;
+    if (pl_str_is(type, TYPE))
+        return PL_STR("proto");
+    if (!pl_grpc_wire_is_type(type, PL_STR(TYPE), &rest))
+        return PL_STR_NONE;
     if (pl_str_is(rest, "+json"))
         return PL_STR("json");
     return rest.len == 0 || pl_str_is(rest, "+proto") ? PL_STR("proto") : PL_STR_NONE;
@@ -21,11 +24,11 @@ static bool open_call(pl_grpc_call *call, const pl_grpc_wire_headers *headers)
     call->answer_type = pl_str_is(format, "json") ? PL_STR(TYPE "+json") : PL_STR(TYPE);
     if (!pl_str_is(call->stream->method, "POST"))
         return pl_grpc_wire_refuse_http(call, 405);
-    if (!pl_grpc_wire_is_type(headers->type, PL_STR(TYPE), &(pl_str){0}) || call->stream->no_trailers)
+    if (!format.ptr || call->stream->no_trailers)
         return pl_grpc_wire_refuse_http(call, 415);
     if (!pl_grpc_wire_find_method(call))
         return false;
-    if (!format.ptr || !(call->codec = pl_grpc_wire_codec(call->method, format)))
+    if (!(call->codec = pl_grpc_wire_codec(call->method, format)))
         return pl_grpc_wire_refuse_http(call, 415);
     if (!pl_grpc_wire_set_codings(call, headers->grpc_coding, headers->grpc_accepted))
         return false;

@@ -482,49 +482,12 @@ static pl_code convert(conversion *c, const cJSON *node, pl_value *out)
     }
 }
 
-/* --- cJSON's memory --- */
-
-/* The tree of a small text is on the stack of `build`; what has no room there comes from the heap. */
-typedef struct nursery {
-    _Alignas(16) char bytes[2048];
-    size_t used;
-} nursery;
-
-static _Thread_local nursery *nursery_in_use;
-
-static void *tree_malloc(size_t size)
-{
-    nursery *n = nursery_in_use;
-    if (!n || size > sizeof n->bytes - n->used)
-        return pl_malloc(size);
-    void *p = n->bytes + n->used;
-    n->used += (size + 15) & ~(size_t)15;
-    return p;
-}
-
-static void tree_free(void *p)
-{
-    const nursery *n = nursery_in_use;
-    if (!n || (uintptr_t)p - (uintptr_t)n->bytes >= sizeof n->bytes)
-        pl_free(p);
-}
-
-/* Before there are threads. To others who use cJSON in this process these are malloc and free. */
-__attribute__((constructor)) static void set_hooks(void)
-{
-    cJSON_Hooks hooks = {tree_malloc, tree_free};
-    cJSON_InitHooks(&hooks);
-}
-
 /* cJSON gets valid JSON only, so that it can fail for want of memory only. */
 static pl_code build(const source *s, pl_arena *arena, bool unique_names, pl_value *out)
 {
-    nursery here;
     pl_value value;
     pl_code code = PL_RESOURCE_EXHAUSTED;
     conversion c = {.source = s, .arena = arena, .unique_names = unique_names};
-    here.used = 0;
-    nursery_in_use = &here;
     cJSON *tree = cJSON_ParseWithLengthOpts(s->bytes, s->len, NULL, 0);
     if (tree)
         code = convert(&c, tree, &value);
@@ -533,7 +496,6 @@ static pl_code build(const source *s, pl_arena *arena, bool unique_names, pl_val
     if (!code)
         *out = value;
     cJSON_Delete(tree);
-    nursery_in_use = NULL;
     return code;
 }
 

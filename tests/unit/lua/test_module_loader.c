@@ -516,10 +516,17 @@ static void a_list_that_the_script_changes(void **data)
           "[\"a\",\"b\"]");
 }
 
+/* ThreadSanitizer keeps memory for each wait that leaves Lua by longjmp. */
+#ifdef __SANITIZE_THREAD__
+#define MANY "200"
+#else
+#define MANY "3000"
+#endif
+
 static void many_loads_do_not_grow_memory(void **data)
 {
     world *w = *data;
-    static const char body[] = "for i = 1, 3000 do ctx.loaders.fresh:load(i) end batches = {} return 1";
+    static const char body[] = "for i = 1, " MANY " do ctx.loaders.fresh:load(i) end batches = {} return 1";
     ls_ok(w->s, body, "1");
     size_t before = ls_collect(w->s);
     for (int i = 0; i < 5; i++)

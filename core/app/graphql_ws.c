@@ -152,7 +152,6 @@ typedef struct section {
     connection *c;
     pl_call_status status;
     pl_call *call;
-    pl_failure failure;
 } section;
 
 static void proceed_section(void *data)
@@ -185,24 +184,12 @@ static void init_proceed(pl_call *call)
     reject_init(c, &no_memory);
 }
 
-static void chain_section(void *data)
-{
-    section *s = data;
-    pl_instance *instance = s->c->init_instance;
-    const pl_engine *e = pl_engine_of(instance->state);
-    if (!e->reserve(instance->state, 8))
-        return;
-    e->push_ctx(instance->state, &s->c->init_work);
-    s->status = e->call(instance->state, instance->interceptors, 1, &s->c->init_work, &s->call, &s->failure);
-}
-
 static void on_init(void *data, const pl_value *payload)
 {
     connection *c = data;
     pl_instance *instance = c->endpoint->live;
-    section s = {.c = c, .status = PL_CALL_FAILED, .failure = no_memory};
-    pl_error err;
-    pl_error_clear(&err);
+    pl_call *call;
+    pl_failure failure;
     c->work.connection_params = payload;
     c->init_instance = instance;
     c->init_work = c->work;
@@ -212,19 +199,19 @@ static void on_init(void *data, const pl_value *payload)
         accept_init(c);
         return;
     }
-    if (!pl_engine_of(instance->state)->protect(instance->state, chain_section, &s, &err))
-        s = (section){.c = c, .status = PL_CALL_FAILED, .failure = no_memory};
-    if (s.status == PL_CALL_FAILED) {
-        reject_init(c, &s.failure);
-    } else if (s.status == PL_CALL_DONE) {
+    pl_call_status status =
+        pl_call_with_ctx(instance->state, instance->interceptors, &c->init_work, &call, &failure);
+    if (status == PL_CALL_FAILED) {
+        reject_init(c, &failure);
+    } else if (status == PL_CALL_DONE) {
         accept_init(c);
     } else {
-        c->init_call = s.call;
-        s.call->done = init_done;
-        s.call->proceed = init_proceed;
-        s.call->data = c;
-        if (s.call->wants_next)
-            init_proceed(s.call);
+        c->init_call = call;
+        call->done = init_done;
+        call->proceed = init_proceed;
+        call->data = c;
+        if (call->wants_next)
+            init_proceed(call);
     }
 }
 

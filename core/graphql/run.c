@@ -69,8 +69,6 @@ static void deliver(gql_run *run, const gql_payload *payload)
 typedef struct section {
     gql_run *run;
     pl_call_status status;
-    pl_call *call;
-    pl_failure failure;
 } section;
 
 /* What next gives to the interceptors: { errors = how many }. */
@@ -337,38 +335,24 @@ static void chain_proceed(pl_call *call)
     begin(call->data);
 }
 
-static void chain_section(void *data)
-{
-    section *s = data;
-    gql_run *run = s->run;
-    pl_state *state = run->service->binding->state;
-    const pl_engine *e = pl_engine_of(state);
-    if (!e->reserve(state, 8))
-        return;
-    e->push_ctx(state, run->work);
-    s->status = e->call(state, run->service->interceptors, 1, run->work, &s->call, &s->failure);
-}
-
 static const pl_failure no_memory = {
     .code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = PL_STR("out of memory")};
 
 static void intercept(gql_run *run)
 {
-    pl_state *state = run->service->binding->state;
-    section s = {.run = run, .status = PL_CALL_FAILED, .failure = no_memory};
-    pl_error err;
-    pl_error_clear(&err);
-    if (!pl_engine_of(state)->protect(state, chain_section, &s, &err))
-        s = (section){.run = run, .status = PL_CALL_FAILED, .failure = no_memory};
-    if (s.status != PL_CALL_PENDING) {
-        chain_ended(run, s.status, &s.failure);
+    pl_call *call;
+    pl_failure failure;
+    pl_call_status status = pl_call_with_ctx(run->service->binding->state, run->service->interceptors,
+                                             run->work, &call, &failure);
+    if (status != PL_CALL_PENDING) {
+        chain_ended(run, status, &failure);
         return;
     }
-    run->chain = s.call;
-    s.call->done = chain_done;
-    s.call->proceed = chain_proceed;
-    s.call->data = run;
-    if (s.call->wants_next) {
+    run->chain = call;
+    call->done = chain_done;
+    call->proceed = chain_proceed;
+    call->data = run;
+    if (call->wants_next) {
         begin(run);
     } else if (!timer_start(run)) {
         drop_chain(run);

@@ -341,3 +341,36 @@ pl_code pl_write_json(pl_state *state, pl_slot slot, unsigned max_depth, pl_buf 
     pl_engine_of(state)->pop_to(state, top);
     return code;
 }
+
+/* --- calls --- */
+typedef struct ctx_call {
+    pl_state *state;
+    pl_ref function;
+    pl_work *work;
+    pl_call_status status;
+    pl_call *pending;
+    pl_failure failure;
+} ctx_call;
+
+static void ctx_call_section(void *data)
+{
+    ctx_call *c = data;
+    const pl_engine *e = pl_engine_of(c->state);
+    e->make_room(c->state, 8);
+    e->push_ctx(c->state, c->work);
+    c->status = e->call(c->state, c->function, 1, c->work, &c->pending, &c->failure);
+}
+
+pl_call_status pl_call_with_ctx(pl_state *state, pl_ref function, pl_work *work, pl_call **pending,
+                                pl_failure *failure)
+{
+    static const pl_failure no_memory = {
+        .code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = PL_STR("out of memory")};
+    ctx_call c = {.state = state, .function = function, .work = work, .status = PL_CALL_FAILED};
+    pl_error err;
+    pl_error_clear(&err);
+    bool made = pl_engine_of(state)->protect(state, ctx_call_section, &c, &err);
+    *pending = c.pending;
+    *failure = made ? c.failure : no_memory;
+    return made ? c.status : PL_CALL_FAILED;
+}

@@ -405,6 +405,11 @@ static inline const pl_engine *pl_engine_of(const pl_state *state)
     return ((const pl_state_head *)state)->engine;
 }
 
+/* Calls a kept function with the ctx of work alone, as a chain is called. As pl_engine.call, but not below
+ * pl_protect, and a result is not kept; without memory it has failed (RESOURCE_EXHAUSTED). */
+pl_call_status pl_call_with_ctx(pl_state *state, pl_ref function, pl_work *work, pl_call **pending,
+                                pl_failure *failure);
+
 /* Pushes v (SCRIPT values by their ref). [jumps] */
 void pl_push_value(pl_state *state, const pl_value *v);
 /* The same for GraphQL input: a null in a map is set with pl_engine.set_null, so that `args.limit or 20`

@@ -74,7 +74,7 @@ static void ends_in_time(ls_state *s, const char *body)
 
 static void ends_for_memory(ls_state *s, const char *body)
 {
-    ends(s, body, PL_RESOURCE_EXHAUSTED, "memory", 2000 + SLACK_MS);
+    ends(s, body, PL_RESOURCE_EXHAUSTED, "memory", 9000);
 }
 
 /* --- time --- */

@@ -67,8 +67,15 @@ local function given_id(id)
   return id
 end
 
+local function not_found(id)
+  local message = "user not found"
+  error(errors.not_found(message, { details = {
+    { ["@type"] = "user.v1.ErrorDetail", code = "USER_NOT_FOUND", message = message, metadata = { id = id } },
+  } }))
+end
+
 local function find(connection, id)
-  return connection:first("SELECT * FROM users WHERE id = ?", id) or error(errors.not_found "user not found")
+  return connection:first("SELECT * FROM users WHERE id = ?", id) or not_found(id)
 end
 
 local function insert(tx, fields)
@@ -138,7 +145,7 @@ end
 
 function users.delete(id)
   if db:exec("DELETE FROM users WHERE id = ?", given_id(id)).changes == 0 then
-    error(errors.not_found "user not found")
+    not_found(id)
   end
 end
 

@@ -73,7 +73,10 @@ func unary(ctx context.Context, client userv1.UserServiceClient) {
 
 	must(client.DeleteUser(ctx, &userv1.DeleteUserRequest{Id: user.Id}))
 	_, err := client.GetUser(ctx, &userv1.GetUserRequest{Id: user.Id})
-	check(expect(codes.NotFound, err).Message() == "user not found", "%v", err)
+	failure := expect(codes.NotFound, err)
+	check(failure.Message() == "user not found" && len(failure.Details()) == 1, "%v", err)
+	detail, ok := failure.Details()[0].(*userv1.ErrorDetail)
+	check(ok && detail.Code == "USER_NOT_FOUND" && detail.Metadata["id"] == user.Id, "%v", failure.Details())
 }
 
 func invalid(ctx context.Context, client userv1.UserServiceClient) {

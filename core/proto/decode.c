@@ -2,6 +2,7 @@
 #include "proto/decode.h"
 
 #define ELEMENT_BYTES 16 /* of a list */
+#define MOST_AHEAD 1024
 
 /* The decoder reads a message once and sets each field as it comes. What it has to remember of a message
  * (which fields have come, for defaults and merging; unknown fields) is on stacks of the codec. */
@@ -240,9 +241,26 @@ static bool goes_on(pb_reader *r, uint32_t tag)
     return false;
 }
 
+/* How many elements come one after the other, beginning behind the first one's tag, so that their list or
+ * map need not grow in steps. Bounded, as entries of maps may be all the same one. */
+static size_t count_ahead(const pb_field *f, const pb_reader *r, uint32_t tag)
+{
+    pb_reader ahead = *r;
+    pl_str bytes;
+    size_t n = 0;
+    if (f->wire != PB_WIRE_LEN)
+        return 0;
+    do {
+        if (pb_read_bytes(&ahead, &bytes))
+            break;
+        n++;
+    } while (n < MOST_AHEAD && goes_on(&ahead, tag));
+    return n;
+}
+
 static bool decode_repeated(pb_job *j, frame *fr, const pb_field *f, pb_reader *r, uint32_t tag)
 {
-    if (!pb_push_container(j, f, fr->map, fr->words, 0))
+    if (!pb_push_container(j, f, fr->map, fr->words, count_ahead(f, r, tag)))
         return false;
     pl_slot list = j->e->top(j->state);
     size_t n = j->e->length(j->state, list);
@@ -362,7 +380,7 @@ static bool decode_entry(pb_job *j, const pb_field *f, pl_slot map, pb_reader *r
 
 static bool decode_map(pb_job *j, frame *fr, const pb_field *f, pb_reader *r, uint32_t tag)
 {
-    if (!pb_push_container(j, f, fr->map, fr->words, 0))
+    if (!pb_push_container(j, f, fr->map, fr->words, count_ahead(f, r, tag)))
         return false;
     pl_slot map = j->e->top(j->state);
     do {

@@ -18,6 +18,7 @@ static pl_code start(pl_broker *broker, pl_logger *log, pl_error *err)
     rd_kafka_conf_t *conf = pl_kafka_conf(&none, log, err);
     if (!conf)
         return err->code;
+    rd_kafka_conf_set(conf, "log_level", "4", NULL, 0); /* it has no brokers of its own, and says so */
     broker->client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
     if (!broker->client) {
         rd_kafka_conf_destroy(conf);

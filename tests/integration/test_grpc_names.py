@@ -220,4 +220,4 @@ def test_a_name_that_is_none(server, target):
 
 def test_a_target_that_is_none(server):
     error = failed(server, "return client((...)):Echo({}).text", "xds:///users")
-    assert '"xds" is no scheme of names that is known' in error["message"]
+    assert 'there are no targets like "xds:///users"' in error["message"]

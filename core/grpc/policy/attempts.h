@@ -2,7 +2,7 @@
 #ifndef PL_GRPC_POLICY_ATTEMPTS_H
 #define PL_GRPC_POLICY_ATTEMPTS_H
 
-#include "grpc/policy/random.h"
+#include "base/random.h"
 #include "grpc/policy/service_config.h"
 #include "grpc/policy/throttle.h"
 

@@ -2,7 +2,7 @@
 #ifndef PL_GRPC_POLICY_BACKOFF_H
 #define PL_GRPC_POLICY_BACKOFF_H
 
-#include "grpc/policy/random.h"
+#include "base/random.h"
 
 /* When to connect again, as gRPC's connection-backoff.md has it: the time between the beginnings of two
  * attempts grows from `initial` by `multiplier` up to `max`, each but the first with a jitter; a connection

@@ -68,34 +68,12 @@ static void test_settings(void **state)
         assert_int_equal(pl_backoff_attempt(&backoff, &config, &random, 0), expected[i]);
 }
 
-static void test_generator(void **state)
-{
-    pl_random random;
-    unsigned counts[8] = {0};
-    double sum = 0;
-    pl_random_seed(&random, 42);
-    for (int i = 0; i < 80000; i++) {
-        double unit = pl_random_unit(&random);
-        assert_true(unit >= 0 && unit < 1);
-        sum += unit;
-        counts[pl_random_below(&random, 8)]++;
-    }
-    assert_true(sum > 39000 && sum < 41000);
-    for (int i = 0; i < 8; i++)
-        assert_true(counts[i] > 9000 && counts[i] < 11000);
-    random.next = highest;
-    assert_int_equal(pl_random_below(&random, 1), 0);
-    assert_int_equal(pl_random_below(&random, UINT32_MAX), UINT32_MAX - 1);
-    assert_true(pl_random_unit(&random) < 1);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_growth),
         cmocka_unit_test(test_jitter),
         cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_generator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "grpc/policy/random.h"
+#include "base/random.h"
 
 static uint64_t next(pl_random *random)
 {

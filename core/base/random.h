@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef PL_GRPC_POLICY_RANDOM_H
-#define PL_GRPC_POLICY_RANDOM_H
+#ifndef PL_BASE_RANDOM_H
+#define PL_BASE_RANDOM_H
 
 #include <stdint.h>
 

@@ -430,8 +430,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         te_engine()->work_end(te_state(engine), &requests[i].work);
         pl_arena_dispose(&requests[i].arena);
     }
+    gql_service_free(service); /* with it go the plans, which keep what their fields' info has in common */
     CHECK(te_refs(engine) == refs);
-    gql_service_free(service);
     te_engine()->idle(te_state(engine));
     iterator_count = 0;
     return 0;

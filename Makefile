@@ -84,7 +84,7 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
 .PHONY: help build graphiql deps run test unit asan tsan integration conformance bench fuzz lint format install clean \
-        protos unit-bin fuzz-bin asan-bin tsan-bin python npm go FORCE
+        protos unit-bin fuzz-bin asan-bin tsan-bin python npm go kafka FORCE
 FORCE:
 
 help: ## list the targets
@@ -209,11 +209,17 @@ build/go/.stamp: $(GO_SRC)
 	$(call show,GO,build/go/bin)scripts/go-tools
 	@touch $@
 
+# Apache Kafka from Maven, for tests against a real one.
+kafka: build/kafka/.stamp
+build/kafka/.stamp: scripts/kafka scripts/kafka-libs/pom.xml
+	$(call show,KAFKA,build/kafka)scripts/kafka fetch
+	@touch $@
+
 # make integration PYTEST='-k reload -x'
 PYTEST ?=
 RUN_PYTEST = PERILUNE=$(abspath $(B)/perilune) PERILUNE_VARIANT=$(VARIANT) build/venv/bin/python -m pytest $(PYTEST)
 
-integration: build python npm go ## tests of the running server
+integration: build python npm go kafka ## tests of the running server
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) tests/integration
 
 # The program that the suite runs through the C API; it uses the public header alone.
@@ -235,7 +241,7 @@ conformance: build python npm go $(B)/conformance-c-api $(B)/protobuf-testee $(P
 asan: ## unit tests and the core of the integration tests under AddressSanitizer and UBSan
 	@$(MAKE) VARIANT=asan unit
 	@$(MAKE) VARIANT=asan asan-bin
-asan-bin: build python go
+asan-bin: build python go kafka
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) -m core tests/integration
 
 tsan: ## unit tests and reloads with two workers under ThreadSanitizer

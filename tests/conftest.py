@@ -64,6 +64,16 @@ def blog(tmp_path):
     return copy_example("blog", tmp_path)
 
 
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory):
+    """One node of Apache Kafka, which all tests of a run share: see kafka.topic() and kafka.name()."""
+    from kafka import Kafka  # here, so that a run without it needs neither Java nor a client
+
+    cluster = Kafka(tmp_path_factory.mktemp("kafka"))
+    yield cluster
+    cluster.stop()
+
+
 # -- counts for the summary of `make test` --
 _counts = {"passed": 0, "failed": 0, "skipped": 0}
 

@@ -19,11 +19,14 @@ typedef struct kafka_table {
 } kafka_table;
 
 /* What it is without app.lua: events are written once, by all replicas in sync, and the partition of a key is
- * the one that Java clients choose. */
+ * the one that Java clients choose. A topic that does not exist is an error before the event's time is over.
+ */
 static const pl_kafka_property defaults[] = {
     {PL_STR("enable.idempotence"), PL_STR("true")},
     {PL_STR("partitioner"), PL_STR("murmur2_random")},
     {PL_STR("message.timeout.ms"), PL_STR("30000")},
+    /* Until then a topic that the brokers do not know may be about to come into being. */
+    {PL_STR("topic.metadata.propagation.max.ms"), PL_STR("5000")},
 };
 
 void pl_config_default_kafka(pl_kafka_config *config)

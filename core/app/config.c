@@ -8,6 +8,7 @@ void pl_config_default(pl_config *config)
 {
     *config = (pl_config){.path = PL_STR("/graphql")};
     config->http.compress = true;
+    config->metrics = (pl_metrics_config){.enabled = true, .path = PL_STR("/metrics")};
     config->max_operations = 10000;
     config->websocket = (pl_ws_config){.init_timeout_ms = 10000,
                                        .ping_ms = 30000,
@@ -170,6 +171,15 @@ static void read_http(cfg_context *c, const char *path, pl_slot slot, void *targ
     cfg_table(c, path, slot, settings, c->config);
 }
 
+/* true, false, or { path = …, enabled = … } */
+static void read_metrics(cfg_context *c, const char *path, pl_slot slot, void *target)
+{
+    static const cfg_setting settings[] = {{"path", read_path, CFG_AT(metrics.path)},
+                                           {"enabled", cfg_bool, CFG_AT(metrics.enabled)},
+                                           {NULL, NULL, 0}};
+    cfg_switch(c, path, slot, settings, target);
+}
+
 static void read_limits(cfg_context *c, const char *path, pl_slot slot, void *target)
 {
     static const cfg_setting settings[] = {{"memory", cfg_size, CFG_AT(limits.memory)},
@@ -321,6 +331,7 @@ void pl_config_read(pl_state *state, pl_slot slot, pl_arena *arena, pl_config *c
                                            {"graphql", cfg_graphql, 0},
                                            {"grpc", cfg_grpc, 0},
                                            {"kafka", cfg_kafka, 0},
+                                           {"metrics", read_metrics, CFG_AT(metrics.enabled)},
                                            {"limits", read_limits, 0},
                                            {"timers", read_timers, 0},
                                            {"loaders", read_loaders, 0},
@@ -329,4 +340,7 @@ void pl_config_read(pl_state *state, pl_slot slot, pl_arena *arena, pl_config *c
                                            {NULL, NULL, 0}};
     cfg_context c = {state, pl_engine_of(state), arena, config, report};
     cfg_table(&c, "", slot, settings, config);
+    if (config->metrics.enabled && pl_str_eq(config->metrics.path, config->path))
+        pl_report_error(report, CFG_FILE, 0, 0, "metrics.path and http.path are the same, \"%.*s\".",
+                        PL_STR_ARG(config->path));
 }

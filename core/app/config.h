@@ -95,6 +95,12 @@ typedef struct pl_kafka_config {
     size_t queue_messages, queue_bytes; /* of the producer; 0: its defaults */
 } pl_kafka_config;
 
+/* metrics */
+typedef struct pl_metrics_config {
+    bool enabled;
+    pl_str path; /* "/metrics" */
+} pl_metrics_config;
+
 typedef struct pl_config {
     pl_str name;
     pl_str path; /* http.path: where GraphQL is served; "/graphql" */
@@ -109,6 +115,7 @@ typedef struct pl_config {
     pl_rate_config rate_limit;
     pl_grpc_config grpc;
     pl_kafka_config kafka;
+    pl_metrics_config metrics;
     gql_schema_options schema;
     pl_state_limits limits;
     pl_timer_config *timers; /* sorted by name */

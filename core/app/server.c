@@ -9,6 +9,7 @@
 
 #include "app/builtin.h"
 #include "app/generation.h"
+#include "app/metrics_hub.h"
 #include "app/proto_load.h"
 #include "app/pubsub.h"
 #include "app/response_cache.h"
@@ -36,6 +37,7 @@ struct pl_server {
     pl_response_cache *responses;
     pl_proto_cache *protos;
     pl_builtin_hub *builtin;
+    pl_metrics_hub *metrics;
     pl_watchdog *watchdog;
     pl_broker *broker; /* the embedded one; NULL until a generation uses it */
     pl_worker **workers;
@@ -118,6 +120,17 @@ int pl_server_fd(const pl_server *s)
 }
 
 /* --- generations --- */
+/* For those who ask workers. */
+static void set_facts(pl_server *s)
+{
+    const pl_metrics_facts facts = {.reloads = s->reloads,
+                                    .refused = s->refused,
+                                    .workers = s->worker_count,
+                                    .started_at =
+                                        (double)s->started_at.tv_sec + (double)s->started_at.tv_nsec * 1e-9};
+    pl_metrics_hub_set_facts(s->metrics, &facts);
+}
+
 static bool has_handlers(const pl_bundle *bundle)
 {
     for (size_t i = 0; i < bundle->file_count; i++) {
@@ -210,6 +223,7 @@ static uint64_t elapsed_us(const struct timespec *since)
 static pl_reload_result refuse(pl_server *s, const char *reason, const pl_report *report)
 {
     s->refused++;
+    set_facts(s);
     pl_report_log(report, s->config.log);
     pl_log(s->config.log, PL_ERROR, "reload refused: nothing has changed", PL_F_CSTR("reason", reason),
            PL_F_INT("generation", s->live->id), PL_F_INT("errors", report->errors.count));
@@ -225,6 +239,7 @@ static pl_reload_result change(pl_server *s, pl_bundle *bundle, const char *reas
         return refuse(s, reason, report);
     commit(s, g);
     s->reloads++;
+    set_facts(s);
     pl_report_log(report, s->config.log);
     pl_log(s->config.log, PL_INFO, "reloaded", PL_F_INT("generation", g->id), PL_F_CSTR("reason", reason),
            PL_F_STR("bundle", ((pl_str){bundle->hash, 12})),
@@ -390,12 +405,13 @@ static pl_code open_parts(pl_server *s, pl_error *err)
     s->responses = pl_response_cache_new();
     s->protos = pl_proto_cache_new();
     s->builtin = pl_builtin_hub_new(err);
+    s->metrics = pl_metrics_hub_new();
     s->helpers = pl_helpers_new(HELPER_THREADS, HELPER_QUEUE);
     s->watchdog = pl_watchdog_new();
     s->workers = pl_calloc(s->worker_count, sizeof(*s->workers));
     s->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (!s->shared || !s->hub || !s->streams || !s->responses || !s->protos || !s->builtin || !s->helpers ||
-        !s->watchdog || !s->workers || s->event_fd < 0)
+    if (!s->shared || !s->hub || !s->streams || !s->responses || !s->protos || !s->builtin || !s->metrics ||
+        !s->helpers || !s->watchdog || !s->workers || s->event_fd < 0)
         return pl_fail(err, PL_RESOURCE_EXHAUSTED, "memory, threads or descriptors are exhausted");
     s->listeners = pl_listeners_open(&s->config.edge, s->worker_count, err);
     return s->listeners ? PL_OK : err->code;
@@ -428,6 +444,7 @@ static pl_code start_workers(pl_server *s, pl_error *err)
                                    .streams = s->streams,
                                    .builtin = s->builtin,
                                    .responses = s->responses,
+                                   .metrics = s->metrics,
                                    .drain_ms = s->config.drain_ms,
                                    .instance_done = instance_done,
                                    .owner = s};
@@ -455,6 +472,7 @@ pl_server *pl_server_start(const pl_server_config *config, pl_report *report, pl
     pl_bundle *bundle = pl_bundle_read(config->directory, err);
     if (!bundle || open_parts(s, err) != PL_OK || open_grpc(s, bundle, err) != PL_OK)
         goto failed;
+    set_facts(s);
     s->live = build(s, bundle, "start", report);
     if (s->live)
         pl_response_cache_configure(s->responses, s->live->id, s->live->config.graphql.cache.size);
@@ -504,6 +522,7 @@ void pl_server_free(pl_server *s)
     pl_response_cache_free(s->responses);
     pl_proto_cache_free(s->protos);
     pl_builtin_hub_free(s->builtin);
+    pl_metrics_hub_free(s->metrics);
     if (s->event_fd >= 0)
         close(s->event_fd);
     pthread_mutex_destroy(&s->lock);

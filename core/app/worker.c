@@ -13,6 +13,9 @@
 #include "app/grpc_clients.h"
 #include "app/ide.h"
 #include "app/instance_host.h"
+#include "app/metrics.h"
+#include "app/metrics_collect.h"
+#include "app/metrics_http.h"
 #include "app/operation.h"
 #include "app/response_cache.h"
 #include "app/rpc_http.h"
@@ -39,6 +42,8 @@ struct pl_worker {
     pl_host *host;
     pl_pubsub *pubsub;
     pl_events *events;
+    pl_metrics *metrics;
+    pl_metrics_part *metrics_part;
     pl_endpoint endpoint;
     pl_sse *sse;
     pl_edge *edge;
@@ -91,20 +96,37 @@ static void request_wait(request *r)
 }
 
 /* --- the HTTP service --- */
+/* What nobody knows is counted as nobody's. */
+static bool handle_rpc(const pl_worker *w, pl_http_request *http)
+{
+    http->part = PL_PART_RPC;
+    bool known = pl_rpc_http_handle(w->rpc, http);
+    if (!known)
+        http->part = PL_PART_OTHER;
+    return known;
+}
+
 static bool handle(pl_http_service *service, pl_http_request *http)
 {
     pl_worker *w = (pl_worker *)service;
     pl_http_response page;
     if (!w->current)
         return false;
+    const pl_config *config = &w->current->generation->config;
+    if (pl_metrics_serves(config, http->path)) {
+        pl_metrics_http(w->metrics_part, config, http);
+        return true;
+    }
     if (!w->current->service)
-        return pl_rpc_http_handle(w->rpc, http);
-    if (pl_ide_answer(&pl_ide_built_in, &w->current->generation->config, http, &page)) {
+        return handle_rpc(w, http);
+    http->part = PL_PART_GRAPHIQL;
+    if (pl_ide_answer(&pl_ide_built_in, config, http, &page)) {
         pl_http_respond(http, &page);
         return true;
     }
-    if (!pl_graphql_serves(&w->current->generation->config, http->path))
-        return pl_rpc_http_handle(w->rpc, http);
+    if (!pl_graphql_serves(config, http->path))
+        return handle_rpc(w, http);
+    http->part = PL_PART_GRAPHQL;
     if (pl_http_is_websocket(http))
         pl_graphql_ws(&w->endpoint, http);
     else if (!pl_sse_handle(w->sse, http))
@@ -207,6 +229,50 @@ static void adopt(pl_worker *w, void *arg)
         pl_operations_rebase(retired, instance);
 }
 
+/* --- what it has to say of itself --- */
+static void instance_status(const pl_instance *instance, pl_worker_status *out)
+{
+    if (!instance || out->count == sizeof out->instances / sizeof *out->instances)
+        return;
+    out->instances[out->count].generation = instance->generation->id;
+    out->instances[out->count].in_flight = instance->in_flight;
+    out->instances[out->count].memory = pl_engine_of(instance->state)->memory(instance->state);
+    out->count++;
+}
+
+static void get_status(pl_worker *w, void *arg)
+{
+    pl_worker_status *out = arg;
+    *out = (pl_worker_status){.edge = pl_edge_get_stats(w->edge),
+                              .events = pl_pubsub_get_stats(w->pubsub),
+                              .published = pl_events_get_stats(w->events)};
+    if (w->grpc)
+        out->grpc = pl_grpc_endpoint_get_stats(w->grpc);
+    pl_grpc_server_stats http = pl_rpc_http_get_stats(w->rpc); /* the same services, on the other port */
+    out->grpc.calls += http.calls;
+    out->grpc.calls_total += http.calls_total;
+    out->grpc.failed_total += http.failed_total;
+    out->clients = pl_grpc_clients_stats(w->clients);
+    instance_status(w->current, out);
+    for (pl_instance *instance = w->retired; instance; instance = instance->next)
+        instance_status(instance, out);
+}
+
+static bool collect_metrics(void *data, pl_stats *into)
+{
+    pl_worker *w = data;
+    pl_worker_status status;
+    get_status(w, &status);
+    bool ok = pl_stats_merge(into, pl_metrics_stats(w->metrics)) && pl_metrics_collect_worker(into, &status);
+    if (ok && w->current)
+        ok = pl_metrics_collect_instance(into, w->current, true);
+    for (const pl_instance *instance = w->retired; ok && instance; instance = instance->next)
+        ok = pl_metrics_collect_instance(into, instance, false);
+    if (ok && w->config.index == 0 && w->config.responses)
+        ok = pl_metrics_collect_cache(into, w->config.responses);
+    return ok;
+}
+
 /* --- life: loop and edge are made, run and freed on the worker's own thread --- */
 pl_worker *pl_worker_new(const pl_worker_config *config, pl_error *err)
 {
@@ -233,7 +299,8 @@ static pl_code set_up(pl_worker *w, pl_error *err)
     w->host = pl_loop_host(w->loop);
     w->host->log = config->log;
     w->host->shared = config->shared;
-    if (!(w->pubsub = pl_pubsub_join(config->hub, w->loop)) ||
+    if (!(w->pubsub = pl_pubsub_join(config->hub, w->loop)) || !(w->metrics = pl_metrics_new()) ||
+        !(w->metrics_part = pl_metrics_join(config->metrics, w->loop, config->index, collect_metrics, w)) ||
         !(w->events = pl_events_new(w->loop, config->log)))
         return pl_fail_memory(err);
     pl_endpoint_init(&w->endpoint, w->host, config->log);
@@ -248,6 +315,8 @@ static pl_code set_up(pl_worker *w, pl_error *err)
         return pl_fail_memory(err);
     w->edge =
         pl_edge_new(w->loop, config->edge, config->listeners, config->index, &w->service, config->log, err);
+    if (w->edge)
+        pl_edge_set_meter(w->edge, pl_metrics_http_meter(w->metrics));
     if (!w->edge || !config->grpc_listeners)
         return w->edge ? PL_OK : err->code;
     w->builtin = pl_builtin_new(w->loop, config->builtin, err);
@@ -284,6 +353,7 @@ static void tear_down(pl_worker *w)
     if (w->sse)
         pl_sse_end(w->sse);
     pl_builtin_leave(w->builtin);
+    pl_metrics_leave(w->metrics_part);
     pl_loop_free(w->loop);
     pl_builtin_free(w->builtin);
     while (w->retired) {
@@ -299,6 +369,8 @@ static void tear_down(pl_worker *w)
     w->current = NULL;
     pl_pubsub_free(w->pubsub);
     pl_sse_free(w->sse);
+    pl_metrics_part_free(w->metrics_part);
+    pl_metrics_free(w->metrics);
 }
 
 static void *thread_main(void *arg)
@@ -363,34 +435,6 @@ void pl_worker_adopt_begin(pl_worker *w, pl_instance *instance)
 void pl_worker_adopt_wait(pl_worker *w)
 {
     request_wait(&w->adoption);
-}
-
-static void instance_status(const pl_instance *instance, pl_worker_status *out)
-{
-    if (!instance || out->count == sizeof out->instances / sizeof *out->instances)
-        return;
-    out->instances[out->count].generation = instance->generation->id;
-    out->instances[out->count].in_flight = instance->in_flight;
-    out->instances[out->count].memory = pl_engine_of(instance->state)->memory(instance->state);
-    out->count++;
-}
-
-static void get_status(pl_worker *w, void *arg)
-{
-    pl_worker_status *out = arg;
-    *out = (pl_worker_status){.edge = pl_edge_get_stats(w->edge),
-                              .events = pl_pubsub_get_stats(w->pubsub),
-                              .published = pl_events_get_stats(w->events)};
-    if (w->grpc)
-        out->grpc = pl_grpc_endpoint_get_stats(w->grpc);
-    pl_grpc_server_stats http = pl_rpc_http_get_stats(w->rpc); /* the same services, on the other port */
-    out->grpc.calls += http.calls;
-    out->grpc.calls_total += http.calls_total;
-    out->grpc.failed_total += http.failed_total;
-    out->clients = pl_grpc_clients_stats(w->clients);
-    instance_status(w->current, out);
-    for (pl_instance *instance = w->retired; instance; instance = instance->next)
-        instance_status(instance, out);
 }
 
 void pl_worker_status_get(pl_worker *w, pl_worker_status *out)

@@ -26,6 +26,7 @@ typedef struct pl_worker_config {
     struct pl_sse_hub *streams;          /* the same */
     struct pl_builtin_hub *builtin;      /* the same */
     struct pl_response_cache *responses; /* the same; NULL: nothing is cached */
+    struct pl_metrics_hub *metrics;      /* the same */
     unsigned drain_ms; /* how long what began on an older generation may go on; then it is cancelled */
     /* Called on the worker's thread when a retired instance has nothing in hand any more: the owner frees it,
      * on a thread of its own. */

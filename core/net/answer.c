@@ -268,6 +268,7 @@ static void take_back(edge_request *r)
     if (r->conn->waiting == r)
         r->conn->waiting = NULL;
     EDGE_ADD(edge->request_count, -1u);
+    edge_request_count(r, r->req->res.status);
     r->state = EDGE_ANSWERED;
     r->answered_at = edge->host->ops->now(edge->host);
     edge_link_append(&edge->sending, &r->link);

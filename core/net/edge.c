@@ -268,6 +268,11 @@ pl_edge *pl_edge_new(pl_loop *loop, const pl_edge_config *config, pl_listeners *
     return edge;
 }
 
+void pl_edge_set_meter(pl_edge *edge, pl_http_meter *meter)
+{
+    edge->meter = meter;
+}
+
 void pl_edge_settings_changed(pl_edge *edge)
 {
     edge_uploads_configure(edge);

@@ -110,6 +110,7 @@ struct pl_http_request {
     unsigned http_version; /* 0x101, 0x200 */
     pl_arena *arena;       /* lives as long as the request; pooled, so cheap */
     void *data;            /* the service's */
+    unsigned part;         /* which part of the server answers, for pl_http_meter: the service's to set */
     /* Set by the service when it does not answer at once: the client has gone (or the server ends at once).
      * The service must forget the request before it returns; it may answer other requests meanwhile. */
     void (*cancelled)(pl_http_request *request);
@@ -131,6 +132,15 @@ typedef struct pl_http_response {
 } pl_http_response;
 /* Answers; once for each request, on its loop's thread. Calls nothing of the service but settings. */
 void pl_http_respond(pl_http_request *request, const pl_http_response *response);
+
+/* Who is told of each request that is over: answered, or, with status 499, given up by its client. Of an
+ * answer in pieces it is told when the head is given, of a WebSocket (101) when it is one. part is 0, or what
+ * the service has set, or PL_HTTP_PART_HEALTH for what the edge answers by itself. began: pl_loop_turn_ns. */
+#define PL_HTTP_PART_HEALTH 1
+typedef struct pl_http_meter pl_http_meter;
+struct pl_http_meter {
+    void (*count)(pl_http_meter *meter, const pl_http_request *request, int status, uint64_t began);
+};
 
 /* What answers requests. Functions run on the worker's thread, and do not free the edge. */
 typedef struct pl_http_service pl_http_service;
@@ -168,6 +178,8 @@ void pl_edge_drain(pl_edge *edge, unsigned timeout_ms, void (*done)(void *data),
  * cancelled, connections cut, and the loop is turned until they have ended, so messages of others may run.
  * NULL is fine. */
 void pl_edge_free(pl_edge *edge);
+/* NULL: nobody. */
+void pl_edge_set_meter(pl_edge *edge, pl_http_meter *meter);
 /* The service's settings have changed: to be called when others are in force. */
 void pl_edge_settings_changed(pl_edge *edge);
 typedef struct pl_edge_stats {

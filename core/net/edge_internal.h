@@ -91,6 +91,7 @@ struct edge_request {
     /* In the arena: the whole answer (NULL: there was no memory for it), or the head of one in pieces. */
     const pl_http_response *postponed;
     edge_state state;
+    uint64_t began; /* in nanoseconds */
     uint64_t answered_at;
     size_t header_size;
     size_t held;                    /* bytes of its body on disk, counted in edge->held */
@@ -106,6 +107,7 @@ struct pl_edge {
     pl_host *host;
     pl_http_service *service;
     pl_logger *log;
+    pl_http_meter *meter; /* NULL: none */
     size_t max_body, max_header;
     unsigned request_timeout, idle_timeout, response_timeout, max_connections, max_streams;
     h2o_globalconf_t globals;
@@ -208,6 +210,12 @@ void edge_requests_free(pl_edge *edge);
 
 /* What the service is told when it will not be able to answer. */
 void edge_request_tell(edge_request *r);
+static inline void edge_request_count(const edge_request *r, int status)
+{
+    pl_http_meter *meter = r->edge->meter;
+    if (meter)
+        meter->count(meter, &r->public, status, r->began);
+}
 /* The request leaves the hands of the service and of h2o: its connection becomes something else. The record
  * is the caller's to free. */
 void edge_request_detach(edge_request *r);

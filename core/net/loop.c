@@ -17,7 +17,7 @@ struct pl_loop {
     h2o_timeout_t at_once; /* of no duration, to have h2o run its callbacks */
     h2o_timeout_entry_t callbacks;
     pl_timers timers;
-    uint64_t now;
+    uint64_t now_ns;
     bool now_known; /* in this turn */
     bool stopped, closing;
     void (*turn)(void *data);
@@ -36,16 +36,25 @@ struct epoll_loop {
     int epoll_fd;
 };
 
-static uint64_t host_now(pl_host *host)
+uint64_t pl_clock_ns(void)
 {
-    pl_loop *loop = (pl_loop *)host;
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t pl_loop_turn_ns(pl_loop *loop)
+{
     if (!loop->now_known) {
-        struct timespec ts;
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        loop->now = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+        loop->now_ns = pl_clock_ns();
         loop->now_known = true;
     }
-    return loop->now;
+    return loop->now_ns;
+}
+
+static uint64_t host_now(pl_host *host)
+{
+    return pl_loop_turn_ns((pl_loop *)host) / 1000000;
 }
 
 static int host_timer_start(pl_host *host, pl_timer *timer, uint64_t at)

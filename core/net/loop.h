@@ -49,6 +49,11 @@ void pl_loop_post(pl_loop *loop, pl_message *message);
 /* Called after each loop turn that did something (for idle work); NULL: none. */
 void pl_loop_on_turn(pl_loop *loop, void (*fn)(void *data), void *data);
 
+/* The time of this turn, as pl_host.now gives it, in nanoseconds; and what the clock says now. For what is
+ * measured: what a turn has found ready has waited since the turn began. */
+uint64_t pl_loop_turn_ns(pl_loop *loop);
+uint64_t pl_clock_ns(void); /* any thread */
+
 /* A descriptor of others: readable(data) is called in each turn in which it is readable. It is duplicated;
  * its owner may close it at any time. NULL: memory or descriptors. On the loop's thread. */
 typedef struct pl_watch pl_watch;

@@ -153,6 +153,7 @@ static void fill(edge_request *r, h2o_req_t *req, edge_conn *conn)
         query = (pl_str){req->path.base + req->query_at + 1, req->path.len - req->query_at - 1};
     r->conn = conn;
     r->req = req;
+    r->began = pl_loop_turn_ns(r->edge->loop);
     r->public = (pl_http_request){
         .method = str_of(req->method),
         .path = str_of(req->path_normalized),
@@ -205,10 +206,12 @@ static bool answer_here(edge_request *r)
     pl_edge *edge = r->edge;
     pl_str path = r->public.path;
     if (path.len == 8 && memcmp(path.ptr, "/healthz", 8) == 0) {
+        r->public.part = PL_HTTP_PART_HEALTH;
         answer_plain(r, 200, PL_STR("ok\n"));
         return true;
     }
     if (path.len == 7 && memcmp(path.ptr, "/readyz", 7) == 0) {
+        r->public.part = PL_HTTP_PART_HEALTH;
         if (edge->draining)
             answer_plain(r, 503, PL_STR("draining\n"));
         else if (!__atomic_load_n(&edge->ready, __ATOMIC_RELAXED))
@@ -297,6 +300,8 @@ void edge_request_tell(edge_request *r)
 {
     pl_edge *edge = r->edge;
     EDGE_ADD(edge->request_count, -1u);
+    if (r->state == EDGE_AT_WORK)
+        edge_request_count(r, 499);
     r->state = EDGE_ENDED;
     if (r->public.cancelled)
         r->public.cancelled(&r->public);

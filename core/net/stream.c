@@ -34,6 +34,7 @@ bool pl_http_stream_begin(pl_http_request *request, const pl_http_response *head
     bodiless.body_in_arena = true;
     r->postponed = edge_copy_response(&r->arena, &bodiless);
     r->stream.failed = !r->postponed;
+    edge_request_count(r, r->stream.failed ? 503 : head->status);
     r->state = EDGE_STREAMING;
     r->stream.begun = true;
     r->stream.bodiless = edge_is_bodiless(head->status) || pl_str_is(request->method, "HEAD");

@@ -490,6 +490,7 @@ pl_websocket *pl_websocket_accept(pl_http_request *request, pl_str protocol,
     req->res.status = 101;
     req->res.reason = "Switching Protocols";
     ws->conn->websocket = ws;
+    edge_request_count(r, 101);
     edge_request_detach(r);
     h2o_http1_upgrade(req, NULL, 0, on_upgraded, ws);
     edge_request_free(r);

@@ -20,6 +20,7 @@ PREFIX ?= /usr/local
 GRAPHIQL ?= yes
 export GRAPHIQL
 FUZZ_SECONDS ?= 60
+CHAOS_SECONDS ?= 1200
 CONFORMANCE_DATA ?= ../shared/conformance
 export CONFORMANCE_DATA
 # release | debug | asan | tsan | fuzz: each has its own directory, so that they never mix.
@@ -84,11 +85,11 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
 .PHONY: help build graphiql deps run test unit asan tsan integration conformance bench fuzz lint format install clean \
-        protos unit-bin fuzz-bin asan-bin tsan-bin python npm go kafka FORCE
+        protos unit-bin fuzz-bin asan-bin tsan-bin python npm go kafka chaos FORCE
 FORCE:
 
 help: ## list the targets
-	@printf 'make TARGET [VARIANT=release|debug|asan|tsan|fuzz] [PREFIX=%s] [FUZZ_SECONDS=%s]\n\n' '$(PREFIX)' '$(FUZZ_SECONDS)'
+	@printf 'make TARGET [VARIANT=release|debug|asan|tsan|fuzz] [PREFIX=%s] [FUZZ_SECONDS=%s] [CHAOS_SECONDS=%s]\n\n' '$(PREFIX)' '$(FUZZ_SECONDS)' '$(CHAOS_SECONDS)'
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
 
 # ---------------------------------------------------------------- build
@@ -220,7 +221,11 @@ PYTEST ?=
 RUN_PYTEST = PERILUNE=$(abspath $(B)/perilune) PERILUNE_VARIANT=$(VARIANT) build/venv/bin/python -m pytest $(PYTEST)
 
 integration: build python npm go kafka ## tests of the running server
-	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) tests/integration
+	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) tests/integration tests/chaos
+
+# CHAOS_SEED=N repeats the faults of a run.
+chaos: build python kafka ## each delivery guarantee while brokers and servers are killed, for CHAOS_SECONDS (make integration: a smoke of it)
+	CHAOS_SECONDS=$(CHAOS_SECONDS) PERILUNE_RESULTS=chaos-$(VARIANT) $(RUN_PYTEST) -s tests/chaos
 
 # The program that the suite runs through the C API; it uses the public header alone.
 $(B)/conformance-c-api: tests/conformance/c_api.c $(B)/libperilune.a $(B)/flags

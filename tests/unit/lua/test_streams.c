@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/lua_state.h"
+
+/* perilune.streams. The cases are Lua, in streams/NAME.lua beside this file: each is run as one call, and
+ * raises an error where something is wrong. */
+
+static char *read_case(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "tests/unit/lua/streams/%s.lua", name);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    char *text = calloc(1, 1 << 16);
+    assert_non_null(text);
+    size_t n = fread(text, 1, (1 << 16) - 1, file);
+    assert_true(n > 0 && n < (1 << 16) - 1);
+    fclose(file);
+    return text;
+}
+
+static void run_case(const char *name)
+{
+    char *support = read_case("support"), *text = read_case(name);
+    const char *files[] = {"support.lua", support, NULL};
+    ls_state *s =
+        ls_new(&(ls_options){.files = files, .limits = {.instructions = UINT64_MAX, .load_ms = 60000}});
+    ls_ok(s, text, "\"ok\"");
+    ls_free(s);
+    free(text);
+    free(support);
+}
+
+#define CASE(name)                        \
+    static void test_##name(void **state) \
+    {                                     \
+        run_case(#name);                  \
+    }
+CASE(stateless)
+CASE(windows)
+CASE(joins)
+CASE(process)
+CASE(bad)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stateless), cmocka_unit_test(test_windows), cmocka_unit_test(test_joins),
+        cmocka_unit_test(test_process),   cmocka_unit_test(test_bad),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -88,6 +88,17 @@ static void push_certificate(lua_State *L, const pl_peer_certificate *c)
     set_strings(L, "emails", c->emails, c->email_count);
 }
 
+/* The default database; an error when there is none. */
+static void push_database(lua_State *L)
+{
+    lua_pushcfunction(L, plua_require);
+    lua_pushliteral(L, "perilune.sqlite");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "open");
+    lua_remove(L, -2);
+    lua_call(L, 0, 1);
+}
+
 /* stack: ctx key → value */
 static bool push_field(lua_State *L, const char *key, pl_work *work)
 {
@@ -109,6 +120,12 @@ static bool push_field(lua_State *L, const char *key, pl_work *work)
         lua_pushcfunction(L, plua_require);
         lua_pushliteral(L, "perilune.events");
         lua_call(L, 1, 1);
+    } else if (strcmp(key, "outbox") == 0) {
+        lua_pushcfunction(L, plua_require);
+        lua_pushliteral(L, "perilune.outbox");
+        lua_call(L, 1, 1);
+    } else if (strcmp(key, "db") == 0) {
+        push_database(L);
     } else if (strcmp(key, "cache") == 0) {
         lua_pushcfunction(L, plua_require);
         lua_pushliteral(L, "perilune.cache");

@@ -53,7 +53,7 @@ static int delivery_gc(lua_State *L)
     return 0;
 }
 
-/* --- core.send(topic, value, key, headers, partition, timestamp) --- */
+/* --- core.send(topic, value, key, headers, partition, timestamp, pass) --- */
 static pl_str opt_str(lua_State *L, int arg)
 {
     pl_str s = PL_STR_NONE;
@@ -97,8 +97,9 @@ static int events_send(lua_State *L)
     pl_outgoing event = {.topic = {topic, topic_len}, .value = opt_str(L, 2), .key = opt_str(L, 3)};
     event.partition = (int32_t)luaL_optinteger(L, 5, PL_ANY_PARTITION);
     event.timestamp = (int64_t)luaL_optinteger(L, 6, 0);
+    event.pass = (uint64_t)luaL_optinteger(L, 7, 0);
     pl_error_clear(&err);
-    lua_settop(L, 6);
+    lua_settop(L, 7);
     event.headers = read_headers(L, 4, &event.header_count);
     if (!host || !host->ops->produce)
         return plua_raise(L, PL_FAILED_PRECONDITION, "events can be published only where there is a server");
@@ -143,9 +144,17 @@ static int events_wait(lua_State *L)
     return plua_wait_yield(L, 0, told);
 }
 
+/* core.forget(delivery): nobody waits for it any more. */
+static int events_forget(lua_State *L)
+{
+    pl_delivery_forget(luaL_checkudata(L, 1, DELIVERY_TYPE));
+    return 0;
+}
+
 int plua_open_events(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"send", events_send}, {"wait", events_wait}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"send", events_send}, {"wait", events_wait}, {"forget", events_forget}, {NULL, NULL}};
     static const plua_type type = {.name = DELIVERY_TYPE, .gc = delivery_gc};
     plua_push_type(L, &type);
     lua_pop(L, 1);

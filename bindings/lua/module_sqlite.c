@@ -10,6 +10,7 @@
 #define DATABASE_TYPE "perilune.sqlite.database"
 #define TRANSACTION_TYPE "perilune.sqlite.transaction"
 #define OPERATION_TYPE "perilune.sqlite.operation"
+#define RELAY_TOPIC "perilune.outbox"
 #define PATIENCE_IN_CALL_MS 100 /* of sqlite.open, which holds up the loop */
 
 typedef struct database {
@@ -210,12 +211,25 @@ static int transaction_gc(lua_State *L)
     return 0;
 }
 
+/* Whoever relays events need not wait for its next turn; it comes all the same. */
+static void wake_relay(lua_State *L)
+{
+    pl_host *host = plua_host(L);
+    pl_error ignored;
+    pl_error_clear(&ignored);
+    if (host && host->ops->publish)
+        host->ops->publish(host, PL_STR(RELAY_TOPIC), PL_STR("true"), &ignored);
+}
+
 static int committed(lua_State *L, int status, lua_KContext index)
 {
     const sq_operation *op = operation_at(L, AT_COMMIT);
     if (op->error.code)
         return sq_raise(L, op);
-    sq_transaction_keep(transaction_at(L, AT_TX));
+    sq_transaction *t = transaction_at(L, AT_TX);
+    sq_transaction_keep(t);
+    if (t->root == t && t->relayed)
+        wake_relay(L);
     return lua_gettop(L) - AT_COMMIT;
 }
 
@@ -237,7 +251,14 @@ static int begun(lua_State *L, int status, lua_KContext index)
     const sq_operation *op = operation_at(L, AT_BEGIN);
     if (op->error.code)
         return sq_raise(L, op);
-    transaction_at(L, AT_TX)->active = true;
+    sq_transaction *t = transaction_at(L, AT_TX);
+    t->active = true;
+    if (t->root == t) { /* the database knows it: core.running */
+        lua_getiuservalue(L, 1, 1);
+        lua_pushvalue(L, AT_TX);
+        lua_rawseti(L, -2, 1);
+        lua_pop(L, 1);
+    }
     lua_pushvalue(L, AT_FUNCTION);
     lua_pushvalue(L, AT_TX);
     lua_callk(L, 1, LUA_MULTRET, 0, body_done);
@@ -306,9 +327,19 @@ static lua_Number number_option(lua_State *L, const char *name, lua_Number least
     return v;
 }
 
+static sq_options default_options(lua_State *L)
+{
+    const pl_database_config *config = &plua_config(L)->database;
+    return (sq_options){.busy_ms = config->busy_ms,
+                        .max_rows = config->max_rows,
+                        .max_bytes = config->max_bytes,
+                        .synced = config->synced};
+}
+
 static sq_options check_options(lua_State *L)
 {
-    static const char *const names[] = {"busy_timeout", "max_rows", "max_bytes", NULL};
+    static const char *const names[] = {"busy_timeout", "max_rows", "max_bytes", "synchronous", NULL};
+    static const char *const degrees[] = {"normal", "full", NULL};
     if (lua_isnoneornil(L, 2)) {
         lua_settop(L, 1);
         lua_newtable(L);
@@ -321,26 +352,56 @@ static sq_options check_options(lua_State *L)
         if (!names[i])
             luaL_error(L, "sqlite.open: there is no option '%s'", luaL_tolstring(L, -2, NULL));
     }
-    return (sq_options){.busy_ms = (unsigned)ceil(1000 * number_option(L, names[0], 0, 3600, 5)),
+    lua_getfield(L, 2, names[3]);
+    bool synced = luaL_checkoption(L, -1, degrees[0], degrees) == 1;
+    lua_pop(L, 1);
+    return (sq_options){.synced = synced,
+                        .busy_ms = (unsigned)ceil(1000 * number_option(L, names[0], 0, 3600, 5)),
                         .max_rows = (size_t)number_option(L, names[1], 1, 1e9, 100000),
                         .max_bytes = (size_t)number_option(L, names[2], 1024, 1e12, 64 << 20)};
 }
 
 /* Pushes the path in full; a relative one is relative to the bundle. */
+static const char *push_whole(lua_State *L, pl_str path)
+{
+    pl_str directory = plua_config(L)->directory;
+    if (pl_str_is(path, ":memory:") || path.ptr[0] == '/' || directory.len == 0)
+        return lua_pushlstring(L, path.ptr, path.len);
+    lua_pushlstring(L, directory.ptr, directory.len);
+    lua_pushliteral(L, "/");
+    lua_pushlstring(L, path.ptr, path.len);
+    lua_concat(L, 3);
+    return lua_tostring(L, -1);
+}
+
+/* Pushes the path of the default database, or raises an error. */
+static const char *push_default_path(lua_State *L)
+{
+    pl_str path = plua_config(L)->database.path;
+    if (!path.ptr)
+        plua_raise(L, PL_FAILED_PRECONDITION,
+                   "there is no default database: set sqlite = { path = \"app.db\" } in app.lua%s",
+                   plua_host(L) ? "" : " (which is known once that file has been read)");
+    return push_whole(L, path);
+}
+
 static const char *push_path(lua_State *L)
 {
-    size_t len;
-    const char *path = luaL_checklstring(L, 1, &len);
-    luaL_argcheck(L, len > 0 && strlen(path) == len, 1, "not a path");
-    pl_str directory = plua_config(L)->directory;
-    if (strcmp(path, ":memory:") == 0 || path[0] == '/' || directory.len == 0) {
-        lua_pushvalue(L, 1);
-    } else {
-        lua_pushlstring(L, directory.ptr, directory.len);
-        lua_pushfstring(L, "/%s", path);
-        lua_concat(L, 2);
-    }
-    return lua_tostring(L, -1);
+    pl_str path;
+    path.ptr = luaL_checklstring(L, 1, &path.len);
+    luaL_argcheck(L, path.len > 0 && strlen(path.ptr) == path.len, 1, "not a path");
+    return push_whole(L, path);
+}
+
+/* With the settings of app.lua when it is the database that these are of. */
+static sq_options options_for(lua_State *L, const char *path)
+{
+    bool given = !lua_isnoneornil(L, 2);
+    if (given || !plua_config(L)->database.path.ptr)
+        return check_options(L);
+    bool is_default = strcmp(push_default_path(L), path) == 0;
+    lua_pop(L, 1);
+    return is_default ? default_options(L) : check_options(L);
 }
 
 static void open_connections(lua_State *L, database *db, const char *path, const sq_options *options)
@@ -359,24 +420,81 @@ static void open_connections(lua_State *L, database *db, const char *path, const
         plua_raise(L, err.code, "%s", err.message);
 }
 
+/* Pushes a table that keeps nothing alive. */
+static void push_weak(lua_State *L)
+{
+    lua_createtable(L, 1, 0);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+}
+
 /* upvalue: path → database */
 static int sqlite_open(lua_State *L)
 {
-    const char *path = push_path(L);
-    lua_insert(L, 1);
-    lua_remove(L, 2); /* stack: path options */
-    sq_options options = check_options(L);
+    lua_settop(L, 2);
+    if (lua_isnil(L, 1) && !lua_isnil(L, 2))
+        return luaL_error(L, "sqlite.open: options of the default database are settings of app.lua");
+    const char *path = lua_isnil(L, 1) ? push_default_path(L) : push_path(L);
+    lua_replace(L, 1); /* stack: path options */
+    sq_options options = options_for(L, path);
     lua_settop(L, 2);
     lua_pushvalue(L, 1);
     if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TUSERDATA)
         return 1;
-    database *db = lua_newuserdatauv(L, sizeof(*db), 0);
+    database *db =
+        lua_newuserdatauv(L, sizeof(*db), 1); /* its value: { the transaction that was begun last } */
     *db = (database){0};
     luaL_setmetatable(L, DATABASE_TYPE);
+    push_weak(L);
+    lua_setiuservalue(L, -2, 1);
     open_connections(L, db, path, &options);
     lua_pushvalue(L, 1);
     lua_pushvalue(L, -2);
     lua_rawset(L, lua_upvalueindex(1));
+    return 1;
+}
+
+/* --- for the library's own modules --- */
+
+/* running(db): the transaction of db that the running call is inside of, or nil. */
+static int core_running(lua_State *L)
+{
+    luaL_checkudata(L, 1, DATABASE_TYPE);
+    lua_getiuservalue(L, 1, 1);
+    if (lua_rawgeti(L, -1, 1) != LUA_TUSERDATA)
+        return 0;
+    const sq_transaction *t = transaction_at(L, -1);
+    return t && t->active && t->call == plua_call_id(L) ? 1 : 0;
+}
+
+/* relay(tx): when it is committed, the relay looks for events. */
+static int core_relay(lua_State *L)
+{
+    sq_transaction **t = luaL_checkudata(L, 1, TRANSACTION_TYPE);
+    (*t)->root->relayed = true;
+    return 0;
+}
+
+/* default(): the path of the default database, or nil. */
+static int core_default(lua_State *L)
+{
+    if (!plua_config(L)->database.path.ptr)
+        return 0;
+    push_default_path(L);
+    return 1;
+}
+
+int plua_open_sqlite_core(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"running", core_running},
+                                         {"relay", core_relay},
+                                         {"default", core_default},
+                                         {"lock", sq_lock},
+                                         {NULL, NULL}};
+    sq_open_lock(L);
+    luaL_newlib(L, functions);
     return 1;
 }
 

@@ -72,6 +72,7 @@ int plua_open_log(lua_State *L);
 int plua_open_time(lua_State *L);
 int plua_open_crypto(lua_State *L);
 int plua_open_sqlite(lua_State *L);
+int plua_open_sqlite_core(lua_State *L);
 int plua_open_shared(lua_State *L);
 int plua_open_pubsub(lua_State *L);
 int plua_open_cache(lua_State *L);

@@ -33,6 +33,7 @@ typedef struct sq_options {
     unsigned busy_ms; /* how long a lock of others is waited for */
     size_t max_rows;  /* of one result */
     size_t max_bytes;
+    bool synced; /* each commit is written through to the disk */
 } sq_options;
 
 /* --- sqlite_connection.c --- */
@@ -169,6 +170,7 @@ struct sq_transaction {
     sq_transaction *root;      /* itself, or the outermost one, owned */
     int number, last_number;   /* of the savepoint, 0 is the root; given out by the root */
     bool active;               /* begun, and not ended */
+    bool relayed;              /* the root: something of it is to be relayed once it is committed */
     uint64_t call;             /* that runs it (plua_call_id); 0: none */
     sq_operation
         *undo; /* ready, so that memory cannot be missing when it is needed; NULL once it is queued */
@@ -200,5 +202,11 @@ void sq_take_parameters(lua_State *L, sq_operation *op, int first);
 int sq_push_result(lua_State *L, sq_operation *op);
 int sq_raise(lua_State *L, const sq_operation *op);
 int sq_blob(lua_State *L); /* sqlite.blob(bytes) */
+
+/* --- sqlite_lock.c --- */
+/* lock(path): a lock on that file, which is made if need be, among all processes; nil when somebody has it.
+ * Closed, collected, or with the end of the process it is given up. */
+int sq_lock(lua_State *L);
+void sq_open_lock(lua_State *L); /* its type [jumps] */
 
 #endif

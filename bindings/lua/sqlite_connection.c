@@ -106,8 +106,10 @@ static int set_up(sqlite3 *db, const char *sql, unsigned patience_ms)
 
 static int configure(sq_connection *c, unsigned patience_ms)
 {
-    static const char writer[] =
+    static const char normal[] =
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;";
+    static const char synced[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;";
+    const char *writer = c->options.synced ? synced : normal;
     static const char reader[] = "PRAGMA query_only=ON;";
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);

@@ -170,6 +170,11 @@ static void set_limits(pl_state *state, const pl_state_limits *limits)
     limits_default(&st->config.limits);
 }
 
+static void set_database(pl_state *state, const pl_database_config *config)
+{
+    plua_cast(state)->config.database = *config;
+}
+
 static size_t memory(const pl_state *state)
 {
     return ((const plua_state *)state)->used;
@@ -354,6 +359,19 @@ int plua_raise(lua_State *L, pl_code code, const char *fmt, ...)
     return lua_error(L);
 }
 
+static pl_ref library(pl_state *state, pl_str module, pl_str name)
+{
+    lua_State *L = plua_cast(state)->L;
+    int top = lua_gettop(L);
+    lua_pushcfunction(L, plua_require);
+    lua_pushlstring(L, module.ptr, module.len);
+    lua_call(L, 1, 1);
+    lua_pushlstring(L, name.ptr, name.len);
+    pl_ref ref = lua_gettable(L, -2) == LUA_TFUNCTION ? luaL_ref(L, LUA_REGISTRYINDEX) : PL_REF_NONE;
+    lua_settop(L, top);
+    return ref;
+}
+
 static pl_slot push_ctx(pl_state *state, pl_work *work)
 {
     plua_ctx_push(plua_cast(state), work);
@@ -375,6 +393,8 @@ static void engine_init(void)
     e->state_free = state_free;
     e->state_attach = state_attach;
     e->set_limits = set_limits;
+    e->set_database = set_database;
+    e->library = library;
     e->memory = memory;
     e->watch = plua_watch;
     e->watched_at = plua_watched_at;

@@ -18,6 +18,7 @@ void pl_config_default(pl_config *config)
                                        .max_queued = (size_t)4 << 20};
     pl_config_default_grpc(&config->grpc);
     pl_config_default_kafka(&config->kafka);
+    pl_config_default_database(&config->database);
     config->reading.apq.size = (size_t)16 << 20;
     config->reading.apq.ttl_ms = (uint64_t)24 * 3600 * 1000;
     config->reading.uploads.directory = PL_STR("");
@@ -252,7 +253,8 @@ static void read_timer(cfg_context *c, const char *path, pl_slot slot, pl_str na
     if (!entry.has_every || !entry.has_run)
         pl_report_error(c->report, CFG_FILE, 0, 0, "%s has no \"%s\".", path,
                         entry.has_every ? "run" : "every");
-    c->config->timers[c->config->timer_count++] = (pl_timer_config){cfg_copy(c, name), entry.every_ms};
+    c->config->timers[c->config->timer_count++] =
+        (pl_timer_config){.name = cfg_copy(c, name), .every_ms = entry.every_ms};
 }
 
 static int compare_timers(const void *a, const void *b)
@@ -332,6 +334,7 @@ void pl_config_read(pl_state *state, pl_slot slot, pl_arena *arena, pl_config *c
                                            {"grpc", cfg_grpc, 0},
                                            {"kafka", cfg_kafka, 0},
                                            {"metrics", read_metrics, CFG_AT(metrics.enabled)},
+                                           {"sqlite", cfg_sqlite, 0},
                                            {"limits", read_limits, 0},
                                            {"timers", read_timers, 0},
                                            {"loaders", read_loaders, 0},
@@ -343,4 +346,5 @@ void pl_config_read(pl_state *state, pl_slot slot, pl_arena *arena, pl_config *c
     if (config->metrics.enabled && pl_str_eq(config->metrics.path, config->path))
         pl_report_error(report, CFG_FILE, 0, 0, "metrics.path and http.path are the same, \"%.*s\".",
                         PL_STR_ARG(config->path));
+    cfg_add_relay(&c);
 }

@@ -13,6 +13,7 @@
 typedef struct pl_timer_config {
     pl_str name;
     uint64_t every_ms;
+    pl_str module; /* of the script library, whose function `run` it is; ptr NULL: it is app.lua's own */
 } pl_timer_config;
 
 typedef struct pl_loader_config {
@@ -116,9 +117,10 @@ typedef struct pl_config {
     pl_grpc_config grpc;
     pl_kafka_config kafka;
     pl_metrics_config metrics;
+    pl_database_config database; /* sqlite */
     gql_schema_options schema;
     pl_state_limits limits;
-    pl_timer_config *timers; /* sorted by name */
+    pl_timer_config *timers; /* sorted by name; built-in ones at the end */
     size_t timer_count;
     pl_loader_config *loaders; /* sorted by name */
     size_t loader_count;

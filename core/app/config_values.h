@@ -69,5 +69,10 @@ void pl_config_default_grpc(pl_grpc_config *config);
 /* config_kafka.c: kafka = { … } */
 cfg_read cfg_kafka;
 void pl_config_default_kafka(pl_kafka_config *config);
+/* config_sqlite.c: sqlite = { … } */
+cfg_read cfg_sqlite;
+void pl_config_default_database(pl_database_config *config);
+/* With a database in a file there is a timer more: the relay of its outbox. */
+void cfg_add_relay(cfg_context *c);
 
 #endif

@@ -22,6 +22,10 @@ struct pl_events {
     pl_arena arena;               /* what `current` was made with: `made` */
     pl_kafka_config made;
     outlet *current, *old;
+    outlet *relay;        /* for events that their publisher keeps */
+    pl_arena relay_arena; /* what it was made for: `relay_made` */
+    pl_kafka_config relay_made;
+    uint64_t pass;
     pl_producer_stats gone; /* of producers that are no longer there */
     pl_timer overdue;
     void (*drained)(void *data);
@@ -76,7 +80,7 @@ static void on_readable(void *data)
     outlet *o = data;
     pl_events *events = o->events;
     pl_producer_poll(o->producer);
-    if (o != events->current && pl_producer_under_way(o->producer) == 0) {
+    if (o != events->current && o != events->relay && pl_producer_under_way(o->producer) == 0) {
         outlet **at = &events->old;
         while (*at != o)
             at = &(*at)->next;
@@ -87,10 +91,10 @@ static void on_readable(void *data)
         tell_drained(events);
 }
 
-static outlet *open_outlet(pl_events *events, pl_error *err)
+static outlet *open_outlet(pl_events *events, const pl_kafka_config *kafka, bool kept, pl_error *err)
 {
-    const pl_kafka_config *kafka = &events->made;
     const pl_producer_config config = {.kafka = &kafka->settings,
+                                       .kept = kept,
                                        .most_messages = kafka->queue_messages,
                                        .most_bytes = kafka->queue_bytes,
                                        .log = events->log};
@@ -135,6 +139,7 @@ pl_events *pl_events_new(pl_loop *loop, pl_logger *log)
     events->host = pl_loop_host(loop);
     events->log = log;
     pl_arena_init(&events->arena, 0);
+    pl_arena_init(&events->relay_arena, 0);
     return events;
 }
 
@@ -145,6 +150,82 @@ void pl_events_adopt(pl_events *events, const pl_instance *instance)
         replace_current(events);
 }
 
+/* --- events that are kept --- */
+
+/* What such events must have, instead of what app.lua says: an event that times out would be overtaken by the
+ * next one of its key. */
+static const pl_kafka_property relay_properties[] = {{PL_STR("enable.idempotence"), PL_STR("true")},
+                                                     {PL_STR("acks"), PL_STR("all")},
+                                                     {PL_STR("message.timeout.ms"), PL_STR("0")}};
+#define RELAY_PROPERTIES (sizeof relay_properties / sizeof *relay_properties)
+
+static bool relay_decides(pl_str name)
+{
+    static const char *const names[] = {"enable.idempotence",
+                                        "acks",
+                                        "request.required.acks",
+                                        "message.timeout.ms",
+                                        "delivery.timeout.ms",
+                                        "retries",
+                                        "message.send.max.retries",
+                                        "max.in.flight",
+                                        "max.in.flight.requests.per.connection",
+                                        "queuing.strategy",
+                                        "transactional.id"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (pl_str_is(name, names[i]))
+            return true;
+    }
+    return false;
+}
+
+static outlet *open_relay(pl_events *events, pl_error *err)
+{
+    pl_kafka_config own = events->relay_made;
+    size_t count = own.settings.count;
+    pl_kafka_property *list = pl_arena_array(&events->relay_arena, count + RELAY_PROPERTIES, sizeof *list);
+    if (!list) {
+        pl_fail_memory(err);
+        return NULL;
+    }
+    own.settings.properties = list;
+    own.settings.count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!relay_decides(events->relay_made.settings.properties[i].name))
+            list[own.settings.count++] = events->relay_made.settings.properties[i];
+    }
+    for (size_t i = 0; i < RELAY_PROPERTIES; i++)
+        list[own.settings.count++] = relay_properties[i];
+    return open_outlet(events, &own, true, err);
+}
+
+/* A pass begins: what the last one has left (it was cancelled) must not come after what this one sends. */
+static void begin_pass(pl_events *events, uint64_t pass)
+{
+    outlet *o = events->relay;
+    events->pass = pass;
+    if (!o ||
+        (pl_producer_under_way(o->producer) == 0 && pl_kafka_config_eq(&events->relay_made, events->kafka)))
+        return;
+    events->relay = NULL;
+    let_go(events, o);
+}
+
+static pl_code produce_kept(pl_events *events, const pl_outgoing *event, pl_delivery *delivery, bool *waits,
+                            pl_error *err)
+{
+    if (event->pass != events->pass)
+        begin_pass(events, event->pass);
+    if (!events->relay) {
+        pl_arena_reset(&events->relay_arena);
+        if (!pl_kafka_config_copy(&events->relay_made, events->kafka, &events->relay_arena))
+            return pl_fail_memory(err);
+        if (!(events->relay = open_relay(events, err)))
+            return err->code;
+    }
+    return pl_producer_send(events->relay->producer, event, delivery, waits, err);
+}
+
 pl_code pl_events_produce(pl_events *events, const pl_outgoing *event, pl_delivery *delivery, bool *waits,
                           pl_error *err)
 {
@@ -153,11 +234,13 @@ pl_code pl_events_produce(pl_events *events, const pl_outgoing *event, pl_delive
             err, PL_FAILED_PRECONDITION,
             "there are no brokers: set kafka = { brokers = \"host:9092\" } in app.lua, or start the "
             "server with --kafka");
+    if (event->pass)
+        return produce_kept(events, event, delivery, waits, err);
     if (!events->current) {
         pl_arena_reset(&events->arena);
         if (!pl_kafka_config_copy(&events->made, events->kafka, &events->arena))
             return pl_fail_memory(err);
-        if (!(events->current = open_outlet(events, err)))
+        if (!(events->current = open_outlet(events, &events->made, false, err)))
             return err->code;
     }
     return pl_producer_send(events->current->producer, event, delivery, waits, err);
@@ -198,12 +281,15 @@ void pl_events_free(pl_events *events)
     events->host->ops->timer_stop(events->host, &events->overdue);
     if (events->current)
         free_outlet(events->current);
+    if (events->relay)
+        free_outlet(events->relay);
     while (events->old) {
         outlet *o = events->old;
         events->old = o->next;
         free_outlet(o);
     }
     pl_arena_dispose(&events->arena);
+    pl_arena_dispose(&events->relay_arena);
     pl_free(events);
 }
 
@@ -221,6 +307,8 @@ pl_events_stats pl_events_get_stats(const pl_events *events)
     pl_producer_stats stats = events->gone;
     if (events->current)
         add(&stats, events->current);
+    if (events->relay)
+        add(&stats, events->relay);
     for (const outlet *o = events->old; o; o = o->next)
         add(&stats, o);
     return stats;

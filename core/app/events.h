@@ -7,7 +7,8 @@
 
 /* Events on a worker: the producer that its scripts publish with. It is made when the first event is
  * published, stays over reloads, and is replaced when the settings of Kafka have changed: then the old one
- * goes when all it has taken is acknowledged. */
+ * goes when all it has taken is acknowledged. Events that their publisher keeps (pl_outgoing.pass) have one
+ * of their own. */
 typedef struct pl_events pl_events;
 
 pl_events *pl_events_new(pl_loop *loop, pl_logger *log); /* NULL: memory */

@@ -34,6 +34,18 @@ static bool push_member(builder *b, pl_str name)
 
 /* Keeps the functions at app.timers[name].run. The names are the first state's: app.lua may have made
  * something else here. */
+static pl_ref keep_timer(builder *b, const pl_timer_config *timer)
+{
+    const pl_engine *e = engine_of(b);
+    pl_state *state = b->instance->state;
+    if (timer->module.ptr)
+        return e->library ? e->library(state, timer->module, PL_STR("run")) : PL_REF_NONE;
+    if (push_member(b, PL_STR("timers")) && push_member(b, timer->name) && push_member(b, PL_STR("run")) &&
+        e->is_function(state, e->top(state)))
+        return e->keep(state, e->top(state));
+    return PL_REF_NONE;
+}
+
 static void keep_timers(builder *b, pl_slot app)
 {
     const pl_engine *e = engine_of(b);
@@ -42,15 +54,12 @@ static void keep_timers(builder *b, pl_slot app)
     b->instance->timers = pl_arena_array(&b->instance->arena, n, sizeof *b->instance->timers);
     b->report->errors.out_of_memory |= !b->instance->timers;
     for (size_t i = 0; b->instance->timers && i < n; i++) {
-        pl_str name = b->source->config->timers[i].name;
-        b->instance->timers[i] = PL_REF_NONE;
-        if (push_member(b, PL_STR("timers")) && push_member(b, name) && push_member(b, PL_STR("run")) &&
-            e->is_function(state, e->top(state)))
-            b->instance->timers[i] = e->keep(state, e->top(state));
-        else if (!pl_report_has_errors(b->report))
+        const pl_timer_config *timer = &b->source->config->timers[i];
+        b->instance->timers[i] = keep_timer(b, timer);
+        if (b->instance->timers[i] == PL_REF_NONE && !pl_report_has_errors(b->report))
             pl_report_error(b->report, "app.lua", 0, 0,
                             "The timer \"%.*s\" is not there every time that the file runs.",
-                            PL_STR_ARG(name));
+                            PL_STR_ARG(timer->name));
         e->pop_to(state, app);
     }
 }
@@ -137,6 +146,8 @@ static void open_section(void *data)
     }
     if (b->source->read_config)
         pl_config_read(state, app, b->source->config_arena, b->source->config, b->report);
+    if (e->set_database)
+        e->set_database(state, &b->source->config->database);
     if (!pl_report_has_errors(b->report)) {
         keep_timers(b, app);
         keep_loaders(b, app);

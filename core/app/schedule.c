@@ -2,6 +2,7 @@
 #include "app/schedule.h"
 
 #include "app/generation.h"
+#include "app/pubsub.h"
 #include "base/alloc.h"
 
 typedef struct scheduled scheduled;
@@ -10,8 +11,11 @@ struct scheduled {
     pl_schedule *schedule;
     pl_str name; /* in arena */
     uint64_t every_ms;
-    size_t index; /* of its function in the live instance */
-    bool wanted;  /* the live generation declares it */
+    size_t index;  /* of its function in the live instance */
+    bool wanted;   /* the live generation declares it */
+    bool built_in; /* what publishes an event with its name wakes it, also while it runs */
+    bool again;
+    pl_subscriber waker;
     pl_timer timer;
     pl_arena arena;
 
@@ -25,17 +29,19 @@ struct scheduled {
 
 struct pl_schedule {
     pl_host *host;
+    pl_pubsub *pubsub;
     pl_logger *log;
     pl_instance *live;
     scheduled *timers;
     bool stopped;
 };
 
-pl_schedule *pl_schedule_new(pl_host *host, pl_logger *log)
+pl_schedule *pl_schedule_new(pl_host *host, pl_pubsub *pubsub, pl_logger *log)
 {
     pl_schedule *s = pl_calloc(1, sizeof *s);
     if (s) {
         s->host = host;
+        s->pubsub = pubsub;
         s->log = log;
     }
     return s;
@@ -68,6 +74,14 @@ static void log_failure(scheduled *t, const pl_failure *failure)
 
 static void sweep(pl_schedule *s);
 
+/* It was woken while it ran: what for may have come too late for that run. */
+static void run_again(scheduled *t)
+{
+    pl_host *host = t->schedule->host;
+    if (t->again && t->wanted && !t->schedule->stopped)
+        host->ops->timer_start(host, &t->timer, host->ops->now(host));
+}
+
 static void call_done(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure)
 {
     scheduled *t = call->data;
@@ -76,6 +90,7 @@ static void call_done(pl_call *call, pl_call_status status, pl_slot result, cons
     if (status == PL_CALL_FAILED)
         log_failure(t, failure);
     run_end(t);
+    run_again(t);
     sweep(s);
 }
 
@@ -107,6 +122,7 @@ static void run_start(scheduled *t)
                         .ctx = PL_REF_NONE,
                         .log = t->schedule->log};
     t->running = true;
+    t->again = false;
     t->instance = t->schedule->live;
     t->instance->in_flight++;
     if (!pl_engine_of(t->instance->state)->protect(t->instance->state, call_section, t, &err))
@@ -129,11 +145,44 @@ static void fire(pl_timer *timer)
     if (t->schedule->stopped)
         return;
     arm(t);
-    if (t->running)
+    if (t->running && t->built_in)
+        t->again = true;
+    else if (t->running)
         pl_log(t->schedule->log, PL_WARN, "timer skipped: its last run is not over",
                PL_F_STR("timer", t->name));
     else
         run_start(t);
+}
+
+/* --- those that are built in --- */
+static void woken(pl_subscriber *waker, const pl_event *event)
+{
+    scheduled *t = (scheduled *)((char *)waker - offsetof(scheduled, waker));
+    (void)event;
+    if (t->schedule->stopped || !t->wanted)
+        return;
+    if (t->running)
+        t->again = true;
+    else
+        run_start(t);
+}
+
+static void waker_ended(pl_subscriber *waker)
+{
+    (void)waker; /* the worker ends */
+}
+
+static void listen(scheduled *t)
+{
+    t->waker = (pl_subscriber){.message = woken, .ended = waker_ended};
+    if (t->schedule->pubsub)
+        pl_pubsub_subscribe(t->schedule->pubsub, t->schedule->host, t->name, &t->waker);
+}
+
+static void listen_no_more(scheduled *t)
+{
+    if (t->waker.topic)
+        pl_pubsub_unsubscribe(t->schedule->pubsub, &t->waker);
 }
 
 /* --- declarations --- */
@@ -162,6 +211,9 @@ static scheduled *add(pl_schedule *s, const pl_timer_config *config)
     t->timer.data = t;
     t->next = s->timers;
     s->timers = t;
+    t->built_in = config->module.ptr != NULL;
+    if (t->built_in)
+        listen(t);
     return t;
 }
 
@@ -176,6 +228,7 @@ static void sweep(pl_schedule *s)
         }
         *at = t->next;
         s->host->ops->timer_stop(s->host, &t->timer);
+        listen_no_more(t);
         scheduled_free(t);
     }
 }
@@ -228,8 +281,10 @@ void pl_schedule_cancel(pl_schedule *s, pl_instance *instance)
 void pl_schedule_stop(pl_schedule *s)
 {
     s->stopped = true;
-    for (scheduled *t = s->timers; t; t = t->next)
+    for (scheduled *t = s->timers; t; t = t->next) {
         s->host->ops->timer_stop(s->host, &t->timer);
+        listen_no_more(t);
+    }
 }
 
 void pl_schedule_free(pl_schedule *s)
@@ -238,6 +293,7 @@ void pl_schedule_free(pl_schedule *s)
         scheduled *t = s->timers;
         s->timers = t->next;
         s->host->ops->timer_stop(s->host, &t->timer);
+        listen_no_more(t);
         if (t->running)
             cancel_run(t);
         scheduled_free(t);

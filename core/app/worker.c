@@ -311,7 +311,7 @@ static pl_code set_up(pl_worker *w, pl_error *err)
     if (!(w->clients = pl_grpc_clients_new(w->loop, config->log, err)))
         return err->code;
     pl_loop_on_turn(w->loop, after_turn, w);
-    if (config->index == 0 && !(w->schedule = pl_schedule_new(w->host, config->log)))
+    if (config->index == 0 && !(w->schedule = pl_schedule_new(w->host, w->pubsub, config->log)))
         return pl_fail_memory(err);
     w->edge =
         pl_edge_new(w->loop, config->edge, config->listeners, config->index, &w->service, config->log, err);

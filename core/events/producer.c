@@ -27,6 +27,7 @@ struct pl_producer {
     sent *first, *last; /* those that wait */
     size_t waiting, queued;
     uint64_t acknowledged, failed;
+    bool kept;
     pl_logger *log;
 };
 
@@ -79,6 +80,7 @@ pl_producer *pl_producer_new(const pl_producer_config *config, pl_error *err)
         return NULL;
     }
     p->log = config->log;
+    p->kept = config->kept;
     p->most_waiting = config->most_waiting ? config->most_waiting : 10000;
     p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->fd < 0)
@@ -99,7 +101,7 @@ int pl_producer_fd(const pl_producer *p)
 static void finish(const pl_producer *p, sent *s, const char *topic, const pl_acknowledgement *ack)
 {
     pl_delivery *delivery = s->delivery;
-    if (!delivery && ack->code)
+    if (!delivery && ack->code && !p->kept)
         pl_log(p->log, PL_WARN, "event not delivered", PL_F_CSTR("topic", topic),
                PL_F_CSTR("error", ack->why));
     pl_free(s->event);

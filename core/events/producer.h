@@ -17,6 +17,7 @@ typedef struct pl_producer_config {
     size_t most_messages;           /* in the queue; 0 is 100,000 */
     size_t most_bytes;              /* the same; 0 is 64 MiB */
     size_t most_waiting;            /* events that wait outside; more are refused. 0 is 10,000 */
+    bool kept;                      /* publishers keep their events: it is not logged when one is given up */
     pl_logger *log;                 /* outlives it */
 } pl_producer_config;
 

@@ -244,6 +244,14 @@ typedef struct pl_state_limits {
     unsigned load_ms;      /* top-level code of all files together; 0 is 5000 */
 } pl_state_limits;
 
+/* The database that scripts open without naming it: `sqlite` of app.lua. */
+typedef struct pl_database_config {
+    pl_str path;      /* relative to the bundle, or ":memory:"; ends with a NUL; ptr NULL: there is none */
+    unsigned busy_ms; /* how long a lock of others is waited for */
+    size_t max_rows, max_bytes; /* of one result */
+    bool synced;                /* a commit outlives a power failure */
+} pl_database_config;
+
 typedef struct pl_state_config {
     const pl_file *files; /* sorted by path; for require and for pl_engine.load */
     size_t file_count;
@@ -254,6 +262,7 @@ typedef struct pl_state_config {
     bool testing; /* perilune.test is there */
     const struct pb_pool
         *protos; /* the messages of perilune.proto; outlives the state; NULL: there are none */
+    pl_database_config database; /* pl_engine.set_database */
 } pl_state_config;
 
 struct pl_engine {
@@ -267,6 +276,8 @@ struct pl_engine {
     /* Other limits from now on (0: the default): what app.lua asks for, which itself runs under the defaults.
      */
     void (*set_limits)(pl_state *state, const pl_state_limits *limits);
+    /* What app.lua says of it; its strings outlive the state. NULL: the engine has no such thing. */
+    void (*set_database)(pl_state *state, const pl_database_config *config);
     /* Binds the state to the thread and loop that it will run on. Before this, nothing can wait. */
     void (*state_attach)(pl_state *state, pl_host *host);
     size_t (*memory)(const pl_state *state);
@@ -331,6 +342,10 @@ struct pl_engine {
     void (*dispatch)(pl_state *state, pl_work *work);
     /* The work is over: its ctx is cut off from the core's memory, and batches that wait are cancelled. */
     void (*work_end)(pl_state *state, pl_work *work);
+
+    /* Keeps the function `name` of a module of the engine's own library. NULL, or PL_REF_NONE: there is none.
+     * [jumps] */
+    pl_ref (*library)(pl_state *state, pl_str module, pl_str name);
 
     /* -- keeping -- */
     pl_ref (*keep)(pl_state *state, pl_slot slot); /* [jumps] */

@@ -16,6 +16,11 @@ typedef struct pl_outgoing {
     size_t header_count;
     int32_t partition; /* or PL_ANY_PARTITION: by the key */
     int64_t timestamp; /* milliseconds since 1970; 0: now */
+    /* Not 0: the publisher keeps the event until it is acknowledged. Such events have a producer of their
+     * own, which never times out, keeps their order over all failures, and is not waited for at the end. A
+     * number tells one pass of the publisher from the next, which begins when nobody waits for a delivery of
+     * the one before: what that has left under way is given up. */
+    uint64_t pass;
 } pl_outgoing;
 
 typedef struct pl_acknowledgement {

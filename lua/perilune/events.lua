@@ -12,12 +12,12 @@ local OPTIONS = { key = true, headers = true, partition = true, timestamp = true
 local formats = {
   json = function(value) return json.encode(value) end,
   bytes = function(value)
-    if type(value) ~= "string" then error("events:publish: format \"bytes\" is for strings, not a " .. type(value), 4) end
+    if type(value) ~= "string" then error("events:publish: format \"bytes\" is for strings, not a " .. type(value), 5) end
     return value
   end,
   protobuf = function(value, options)
     if type(options.message) ~= "string" then
-      error("events:publish: format \"protobuf\" needs the name of the message: message = \"pay.v1.Event\"", 4)
+      error("events:publish: format \"protobuf\" needs the name of the message: message = \"pay.v1.Event\"", 5)
     end
     return require "perilune.proto".encode(options.message, value)
   end,
@@ -38,16 +38,22 @@ local function flat_headers(headers)
   return flat
 end
 
-local function send(topic, value, options)
+-- What the producer is given for a value and options: bytes, key, headers as above, partition, milliseconds. Errors name the
+-- caller of its caller's caller.
+function events.prepare(value, options)
   options = options or {}
   for name in pairs(options) do
-    if not OPTIONS[name] then error("events:publish: there is no option " .. tostring(name), 3) end
+    if not OPTIONS[name] then error("events:publish: there is no option " .. tostring(name), 4) end
   end
   local encode = formats[options.format or (options.message and "protobuf" or "json")]
-  if not encode then error("events:publish: format must be \"json\", \"protobuf\" or \"bytes\"", 3) end
+  if not encode then error("events:publish: format must be \"json\", \"protobuf\" or \"bytes\"", 4) end
   if value ~= nil then value = encode(value, options) end
   local timestamp = options.timestamp and math.floor(options.timestamp * 1000)
-  return core.send(topic, value, options.key, options.headers and flat_headers(options.headers), options.partition, timestamp)
+  return value, options.key, options.headers and flat_headers(options.headers), options.partition, timestamp
+end
+
+local function send(topic, value, options)
+  return (core.send(topic, events.prepare(value, options)))
 end
 
 local function wait(topic, delivery)

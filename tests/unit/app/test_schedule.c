@@ -56,7 +56,7 @@ static void clockwork_new(clockwork *c)
     c->log = pl_logger_new_sink(on_line, c, PL_LOG_JSON, PL_DEBUG);
     c->host = (pl_host){.ops = &c->ops, .log = c->log};
     pl_timers_init(&c->timers);
-    c->schedule = pl_schedule_new(&c->host, c->log);
+    c->schedule = pl_schedule_new(&c->host, NULL, c->log);
     assert_non_null(c->schedule);
 }
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Sends the events of the outbox to Kafka. The server runs it on one worker, every second and after commits with events; of
--- several servers with one database, the one that has the lock. A row goes when its event is acknowledged: so an event may be sent
--- twice, with the same perilune-id, after a crash, but is never lost. Events leave in the order of their transactions: the
+-- several servers with one database, the one that has the lock. A row goes when its event is acknowledged: so an event may be
+-- sent twice, with the same perilune-id, after a crash, but is never lost. Events leave in the order of their transactions: the
 -- producer keeps it over all failures, and who sends rows again begins with the first that is left, so that also of two
 -- processes which send the same rows the first copies are in order.
 local core = require "perilune.sqlite.core"
@@ -66,8 +66,8 @@ local function forget_all(sent)
   for _, delivery in pairs(sent) do events.forget(delivery) end
 end
 
--- Sends rows; returns a list of { code, why }, false where an event was acknowledged, nil where it was not sent: what comes after a
--- row that may be sent later must not overtake it.
+-- Sends rows; returns a list of { code, why }, false where an event was acknowledged, nil where it was not sent: what comes after
+-- a row that may be sent later must not overtake it.
 local function send_all(rows, pass)
   local sent <close> = setmetatable({}, { __close = forget_all })
   local results = {}

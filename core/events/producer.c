@@ -121,7 +121,8 @@ static void give_up(const pl_producer *p, sent *s, pl_code code, const char *why
 static void on_report(pl_producer *p, const rd_kafka_message_t *message)
 {
     pl_acknowledgement ack = {.code = pl_kafka_code(message->err),
-                              .why = message->err ? rd_kafka_message_errstr(message) : NULL,
+                              /* rd_kafka_message_errstr would take the event's value for the text. */
+                              .why = message->err ? rd_kafka_err2str(message->err) : NULL,
                               .partition = message->partition,
                               .offset = message->offset};
     p->queued--;

@@ -173,12 +173,16 @@ def test_a_topic_that_does_not_exist_is_not_found(kafka, serve):
     begin = time.monotonic()
     answer = publish(server, kafka.name("nowhere"), value="x")
     assert code_of(answer) == "NOT_FOUND"
+    assert "Unknown topic" in answer["errors"][0]["message"]
     assert time.monotonic() - begin < 10 * SLOWNESS
 
 
+@pytest.mark.core
 def test_an_event_that_the_broker_finds_too_large(kafka, server):
     topic = kafka.topic(max_message_bytes=1000)
-    assert code_of(publish(server, topic, value="x" * 5000)) == "INVALID_ARGUMENT"
+    answer = publish(server, topic, value="x" * 5000)
+    assert code_of(answer) == "INVALID_ARGUMENT"
+    assert "Message size too large" in answer["errors"][0]["message"]
     assert published(server, topic, value="small") == (0, 0)
 
 
@@ -190,6 +194,7 @@ def test_sigterm_waits_until_all_is_acknowledged(kafka, serve):
     assert_once_and_in_order(kafka.read(topic), 5000)
 
 
+@pytest.mark.core
 def test_reloads_and_new_settings_under_load_lose_nothing(kafka, serve):
     """Each second reload changes settings of Kafka, so that the producer is another one."""
     topic = kafka.topic(partitions=3)

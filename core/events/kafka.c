@@ -23,6 +23,9 @@ pl_code pl_kafka_check_property(const char *name, const char *value, pl_error *e
 /* On threads of librdkafka. */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
+    /* Settings are for producers and consumers alike: that one has no use for some is no news. */
+    if (strcmp(facility, "CONFWARN") == 0)
+        level = LOG_DEBUG;
     pl_level to = level <= LOG_ERR ? PL_WARN : level <= LOG_NOTICE ? PL_INFO : PL_DEBUG;
     pl_log(rd_kafka_opaque(rk), to, "kafka", PL_F_CSTR("client", rd_kafka_name(rk)),
            PL_F_CSTR("about", facility), PL_F_CSTR("text", text));

@@ -26,6 +26,7 @@ static const plua_module modules[] = {
     {"perilune.health", plua_open_health},
     {"perilune.grpc.core", plua_open_grpc},
     {"perilune.sqlite.core", plua_open_sqlite_core},
+    {"perilune.topics.core", plua_open_topics},
     {NULL, NULL},
 };
 

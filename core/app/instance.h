@@ -29,6 +29,7 @@ struct pl_instance {
     pl_host host, *loop;             /* instance_host.h */
     struct pl_pubsub *pubsub;        /* the worker's; may be NULL */
     struct pl_events *events;        /* the same */
+    struct pl_reads *reads;          /* the same */
     struct pl_grpc_clients *clients; /* the same */
     struct pl_response_cache *cache; /* the server's; may be NULL */
     struct pl_health_hub *health;    /* the same */

@@ -6,6 +6,7 @@
 #include "app/events.h"
 #include "app/grpc_clients.h"
 #include "app/health.h"
+#include "app/reads.h"
 #include "app/response_cache.h"
 #include "base/alloc.h"
 
@@ -146,6 +147,14 @@ static pl_code produce(pl_host *host, const pl_outgoing *event, pl_delivery *del
     return pl_events_produce(instance->events, event, delivery, waits, err);
 }
 
+static pl_code read_topic(pl_host *host, const pl_read_spec *spec, pl_source **out, pl_error *err)
+{
+    pl_instance *instance = instance_of(host);
+    if (!instance->reads)
+        return pl_fail(err, PL_UNAVAILABLE, "there is no server any more");
+    return pl_reads_open(instance->reads, instance, spec, out, err);
+}
+
 /* --- cached responses --- */
 pl_code pl_instance_purge(pl_instance *instance, pl_str type, pl_str id, size_t *dropped, pl_error *err)
 {
@@ -204,6 +213,7 @@ void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubs
                                     .purge = purge,
                                     .set_health = set_health,
                                     .produce = produce,
+                                    .read = read_topic,
                                     .remote = remote};
     instance->loop = loop;
     instance->pubsub = pubsub;
@@ -222,6 +232,9 @@ void pl_instance_host_leave(pl_instance *instance)
         pl_pubsub_end(instance->pubsub, &instance->host, NULL);
     instance->pubsub = NULL;
     instance->events = NULL;
+    if (instance->reads)
+        pl_reads_leave(instance->reads, instance);
+    instance->reads = NULL;
     if (instance->clients)
         pl_grpc_clients_leave(instance->clients, instance);
     instance->clients = NULL;

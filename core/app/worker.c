@@ -17,6 +17,7 @@
 #include "app/metrics_collect.h"
 #include "app/metrics_http.h"
 #include "app/operation.h"
+#include "app/reads.h"
 #include "app/response_cache.h"
 #include "app/rpc_http.h"
 #include "app/schedule.h"
@@ -44,6 +45,7 @@ struct pl_worker {
     pl_events *events;
     pl_metrics *metrics;
     pl_metrics_part *metrics_part;
+    pl_reads *reads;
     pl_endpoint endpoint;
     pl_sse *sse;
     pl_edge *edge;
@@ -204,6 +206,7 @@ static void adopt(pl_worker *w, void *arg)
     pl_instance *instance = arg, *old = w->current;
     pl_instance_host_init(instance, w->host, w->pubsub);
     instance->events = w->events;
+    instance->reads = w->reads;
     pl_events_adopt(w->events, instance);
     instance->clients = w->clients;
     pl_engine_of(instance->state)->state_attach(instance->state, &instance->host);
@@ -301,7 +304,8 @@ static pl_code set_up(pl_worker *w, pl_error *err)
     w->host->shared = config->shared;
     if (!(w->pubsub = pl_pubsub_join(config->hub, w->loop)) || !(w->metrics = pl_metrics_new()) ||
         !(w->metrics_part = pl_metrics_join(config->metrics, w->loop, config->index, collect_metrics, w)) ||
-        !(w->events = pl_events_new(w->loop, config->log)))
+        !(w->events = pl_events_new(w->loop, config->log)) ||
+        !(w->reads = pl_reads_new(w->loop, config->log)))
         return pl_fail_memory(err);
     pl_endpoint_init(&w->endpoint, w->host, config->log);
     if (!(w->sse = pl_sse_new(config->streams, w->loop, &w->endpoint)))
@@ -330,6 +334,17 @@ static pl_code set_up(pl_worker *w, pl_error *err)
     return PL_OK;
 }
 
+/* Instances outlive the readers of their scripts here. */
+static void forget_reads(pl_worker *w)
+{
+    pl_reads_free(w->reads);
+    w->reads = NULL;
+    if (w->current)
+        w->current->reads = NULL;
+    for (pl_instance *instance = w->retired; instance; instance = instance->next)
+        instance->reads = NULL;
+}
+
 /* Jobs of helper threads end in pl_loop_free; only then are the instances let go of. */
 static void tear_down(pl_worker *w)
 {
@@ -350,6 +365,7 @@ static void tear_down(pl_worker *w)
     if (w->pubsub)
         pl_pubsub_leave(w->pubsub);
     pl_events_free(w->events);
+    forget_reads(w);
     if (w->sse)
         pl_sse_end(w->sse);
     pl_builtin_leave(w->builtin);

@@ -181,6 +181,13 @@ int pl_reader_fd(const pl_reader *r)
     return r->fd;
 }
 
+void pl_reader_noticed(pl_reader *r)
+{
+    uint64_t count;
+    while (read(r->fd, &count, sizeof count) < 0 && errno == EINTR)
+        ;
+}
+
 void pl_reader_wake(pl_reader *r)
 {
     static const uint64_t one = 1;
@@ -310,7 +317,6 @@ static pl_taken take_again(pl_reader *r, pl_incoming *out, pl_error *err)
 
 pl_taken pl_reader_take(pl_reader *r, pl_incoming *out, pl_error *err)
 {
-    uint64_t count;
     if (r->again)
         return take_again(r, out, err);
     let_go_of_last(r);
@@ -320,8 +326,7 @@ pl_taken pl_reader_take(pl_reader *r, pl_incoming *out, pl_error *err)
             pl_error_clear(&r->failure);
         return PL_TAKEN_FAILED;
     }
-    while (read(r->fd, &count, sizeof count) < 0 && errno == EINTR)
-        ;
+    pl_reader_noticed(r);
     for (unsigned i = 0; i < PASSED_AT_ONCE; i++) {
         if (pl_reader_is_over(r))
             return PL_TAKEN_END;
@@ -334,6 +339,17 @@ pl_taken pl_reader_take(pl_reader *r, pl_incoming *out, pl_error *err)
     }
     pl_reader_wake(r);
     return PL_TAKEN_NOTHING;
+}
+
+size_t pl_reader_positions(const pl_reader *r, pl_read_place *out, size_t room)
+{
+    for (size_t i = 0; i < r->count && i < room; i++) {
+        const pl_reader_part *part = &r->parts[i];
+        out[i] = (pl_read_place){.partition = part->id,
+                                 .from = part->next < 0 ? PL_READ_BEGINNING : PL_READ_OFFSET,
+                                 .at = part->next};
+    }
+    return r->count;
 }
 
 pl_reader_stats pl_reader_get_stats(const pl_reader *r)

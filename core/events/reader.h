@@ -27,13 +27,19 @@ pl_reader *pl_reader_open(const pl_reader_config *config, pl_error *err);
 /* At once; threads of librdkafka are waited for on a helper. NULL is fine. */
 void pl_reader_close(pl_reader *reader);
 
-/* Becomes readable when there may be something to take, but not again before a take that gave NOTHING. */
+/* Becomes readable when there may be something to take, but not again before a take that gave NOTHING.
+ * pl_reader_take makes it unreadable, and so does pl_reader_noticed, for when nothing is to be taken now. */
 int pl_reader_fd(const pl_reader *reader);
+void pl_reader_noticed(pl_reader *reader);
 /* As pl_source_ops.take. */
 pl_taken pl_reader_take(pl_reader *reader, pl_incoming *out, pl_error *err);
 
 /* Where it begins is known for all partitions: what is published from now on will be read. */
 bool pl_reader_is_placed(const pl_reader *reader);
+
+/* Where each partition is to be read on, into *out, which has room for so many. Returns how many there are.
+ */
+size_t pl_reader_positions(const pl_reader *reader, pl_read_place *out, size_t room);
 
 typedef struct pl_reader_stats {
     uint64_t events;

@@ -183,6 +183,8 @@ struct pl_subscriber {
 
 struct pl_outgoing; /* value/outgoing.h */
 struct pl_delivery;
+struct pl_read_spec; /* value/incoming.h */
+struct pl_source;
 struct pl_remote; /* value/remote.h */
 struct pl_remote_config;
 
@@ -219,6 +221,9 @@ typedef struct pl_host_ops {
      * where there are never any. See value/outgoing.h. */
     pl_code (*produce)(pl_host *host, const struct pl_outgoing *event, struct pl_delivery *delivery,
                        bool *waits, pl_error *err);
+    /* Reads a topic of Kafka without a group; the spec is copied. FAILED_PRECONDITION: there are no brokers.
+     * NULL where there are never any. See value/incoming.h. */
+    pl_code (*read)(pl_host *host, const struct pl_read_spec *spec, struct pl_source **out, pl_error *err);
     /* Clients of remote procedures: value/remote.h. NULL where there is no network. */
     pl_code (*remote)(pl_host *host, const struct pl_remote_config *config, struct pl_remote **out,
                       pl_error *err);

@@ -54,7 +54,9 @@ typedef struct pl_source pl_source;
 typedef struct pl_source_ops {
     /* What *out points to is valid until the next call of any of these. */
     pl_taken (*take)(pl_source *source, pl_incoming *out, pl_error *err);
-    void (*close)(pl_source *source); /* it is gone */
+    /* `readable` is called in the loop's next turn. */
+    void (*wake)(pl_source *source);
+    void (*close)(pl_source *source); /* it is gone; not while somebody waits, but when that is cancelled */
 } pl_source_ops;
 struct pl_source {
     const pl_source_ops *ops;

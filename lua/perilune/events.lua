@@ -4,6 +4,7 @@
 local core = require "perilune.events.core"
 local errors = require "perilune.errors"
 local json = require "perilune.json"
+local topics = require "perilune.topics"
 
 local events = {}
 
@@ -116,5 +117,8 @@ function events.publish_batch(_, topic, list, options)
   end
   return acks
 end
+
+-- Reading without a consumer group: perilune.topics has it.
+events.read = topics.read
 
 return events

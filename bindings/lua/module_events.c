@@ -20,6 +20,8 @@ typedef struct delivery {
     int32_t partition;
     int64_t offset;
     char why[256];
+    pl_logger *log; /* of one that nobody may ever wait for; else NULL */
+    char topic[];
 } delivery;
 
 static void go_on(delivery *d)
@@ -44,6 +46,9 @@ static void on_done(pl_delivery *base, const pl_acknowledgement *ack)
     d->offset = ack->offset;
     if (ack->code)
         snprintf(d->why, sizeof d->why, "%s", ack->why ? ack->why : "");
+    if (ack->code && d->log && !d->wait.call)
+        pl_log(d->log, PL_WARN, "event not delivered", PL_F_CSTR("topic", d->topic),
+               PL_F_CSTR("error", d->why));
     go_on(d);
 }
 
@@ -53,7 +58,8 @@ static int delivery_gc(lua_State *L)
     return 0;
 }
 
-/* --- core.send(topic, value, key, headers, partition, timestamp, pass) --- */
+/* --- core.send(topic, value, key, headers, partition, timestamp, pass); core.send_alone: nobody may ever
+ * wait for it --- */
 static pl_str opt_str(lua_State *L, int arg)
 {
     pl_str s = PL_STR_NONE;
@@ -86,7 +92,7 @@ static int sent(lua_State *L, int status, lua_KContext ctx)
     return 1;
 }
 
-static int events_send(lua_State *L)
+static int send_event(lua_State *L, bool alone)
 {
     pl_host *host = plua_host(L);
     pl_error err;
@@ -104,8 +110,10 @@ static int events_send(lua_State *L)
     if (!host || !host->ops->produce)
         return plua_raise(L, PL_FAILED_PRECONDITION, "events can be published only where there is a server");
     plua_wait_check(L, "events:publish");
-    delivery *d = lua_newuserdatauv(L, sizeof *d, 0);
-    *d = (delivery){.base = {.accepted = on_accepted, .done = on_done}};
+    delivery *d = lua_newuserdatauv(L, sizeof *d + topic_len + 1, 0);
+    *d = (delivery){.base = {.accepted = on_accepted, .done = on_done},
+                    .log = alone ? plua_state_of(L)->config.log : NULL};
+    memcpy(d->topic, topic, topic_len + 1);
     luaL_setmetatable(L, DELIVERY_TYPE);
     if (host->ops->produce(host, &event, &d->base, &waits, &err) != PL_OK)
         return plua_raise(L, err.code, "%s: %s", event.topic.ptr, err.message);
@@ -115,6 +123,16 @@ static int events_send(lua_State *L)
         return 1;
     plua_wait_begin(L, "events:publish", &d->wait, NULL);
     return plua_wait_yield(L, 0, sent);
+}
+
+static int events_send(lua_State *L)
+{
+    return send_event(L, false);
+}
+
+static int events_send_alone(lua_State *L)
+{
+    return send_event(L, true);
 }
 
 /* --- core.wait(delivery): partition, offset; or the code's name and what is wrong --- */
@@ -153,8 +171,11 @@ static int events_forget(lua_State *L)
 
 int plua_open_events(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"send", events_send}, {"wait", events_wait}, {"forget", events_forget}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"send", events_send},
+                                         {"send_alone", events_send_alone},
+                                         {"wait", events_wait},
+                                         {"forget", events_forget},
+                                         {NULL, NULL}};
     static const plua_type type = {.name = DELIVERY_TYPE, .gc = delivery_gc};
     plua_push_type(L, &type);
     lua_pop(L, 1);

@@ -53,8 +53,8 @@ function events.prepare(value, options)
   return value, options.key, options.headers and flat_headers(options.headers), options.partition, timestamp
 end
 
-local function send(topic, value, options)
-  return (core.send(topic, events.prepare(value, options)))
+local function send(topic, value, options, alone)
+  return ((alone and core.send_alone or core.send)(topic, events.prepare(value, options)))
 end
 
 local function wait(topic, delivery)
@@ -85,7 +85,7 @@ end
 -- events:publish_async(topic, value, options): does not wait for the acknowledgement. It returns an object whose method wait
 -- does; an event that nobody waits for is logged when it cannot be delivered.
 function events.publish_async(_, topic, value, options)
-  return setmetatable({ topic = topic, delivery = send(topic, value, options) }, Delivery)
+  return setmetatable({ topic = topic, delivery = send(topic, value, options, true) }, Delivery)
 end
 
 -- events:publish_batch(topic, list, options): a list of { value = …, key = …, headers = …, partition = …, timestamp = … }. Waits

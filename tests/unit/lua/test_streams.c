@@ -50,12 +50,13 @@ CASE(windows)
 CASE(joins)
 CASE(process)
 CASE(bad)
+CASE(state)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stateless), cmocka_unit_test(test_windows), cmocka_unit_test(test_joins),
-        cmocka_unit_test(test_process),   cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_process),   cmocka_unit_test(test_bad),     cmocka_unit_test(test_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/events.h"
 
+#include <stdio.h>
+
 #include "app/generation.h"
+#include "app/metrics.h"
 #include "base/alloc.h"
 
 /* A producer that is in use, or that old events still go through. */
@@ -11,6 +14,7 @@ struct outlet {
     pl_producer *producer;
     pl_watch *watch;
     outlet *next;
+    bool gone;  /* it is freed on another thread */
     pl_job job; /* that frees it */
 };
 
@@ -26,6 +30,8 @@ struct pl_events {
     pl_arena relay_arena; /* what it was made for: `relay_made` */
     pl_kafka_config relay_made;
     uint64_t pass;
+    char last_topic[256]; /* whose series `produced` is */
+    pl_stat *produced;
     pl_producer_stats gone; /* of producers that are no longer there */
     pl_timer overdue;
     void (*drained)(void *data);
@@ -51,6 +57,7 @@ static void let_go(pl_events *events, outlet *o)
     events->gone.acknowledged += stats.acknowledged;
     events->gone.failed += stats.failed;
     pl_watch_end(o->watch);
+    o->gone = true;
     o->job = (pl_job){.run = free_producer, .done = freed};
     if (events->host->ops->offload(events->host, &o->job, NULL) != 0) {
         free_producer(&o->job);
@@ -91,19 +98,41 @@ static void on_readable(void *data)
         tell_drained(events);
 }
 
+/* For the metrics: the topic that comes again and again is found at once. */
+static void on_told(void *data, const char *topic, pl_code code)
+{
+    const outlet *o = data;
+    pl_events *events = o->events;
+    pl_metrics *metrics = o->gone ? NULL : pl_metrics_of(events->host);
+    if (!metrics)
+        return;
+    const pl_str name = pl_str_of(topic);
+    if (code) {
+        pl_stat_add(pl_metrics_at(metrics, PL_METRIC_EVENTS_FAILED, &name), 1);
+        return;
+    }
+    if (!events->produced || strcmp(events->last_topic, topic) != 0) {
+        snprintf(events->last_topic, sizeof events->last_topic, "%s", topic);
+        events->produced = pl_metrics_at(metrics, PL_METRIC_EVENTS_PRODUCED, &name);
+    }
+    pl_stat_add(events->produced, 1);
+}
+
 static outlet *open_outlet(pl_events *events, const pl_kafka_config *kafka, bool kept, pl_error *err)
 {
-    const pl_producer_config config = {.kafka = &kafka->settings,
-                                       .kept = kept,
-                                       .most_messages = kafka->queue_messages,
-                                       .most_bytes = kafka->queue_bytes,
-                                       .log = events->log};
+    pl_producer_config config = {.kafka = &kafka->settings,
+                                 .kept = kept,
+                                 .told = on_told,
+                                 .most_messages = kafka->queue_messages,
+                                 .most_bytes = kafka->queue_bytes,
+                                 .log = events->log};
     outlet *o = pl_calloc(1, sizeof *o);
     if (!o) {
         pl_fail_memory(err);
         return NULL;
     }
     o->events = events;
+    config.told_data = o;
     if ((o->producer = pl_producer_new(&config, err)) != NULL) {
         o->watch = pl_loop_watch(events->loop, pl_producer_fd(o->producer), on_readable, o);
         if (o->watch)

@@ -218,7 +218,8 @@ void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubs
     instance->loop = loop;
     instance->pubsub = pubsub;
     instance->turn = (pl_timer){.fire = turn, .data = instance};
-    instance->host = (pl_host){.ops = &ops, .owner = instance, .log = loop->log, .shared = loop->shared};
+    instance->host = (pl_host){
+        .ops = &ops, .owner = instance, .log = loop->log, .shared = loop->shared, .meter = loop->meter};
 }
 
 bool pl_instance_is_quiet(const pl_instance *instance)
@@ -238,6 +239,7 @@ void pl_instance_host_leave(pl_instance *instance)
     if (instance->clients)
         pl_grpc_clients_leave(instance->clients, instance);
     instance->clients = NULL;
+    instance->host.meter = NULL;
     if (instance->turn.index != 0)
         instance->loop->ops->timer_stop(instance->loop, &instance->turn);
     instance->loop = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "app/metrics.h"
+#include "app/metrics_grpc.h"
 
 #include <stdio.h>
 
@@ -9,6 +9,8 @@
 #define MOST_CODE 599
 #define CODES (MOST_CODE - LEAST_CODE + 1)
 #define METHODS 8
+#define KINDS 4
+#define OUTCOMES 4
 
 /* The series of HTTP requests, where a request finds them without a search: by part, method and status. */
 typedef struct http_series {
@@ -18,6 +20,12 @@ typedef http_series http_row[CODES];
 
 struct pl_metrics {
     pl_http_meter http; /* first */
+    pl_meter meter;
+    pl_loop *loop;
+    pl_metrics_grpc *grpc;
+    pl_stat *operations[KINDS][OUTCOMES], *operation_seconds[KINDS];
+    unsigned subscriptions;
+    uint64_t last_ns, reads; /* of the clock */
     pl_stats *stats;
     pl_stats_family *families[PL_METRIC_COUNT];
     http_row *rows[PL_PART_COUNT][METHODS];
@@ -35,6 +43,29 @@ static const pl_stats_spec specs[PL_METRIC_COUNT] = {
     [PL_METRIC_HTTP_DURATION] = {PL_STATS_HISTOGRAM, .name = "http_request_duration_seconds",
                                  .help = "Time from when a request was there until its answer was given.",
                                  LABELS("handler", "method", "code"), .most_series = 5000},
+    [PL_METRIC_GRAPHQL_OPERATIONS] = {PL_STATS_COUNTER, .name = "graphql_operations_total",
+                                      .help = "GraphQL operations that are over.", LABELS("kind", "outcome")},
+    [PL_METRIC_GRAPHQL_DURATION] =
+        {PL_STATS_HISTOGRAM, .name = "graphql_operation_duration_seconds",
+         .help = "Time until an operation was answered; for subscriptions, until it had its source.",
+         LABELS("kind")},
+    [PL_METRIC_GRAPHQL_ERRORS] = {PL_STATS_COUNTER, .name = "graphql_errors_total",
+                                  .help = "Errors in GraphQL answers, by code.", LABELS("code")},
+    [PL_METRIC_GRPC_HANDLED] = {PL_STATS_COUNTER, .name = "grpc_server_handled_total",
+                                .help = "Calls that were served and are over, by any of the protocols.",
+                                LABELS("grpc_type", "grpc_service", "grpc_method", "grpc_code"),
+                                .most_series = 5000},
+    [PL_METRIC_GRPC_SECONDS] = {PL_STATS_HISTOGRAM, .name = "grpc_server_handling_seconds",
+                                .help = "Time from the beginning of a call that is served to its end.",
+                                LABELS("grpc_type", "grpc_service", "grpc_method")},
+    [PL_METRIC_GRPC_CLIENT_HANDLED] =
+        {PL_STATS_COUNTER, .name = "grpc_client_handled_total",
+         .help = "Calls to others that are over, by the status that the script got.",
+         LABELS("grpc_service", "grpc_method", "grpc_code"), .most_series = 5000},
+    [PL_METRIC_GRPC_CLIENT_SECONDS] =
+        {PL_STATS_HISTOGRAM, .name = "grpc_client_handling_seconds",
+         .help = "Time from the beginning of a call to others to its end, with all attempts.",
+         LABELS("grpc_service", "grpc_method")},
     [PL_METRIC_EVENTS_PRODUCED] = {PL_STATS_COUNTER, .name = "events_produced_total",
                                    .help = "Events that the brokers have acknowledged.", LABELS("topic")},
     [PL_METRIC_EVENTS_FAILED] = {PL_STATS_COUNTER, .name = "events_produce_failed_total",
@@ -107,8 +138,11 @@ static http_series http_series_of(pl_metrics *m, const pl_http_request *request,
 static void count_http(pl_http_meter *meter, const pl_http_request *request, int status, uint64_t began)
 {
     http_series s = http_series_of((pl_metrics *)meter, request, status);
+    pl_metrics *m = (pl_metrics *)meter;
+    m->last_ns = pl_clock_ns();
+    m->reads++;
     pl_stat_add(s.requests, 1);
-    pl_stat_observe(s.duration, (double)(pl_clock_ns() - began) * 1e-9);
+    pl_stat_observe(s.duration, (double)(m->last_ns - began) * 1e-9);
 }
 
 pl_http_meter *pl_metrics_http_meter(pl_metrics *m)
@@ -116,13 +150,110 @@ pl_http_meter *pl_metrics_http_meter(pl_metrics *m)
     return &m->http;
 }
 
+/* --- GraphQL --- */
+static unsigned kind_of(const char *kind)
+{
+    return !kind ? 0 : kind[0] == 'q' ? 1 : kind[0] == 'm' ? 2 : kind[0] == 's' ? 3 : 0;
+}
+
+static const char *const kinds[KINDS] = {"unknown", "query", "mutation", "subscription"};
+
+void pl_metrics_graphql_ended(pl_metrics *m, const char *kind, pl_graphql_outcome outcome)
+{
+    static const char *const outcomes[OUTCOMES] = {"ok", "errors", "refused", "cancelled"};
+    unsigned k = kind_of(kind);
+    pl_stat **at = &m->operations[k][outcome];
+    if (!*at) {
+        const pl_str values[] = {pl_str_of(kinds[k]), pl_str_of(outcomes[outcome])};
+        *at = pl_metrics_at(m, PL_METRIC_GRAPHQL_OPERATIONS, values);
+    }
+    pl_stat_add(*at, 1);
+}
+
+void pl_metrics_graphql_answered(pl_metrics *m, const char *kind, uint64_t began, uint64_t now)
+{
+    unsigned k = kind_of(kind);
+    pl_stat **at = &m->operation_seconds[k];
+    if (!*at) {
+        const pl_str values[] = {pl_str_of(kinds[k])};
+        *at = pl_metrics_at(m, PL_METRIC_GRAPHQL_DURATION, values);
+    }
+    pl_stat_observe(*at, (double)(now - began) * 1e-9);
+}
+
+void pl_metrics_graphql_refused(pl_metrics *m, pl_code code, uint32_t errors)
+{
+    if ((unsigned)code < PL_METER_CODES)
+        m->meter.graphql_errors[code] += errors ? errors : 1;
+}
+
+void pl_metrics_graphql_subscribed(pl_metrics *m, int by)
+{
+    m->subscriptions += (unsigned)by;
+}
+
+unsigned pl_metrics_graphql_subscriptions(const pl_metrics *m)
+{
+    return m->subscriptions;
+}
+
+uint64_t pl_metrics_last_ns(const pl_metrics *m, uint64_t *reads)
+{
+    *reads = m->reads;
+    return m->last_ns;
+}
+
+void pl_metrics_flush(pl_metrics *m)
+{
+    for (unsigned i = 0; i < PL_METER_CODES; i++) {
+        const pl_str value = i ? pl_str_of(pl_code_name((pl_code)i)) : PL_STR("none");
+        if (m->meter.graphql_errors[i] > 0)
+            pl_stat_set(pl_metrics_at(m, PL_METRIC_GRAPHQL_ERRORS, &value),
+                        (double)m->meter.graphql_errors[i]);
+    }
+}
+
+/* --- for other layers --- */
+static pl_metrics *of_meter(const pl_meter *meter)
+{
+    return (pl_metrics *)((char *)meter - offsetof(pl_metrics, meter));
+}
+
+static uint64_t meter_now(pl_meter *meter)
+{
+    return pl_loop_turn_ns(of_meter(meter)->loop);
+}
+
+static void rpc_served(pl_meter *meter, const pl_meter_rpc *rpc, pl_code code, uint64_t began)
+{
+    pl_metrics_grpc_served(of_meter(meter)->grpc, rpc, code, (double)(pl_clock_ns() - began) * 1e-9);
+}
+
+static void rpc_called(pl_meter *meter, pl_str path, pl_code code, uint64_t began)
+{
+    pl_metrics_grpc_called(of_meter(meter)->grpc, path, code, (double)(pl_clock_ns() - began) * 1e-9);
+}
+
+pl_meter *pl_metrics_meter(pl_metrics *m)
+{
+    return &m->meter;
+}
+
+pl_metrics *pl_metrics_of(const pl_host *host)
+{
+    return host->meter && host->meter->now == meter_now ? of_meter(host->meter) : NULL;
+}
+
 /* --- life --- */
-pl_metrics *pl_metrics_new(void)
+pl_metrics *pl_metrics_new(pl_loop *loop)
 {
     pl_metrics *m = pl_calloc(1, sizeof *m);
-    if (!m || !(m->stats = pl_stats_new()))
+    if (!m || !(m->stats = pl_stats_new()) || !(m->grpc = pl_metrics_grpc_new(m)))
         goto failed;
+    m->loop = loop;
     m->http.count = count_http;
+    m->meter =
+        (pl_meter){.stats = m->stats, .now = meter_now, .rpc_served = rpc_served, .rpc_called = rpc_called};
     for (unsigned i = 0; i < PL_METRIC_COUNT; i++) {
         if (!(m->families[i] = pl_stats_declare(m->stats, &specs[i])))
             goto failed;
@@ -141,6 +272,7 @@ void pl_metrics_free(pl_metrics *m)
         for (unsigned method = 0; method < METHODS; method++)
             pl_free(m->rows[part][method]);
     }
+    pl_metrics_grpc_free(m->grpc);
     pl_stats_free(m->stats);
     pl_free(m);
 }

@@ -109,6 +109,13 @@ bool pl_metrics_collect_worker(pl_stats *into, const pl_worker_status *status)
            collect_clients(into, &status->clients) && collect_events(into, status);
 }
 
+bool pl_metrics_collect_graphql(pl_stats *into, unsigned subscriptions)
+{
+    return pl_metrics_put(into, &(pl_metrics_sample){GAUGE, "graphql_subscriptions_active",
+                                                     "GraphQL subscriptions that have their source.",
+                                                     .value = subscriptions});
+}
+
 bool pl_metrics_collect_instance(pl_stats *into, const pl_instance *instance, bool live)
 {
     char id[24];

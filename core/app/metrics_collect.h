@@ -9,6 +9,7 @@
  * short. */
 
 bool pl_metrics_collect_worker(pl_stats *into, const pl_worker_status *status);
+bool pl_metrics_collect_graphql(pl_stats *into, unsigned subscriptions);
 bool pl_metrics_collect_instance(pl_stats *into, const pl_instance *instance, bool live);
 bool pl_metrics_collect_cache(pl_stats *into, struct pl_response_cache *cache);
 /* The server and its process; reads /proc, so not on a loop's thread unless there is no other. */

@@ -6,6 +6,7 @@
 #include "app/endpoint.h"
 #include "app/expiry.h"
 #include "app/generation.h"
+#include "app/metrics.h"
 #include "app/pubsub.h"
 #include "base/alloc.h"
 #include "base/gone.h"
@@ -44,8 +45,12 @@ struct pl_operation {
     leg *successor; /* on a newer instance; takes over when current has ended */
     pl_timer grace, expiry;
     bool grace_armed, expiry_armed, held;
-    bool *gone;   /* set at the end, while it is started */
-    bool counted; /* among the endpoint's */
+    bool *gone;          /* set at the end, while it is started */
+    bool counted;        /* among the endpoint's */
+    const char *kind;    /* NULL: not known yet */
+    pl_metrics *metrics; /* NULL: none */
+    uint64_t began;      /* as the meter has it */
+    bool subscribed;
     const pl_header *headers;
     size_t header_count;
     bool headers_read;
@@ -121,14 +126,71 @@ static void uncount(pl_operation *op)
     op->counted = false;
 }
 
+/* --- what is counted --- */
+/* While the leg is still there. */
+static void note_kind(pl_operation *op, const leg *l)
+{
+    if (!op->kind)
+        op->kind = l->work.operation_kind;
+}
+
+/* The time that an answer has taken, when it has been given: the HTTP edge has just read the clock for it, as
+ * a rule. */
+typedef struct stopwatch {
+    pl_metrics *metrics;
+    const char *kind;
+    uint64_t began, reads;
+    bool runs;
+} stopwatch;
+
+static stopwatch watch_begin(const pl_operation *op)
+{
+    stopwatch w = {op->metrics, op->kind, op->began, 0, op->metrics && !op->subscribed};
+    if (w.runs)
+        pl_metrics_last_ns(w.metrics, &w.reads);
+    return w;
+}
+
+static void watch_end(const stopwatch *w)
+{
+    uint64_t reads, now;
+    if (!w->runs)
+        return;
+    now = pl_metrics_last_ns(w->metrics, &reads);
+    pl_metrics_graphql_answered(w->metrics, w->kind, w->began, reads != w->reads ? now : pl_clock_ns());
+}
+
+static pl_graphql_outcome outcome_of(const gql_payload *payload)
+{
+    if (payload->result == GQL_RESULT_COMPLETE)
+        return PL_GRAPHQL_OK;
+    if (payload->result != GQL_RESULT_DATA)
+        return PL_GRAPHQL_REFUSED;
+    return payload->errors > 0 ? PL_GRAPHQL_ERRORS : PL_GRAPHQL_OK;
+}
+
+static void count_end(pl_operation *op, pl_graphql_outcome outcome)
+{
+    if (!op->metrics)
+        return;
+    pl_metrics_graphql_ended(op->metrics, op->kind, outcome);
+    if (op->subscribed)
+        pl_metrics_graphql_subscribed(op->metrics, -1);
+}
+
 /* Hands out the last payload. */
 static void end(pl_operation *op, const gql_payload *payload)
 {
+    stopwatch w = watch_begin(op);
     timers_stop(op);
     uncount(op);
+    count_end(op, outcome_of(payload));
+    if (op->metrics && outcome_of(payload) == PL_GRAPHQL_REFUSED)
+        pl_metrics_graphql_refused(op->metrics, payload->code, payload->errors);
     if (op->gone)
         *op->gone = true;
     op->config.payload(op->config.data, payload);
+    watch_end(&w);
 }
 
 /* The same; it comes from that leg, in whose memory it may be. The first leg's goes with the operation. */
@@ -205,6 +267,7 @@ static bool grace_start(pl_operation *op)
 /* --- credentials that end, end the subscription --- */
 static void end_both(pl_operation *op)
 {
+    note_kind(op, op->current);
     if (op->successor)
         leg_cancel(op->successor);
     op->successor = NULL;
@@ -332,11 +395,23 @@ static void break_off(pl_operation *op)
     end(op, &no_memory);
 }
 
+/* The first of its legs has its source. */
+static void count_subscription(pl_operation *op)
+{
+    if (op->subscribed || !op->metrics)
+        return;
+    stopwatch w = watch_begin(op);
+    op->subscribed = true;
+    pl_metrics_graphql_subscribed(op->metrics, 1);
+    watch_end(&w);
+}
+
 /* False: the operation is gone. */
 static bool leg_subscribed(leg *l)
 {
     l->subscribed = true;
     uncount(l->op);
+    count_subscription(l->op);
     if (!expiry_start(l->op, l)) {
         break_off(l->op);
         return false;
@@ -421,6 +496,7 @@ static void successor_payload(pl_operation *op, leg *l, const gql_payload *paylo
 static void on_payload(void *data, const gql_payload *payload)
 {
     leg *l = data;
+    note_kind(l->op, l);
     if (l == l->op->current)
         current_payload(l->op, l, payload);
     else
@@ -463,20 +539,33 @@ static void refuse_crowd(const pl_operation_config *config, uint32_t most)
     pl_buf_dispose(&body);
 }
 
+static void count_refusal(pl_metrics *metrics, pl_code code)
+{
+    if (!metrics)
+        return;
+    pl_metrics_graphql_ended(metrics, NULL, PL_GRAPHQL_REFUSED);
+    pl_metrics_graphql_refused(metrics, code, 1);
+}
+
 pl_operation *pl_operation_start(const pl_operation_config *config)
 {
     pl_gone watch;
     uint32_t most = config->instance->generation ? config->instance->generation->config.max_operations : 0;
+    pl_metrics *metrics = pl_metrics_of(config->host);
     if (config->endpoint && most > 0 && config->endpoint->operations >= most) {
+        count_refusal(metrics, PL_UNAVAILABLE);
         refuse_crowd(config, most);
         return NULL;
     }
     pl_operation *op = pl_arena_zalloc(config->work->arena, sizeof *op);
     if (!op) {
+        count_refusal(metrics, PL_RESOURCE_EXHAUSTED);
         config->payload(config->data, &no_memory);
         return NULL;
     }
     op->config = *config;
+    op->metrics = metrics;
+    op->began = metrics ? config->host->meter->now(config->host->meter) : 0;
     op->request = *config->request;
     op->work = *config->work;
     op->current = &op->first;
@@ -494,6 +583,8 @@ void pl_operation_cancel(pl_operation *op)
 {
     timers_stop(op);
     uncount(op);
+    note_kind(op, op->current);
+    count_end(op, PL_GRAPHQL_CANCELLED);
     end_both(op);
     if (op->gone)
         *op->gone = true;
@@ -605,6 +696,7 @@ static void leg_end(leg *l)
         leg_cancel(l);
         return;
     }
+    note_kind(op, l);
     leg *other = l == op->current ? op->successor : op->current;
     if (l == op->current && other) {
         leg_cancel(l);

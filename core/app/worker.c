@@ -266,7 +266,10 @@ static bool collect_metrics(void *data, pl_stats *into)
     pl_worker *w = data;
     pl_worker_status status;
     get_status(w, &status);
-    bool ok = pl_stats_merge(into, pl_metrics_stats(w->metrics)) && pl_metrics_collect_worker(into, &status);
+    pl_metrics_flush(w->metrics);
+    bool ok = pl_stats_merge(into, pl_metrics_stats(w->metrics)) &&
+              pl_metrics_collect_worker(into, &status) &&
+              pl_metrics_collect_graphql(into, pl_metrics_graphql_subscriptions(w->metrics));
     if (ok && w->current)
         ok = pl_metrics_collect_instance(into, w->current, true);
     for (const pl_instance *instance = w->retired; ok && instance; instance = instance->next)
@@ -302,11 +305,12 @@ static pl_code set_up(pl_worker *w, pl_error *err)
     w->host = pl_loop_host(w->loop);
     w->host->log = config->log;
     w->host->shared = config->shared;
-    if (!(w->pubsub = pl_pubsub_join(config->hub, w->loop)) || !(w->metrics = pl_metrics_new()) ||
+    if (!(w->pubsub = pl_pubsub_join(config->hub, w->loop)) || !(w->metrics = pl_metrics_new(w->loop)) ||
         !(w->metrics_part = pl_metrics_join(config->metrics, w->loop, config->index, collect_metrics, w)) ||
         !(w->events = pl_events_new(w->loop, config->log)) ||
         !(w->reads = pl_reads_new(w->loop, config->log)))
         return pl_fail_memory(err);
+    w->host->meter = pl_metrics_meter(w->metrics);
     pl_endpoint_init(&w->endpoint, w->host, config->log);
     if (!(w->sse = pl_sse_new(config->streams, w->loop, &w->endpoint)))
         return pl_fail_memory(err);

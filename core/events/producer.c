@@ -28,6 +28,8 @@ struct pl_producer {
     size_t waiting, queued;
     uint64_t acknowledged, failed;
     bool kept;
+    void (*told)(void *data, const char *topic, pl_code code);
+    void *told_data;
     pl_logger *log;
 };
 
@@ -81,6 +83,8 @@ pl_producer *pl_producer_new(const pl_producer_config *config, pl_error *err)
     }
     p->log = config->log;
     p->kept = config->kept;
+    p->told = config->told;
+    p->told_data = config->told_data;
     p->most_waiting = config->most_waiting ? config->most_waiting : 10000;
     p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->fd < 0)
@@ -104,6 +108,8 @@ static void finish(const pl_producer *p, sent *s, const char *topic, const pl_ac
     if (!delivery && ack->code && !p->kept)
         pl_log(p->log, PL_WARN, "event not delivered", PL_F_CSTR("topic", topic),
                PL_F_CSTR("error", ack->why));
+    if (p->told)
+        p->told(p->told_data, topic, ack->code);
     pl_free(s->event);
     pl_free(s);
     if (!delivery)
@@ -308,6 +314,8 @@ pl_code pl_producer_send(pl_producer *p, const pl_outgoing *event, pl_delivery *
         pl_free(s);
     else
         delivery->place = &s->delivery;
+    if (code && p->told)
+        p->told(p->told_data, event->topic.ptr, code);
     return code;
 }
 

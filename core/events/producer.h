@@ -19,6 +19,10 @@ typedef struct pl_producer_config {
     size_t most_waiting;            /* events that wait outside; more are refused. 0 is 10,000 */
     bool kept;                      /* publishers keep their events: it is not logged when one is given up */
     pl_logger *log;                 /* outlives it */
+    /* Told of each event that is over, before its publisher is; on the thread of pl_producer_poll, _send or
+     * _free. May be NULL. */
+    void (*told)(void *data, const char *topic, pl_code code);
+    void *told_data;
 } pl_producer_config;
 
 /* NULL: INVALID_ARGUMENT names the property that is wrong; RESOURCE_EXHAUSTED. */

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "value/meter.h"
+
 static const pl_failure no_memory = {
     .code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = {"out of memory", 13}};
 
@@ -71,6 +73,18 @@ static void close_call(pl_grpc_call *call)
     list_remove(call);
 }
 
+void pl_grpc_call_count(const pl_grpc_call *call, pl_code code)
+{
+    pl_meter *meter = call->server->config.host->meter;
+    const pl_grpc_method *method = call->method;
+    pl_meter_rpc rpc = {.path = PL_STR_NONE};
+    if (!meter)
+        return;
+    if (method)
+        rpc = (pl_meter_rpc){method->path, method->client_streaming, method->server_streaming, method->mark};
+    meter->rpc_served(meter, &rpc, code, call->began);
+}
+
 void pl_grpc_call_conclude(pl_grpc_call *call)
 {
     if (call->over)
@@ -78,6 +92,7 @@ void pl_grpc_call_conclude(pl_grpc_call *call)
     if (call->status.code != PL_OK)
         call->server->failed_total++;
     pl_grpc_call_end(call);
+    pl_grpc_call_count(call, call->status.code);
     close_call(call);
 }
 
@@ -376,6 +391,7 @@ static void on_closed(pl_grpc_stream *stream)
     if (call->over)
         return;
     call->server->failed_total++;
+    pl_grpc_call_count(call, PL_CANCELLED);
     cancel_scripts(call);
     close_call(call);
 }

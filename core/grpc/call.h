@@ -65,6 +65,7 @@ struct pl_grpc_call {
     bool native_ended, native_inside;
     bool method_over;
     pl_grpc_status status;
+    uint64_t began; /* as the meter has it */
     pl_timer deadline;
     bool deadline_armed;
     bool over;
@@ -108,6 +109,8 @@ void pl_grpc_call_begin(pl_grpc_call *call);
 void pl_grpc_call_fail(pl_grpc_call *call, pl_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Tells the meter, where there is one, of a call that is over. */
+void pl_grpc_call_count(const pl_grpc_call *call, pl_code code);
 /* Its status stands: sends it. The call is over then. */
 void pl_grpc_call_conclude(pl_grpc_call *call);
 

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "grpc/wire.h"
+#include "value/meter.h"
 
 #define ID_SIZE 20 /* hexadecimal digits: 8 of the prefix, 12 that count */
 #define MAX_OWN_ID 128
@@ -70,6 +71,7 @@ static void on_request(pl_grpc_handler *handler, pl_grpc_stream *stream)
     pl_grpc_server *server = (pl_grpc_server *)handler;
     pl_grpc_call *call = pl_arena_zalloc(&stream->arena, sizeof *call);
     pl_grpc_wire_headers headers = {0};
+    pl_meter *meter = server->config.host->meter;
     server->calls_total++;
     server->last_call_at = server->config.host->ops->now(server->config.host);
     if (!call) {
@@ -78,6 +80,7 @@ static void on_request(pl_grpc_handler *handler, pl_grpc_stream *stream)
         return;
     }
     call->rpc.ops = &pl_grpc_rpc_ops;
+    call->began = meter ? meter->now(meter) : 0;
     call->server = server;
     call->service = server->service;
     call->stream = stream;
@@ -98,10 +101,12 @@ static void on_request(pl_grpc_handler *handler, pl_grpc_stream *stream)
                            .certificate = stream->certificate,
                            .log = server->config.log};
     stream->call = call;
-    if (call->wire->open(call, &headers))
+    if (call->wire->open(call, &headers)) {
         pl_grpc_call_begin(call);
-    else
-        server->failed_total++;
+        return;
+    }
+    server->failed_total++;
+    pl_grpc_call_count(call, call->status.code ? call->status.code : PL_UNKNOWN); /* or by HTTP alone */
 }
 
 pl_grpc_server *pl_grpc_server_new(const pl_grpc_server_config *config)

@@ -79,6 +79,7 @@ pl_code pl_grpc_service_add(pl_grpc_service *s, const pl_grpc_method *method)
     if (!own)
         return PL_RESOURCE_EXHAUSTED;
     *own = *method;
+    own->mark = pl_arena_zalloc(&s->arena, sizeof *own->mark); /* NULL: it is looked for each time */
     if (own->native)
         own->codec = &pl_grpc_native_codec;
     return add_name(s, name_of(own->path)) && pl_map_set(&s->methods, own->path, own) ? PL_OK

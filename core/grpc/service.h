@@ -22,6 +22,7 @@ typedef struct pl_grpc_method {
     int arity;       /* how many arguments it looks at */
     const pl_grpc_native *native; /* instead of codec, types and function; lives as long as the service */
     void *native_data;            /* for its use */
+    void **mark;                  /* pl_meter_rpc's; the service's own */
 } pl_grpc_method;
 
 typedef enum pl_grpc_compression {

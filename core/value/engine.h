@@ -233,6 +233,7 @@ struct pl_host {
     void *owner; /* of whoever made the host */
     pl_logger *log;
     struct pl_shared *shared; /* value/shared.h: dictionaries of all workers and generations; may be NULL */
+    struct pl_meter *meter;   /* value/meter.h: who counts what is done; NULL: nobody */
 };
 
 /* One file of a bundle; bytes stay valid as long as the bundle. */

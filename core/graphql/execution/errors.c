@@ -3,6 +3,7 @@
 #include "graphql/execution/internal.h"
 #include "graphql/execution/trace.h"
 #include "value/json.h"
+#include "value/meter.h"
 
 /* Errors go as JSON into their own buffer as they happen. What a client sees of an unexpected error is a code
  * and the request's id; the log has the rest. */
@@ -106,11 +107,19 @@ void gql_write_error_extensions(pl_buf *out, pl_code code, const pl_value *detai
     pl_buf_char(out, '}');
 }
 
+static void count_error(const gql_execution *x, pl_code code)
+{
+    const pl_host *host = ((const pl_state_head *)x->state)->host;
+    if (host && host->meter && (unsigned)code < PL_METER_CODES)
+        host->meter->graphql_errors[code]++;
+}
+
 static void add(gql_execution *x, const gql_plan_field *field, const gql_path *path, pl_code code,
                 pl_str message, const pl_value *details, const pl_value *extensions, pl_str id)
 {
     uint32_t max = x->options.max_errors ? x->options.max_errors : DEFAULT_MAX_ERRORS;
     x->errors_met++;
+    count_error(x, code);
     if (x->error_count++ >= max) {
         if (x->part == &x->first)
             return;

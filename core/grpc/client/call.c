@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "grpc/client/internal.h"
+#include "value/meter.h"
 
 /* A call, as scripts have it: what is sent is kept here, framed and compressed, until the attempt that the
  * call is committed to has taken it; what that one brings is read from here. */
@@ -93,6 +94,9 @@ static void conclude(client_call *call)
         call->channel->set->stats.failed_total++;
         call->channel->failed_total++;
     }
+    pl_meter *meter = call->channel->set->config.host->meter;
+    if (meter)
+        meter->rpc_called(meter, call->path, call->status.code, call->metered);
     client_call_due(call);
 }
 
@@ -512,7 +516,9 @@ static pl_code start(pl_remote *remote, const pl_remote_call_config *config, pl_
     call->base.ops = &client_remote_ops;
     call->remote = r;
     call->channel = c;
+    pl_meter *meter = c->set->config.host->meter;
     call->began = client_now(c->set);
+    call->metered = meter ? meter->now(meter) : 0;
     call->deadline_timer = (pl_timer){.fire = on_deadline, .data = call};
     call->wake_timer = (pl_timer){.fire = on_wake, .data = call};
     pl_arena_init(&call->arena, 1024);

@@ -48,6 +48,7 @@ struct client_call {
     pl_str path;
     pl_grpc_metadata metadata; /* ready for the wire */
     uint64_t began, deadline;  /* 0: none */
+    uint64_t metered;          /* when it began, as the meter has it */
     bool wait_for_ready;
     pl_grpc_coding coding;
     size_t max_request;

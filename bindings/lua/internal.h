@@ -179,6 +179,9 @@ bool plua_protect(pl_state *state, void (*fn)(void *data), void *data, pl_error 
 /* chain.c: interceptors, and iterators */
 void plua_chain_init(pl_engine *engine);
 
+/* declare.c */
+void plua_declare_init(pl_engine *engine);
+
 /* cursor.c */
 void plua_cursor_init(pl_engine *engine);
 

@@ -92,6 +92,20 @@ static int sent(lua_State *L, int status, lua_KContext ctx)
     return 1;
 }
 
+/* It is written with its transaction: as far as the script is concerned, that is now. */
+static int hand_to_sink(lua_State *L, pl_event_sink *sink, const pl_outgoing *event)
+{
+    pl_error err;
+    pl_error_clear(&err);
+    delivery *d = lua_newuserdatauv(L, sizeof *d + event->topic.len + 1, 0);
+    *d = (delivery){.in_queue = true, .over = true, .partition = event->partition, .offset = -1};
+    memcpy(d->topic, event->topic.ptr, event->topic.len + 1);
+    luaL_setmetatable(L, DELIVERY_TYPE);
+    if (sink->publish(sink, event, &err) != PL_OK)
+        return plua_raise(L, err.code, "%s: %s", event->topic.ptr, err.message);
+    return 1;
+}
+
 static int send_event(lua_State *L, bool alone)
 {
     pl_host *host = plua_host(L);
@@ -107,6 +121,9 @@ static int send_event(lua_State *L, bool alone)
     pl_error_clear(&err);
     lua_settop(L, 7);
     event.headers = read_headers(L, 4, &event.header_count);
+    pl_work *work = plua_state_of(L)->current ? plua_state_of(L)->current->work : NULL;
+    if (work && work->sink && event.pass == 0)
+        return hand_to_sink(L, work->sink, &event);
     if (!host || !host->ops->produce)
         return plua_raise(L, PL_FAILED_PRECONDITION, "events can be published only where there is a server");
     plua_wait_check(L, "events:publish");

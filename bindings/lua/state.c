@@ -410,6 +410,7 @@ static void engine_init(void)
     e->dispatch = plua_dispatch;
     plua_cursor_init(e);
     plua_chain_init(e);
+    plua_declare_init(e);
 }
 
 const struct pl_engine *pl_lua_engine(void)

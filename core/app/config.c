@@ -251,7 +251,7 @@ static void read_timer(cfg_context *c, const char *path, pl_slot slot, pl_str na
     }
     cfg_table(c, path, slot, settings, &entry);
     if (!entry.has_every || !entry.has_run)
-        pl_report_error(c->report, CFG_FILE, 0, 0, "%s has no \"%s\".", path,
+        pl_report_error(c->report, c->file, 0, 0, "%s has no \"%s\".", path,
                         entry.has_every ? "run" : "every");
     c->config->timers[c->config->timer_count++] =
         (pl_timer_config){.name = cfg_copy(c, name), .every_ms = entry.every_ms};
@@ -303,7 +303,7 @@ static void read_loader(cfg_context *c, const char *path, pl_slot slot, pl_str n
         }
         cfg_table(c, path, slot, settings, &entry);
         if (!entry.has_batch)
-            pl_report_error(c->report, CFG_FILE, 0, 0, "%s has no \"batch\".", path);
+            pl_report_error(c->report, c->file, 0, 0, "%s has no \"batch\".", path);
     }
     c->config->loaders[c->config->loader_count++] = entry.config;
 }
@@ -341,10 +341,10 @@ void pl_config_read(pl_state *state, pl_slot slot, pl_arena *arena, pl_config *c
                                            {"interceptors", read_interceptors, 0},
                                            {"default_resolver", read_function, 0},
                                            {NULL, NULL, 0}};
-    cfg_context c = {state, pl_engine_of(state), arena, config, report};
+    cfg_context c = {state, pl_engine_of(state), arena, config, report, "app.lua"};
     cfg_table(&c, "", slot, settings, config);
     if (config->metrics.enabled && pl_str_eq(config->metrics.path, config->path))
-        pl_report_error(report, CFG_FILE, 0, 0, "metrics.path and http.path are the same, \"%.*s\".",
+        pl_report_error(report, c.file, 0, 0, "metrics.path and http.path are the same, \"%.*s\".",
                         PL_STR_ARG(config->path));
     cfg_add_relay(&c);
 }

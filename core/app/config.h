@@ -124,6 +124,8 @@ typedef struct pl_config {
     size_t timer_count;
     pl_loader_config *loaders; /* sorted by name */
     size_t loader_count;
+    struct pl_consumer_decl *consumers; /* consumer_decl.h; of the files in events/ */
+    size_t consumer_count;
 } pl_config;
 
 bool pl_kafka_config_eq(const pl_kafka_config *a, const pl_kafka_config *b);

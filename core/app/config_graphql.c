@@ -86,7 +86,7 @@ static void read_rate_limit(cfg_context *c, const char *path, pl_slot slot, void
     (void)target;
     cfg_table(c, path, slot, settings, c->config);
     if (c->report->errors.count == problems && (rate->capacity == 0 || rate->refill == 0))
-        pl_report_error(c->report, CFG_FILE, 0, 0, "%s has no \"%s\".", path,
+        pl_report_error(c->report, c->file, 0, 0, "%s has no \"%s\".", path,
                         rate->capacity == 0 ? "capacity" : "refill");
 }
 

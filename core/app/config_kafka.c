@@ -44,9 +44,9 @@ static void add(cfg_context *c, const char *path, properties *to, pl_str name, p
     if (!name.ptr || !value.ptr)
         return; /* out of memory, which is reported */
     if (pl_kafka_check_property(name.ptr, value.ptr, &err) != PL_OK)
-        pl_report_error(c->report, CFG_FILE, 0, 0, "%s: %s.", path, err.message);
+        pl_report_error(c->report, c->file, 0, 0, "%s: %s.", path, err.message);
     else if (to->count == MOST_PROPERTIES)
-        pl_report_error(c->report, CFG_FILE, 0, 0, "%s: there are more than %d properties.", path,
+        pl_report_error(c->report, c->file, 0, 0, "%s: there are more than %d properties.", path,
                         MOST_PROPERTIES);
     else
         to->list[to->count++] = (pl_kafka_property){name, value};
@@ -205,8 +205,7 @@ static void read_properties(cfg_context *c, const char *path, pl_slot slot, void
             snprintf(at, sizeof at, "%s[\"%.*s\"]", path, PL_STR_ARG(name));
             add(c, at, own, name, as_text(c, at, key + 1));
         } else {
-            pl_report_error(c->report, CFG_FILE, 0, 0, "%s has an entry that is not named by a string.",
-                            path);
+            pl_report_error(c->report, c->file, 0, 0, "%s has an entry that is not named by a string.", path);
         }
         c->e->pop_to(c->state, key);
     }

@@ -41,7 +41,7 @@ void cfg_sqlite(cfg_context *c, const char *path, pl_slot slot, void *target)
     (void)target;
     cfg_table(c, path, slot, settings, c->config);
     if (!c->config->database.path.ptr && !pl_report_has_errors(c->report))
-        pl_report_error(c->report, CFG_FILE, 0, 0, "%s has no \"path\": { path = \"app.db\" }.", path);
+        pl_report_error(c->report, c->file, 0, 0, "%s has no \"path\": { path = \"app.db\" }.", path);
 }
 
 void cfg_add_relay(cfg_context *c)

@@ -6,7 +6,7 @@
 
 void cfg_wrong(cfg_context *c, const char *path, const char *expected, pl_slot slot)
 {
-    pl_report_error(c->report, CFG_FILE, 0, 0, "%s must be %s, not %s.", path, expected,
+    pl_report_error(c->report, c->file, 0, 0, "%s must be %s, not %s.", path, expected,
                     pl_kind_phrase(c->e->kind(c->state, slot)));
 }
 
@@ -231,8 +231,7 @@ void cfg_each_named(cfg_context *c, const char *path, pl_slot slot,
             snprintf(at, sizeof at, "%s.%.*s", path, PL_STR_ARG(name));
             read(c, at, key + 1, name);
         } else {
-            pl_report_error(c->report, CFG_FILE, 0, 0, "%s has an entry that is not named by a string.",
-                            path);
+            pl_report_error(c->report, c->file, 0, 0, "%s has an entry that is not named by a string.", path);
         }
         c->e->pop_to(c->state, key);
     }
@@ -253,7 +252,7 @@ static void read_entry(cfg_context *c, const char *path, pl_slot key, const cfg_
 {
     char at[256];
     if (c->e->kind(c->state, key) != PL_KIND_STRING) {
-        pl_report_error(c->report, CFG_FILE, 0, 0, "%s has an entry that is not named by a string.",
+        pl_report_error(c->report, c->file, 0, 0, "%s has an entry that is not named by a string.",
                         path[0] ? path : "the settings");
         return;
     }
@@ -263,7 +262,7 @@ static void read_entry(cfg_context *c, const char *path, pl_slot key, const cfg_
     if (s)
         s->read(c, at, key + 1, (char *)base + s->offset);
     else
-        pl_report_error(c->report, CFG_FILE, 0, 0, "There is no setting \"%s\".", at);
+        pl_report_error(c->report, c->file, 0, 0, "There is no setting \"%s\".", at);
 }
 
 void cfg_table(cfg_context *c, const char *path, pl_slot slot, const cfg_setting *settings, void *base)

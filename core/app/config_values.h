@@ -4,11 +4,10 @@
 
 #include "app/config.h"
 
-/* How values of app.lua are read: a table of settings says which there are, and what reads each. Every reader
- * gets the value's path for messages ("graphql.timeout"), its slot, and where to put it. What is wrong goes
- * to the report. All are below pl_protect. */
+/* How values of app.lua, and what else is declared by tables, are read: a table of settings says which there
+ * are, and what reads each. Every reader gets the value's path for messages ("graphql.timeout"), its slot,
+ * and where to put it. What is wrong goes to the report. All are below pl_protect. */
 
-#define CFG_FILE "app.lua"
 #define CFG_AT(field) offsetof(pl_config, field)
 
 typedef struct cfg_context {
@@ -17,6 +16,7 @@ typedef struct cfg_context {
     pl_arena *arena; /* for what is kept */
     pl_config *config;
     pl_report *report;
+    const char *file; /* that is read */
 } cfg_context;
 
 typedef void cfg_read(cfg_context *c, const char *path, pl_slot slot, void *target);

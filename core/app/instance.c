@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/instance.h"
 
+#include "app/consumer_decl.h"
 #include "app/rate_limit.h"
 #include "app/services.h"
 #include "base/alloc.h"
@@ -254,6 +255,7 @@ static void bind_section(void *data)
     if (instance->binding && !pl_report_has_errors(b->report))
         gql_binding_finish(instance->binding, &b->source->config->access, &b->report->errors);
     pl_services_load(instance, b->source, b->report);
+    pl_consumers_load(instance, b->source, b->report);
     b->ok = !pl_report_has_errors(b->report);
     if (instance->binding && b->ok) {
         warn_unresolved(b, b->source->schema->query);

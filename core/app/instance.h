@@ -14,15 +14,16 @@ typedef struct pl_instance pl_instance;
 struct pl_instance {
     pl_generation *generation; /* NULL in tools that have none */
     pl_state *state;
-    gql_binding *binding;         /* NULL: the bundle has no schema */
-    gql_service *service;         /* the same */
-    struct pb_codec *codec;       /* of gRPC messages; NULL: there are none */
-    struct pl_grpc_service *grpc; /* NULL: the bundle has no services */
-    pl_ref default_resolver;      /* of app.lua; PL_REF_NONE */
-    pl_ref interceptors;          /* the chain of app.lua's; PL_REF_NONE */
-    pl_ref cache_session;         /* graphql.cache.session of app.lua; PL_REF_NONE */
-    pl_ref *timers;               /* the run function of each timer of the configuration */
-    pl_loader *loaders;           /* as the engine has them */
+    gql_binding *binding;                    /* NULL: the bundle has no schema */
+    gql_service *service;                    /* the same */
+    struct pb_codec *codec;                  /* of gRPC messages; NULL: there are none */
+    struct pl_grpc_service *grpc;            /* NULL: the bundle has no services */
+    pl_ref default_resolver;                 /* of app.lua; PL_REF_NONE */
+    pl_ref interceptors;                     /* the chain of app.lua's; PL_REF_NONE */
+    pl_ref cache_session;                    /* graphql.cache.session of app.lua; PL_REF_NONE */
+    pl_ref *timers;                          /* the run function of each timer of the configuration */
+    pl_loader *loaders;                      /* as the engine has them */
+    struct pl_consumer_functions *consumers; /* of each consumer of the configuration */
     pl_arena arena;
 
     /* The worker's, on its thread. */

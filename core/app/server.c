@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app/builtin.h"
+#include "app/consumer_decl.h"
 #include "app/generation.h"
 #include "app/metrics_hub.h"
 #include "app/proto_load.h"
@@ -131,15 +132,6 @@ static void set_facts(pl_server *s)
     pl_metrics_hub_set_facts(s->metrics, &facts);
 }
 
-static bool has_handlers(const pl_bundle *bundle)
-{
-    for (size_t i = 0; i < bundle->file_count; i++) {
-        if (pl_file_is(&bundle->files[i], "events/", ".lua"))
-            return true;
-    }
-    return false;
-}
-
 /* Which brokers the generation uses, see pl_server_config.kafka. */
 static bool choose_brokers(pl_server *s, pl_generation *g, pl_report *report)
 {
@@ -148,7 +140,7 @@ static bool choose_brokers(pl_server *s, pl_generation *g, pl_report *report)
     pl_error_clear(&err);
     if (s->config.kafka)
         *brokers = pl_str_of(strcmp(s->config.kafka, "off") == 0 ? "" : s->config.kafka);
-    else if (brokers->len == 0 && (g->config.kafka.set || has_handlers(g->bundle)))
+    else if (brokers->len == 0 && (g->config.kafka.set || pl_bundle_has_consumers(g->bundle)))
         *brokers = PL_STR("embedded");
     if (!pl_str_is(*brokers, "embedded"))
         return true;
@@ -323,6 +315,11 @@ static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigne
             "\"failed_total\":%llu,\"attempts_total\":%llu,\"connected_total\":%llu,"
             "\"connect_failed_total\":%llu},"
             "\"published\":{\"acknowledged_total\":%llu,\"failed_total\":%llu,\"queued\":%zu,\"waiting\":%zu}"
+            ","
+            "\"consumers\":{\"count\":%u,\"partitions\":%u,\"in_hand\":%zu,\"lag\":%lld,\"consumed_total\":%"
+            "llu,"
+            "\"failed_total\":%llu,\"retried_total\":%llu,\"dead_lettered_total\":%llu,\"rebalances_total\":%"
+            "llu}"
             "}",
             i ? "," : "", statuses[i].edge.connections, statuses[i].edge.requests, statuses[i].edge.streams,
             statuses[i].edge.websockets, (unsigned long long)statuses[i].edge.websockets_cut,
@@ -342,7 +339,13 @@ static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigne
             (unsigned long long)statuses[i].clients.connect_failed_total,
             (unsigned long long)statuses[i].published.acknowledged,
             (unsigned long long)statuses[i].published.failed, statuses[i].published.queued,
-            statuses[i].published.waiting);
+            statuses[i].published.waiting, statuses[i].consumers.count, statuses[i].consumers.partitions,
+            statuses[i].consumers.in_hand, (long long)statuses[i].consumers.lag,
+            (unsigned long long)statuses[i].consumers.consumed,
+            (unsigned long long)statuses[i].consumers.failed,
+            (unsigned long long)statuses[i].consumers.retried,
+            (unsigned long long)statuses[i].consumers.dead_lettered,
+            (unsigned long long)statuses[i].consumers.rebalances);
     pl_buf_char(out, ']');
 }
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "app/builtin.h"
+#include "app/consumers.h"
 #include "app/events.h"
 #include "app/graphql_http.h"
 #include "app/graphql_read.h"
@@ -46,6 +47,7 @@ struct pl_worker {
     pl_metrics *metrics;
     pl_metrics_part *metrics_part;
     pl_reads *reads;
+    pl_consumers *consumers;
     pl_endpoint endpoint;
     pl_sse *sse;
     pl_edge *edge;
@@ -53,7 +55,7 @@ struct pl_worker {
     pl_grpc_clients *clients;
     pl_builtin *builtin;   /* the same */
     pl_rpc_http *rpc;      /* the same services on the HTTP port */
-    unsigned draining;     /* how many of both have not ended yet */
+    unsigned draining;     /* how many of what drains have not ended yet */
     pl_schedule *schedule; /* named timers, on worker 0 */
     pl_instance *first;    /* to begin with */
     pl_instance *current;
@@ -187,6 +189,7 @@ static void drain_overdue(pl_timer *timer)
                                   "took too long on the old one.");
     if (w->schedule)
         pl_schedule_cancel(w->schedule, instance);
+    pl_consumers_cancel(w->consumers, instance);
 }
 
 static void retire(pl_worker *w, pl_instance *instance)
@@ -220,6 +223,7 @@ static void adopt(pl_worker *w, void *arg)
     pl_edge_settings_changed(w->edge);
     if (w->schedule)
         pl_schedule_adopt(w->schedule, instance);
+    pl_consumers_adopt(w->consumers, instance);
     w->endpoint.live = instance;
     pl_rpc_http_adopt(w->rpc, instance);
     if (w->grpc)
@@ -248,7 +252,8 @@ static void get_status(pl_worker *w, void *arg)
     pl_worker_status *out = arg;
     *out = (pl_worker_status){.edge = pl_edge_get_stats(w->edge),
                               .events = pl_pubsub_get_stats(w->pubsub),
-                              .published = pl_events_get_stats(w->events)};
+                              .published = pl_events_get_stats(w->events),
+                              .consumers = pl_consumers_get_stats(w->consumers)};
     if (w->grpc)
         out->grpc = pl_grpc_endpoint_get_stats(w->grpc);
     pl_grpc_server_stats http = pl_rpc_http_get_stats(w->rpc); /* the same services, on the other port */
@@ -308,7 +313,8 @@ static pl_code set_up(pl_worker *w, pl_error *err)
     if (!(w->pubsub = pl_pubsub_join(config->hub, w->loop)) || !(w->metrics = pl_metrics_new(w->loop)) ||
         !(w->metrics_part = pl_metrics_join(config->metrics, w->loop, config->index, collect_metrics, w)) ||
         !(w->events = pl_events_new(w->loop, config->log)) ||
-        !(w->reads = pl_reads_new(w->loop, config->log)))
+        !(w->reads = pl_reads_new(w->loop, config->log)) ||
+        !(w->consumers = pl_consumers_new(w->loop, w->events, config->index, config->log)))
         return pl_fail_memory(err);
     w->host->meter = pl_metrics_meter(w->metrics);
     pl_endpoint_init(&w->endpoint, w->host, config->log);
@@ -368,6 +374,7 @@ static void tear_down(pl_worker *w)
     pl_grpc_clients_free(w->clients);
     if (w->pubsub)
         pl_pubsub_leave(w->pubsub);
+    pl_consumers_stop(w->consumers);
     pl_events_free(w->events);
     forget_reads(w);
     if (w->sse)
@@ -375,6 +382,7 @@ static void tear_down(pl_worker *w)
     pl_builtin_leave(w->builtin);
     pl_metrics_leave(w->metrics_part);
     pl_loop_free(w->loop);
+    pl_consumers_free(w->consumers);
     pl_builtin_free(w->builtin);
     while (w->retired) {
         pl_instance *instance = w->retired;
@@ -485,11 +493,12 @@ static void stop(pl_worker *w, void *arg)
     if (w->schedule)
         pl_schedule_stop(w->schedule);
     w->stop_by = w->host->ops->now(w->host) + w->stop_timeout_ms;
-    w->draining = w->grpc ? 2 : 1;
+    w->draining = w->grpc ? 3 : 2;
     if (w->builtin)
         pl_builtin_drain(w->builtin);
     if (w->grpc)
         pl_grpc_endpoint_drain(w->grpc, w->stop_timeout_ms, drained, w);
+    pl_consumers_drain(w->consumers, w->stop_timeout_ms, drained, w);
     pl_edge_drain(w->edge, w->stop_timeout_ms, drained, w);
 }
 

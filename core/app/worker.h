@@ -2,6 +2,7 @@
 #ifndef PL_APP_WORKER_H
 #define PL_APP_WORKER_H
 
+#include "app/consumers.h"
 #include "app/events.h"
 #include "app/generation.h"
 #include "app/grpc_endpoint.h"
@@ -49,6 +50,7 @@ typedef struct pl_worker_status {
     pl_client_stats clients;
     pl_pubsub_stats events;
     pl_events_stats published;
+    pl_consumers_stats consumers;
     unsigned count;
     struct {
         uint64_t generation;

@@ -31,14 +31,26 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
            PL_F_CSTR("about", facility), PL_F_CSTR("text", text));
 }
 
-rd_kafka_conf_t *pl_kafka_conf(const pl_kafka_settings *settings, pl_logger *log, pl_error *err)
+static pl_code set_all(rd_kafka_conf_t *conf, const pl_kafka_property *properties, size_t count,
+                       pl_error *err)
+{
+    pl_code code = PL_OK;
+    for (size_t i = 0; !code && i < count; i++)
+        code = pl_kafka_set(conf, properties[i].name.ptr, properties[i].value.ptr, err);
+    return code;
+}
+
+rd_kafka_conf_t *pl_kafka_conf_over(const pl_kafka_property *defaults, size_t count,
+                                    const pl_kafka_settings *settings, pl_logger *log, pl_error *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     pl_code code = pl_kafka_set(conf, "bootstrap.servers", settings->brokers.ptr, err);
     if (!code)
         code = pl_kafka_set(conf, "client.id", "perilune", err);
-    for (size_t i = 0; !code && i < settings->count; i++)
-        code = pl_kafka_set(conf, settings->properties[i].name.ptr, settings->properties[i].value.ptr, err);
+    if (!code)
+        code = set_all(conf, defaults, count, err);
+    if (!code)
+        code = set_all(conf, settings->properties, settings->count, err);
     if (code) {
         rd_kafka_conf_destroy(conf);
         return NULL;
@@ -46,6 +58,23 @@ rd_kafka_conf_t *pl_kafka_conf(const pl_kafka_settings *settings, pl_logger *log
     rd_kafka_conf_set_opaque(conf, log);
     rd_kafka_conf_set_log_cb(conf, on_log);
     return conf;
+}
+
+rd_kafka_conf_t *pl_kafka_conf(const pl_kafka_settings *settings, pl_logger *log, pl_error *err)
+{
+    return pl_kafka_conf_over(NULL, 0, settings, log, err);
+}
+
+rd_kafka_headers_t *pl_kafka_headers(const pl_outgoing *event)
+{
+    if (event->header_count == 0)
+        return NULL;
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(event->header_count);
+    for (size_t i = 0; i < event->header_count; i++) {
+        const pl_header *h = &event->headers[i];
+        rd_kafka_header_add(headers, h->name.ptr, (ssize_t)h->name.len, h->value.ptr, (ssize_t)h->value.len);
+    }
+    return headers;
 }
 
 pl_code pl_kafka_code(rd_kafka_resp_err_t error)

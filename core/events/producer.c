@@ -137,19 +137,9 @@ static void on_report(pl_producer *p, const rd_kafka_message_t *message)
 }
 
 /* --- into the queue --- */
-static rd_kafka_headers_t *make_headers(const pl_outgoing *event)
-{
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(event->header_count);
-    for (size_t i = 0; i < event->header_count; i++) {
-        const pl_header *h = &event->headers[i];
-        rd_kafka_header_add(headers, h->name.ptr, (ssize_t)h->name.len, h->value.ptr, (ssize_t)h->value.len);
-    }
-    return headers;
-}
-
 static rd_kafka_resp_err_t produce(pl_producer *p, const pl_outgoing *event, sent *s)
 {
-    rd_kafka_headers_t *headers = event->header_count ? make_headers(event) : NULL;
+    rd_kafka_headers_t *headers = pl_kafka_headers(event);
     rd_kafka_vu_t fields[] = {
         {.vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = event->topic.ptr},
         {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = event->partition},

@@ -137,32 +137,14 @@ typedef struct section {
     bool ran;
 } section;
 
-static pl_key *key_of(pl_grpc_call *call, const char *name)
-{
-    return pl_grpc_engine(call)->key(call->service->state, pl_str_of(name));
-}
-
-/* What next gives to the interceptors: { errors = 0 or 1, code = "OK", message = "" }. */
+/* What next gives to the interceptors. */
 static void proceed_section(void *data)
 {
     section *s = data;
     pl_grpc_call *call = s->call;
-    pl_state *state = call->service->state;
-    const pl_engine *e = pl_grpc_engine(call);
-    pl_key *errors = key_of(call, "errors"), *code = key_of(call, "code"), *message = key_of(call, "message");
-    if (!errors || !code || !message || !e->reserve(state, 8))
-        return;
-    bool ok = call->status.code == PL_OK;
-    e->push_map(state, 3);
-    pl_slot map = e->top(state);
-    e->push_int(state, ok ? 0 : 1);
-    e->set_field(state, map, errors);
-    e->push_string(state, ok ? PL_STR("OK") : pl_str_of(pl_code_name(call->status.code)));
-    e->set_field(state, map, code);
-    e->push_string(state, call->status.message.ptr ? call->status.message : PL_STR(""));
-    e->set_field(state, map, message);
+    pl_push_outcome(call->service->state, call->status.code, call->status.message);
     s->ran = true;
-    e->proceed(state, call->chain, PL_CALL_DONE, NULL);
+    pl_grpc_engine(call)->proceed(call->service->state, call->chain, PL_CALL_DONE, NULL);
 }
 
 static void method_ended(pl_grpc_call *call)

@@ -75,8 +75,24 @@ static int host_offload(pl_host *host, pl_job *job, const void *lane)
     return pl_helpers_submit(loop->helpers, loop, &loop->pending_jobs, job, lane);
 }
 
+static uint64_t nanoseconds(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void host_clock(pl_host *host, uint64_t *monotonic, uint64_t *utc)
+{
+    (void)host;
+    *monotonic = nanoseconds(CLOCK_MONOTONIC);
+    if (utc)
+        *utc = nanoseconds(CLOCK_REALTIME);
+}
+
 static const pl_host_ops host_ops = {
     .now = host_now,
+    .clock = host_clock,
     .timer_start = host_timer_start,
     .timer_stop = host_timer_stop,
     .offload = host_offload,

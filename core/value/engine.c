@@ -374,3 +374,22 @@ pl_call_status pl_call_with_ctx(pl_state *state, pl_ref function, pl_work *work,
     *failure = made ? c.failure : no_memory;
     return made ? c.status : PL_CALL_FAILED;
 }
+
+static void set(pl_state *state, pl_slot map, const char *name)
+{
+    pl_engine_of(state)->set_member(state, map, pl_str_of(name));
+}
+
+void pl_push_outcome(pl_state *state, pl_code code, pl_str message)
+{
+    const pl_engine *e = pl_engine_of(state);
+    e->make_room(state, 4);
+    e->push_map(state, 3);
+    pl_slot map = e->top(state);
+    e->push_int(state, code ? 1 : 0);
+    set(state, map, "errors");
+    e->push_string(state, pl_str_of(pl_code_name(code)));
+    set(state, map, "code");
+    e->push_string(state, message.ptr ? message : PL_STR(""));
+    set(state, map, "message");
+}

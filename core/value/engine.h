@@ -87,6 +87,13 @@ typedef struct pl_peer_certificate {
     const pl_str *dns_names, *uris, *emails; /* alternative names */
     size_t dns_name_count, uri_count, email_count;
 } pl_peer_certificate;
+struct pl_outgoing; /* value/outgoing.h */
+/* Where the events go that are published while a record is handled in a transaction. */
+typedef struct pl_event_sink pl_event_sink;
+struct pl_event_sink {
+    /* Everything is copied; it is written if and when the transaction is. */
+    pl_code (*publish)(pl_event_sink *sink, const struct pl_outgoing *event, pl_error *err);
+};
 typedef struct pl_work {
     const char *protocol; /* "graphql", "grpc", "timer"…: ctx.protocol */
     pl_str id;            /* request id, for logs and ctx.request_id */
@@ -110,6 +117,7 @@ typedef struct pl_work {
     bool runnable; /* the core has more of this work to run at once: batches of loaders wait for it, see
                       pl_engine.dispatch */
     pl_logger *log;
+    pl_event_sink *sink;     /* of events that are published for it; NULL: the host's producer */
     pl_cache_control *cache; /* NULL: what it gives is not cached */
     const void *field;       /* set while a call is made to resolve a field: which one; else NULL */
 } pl_work;
@@ -181,7 +189,6 @@ struct pl_subscriber {
     void *topic; /* NULL: not subscribed */
 };
 
-struct pl_outgoing; /* value/outgoing.h */
 struct pl_delivery;
 struct pl_read_spec; /* value/incoming.h */
 struct pl_source;
@@ -305,6 +312,9 @@ struct pl_engine {
     /* Calls the function below the top nargs slots as such code: it cannot wait, and has a part of the same
      * time. Pops all of them, and pushes the result. Errors name file and line where the script's do. */
     pl_code (*call_loading)(pl_state *state, int nargs, pl_slot *out, pl_error *err);
+    /* What the engine's library makes of the declaration of a consumer at slot: pushes it, or another one. As
+     * code that is loaded. NULL: it is taken as it is. */
+    pl_code (*declare)(pl_state *state, pl_slot slot, pl_slot *out, pl_error *err);
     /* Pushes a function (parent, …) -> parent[name], which is absent where there is no parent: what resolves
      * a field that has no resolver. name NULL: parent itself. [jumps] */
     void (*push_reader)(pl_state *state, const pl_key *name);
@@ -430,6 +440,10 @@ static inline const pl_engine *pl_engine_of(const pl_state *state)
  * pl_protect, and a result is not kept; without memory it has failed (RESOURCE_EXHAUSTED). */
 pl_call_status pl_call_with_ctx(pl_state *state, pl_ref function, pl_work *work, pl_call **pending,
                                 pl_failure *failure);
+
+/* What next gives to the interceptors of a call that has no other result: { errors = 0 or 1, code = "OK",
+ * message = "" }. Pushes it. [jumps] */
+void pl_push_outcome(pl_state *state, pl_code code, pl_str message);
 
 /* Pushes v (SCRIPT values by their ref). [jumps] */
 void pl_push_value(pl_state *state, const pl_value *v);

@@ -3,6 +3,10 @@
 
 #include "base/alloc.h"
 
+/* Records behind one that is not done, as a multiple of those that may be in hand: all of them would be
+ * handled again after a crash. */
+#define SPAN 10
+
 typedef enum lane_place { NOWHERE, READY, WAITING, BUSY, PLACES } lane_place;
 
 typedef struct pl_flow_lane lane;
@@ -164,15 +168,23 @@ pl_flow *pl_flow_new(const pl_flow_config *config, int64_t from)
     pl_flow *flow = pl_calloc(1, sizeof *flow);
     if (!flow)
         return NULL;
+    flow->config.ordering = config->ordering;
+    pl_flow_configure(flow, config);
+    pl_offsets_init(&flow->offsets, from);
+    return flow;
+}
+
+void pl_flow_configure(pl_flow *flow, const pl_flow_config *config)
+{
+    pl_ordering ordering = flow->config.ordering;
     flow->config = *config;
+    flow->config.ordering = ordering;
     if (flow->config.concurrency == 0)
         flow->config.concurrency = 1;
     if (flow->config.most_records == 0)
         flow->config.most_records = 1000;
     if (flow->config.most_bytes == 0)
         flow->config.most_bytes = (size_t)16 << 20;
-    pl_offsets_init(&flow->offsets, from);
-    return flow;
 }
 
 void pl_flow_free(pl_flow *flow)
@@ -243,7 +255,6 @@ bool pl_flow_add(pl_flow *flow, pl_flow_record *record)
             abandon(flow, l);
         return false;
     }
-    record->ready_at = 0;
     record->running = false;
     flow->count++;
     flow->bytes += record->bytes;
@@ -294,6 +305,15 @@ void pl_flow_retry(pl_flow *flow, pl_flow_record *record, uint64_t at)
     place(flow, l);
 }
 
+pl_flow_record *pl_flow_handled(const pl_flow *flow)
+{
+    const lane *l = flow->lists[BUSY].first;
+    pl_flow_record *record = l ? l->first : NULL;
+    while (record && !record->running)
+        record = record->next;
+    return record;
+}
+
 pl_flow_record *pl_flow_drop(pl_flow *flow)
 {
     for (lane_place p = READY; p < PLACES; p++) {
@@ -323,8 +343,9 @@ int64_t pl_flow_next_offset(const pl_flow *flow)
 bool pl_flow_is_full(pl_flow *flow)
 {
     size_t share = flow->full ? 2 : 1;
-    flow->full =
-        flow->count >= flow->config.most_records / share || flow->bytes >= flow->config.most_bytes / share;
+    flow->full = flow->count >= flow->config.most_records / share ||
+                 flow->bytes >= flow->config.most_bytes / share ||
+                 pl_offsets_span(&flow->offsets) >= SPAN * flow->config.most_records / share;
     return flow->full;
 }
 

@@ -30,8 +30,9 @@ struct pl_flow_record {
     int64_t offset;
     pl_str key; /* ptr NULL: none */
     size_t bytes;
+    uint64_t ready_at; /* the caller's at pl_flow_add */
     /* The flow's. */
-    uint64_t ticket, ready_at;
+    uint64_t ticket;
     struct pl_flow_lane *lane;
     pl_flow_record *prev, *next; /* in the lane */
     bool running;
@@ -40,11 +41,14 @@ struct pl_flow_record {
 typedef struct pl_flow pl_flow;
 /* from: where the partition is read from, or PL_NO_OFFSET. NULL: memory. */
 pl_flow *pl_flow_new(const pl_flow_config *config, int64_t from);
+/* Other bounds from now on; the ordering stays. */
+void pl_flow_configure(pl_flow *flow, const pl_flow_config *config);
 /* None of its records may be being handled; those that wait are forgotten, they are the caller's. NULL is
  * fine. */
 void pl_flow_free(pl_flow *flow);
 
-/* A record has come: offsets grow. False: memory, and the record is not in hand. */
+/* A record has come: offsets grow. It is not handled before its ready_at (0: at once). False: memory, and the
+ * record is not in hand. */
 bool pl_flow_add(pl_flow *flow, pl_flow_record *record);
 /* Up to `most` records that are to be handled now, of one lane: they belong together as a batch. 0: none may
  * be now. */
@@ -58,10 +62,13 @@ uint64_t pl_flow_wake_at(const pl_flow *flow);
 
 /* Offset to be committed, or PL_NO_OFFSET. */
 int64_t pl_flow_next_offset(const pl_flow *flow);
-/* More is in hand than should be: nothing more is to be fetched until it is half of that. */
+/* More is in hand than should be, or much more than that is done behind a record that is not: nothing more is
+ * to be fetched until it is half of that. */
 bool pl_flow_is_full(pl_flow *flow);
 size_t pl_flow_count(const pl_flow *flow);     /* records in hand */
 unsigned pl_flow_running(const pl_flow *flow); /* lanes that are being handled */
+/* A record that is being handled; NULL: there is none. */
+pl_flow_record *pl_flow_handled(const pl_flow *flow);
 /* Takes out a record that nobody handles; its offset is never passed by what is committed. NULL: there is
  * none. For partitions that are given up. */
 pl_flow_record *pl_flow_drop(pl_flow *flow);

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/consumers.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/event_call.h"
+#include "app/generation.h"
+#include "base/alloc.h"
+
+#define REOPEN_MS 5000 /* after one that could not be made, or has ended by itself */
+
+/* A consumer of one declaration. */
+typedef struct holder {
+    pl_group_member member; /* first */
+    pl_arena arena;
+    pl_str identity;
+    pl_kafka_config kafka; /* what it was made with */
+    pl_watch *watch;
+    bool wanted, closing;
+    pl_timer reopen;
+    pl_job job; /* that frees it */
+} holder;
+
+struct pl_consumers {
+    pl_loop *loop;
+    pl_host *host;
+    pl_events *events;
+    pl_logger *log;
+    unsigned worker;
+    pl_instance *live;
+    pl_group_member *members;
+    pl_consumers_stats gone; /* of consumers that are no longer there */
+    bool ending;
+    unsigned drain_ms;
+    void (*drained)(void *data);
+    void *drained_data;
+    pl_timer nothing_left;
+};
+
+static holder *holder_of(pl_group_member *member)
+{
+    return (holder *)member;
+}
+
+static const pl_consumer_decl *decl_of(const pl_group_member *member)
+{
+    return &member->live->generation->config.consumers[member->index];
+}
+
+/* --- what the consumer asks for --- */
+static void on_handle(void *data, pl_record **records, size_t count)
+{
+    pl_event_call_start(data, records, count);
+}
+
+static void on_cancel(void *data, pl_record *record)
+{
+    (void)data;
+    pl_event_call_cancel(record->work);
+}
+
+static int64_t not_before(void *data, const pl_record *record)
+{
+    return pl_event_not_before(decl_of(data), record);
+}
+
+/* --- the end of one --- */
+static void free_consumer(pl_job *job)
+{
+    holder *h = (holder *)((char *)job - offsetof(holder, job));
+    pl_consumer_free(h->member.consumer);
+}
+
+static void free_holder(holder *h)
+{
+    pl_arena_dispose(&h->arena);
+    pl_free(h);
+}
+
+static void freed(pl_job *job)
+{
+    free_holder((holder *)((char *)job - offsetof(holder, job)));
+}
+
+static void remember(pl_consumers *set, const pl_group_member *m)
+{
+    pl_consumer_stats stats = m->consumer ? pl_consumer_get_stats(m->consumer) : (pl_consumer_stats){0};
+    set->gone.consumed += stats.consumed;
+    set->gone.rebalances += stats.rebalances;
+    set->gone.failed += m->stats.failed;
+    set->gone.retried += m->stats.retried;
+    set->gone.dead_lettered += m->stats.dead_lettered;
+}
+
+static void tell_drained(pl_consumers *set)
+{
+    void (*drained)(void *data) = set->drained;
+    set->drained = NULL;
+    if (drained)
+        drained(set->drained_data);
+}
+
+static void unlink_member(pl_consumers *set, pl_group_member *m)
+{
+    pl_group_member **at = &set->members;
+    while (*at != m)
+        at = &(*at)->next;
+    *at = m->next;
+}
+
+static void stop_timers(pl_consumers *set, holder *h)
+{
+    set->host->ops->timer_stop(set->host, &h->reopen);
+    set->host->ops->timer_stop(set->host, &h->member.resume);
+}
+
+/* Threads of librdkafka are waited for: not on the loop's. */
+static void let_go(pl_consumers *set, holder *h)
+{
+    unlink_member(set, &h->member);
+    remember(set, &h->member);
+    stop_timers(set, h);
+    pl_watch_end(h->watch);
+    h->watch = NULL;
+    h->job = (pl_job){.run = free_consumer, .done = freed};
+    if (set->host->ops->offload(set->host, &h->job, NULL) != 0) {
+        free_consumer(&h->job);
+        freed(&h->job);
+    }
+    if (!set->members)
+        tell_drained(set);
+}
+
+static bool open_consumer(pl_consumers *set, holder *h, pl_error *err);
+static holder *make_holder(pl_consumers *set, size_t index);
+static void try_open(pl_consumers *set, holder *h);
+
+static void on_closed(void *data)
+{
+    pl_group_member *m = data;
+    holder *h = holder_of(m);
+    pl_consumers *set = m->set;
+    bool again = h->wanted && !set->ending && !h->closing;
+    size_t index = m->index;
+    let_go(set, h);
+    if (!again)
+        return;
+    /* It has ended by itself: another one takes its place. */
+    holder *successor = make_holder(set, index);
+    if (successor)
+        set->host->ops->timer_start(set->host, &successor->reopen,
+                                    set->host->ops->now(set->host) + REOPEN_MS);
+}
+
+/* --- the beginning of one --- */
+static const char *with_worker(pl_consumers *set, holder *h, pl_str text)
+{
+    return text.len ? pl_arena_printf(&h->arena, "%.*s-%u", PL_STR_ARG(text), set->worker).ptr : NULL;
+}
+
+/* Nobody else's, and the same until the process ends. */
+static const char *transactional_id(pl_consumers *set, holder *h, const pl_consumer_decl *decl)
+{
+    char host[128] = "";
+    if (decl->transactional_id.len)
+        return with_worker(set, h, decl->transactional_id);
+    gethostname(host, sizeof host - 1);
+    return pl_arena_printf(&h->arena, "%.*s-%s-%ld-%u-%zu", PL_STR_ARG(decl->group), host, (long)getpid(),
+                           set->worker, h->member.index)
+        .ptr;
+}
+
+static void on_readable(void *data)
+{
+    pl_consumer_poll(((pl_group_member *)data)->consumer);
+}
+
+static bool open_consumer(pl_consumers *set, holder *h, pl_error *err)
+{
+    static const pl_consumer_ops plain = {.handle = on_handle, .cancel = on_cancel, .closed = on_closed};
+    static const pl_consumer_ops with_retry = {
+        .handle = on_handle, .cancel = on_cancel, .closed = on_closed, .not_before = not_before};
+    const pl_consumer_decl *decl = decl_of(&h->member);
+    const pl_consumer_config config = {.kafka = &h->kafka.settings,
+                                       .group = decl->group.ptr,
+                                       .topics = decl->topics,
+                                       .topic_count = decl->topic_count,
+                                       .instance = with_worker(set, h, decl->instance),
+                                       .assignor = decl->assignor.len ? decl->assignor.ptr : NULL,
+                                       .start = decl->start,
+                                       .start_time = decl->start_time,
+                                       .transactional_id =
+                                           decl->exactly_once ? transactional_id(set, h, decl) : NULL};
+    h->member.consumer =
+        pl_consumer_new(&config, &decl->options, decl->retry.topic_count ? &with_retry : &plain, &h->member,
+                        set->host, set->log, err);
+    if (!h->member.consumer)
+        return false;
+    h->watch = pl_loop_watch(set->loop, pl_consumer_fd(h->member.consumer), on_readable, &h->member);
+    if (h->watch)
+        return true;
+    pl_fail(err, PL_RESOURCE_EXHAUSTED, "memory or descriptors are exhausted");
+    pl_consumer_stop(h->member.consumer);
+    pl_consumer_free(h->member.consumer);
+    h->member.consumer = NULL;
+    return false;
+}
+
+static void try_open(pl_consumers *set, holder *h)
+{
+    pl_error err;
+    pl_error_clear(&err);
+    if (open_consumer(set, h, &err))
+        return;
+    const pl_consumer_decl *decl = decl_of(&h->member);
+    pl_log(set->log, PL_ERROR, "consumer not started, tried again", PL_F_STR("consumer", decl->name),
+           PL_F_STR("file", decl->file), PL_F_CSTR("error", err.message));
+    set->host->ops->timer_start(set->host, &h->reopen, set->host->ops->now(set->host) + REOPEN_MS);
+}
+
+static void on_reopen(pl_timer *timer)
+{
+    holder *h = timer->data;
+    try_open(h->member.set, h);
+}
+
+static holder *make_holder(pl_consumers *set, size_t index)
+{
+    holder *h = pl_calloc(1, sizeof *h);
+    if (!h)
+        return NULL;
+    const pl_config *config = &set->live->generation->config;
+    uint64_t monotonic, utc;
+    set->host->ops->clock(set->host, &monotonic, &utc);
+    pl_arena_init(&h->arena, 0);
+    h->identity = pl_arena_str(&h->arena, config->consumers[index].identity);
+    h->member = (pl_group_member){.set = set,
+                                  .host = set->host,
+                                  .events = set->events,
+                                  .log = set->log,
+                                  .live = set->live,
+                                  .index = index,
+                                  .next = set->members};
+    h->wanted = true;
+    h->reopen = (pl_timer){.fire = on_reopen, .data = h};
+    pl_random_seed(&h->member.random, utc ^ (uint64_t)(uintptr_t)h);
+    if (!h->identity.ptr || !pl_kafka_config_copy(&h->kafka, &config->kafka, &h->arena)) {
+        free_holder(h);
+        return NULL;
+    }
+    set->members = &h->member;
+    return h;
+}
+
+/* --- life --- */
+pl_consumers *pl_consumers_new(pl_loop *loop, pl_events *events, unsigned worker, pl_logger *log)
+{
+    pl_consumers *set = pl_calloc(1, sizeof *set);
+    if (!set)
+        return NULL;
+    set->loop = loop;
+    set->host = pl_loop_host(loop);
+    set->events = events;
+    set->log = log;
+    set->worker = worker;
+    return set;
+}
+
+static holder *find(pl_consumers *set, const pl_config *config, size_t index)
+{
+    for (pl_group_member *m = set->members; m; m = m->next) {
+        holder *h = holder_of(m);
+        if (!h->closing && !h->wanted && pl_str_eq(h->identity, config->consumers[index].identity) &&
+            pl_kafka_config_eq(&h->kafka, &config->kafka))
+            return h;
+    }
+    return NULL;
+}
+
+static void close_unwanted(pl_consumers *set)
+{
+    for (pl_group_member *m = set->members, *next; m; m = next) {
+        next = m->next;
+        holder *h = holder_of(m);
+        if (h->wanted || h->closing)
+            continue;
+        h->closing = true;
+        if (m->consumer)
+            pl_consumer_close(m->consumer, set->drain_ms ? set->drain_ms : 30000);
+        else
+            let_go(set, h);
+    }
+}
+
+void pl_consumers_adopt(pl_consumers *set, pl_instance *instance)
+{
+    const pl_config *config = &instance->generation->config;
+    bool brokers = config->kafka.settings.brokers.len > 0;
+    set->live = instance;
+    for (pl_group_member *m = set->members; m; m = m->next)
+        holder_of(m)->wanted = false;
+    for (size_t i = 0; brokers && i < config->consumer_count; i++) {
+        holder *h = find(set, config, i);
+        if (h) {
+            h->wanted = true;
+            h->member.live = instance;
+            h->member.index = i;
+            if (h->member.consumer)
+                pl_consumer_set_options(h->member.consumer, &config->consumers[i].options);
+        } else if ((h = make_holder(set, i))) {
+            try_open(set, h);
+        } else {
+            pl_log(set->log, PL_ERROR, "consumer not started: out of memory",
+                   PL_F_STR("consumer", config->consumers[i].name));
+        }
+    }
+    close_unwanted(set);
+}
+
+void pl_consumers_cancel(pl_consumers *set, pl_instance *instance)
+{
+    for (pl_group_member *m = set->members; m; m = m->next) {
+        for (pl_event_call *call = m->calls, *next; call; call = next) {
+            next = call->next;
+            if (call->instance == instance)
+                pl_event_call_cancel(call);
+        }
+    }
+}
+
+static void on_nothing_left(pl_timer *timer)
+{
+    pl_consumers *set = timer->data;
+    if (!set->members)
+        tell_drained(set);
+}
+
+void pl_consumers_drain(pl_consumers *set, unsigned timeout_ms, void (*done)(void *data), void *data)
+{
+    set->ending = true;
+    set->drained = done;
+    set->drained_data = data;
+    set->drain_ms = timeout_ms ? timeout_ms : 1;
+    for (pl_group_member *m = set->members; m; m = m->next)
+        holder_of(m)->wanted = false;
+    close_unwanted(set);
+    if (!set->drained)
+        return;
+    /* Not from inside of this function, unless there is no memory for a timer. */
+    set->nothing_left = (pl_timer){.fire = on_nothing_left, .data = set};
+    if (set->host->ops->timer_start(set->host, &set->nothing_left, set->host->ops->now(set->host)) != 0)
+        on_nothing_left(&set->nothing_left);
+}
+
+void pl_consumers_stop(pl_consumers *set)
+{
+    if (!set)
+        return;
+    set->host->ops->timer_stop(set->host, &set->nothing_left);
+    for (pl_group_member *m = set->members; m; m = m->next) {
+        holder *h = holder_of(m);
+        stop_timers(set, h);
+        pl_watch_end(h->watch);
+        h->watch = NULL;
+        if (m->consumer)
+            pl_consumer_stop(m->consumer);
+    }
+}
+
+void pl_consumers_free(pl_consumers *set)
+{
+    if (!set)
+        return;
+    while (set->members) {
+        holder *h = holder_of(set->members);
+        set->members = h->member.next;
+        pl_consumer_free(h->member.consumer);
+        free_holder(h);
+    }
+    pl_free(set);
+}
+
+static void add_stats(const pl_group_member *m, pl_consumers_stats *out)
+{
+    pl_consumer_stats stats = pl_consumer_get_stats(m->consumer);
+    pl_partition_stats p;
+    out->partitions += stats.partitions;
+    out->running += stats.running;
+    out->in_hand += stats.in_hand;
+    out->consumed += stats.consumed;
+    out->rebalances += stats.rebalances;
+    for (size_t i = 0; pl_consumer_partition(m->consumer, i, &p); i++)
+        out->lag += p.lag > 0 ? p.lag : 0;
+}
+
+pl_consumers_stats pl_consumers_get_stats(const pl_consumers *set)
+{
+    pl_consumers_stats out = set->gone;
+    for (const pl_group_member *m = set->members; m; m = m->next) {
+        out.count++;
+        out.failed += m->stats.failed;
+        out.retried += m->stats.retried;
+        out.dead_lettered += m->stats.dead_lettered;
+        if (m->consumer)
+            add_stats(m, &out);
+    }
+    return out;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_APP_EVENT_CALL_H
+#define PL_APP_EVENT_CALL_H
+
+#include "app/consumer_decl.h"
+#include "app/events.h"
+#include "app/instance.h"
+#include "base/random.h"
+
+/* One call of a handler, with one record or a batch:
+ *
+ *   records → [interceptors → next] → decoded → the handler → what becomes of each: done, tried again here,
+ * in a retry topic, or a dead letter
+ *
+ * This file's part is the scripts; event_failure.c has what becomes of records that were not handled. */
+typedef struct pl_event_call pl_event_call;
+typedef struct pl_group_member pl_group_member;
+
+/* A consumer of the worker, as its calls see it. */
+struct pl_group_member {
+    struct pl_consumers *set;
+    pl_group_member *next;
+    pl_host *host;
+    pl_events *events;
+    pl_logger *log;
+    pl_consumer *consumer;
+    pl_event_call *calls; /* in hand */
+    pl_instance *live;    /* whose handler is called, and its place there */
+    size_t index;
+    pl_random random;
+    pl_circuit circuit;
+    pl_timer resume; /* after a pause of the circuit */
+    struct {
+        uint64_t failed, retried, dead_lettered;
+    } stats;
+};
+
+/* Where an event comes from, and how often it was tried: told by headers when it comes through a retry topic.
+ */
+typedef struct pl_origin {
+    pl_str topic;
+    int32_t partition;
+    int64_t offset, timestamp;
+    unsigned attempts; /* before it came into this topic */
+    unsigned retry_topics;
+} pl_origin;
+
+typedef struct pl_event_item {
+    pl_record *record;        /* NULL: it is done with */
+    const pl_header *headers; /* the event's own */
+    size_t header_count;
+    pl_origin origin;
+    size_t place; /* in the lists that the handler of a batch gets, from 1 */
+    bool failed;
+    pl_failure failure;
+    pl_delivery delivery; /* to a retry or dead-letter topic */
+    bool dead;            /* which of both */
+    pl_event_call *call;
+} pl_event_item;
+
+struct pl_event_call {
+    pl_group_member *member;
+    pl_instance *instance;
+    const pl_consumer_decl *decl;
+    const pl_consumer_functions *functions;
+    pl_event_call *prev, *next;
+    pl_arena arena;
+    pl_work work;
+    pl_event_sink sink;
+    pl_timer deadline;
+    pl_call *chain, *running;
+    pl_code code; /* of the handler's end, for the interceptors */
+    pl_str message;
+    bool handler_over;
+    size_t pending; /* items that are on their way to another topic */
+    size_t count;
+    pl_event_item items[];
+};
+
+/* Begins to handle them; memory that is short is an error like others. */
+void pl_event_call_start(pl_group_member *member, pl_record **records, size_t count);
+/* Ends it: its records are handed back. */
+void pl_event_call_cancel(pl_event_call *call);
+/* Nothing is left of it to be done. */
+void pl_event_call_free(pl_event_call *call);
+
+/* event_failure.c */
+/* When the record may be handled at the earliest, see pl_consumer_ops. */
+int64_t pl_event_not_before(const pl_consumer_decl *decl, const pl_record *record);
+/* Fills in headers and origin of the item. False: memory. */
+bool pl_event_read_origin(const pl_consumer_decl *decl, pl_arena *arena, pl_event_item *item);
+/* The handler is over: decides for each item. The call is over when no item is pending. */
+void pl_event_settle(pl_event_call *call);
+
+#endif

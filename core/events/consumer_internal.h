@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_EVENTS_CONSUMER_INTERNAL_H
+#define PL_EVENTS_CONSUMER_INTERNAL_H
+
+/* What the files of the consumer share: consumer.c (its life, and what librdkafka tells), consumer_records.c
+ * (partitions and the records in hand), consumer_commit.c (offsets, and transactions). */
+
+#include "events/consumer.h"
+#include "events/kafka_internal.h"
+#include "events/transactor.h"
+
+typedef struct pl_partition pl_partition;
+struct pl_partition {
+    pl_consumer *consumer;
+    pl_partition *next;
+    char *topic;
+    int32_t partition;
+    rd_kafka_queue_t *queue; /* what is fetched, and not yet in hand */
+    pl_flow *flow;
+    int64_t committed,
+        end;      /* end: the offset at which the partition has ended when it was last read so far; -1 */
+    int64_t last; /* offset of the last record that came; -1 */
+    uint64_t batch_since; /* since when its next batch waits to be full; 0: it does not */
+    bool leaving;         /* nothing is begun any more */
+    bool gone;            /* given away: what is still handled is forgotten when it is done */
+    pl_output *first_output, *last_output; /* of records that are done, not yet in a transaction */
+};
+
+typedef enum pl_consumer_phase {
+    CONSUMER_RUNS,
+    CONSUMER_SETTLES,
+    CONSUMER_LEAVES,
+    CONSUMER_CLOSED
+} pl_consumer_phase;
+
+struct pl_consumer {
+    rd_kafka_t *client;
+    rd_kafka_queue_t *queue;
+    int fd;
+    pl_host *host;
+    pl_logger *log;
+    pl_consumer_ops ops;
+    void *data;
+    pl_consumer_options options;
+    char *group;
+    pl_start start;
+    int64_t start_time;
+    pl_timer timer;
+    bool woken, inside; /* inside: handing out */
+
+    pl_partition *partitions, *gone;
+    unsigned running; /* lanes that are handled, of partitions that are here */
+    unsigned running_records;
+    bool paused;
+    pl_record *spare;
+    size_t spare_count;
+    pl_record **batch; /* room for batch_size */
+    unsigned batch_room;
+
+    /* A rebalance that waits for what is handled. */
+    rd_kafka_topic_partition_list_t *revoking;
+    uint64_t leave_by;
+    bool closing, close_begun, failed;
+    uint64_t close_by;
+    bool closed;
+
+    /* Offsets on their way. */
+    bool committing, final_commit; /* final: the last of partitions that go */
+    uint64_t commit_at, committed_at;
+    struct pl_commit_job *job;
+    pl_transactor *transactor; /* NULL: there are no transactions */
+    size_t outputs, output_bytes;
+
+    pl_consumer_stats stats;
+};
+
+/* consumer.c */
+char *pl_copy_text(const char *text); /* NULL: memory */
+void pl_consumer_wake(pl_consumer *c);
+/* What waits for nothing to be handled any more may go on. */
+void pl_consumer_settle(pl_consumer *c);
+
+/* consumer_records.c */
+pl_partition *pl_consumer_find(const pl_consumer *c, const char *topic, int32_t partition);
+/* NULL: memory. */
+pl_partition *pl_partition_new(pl_consumer *c, const char *topic, int32_t partition);
+/* Takes it out of what is here: it is freed once nothing of it is handled. */
+void pl_partition_leave(pl_partition *p);
+/* Whatever is still handled is done with. */
+void pl_partition_free(pl_partition *p);
+/* Fetches and hands out. Returns when there is more to be done: milliseconds of the host, or UINT64_MAX. */
+uint64_t pl_consumer_hand_out(pl_consumer *c, uint64_t now);
+void pl_outputs_free(pl_consumer *c, pl_output *first);
+
+/* consumer_commit.c */
+/* Offsets that can be committed have changed. */
+void pl_consumer_commit_soon(pl_consumer *c, uint64_t now);
+/* Begins to commit what there is; false: there is nothing to be committed, or it cannot be begun. */
+bool pl_consumer_commit(pl_consumer *c);
+void pl_consumer_on_commit(pl_consumer *c, rd_kafka_event_t *event);
+void pl_consumer_free_job(pl_consumer *c);
+
+#endif

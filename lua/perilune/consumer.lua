@@ -1,0 +1,6 @@
+-- SPDX-License-Identifier: MIT
+-- What becomes of each consumer that a file of events/ declares, before the server reads it: function(declaration) →
+-- declaration. Options that only scripts know are made parts of the handler here.
+return function(declaration)
+  return declaration
+end

@@ -463,10 +463,11 @@ static int core_running(lua_State *L)
 {
     luaL_checkudata(L, 1, DATABASE_TYPE);
     lua_getiuservalue(L, 1, 1);
-    if (lua_rawgeti(L, -1, 1) != LUA_TUSERDATA)
-        return 0;
-    const sq_transaction *t = transaction_at(L, -1);
-    return t && t->active && t->call == plua_call_id(L) ? 1 : 0;
+    bool any = lua_rawgeti(L, -1, 1) == LUA_TUSERDATA;
+    const sq_transaction *t = any ? transaction_at(L, -1) : NULL;
+    if (!t || !t->active || t->call != plua_call_id(L))
+        lua_pushnil(L);
+    return 1;
 }
 
 /* relay(tx): when it is committed, the relay looks for events. */

@@ -36,8 +36,10 @@ int sq_lock(lua_State *L)
         return 1;
     int failure = errno;
     give_up(fd);
-    if (failure == EWOULDBLOCK)
-        return 0;
+    if (failure == EWOULDBLOCK) {
+        lua_pushnil(L);
+        return 1;
+    }
     return plua_raise(L, PL_UNAVAILABLE, "%s: %s", path, strerror(failure));
 }
 

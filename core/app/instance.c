@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/instance.h"
 
+#include <stdlib.h>
+
 #include "app/consumer_decl.h"
 #include "app/rate_limit.h"
 #include "app/services.h"
@@ -130,6 +132,17 @@ static void keep_interceptors(builder *b, pl_slot app)
     e->pop_to(state, app);
 }
 
+/* Tests have a database of their own, never that of the application. */
+static void set_database(builder *b)
+{
+    pl_database_config database = b->source->config->database;
+    const char *file = b->source->testing ? getenv("PERILUNE_SQLITE_PATH") : NULL;
+    if (database.path.ptr && file)
+        database.path = pl_str_of(file);
+    if (engine_of(b)->set_database)
+        engine_of(b)->set_database(b->instance->state, &database);
+}
+
 static void open_section(void *data)
 {
     builder *b = data;
@@ -147,8 +160,7 @@ static void open_section(void *data)
     }
     if (b->source->read_config)
         pl_config_read(state, app, b->source->config_arena, b->source->config, b->report);
-    if (e->set_database)
-        e->set_database(state, &b->source->config->database);
+    set_database(b);
     if (!pl_report_has_errors(b->report)) {
         keep_timers(b, app);
         keep_loaders(b, app);

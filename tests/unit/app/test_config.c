@@ -322,6 +322,37 @@ static void test_timers(void **state)
     unload(&l);
 }
 
+/* A database in a file has an outbox, which is relayed by a timer behind those of the application. */
+static void test_sqlite(void **state)
+{
+    loaded l;
+    load_ok(
+        &l,
+        "return { sqlite = { path = 'shop.db', busy_timeout = 0.5, max_rows = 7, synchronous = 'full' },\n"
+        "  timers = { tidy = { every = 60, run = print } } }");
+    assert_true(pl_str_is(l.config.database.path, "shop.db"));
+    assert_int_equal(l.config.database.busy_ms, 500);
+    assert_int_equal(l.config.database.max_rows, 7);
+    assert_int_equal(l.config.database.max_bytes, 64 << 20);
+    assert_true(l.config.database.synced);
+    assert_int_equal(l.config.timer_count, 2);
+    assert_true(pl_str_is(l.config.timers[0].name, "tidy"));
+    assert_null(l.config.timers[0].module.ptr);
+    assert_true(pl_str_is(l.config.timers[1].module, "perilune.outbox.relay"));
+    unload(&l);
+    load_ok(&l, "return { sqlite = { path = ':memory:' } }");
+    assert_int_equal(l.config.timer_count, 0);
+    assert_int_equal(l.config.database.busy_ms, 5000);
+    unload(&l);
+    expect_refused("sqlite = {}", "sqlite has no \"path\": { path = \"app.db\" }.");
+    expect_refused("sqlite = { path = '' }",
+                   "sqlite.path must be a path such as \"app.db\", or \":memory:\", not a string.");
+    expect_refused("sqlite = { path = 5 }",
+                   "sqlite.path must be a path such as \"app.db\", or \":memory:\", not an integer.");
+    expect_refused("sqlite = { path = 'a', synchronous = 1 }",
+                   "sqlite.synchronous must be \"normal\" or \"full\", not an integer.");
+}
+
 static size_t size_of(const char *value)
 {
     loaded l;
@@ -551,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_access),
         cmocka_unit_test(test_loaders),
         cmocka_unit_test(test_timers),
+        cmocka_unit_test(test_sqlite),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_seconds),

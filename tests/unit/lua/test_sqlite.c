@@ -38,8 +38,8 @@ static int set_up(void **state)
 
 static void remove_files(void)
 {
-    static const char *const names[] = {"t.db",     "t.db-wal",     "t.db-shm",
-                                        "other.db", "other.db-wal", "other.db-shm"};
+    static const char *const names[] = {"t.db",         "t.db-wal",     "t.db-shm", "other.db",
+                                        "other.db-wal", "other.db-shm", "t.db-lock"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char path[128];
         snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
@@ -385,6 +385,53 @@ static void forgotten_transactions(void **state)
                      "group_concat(name) FROM users' == 'y')");
 }
 
+static void default_database(void **state)
+{
+    pl_state *s = fixture_state(f);
+    const pl_database_config config = {
+        .path = PL_STR("t.db"), .busy_ms = 500, .max_rows = 2, .max_bytes = 1 << 20};
+    const pl_database_config other = {
+        .path = PL_STR("other.db"), .busy_ms = 500, .max_rows = 2, .max_bytes = 1 << 20};
+    fixture_fails(f, "require 'perilune.sqlite'.open()", "there is no default database");
+    pl_engine_of(s)->set_database(s, &config);
+    fixture_ok(f, DB "assert(sqlite.open() == db and ctx == nil)");
+    pl_engine_of(s)->set_database(s, &other);
+    fixture_ok(f, DB "local other = sqlite.open() assert(other ~= db and other == sqlite.open 'other.db')"
+                     "assert(not pcall(other.query, other, 'SELECT 1 UNION SELECT 2 UNION SELECT 3'))"
+                     "db:query 'SELECT 1 UNION SELECT 2 UNION SELECT 3'");
+    fixture_fails(f, "require 'perilune.sqlite'.open(nil, {max_rows = 1})", "are settings of app.lua");
+}
+
+/* Which transaction the running call is inside of. */
+static void running_transactions(void **state)
+{
+#define CORE DB "local core = require 'perilune.sqlite.core' "
+    fixture_ok(f, CORE "assert(not core.running(db)) local kept "
+                       "db:transaction(function(tx) kept = tx assert(core.running(db) == tx) "
+                       "tx:transaction(function() assert(core.running(db) == tx) end) "
+                       "coroutine.wrap(function() assert(core.running(db) == tx) end)() end) "
+                       "assert(not core.running(db)) "
+                       "pcall(db.transaction, db, function() error 'no' end) assert(not core.running(db))");
+    assert_true(
+        fixture_start(f, 0, CORE "db:transaction(function(tx) require 'perilune.time'.sleep(0.05) end)"));
+    fixture_ok(f, CORE "require 'perilune.time'.sleep(0.01) assert(not core.running(db))");
+    assert_null(fixture_finish(f, 0));
+    fixture_ok(f, CORE "db:transaction(function(tx) core.relay(tx) end)"); /* nobody listens */
+}
+
+static void locks(void **state)
+{
+    char code[512];
+    snprintf(code, sizeof code,
+             CORE "local path = '%s/t.db-lock' local a = core.lock(path) assert(a and not core.lock(path)) "
+                  "do local b <close> = a end assert(core.lock(path))",
+             directory);
+    fixture_ok(f, code);
+    lua_gc(fixture_lua(f), LUA_GCCOLLECT, 0); /* the one that was not closed */
+    fixture_ok(f, code);
+    fixture_fails(f, CORE "core.lock '/nowhere/at/all'", "UNAVAILABLE");
+}
+
 static void state_closed_at_work(void **state)
 {
     assert_true(fixture_start(f, 0, DB "db:value [[" ENDLESS "]]"));
@@ -497,6 +544,9 @@ int main(void)
                                        TEST(cancelled_calls),
                                        TEST(cancelled_transactions),
                                        TEST(forgotten_transactions),
+                                       TEST(default_database),
+                                       TEST(running_transactions),
+                                       TEST(locks),
                                        TEST(state_closed_at_work),
                                        TEST(locked_by_others),
                                        TEST(busy_helpers),

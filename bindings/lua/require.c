@@ -10,15 +10,25 @@
  * from disk, so that code cannot change under a running generation. A failed load is not kept. */
 
 static const plua_module modules[] = {
-    {"perilune.json", plua_open_json},          {"perilune.log", plua_open_log},
-    {"perilune.time", plua_open_time},          {"perilune.crypto", plua_open_crypto},
-    {"perilune.sqlite", plua_open_sqlite},      {"perilune.shared", plua_open_shared},
-    {"perilune.test.core", plua_open_test},     {"perilune.pubsub.core", plua_open_pubsub},
-    {"perilune.cache", plua_open_cache},        {"perilune.breaker.core", plua_open_breaker},
-    {"perilune.auth.core", plua_open_auth},     {"perilune.proto.core", plua_open_proto},
-    {"perilune.events.core", plua_open_events}, {"perilune.health", plua_open_health},
-    {"perilune.grpc.core", plua_open_grpc},     {"perilune.sqlite.core", plua_open_sqlite_core},
-    {"perilune.topics.core", plua_open_topics}, {NULL, NULL},
+    {"perilune.json", plua_open_json},
+    {"perilune.log", plua_open_log},
+    {"perilune.time", plua_open_time},
+    {"perilune.crypto", plua_open_crypto},
+    {"perilune.sqlite", plua_open_sqlite},
+    {"perilune.shared", plua_open_shared},
+    {"perilune.test.core", plua_open_test},
+    {"perilune.pubsub.core", plua_open_pubsub},
+    {"perilune.cache", plua_open_cache},
+    {"perilune.breaker.core", plua_open_breaker},
+    {"perilune.auth.core", plua_open_auth},
+    {"perilune.proto.core", plua_open_proto},
+    {"perilune.events.core", plua_open_events},
+    {"perilune.health", plua_open_health},
+    {"perilune.grpc.core", plua_open_grpc},
+    {"perilune.sqlite.core", plua_open_sqlite_core},
+    {"perilune.topics.core", plua_open_topics},
+    {"perilune.registry.core", plua_open_registry},
+    {NULL, NULL},
 };
 
 static const char loading_mark = 'l'; /* in `loaded` while a module's chunk runs */

@@ -19,6 +19,8 @@ void pl_config_default(pl_config *config)
     pl_config_default_grpc(&config->grpc);
     pl_config_default_kafka(&config->kafka);
     pl_config_default_database(&config->database);
+    config->schemas.timeout_ms = 10000;
+    config->schemas.missing_ms = 1000;
     config->reading.apq.size = (size_t)16 << 20;
     config->reading.apq.ttl_ms = (uint64_t)24 * 3600 * 1000;
     config->reading.uploads.directory = PL_STR("");

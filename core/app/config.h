@@ -8,6 +8,7 @@
 #include "grpc/service.h"
 #include "grpc/session.h"
 #include "net/edge.h"
+#include "value/schemas.h"
 
 /* What app.lua says: the settings of a generation. Everything lives in the arena that it was read into. */
 typedef struct pl_timer_config {
@@ -101,6 +102,19 @@ typedef struct pl_metrics_config {
     bool enabled;
     pl_str path; /* "/metrics" */
 } pl_metrics_config;
+/* kafka.registry, kafka.topics */
+typedef enum pl_subject_strategy { PL_TOPIC_NAME, PL_RECORD_NAME, PL_TOPIC_RECORD_NAME } pl_subject_strategy;
+typedef struct pl_schemas_config {
+    const pl_str *urls;               /* without a slash at their end */
+    size_t url_count;                 /* 0: there is no registry */
+    pl_str user, password, token, ca; /* ptr NULL: none */
+    pl_subject_strategy strategy;
+    bool only_registered; /* schemas are looked up, and not registered */
+    bool normalize, check;
+    unsigned timeout_ms, missing_ms; /* for an answer; how long is believed that something is not there */
+    pl_topic_defaults *topics;       /* sorted by name */
+    size_t topic_count;
+} pl_schemas_config;
 
 typedef struct pl_config {
     pl_str name;
@@ -118,6 +132,7 @@ typedef struct pl_config {
     pl_kafka_config kafka;
     pl_metrics_config metrics;
     pl_database_config database; /* sqlite */
+    pl_schemas_config schemas;
     gql_schema_options schema;
     pl_state_limits limits;
     pl_timer_config *timers; /* sorted by name; built-in ones at the end */
@@ -131,6 +146,11 @@ typedef struct pl_config {
 bool pl_kafka_config_eq(const pl_kafka_config *a, const pl_kafka_config *b);
 /* Into the arena. False: memory. */
 bool pl_kafka_config_copy(pl_kafka_config *to, const pl_kafka_config *from, pl_arena *arena);
+
+/* What is said of a topic; NULL: nothing. */
+const pl_topic_defaults *pl_schemas_config_topic(const pl_schemas_config *config, pl_str topic);
+/* Into the arena, but for the topics. False: memory. */
+bool pl_schemas_config_copy(pl_schemas_config *to, const pl_schemas_config *from, pl_arena *arena);
 
 void pl_config_default(pl_config *config);
 /* Reads the table that app.lua returned, at slot: what is set replaces what is in *config. Settings that do

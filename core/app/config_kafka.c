@@ -268,12 +268,15 @@ void cfg_kafka(cfg_context *c, const char *path, pl_slot slot, void *target)
                                            {"max_message", read_max_message, 0},
                                            {"queue", read_queue, 0},
                                            {"properties", read_properties, 0},
+                                           {"registry", cfg_schema_registry, 0},
+                                           {"topics", cfg_topics, 0},
                                            {NULL, NULL, 0}};
     kafka_table table = {0};
     (void)target;
     c->config->kafka.set = true;
     cfg_table(c, path, slot, settings, &table);
     gather(c, &table);
+    cfg_check_topics(c);
 }
 
 /* --- for whoever keeps them --- */

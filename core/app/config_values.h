@@ -74,5 +74,9 @@ cfg_read cfg_sqlite;
 void pl_config_default_database(pl_database_config *config);
 /* With a database in a file there is a timer more: the relay of its outbox. */
 void cfg_add_relay(cfg_context *c);
+/* config_schemas.c: kafka.registry, kafka.topics */
+cfg_read cfg_schema_registry;
+cfg_read cfg_topics;
+void cfg_check_topics(cfg_context *c); /* when both are read */
 
 #endif

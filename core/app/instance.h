@@ -32,6 +32,7 @@ struct pl_instance {
     struct pl_events *events;        /* the same */
     struct pl_reads *reads;          /* the same */
     struct pl_grpc_clients *clients; /* the same */
+    struct pl_schemas *schemas;      /* the same */
     struct pl_response_cache *cache; /* the server's; may be NULL */
     struct pl_health_hub *health;    /* the same */
     pl_timers armed;                 /* the script's */

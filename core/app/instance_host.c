@@ -4,10 +4,13 @@
 #include <time.h>
 
 #include "app/events.h"
+#include "app/generation.h"
 #include "app/grpc_clients.h"
 #include "app/health.h"
+#include "app/proto_load.h"
 #include "app/reads.h"
 #include "app/response_cache.h"
+#include "app/schemas.h"
 #include "base/alloc.h"
 
 static pl_instance *instance_of(pl_host *host)
@@ -155,6 +158,24 @@ static pl_code read_topic(pl_host *host, const pl_read_spec *spec, pl_source **o
     return pl_reads_open(instance->reads, instance, spec, out, err);
 }
 
+static const pl_topic_defaults *topic_defaults(pl_host *host, pl_str topic)
+{
+    const pl_instance *instance = instance_of(host);
+    return instance->generation ? pl_schemas_config_topic(&instance->generation->config.schemas, topic)
+                                : NULL;
+}
+
+static pl_code ask_schema(pl_host *host, const pl_schema_want *want, pl_schema_asker *asker, pl_error *err)
+{
+    pl_instance *instance = instance_of(host);
+    if (!instance->schemas)
+        return pl_fail(err, PL_UNAVAILABLE, "there is no server any more");
+    const pl_schema_sources sources = {.bundle = instance->generation->bundle,
+                                       .protos = pl_protos_pool(instance->generation->protos),
+                                       .config = &instance->generation->config.schemas};
+    return pl_schemas_ask(instance->schemas, &sources, want, asker, &instance->in_flight, err);
+}
+
 /* --- cached responses --- */
 pl_code pl_instance_purge(pl_instance *instance, pl_str type, pl_str id, size_t *dropped, pl_error *err)
 {
@@ -214,6 +235,8 @@ void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubs
                                     .set_health = set_health,
                                     .produce = produce,
                                     .read = read_topic,
+                                    .topic_defaults = topic_defaults,
+                                    .ask_schema = ask_schema,
                                     .remote = remote};
     instance->loop = loop;
     instance->pubsub = pubsub;
@@ -236,6 +259,7 @@ void pl_instance_host_leave(pl_instance *instance)
     if (instance->reads)
         pl_reads_leave(instance->reads, instance);
     instance->reads = NULL;
+    instance->schemas = NULL;
     if (instance->clients)
         pl_grpc_clients_leave(instance->clients, instance);
     instance->clients = NULL;

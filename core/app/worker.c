@@ -22,9 +22,11 @@
 #include "app/response_cache.h"
 #include "app/rpc_http.h"
 #include "app/schedule.h"
+#include "app/schemas.h"
 #include "base/alloc.h"
 #include "grpc/service.h"
 #include "net/websocket.h"
+#include "value/shared.h"
 
 /* --- a message to the worker, and the wait for its end --- */
 typedef struct request {
@@ -53,6 +55,7 @@ struct pl_worker {
     pl_edge *edge;
     pl_grpc_endpoint *grpc; /* NULL: none */
     pl_grpc_clients *clients;
+    pl_schemas *schemas;
     pl_builtin *builtin;   /* the same */
     pl_rpc_http *rpc;      /* the same services on the HTTP port */
     unsigned draining;     /* how many of what drains have not ended yet */
@@ -212,6 +215,7 @@ static void adopt(pl_worker *w, void *arg)
     instance->reads = w->reads;
     pl_events_adopt(w->events, instance);
     instance->clients = w->clients;
+    instance->schemas = w->schemas;
     pl_engine_of(instance->state)->state_attach(instance->state, &instance->host);
     instance->cache = w->config.responses;
     instance->health = w->config.builtin->health;
@@ -314,7 +318,8 @@ static pl_code set_up(pl_worker *w, pl_error *err)
         !(w->metrics_part = pl_metrics_join(config->metrics, w->loop, config->index, collect_metrics, w)) ||
         !(w->events = pl_events_new(w->loop, config->log)) ||
         !(w->reads = pl_reads_new(w->loop, config->log)) ||
-        !(w->consumers = pl_consumers_new(w->loop, w->events, config->index, config->log)))
+        !(w->consumers = pl_consumers_new(w->loop, w->events, config->index, config->log)) ||
+        !(w->schemas = pl_schemas_new(w->loop, pl_shared_registry(config->shared))))
         return pl_fail_memory(err);
     w->host->meter = pl_metrics_meter(w->metrics);
     pl_endpoint_init(&w->endpoint, w->host, config->log);
@@ -375,6 +380,7 @@ static void tear_down(pl_worker *w)
     if (w->pubsub)
         pl_pubsub_leave(w->pubsub);
     pl_consumers_stop(w->consumers);
+    pl_schemas_free(w->schemas);
     pl_events_free(w->events);
     forget_reads(w);
     if (w->sse)

@@ -111,6 +111,22 @@ static size_t take(char *bytes, size_t size, size_t count, void *data)
     return body->failed ? 0 : size * count; /* 0 ends the transfer */
 }
 
+static bool set_request(CURL *curl, const pl_http_fetch_options *o)
+{
+    if (o->user) {
+        curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+        if (curl_easy_setopt(curl, CURLOPT_USERNAME, o->user) != CURLE_OK ||
+            curl_easy_setopt(curl, CURLOPT_PASSWORD, o->password ? o->password : "") != CURLE_OK)
+            return false;
+    }
+    if (o->body.ptr) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body.len);
+        if (curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, o->body.ptr) != CURLE_OK)
+            return false;
+    }
+    return !o->method || curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, o->method) == CURLE_OK;
+}
+
 static bool set_options(pl_http_fetch *f, const pl_http_fetch_options *o)
 {
     CURL *curl = f->curl;
@@ -126,7 +142,8 @@ static bool set_options(pl_http_fetch *f, const pl_http_fetch_options *o)
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     /* Where a connection that was used before ends, curl sends the request again, and does not say so: to an
      * agent that has begun anew, which would wait for an index of its former life. */
-    curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
+    curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, o->reuse ? 0L : 1L);
+    curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, o->reuse ? 0L : 1L);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "perilune/" PL_VERSION);
@@ -138,7 +155,7 @@ static bool set_options(pl_http_fetch *f, const pl_http_fetch_options *o)
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, f->headers);
     if (o->ca && curl_easy_setopt(curl, CURLOPT_CAINFO, o->ca) != CURLE_OK)
         return false;
-    return curl_easy_setopt(curl, CURLOPT_URL, o->url) == CURLE_OK;
+    return curl_easy_setopt(curl, CURLOPT_URL, o->url) == CURLE_OK && set_request(curl, o);
 }
 
 pl_http_fetch *pl_http_fetch_start(pl_http_fetcher *fetcher, const pl_http_fetch_options *options,

@@ -4,9 +4,8 @@
 
 #include "net/loop.h"
 
-/* HTTP requests of the server itself, small ones: libcurl's multi interface on a loop. GET only; redirections
- * are not followed, proxies not used; each has a connection of its own. Names are looked up by threads of
- * curl's. */
+/* HTTP requests of the server itself, small ones: libcurl's multi interface on a loop. Redirections are not
+ * followed, proxies not used. Names are looked up by threads of curl's. */
 typedef struct pl_http_fetcher pl_http_fetcher;
 /* NULL: RESOURCE_EXHAUSTED (memory, descriptors). */
 pl_http_fetcher *pl_http_fetcher_new(pl_loop *loop, pl_error *err);
@@ -25,6 +24,11 @@ const char *pl_http_answer_header(const pl_http_answer *answer, const char *name
 typedef struct pl_http_fetch pl_http_fetch;
 typedef struct pl_http_fetch_options {
     const char *url;
+    const char *method;          /* NULL: GET */
+    pl_str body;                 /* copied; ptr NULL: none */
+    const char *user, *password; /* for basic authentication; user NULL: none */
+    bool reuse; /* the connection may be one that was used before, and used again: a request whose connection
+                   ends before there is an answer is then sent once more */
     const char *const *headers; /* "name: value", ends with NULL; or NULL */
     const char *ca;             /* PEM file; NULL: the system's */
     unsigned connect_timeout_ms;

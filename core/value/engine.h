@@ -192,6 +192,9 @@ struct pl_subscriber {
 struct pl_delivery;
 struct pl_read_spec; /* value/incoming.h */
 struct pl_source;
+struct pl_topic_defaults; /* value/schemas.h */
+struct pl_schema_want;
+struct pl_schema_asker;
 struct pl_remote; /* value/remote.h */
 struct pl_remote_config;
 
@@ -231,6 +234,13 @@ typedef struct pl_host_ops {
     /* Reads a topic of Kafka without a group; the spec is copied. FAILED_PRECONDITION: there are no brokers.
      * NULL where there are never any. See value/incoming.h. */
     pl_code (*read)(pl_host *host, const struct pl_read_spec *spec, struct pl_source **out, pl_error *err);
+    /* What app.lua says of events of this topic; NULL: nothing. NULL where there are never any. */
+    const struct pl_topic_defaults *(*topic_defaults)(pl_host *host, pl_str topic);
+    /* Asks the schema registry; the strings of *want need not last. What is OK ends with a call of
+     * asker->done, perhaps before this returns, unless it is forgotten. NULL where there is no registry. See
+     * value/schemas.h. */
+    pl_code (*ask_schema)(pl_host *host, const struct pl_schema_want *want, struct pl_schema_asker *asker,
+                          pl_error *err);
     /* Clients of remote procedures: value/remote.h. NULL where there is no network. */
     pl_code (*remote)(pl_host *host, const struct pl_remote_config *config, struct pl_remote **out,
                       pl_error *err);

@@ -4,11 +4,14 @@
 local core = require "perilune.events.core"
 local errors = require "perilune.errors"
 local json = require "perilune.json"
+local registry = require "perilune.registry"
 local topics = require "perilune.topics"
 
 local events = {}
 
-local OPTIONS = { key = true, headers = true, partition = true, timestamp = true, format = true, message = true }
+local OPTIONS = {
+  key = true, headers = true, partition = true, timestamp = true, format = true, message = true, schema = true, registry = true,
+}
 
 local formats = {
   json = function(value) return json.encode(value) end,
@@ -39,22 +42,33 @@ local function flat_headers(headers)
   return flat
 end
 
+-- What says how the value is written: the options where they do, else kafka.topics of app.lua.
+local function written_as(topic, options)
+  if options.format or options.message or options.schema or options.registry then return options end
+  return registry.defaults(topic) or options
+end
+
 -- What the producer is given for a value and options: bytes, key, headers as above, partition, milliseconds. Errors name the
--- caller of its caller's caller.
-function events.prepare(value, options)
+-- caller of its caller's caller. It waits where the value's schema has to be asked for.
+function events.prepare(topic, value, options)
   options = options or {}
   for name in pairs(options) do
     if not OPTIONS[name] then error("events:publish: there is no option " .. tostring(name), 4) end
   end
-  local encode = formats[options.format or (options.message and "protobuf" or "json")]
+  local as = written_as(topic, options)
+  local encode = formats[as.format or (as.message and "protobuf" or "json")]
   if not encode then error("events:publish: format must be \"json\", \"protobuf\" or \"bytes\"", 4) end
-  if value ~= nil then value = encode(value, options) end
+  if value ~= nil and (as.registry or as.schema) then
+    value = registry.encode(topic, value, as)
+  elseif value ~= nil then
+    value = encode(value, as)
+  end
   local timestamp = options.timestamp and math.floor(options.timestamp * 1000)
   return value, options.key, options.headers and flat_headers(options.headers), options.partition, timestamp
 end
 
 local function send(topic, value, options, alone)
-  return ((alone and core.send_alone or core.send)(topic, events.prepare(value, options)))
+  return ((alone and core.send_alone or core.send)(topic, events.prepare(topic, value, options)))
 end
 
 local function wait(topic, delivery)

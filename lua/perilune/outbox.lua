@@ -66,7 +66,7 @@ local function make_row(topic, value, options)
   if type(topic) ~= "string" or topic == "" or topic:find("\0", 1, true) then
     error("outbox:publish: the topic must be a name", 3)
   end
-  local bytes, key, headers, partition, timestamp = events.prepare(value, options)
+  local bytes, key, headers, partition, timestamp = events.prepare(topic, value, options)
   key = key and tostring(key)
   local size = #(bytes or "") + #(key or "")
   if size > MOST_BYTES then

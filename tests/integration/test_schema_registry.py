@@ -90,7 +90,6 @@ def test_a_protobuf_event_has_its_schema_in_front(start, registry):
     assert consume(server.ready["kafka"], "payments") == b"\0\0\0\0\3\2\2\x0a\2hi"
     asked = len(registry.requests)
     assert call(server, "publish", topic="payments", text="ho") == "ok"
-    assert call(server, "decode", topic="payments", hex="000000000302020a026869") == json.dumps(
-        {"name": "pay.v1.Event", "value": {"text": "hi"}}, separators=(",", ":")
-    )
+    decoded = json.loads(call(server, "decode", topic="payments", hex="000000000302020a026869"))
+    assert decoded == {"name": "pay.v1.Event", "value": {"text": "hi"}}
     assert len(registry.requests) <= asked + 1

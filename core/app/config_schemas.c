@@ -12,7 +12,7 @@
 /* --- the registry --- */
 static void wrong_url(cfg_context *c, const char *path, const char *what)
 {
-    pl_report_error(c->report, CFG_FILE, 0, 0, "%s %s.", path, what);
+    pl_report_error(c->report, c->file, 0, 0, "%s %s.", path, what);
 }
 
 static pl_str check_url(cfg_context *c, const char *path, pl_str url)
@@ -89,9 +89,9 @@ void cfg_schema_registry(cfg_context *c, const char *path, pl_slot slot, void *t
     else
         cfg_table(c, path, slot, settings, s);
     if (s->url_count == 0 && !pl_report_has_errors(c->report))
-        pl_report_error(c->report, CFG_FILE, 0, 0, "%s has no \"url\".", path);
+        pl_report_error(c->report, c->file, 0, 0, "%s has no \"url\".", path);
     if (s->user.ptr && s->token.ptr)
-        pl_report_error(c->report, CFG_FILE, 0, 0, "%s has a user and a token: one of them is to be used.",
+        pl_report_error(c->report, c->file, 0, 0, "%s has a user and a token: one of them is to be used.",
                         path);
 }
 
@@ -122,7 +122,7 @@ static void check_topic(cfg_context *c, const char *path, const pl_topic_default
     else if (t->registry && c->config->schemas.url_count == 0 && !pl_report_has_errors(c->report))
         what = "has registry = true, but there is no kafka.registry";
     if (what)
-        pl_report_error(c->report, CFG_FILE, 0, 0, "%s %s.", path, what);
+        pl_report_error(c->report, c->file, 0, 0, "%s %s.", path, what);
 }
 
 static void read_topic(cfg_context *c, const char *path, pl_slot slot, pl_str name)

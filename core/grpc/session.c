@@ -19,11 +19,17 @@ pl_grpc_streams *pl_grpc_streams_new(unsigned most)
     if (!pool)
         return NULL;
     pool->most = most;
-    pool->reserve = pl_malloc(H2_RESERVE);
-    if (pool->reserve)
+    if (h2_reserve(pool))
         return pool;
     pl_free(pool);
     return NULL;
+}
+
+bool h2_reserve(pl_grpc_streams *pool)
+{
+    if (!pool->reserve)
+        pool->reserve = pl_malloc(H2_RESERVE);
+    return pool->reserve != NULL;
 }
 
 static void destroy(h2_stream *s)
@@ -51,8 +57,6 @@ static h2_stream *stream_take(pl_grpc_session *session)
 {
     pl_grpc_streams *pool = session->pool;
     h2_stream *s = pool->free, fresh;
-    if (!pool->reserve)
-        pool->reserve = pl_malloc(H2_RESERVE);
     if (s) {
         pool->free = s->next;
         pool->count--;
@@ -381,7 +385,7 @@ static void *mem_calloc(size_t count, size_t size, void *data)
 
 /* When nghttp2 cannot queue the data of an answer that it has just begun, since the queue does not grow, it
  * frees them twice: now, and with the session. So this must not fail: the session gets the thread's reserve,
- * and is cut for the lack of memory as soon as nghttp2 has returned. */
+ * and is cut for the lack of memory as soon as nghttp2 has returned. Nothing is sent while there is none. */
 static void *mem_realloc(void *ptr, size_t size, void *data)
 {
     pl_grpc_session *session = data;

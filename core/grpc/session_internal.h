@@ -91,6 +91,8 @@ static inline h2_stream *h2_of(pl_grpc_stream *stream)
 }
 
 /* session.c */
+/* Whether there is one, if need be again. */
+bool h2_reserve(pl_grpc_streams *pool);
 void h2_stream_reset(pl_grpc_stream *stream, uint32_t error);
 /* Tells whoever listens, and lets go of it. */
 void h2_stream_close(h2_stream *stream);

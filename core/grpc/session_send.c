@@ -254,7 +254,7 @@ bool pl_grpc_session_send(pl_grpc_session *session, pl_buf *out, size_t most, ui
     session->out = out;
     session->inside = true;
     do {
-        if (session->broken || !write_out(session, most))
+        if (session->broken || !h2_reserve(session->pool) || !write_out(session, most))
             session->broken = true;
     } while (!session->broken && tell_writable(session) && out->len < most);
     session->inside = false;

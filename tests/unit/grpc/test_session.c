@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <nghttp2/nghttp2.h>
 
+#include "base/alloc.h"
 #include "support/grpc_fixture.h"
 
 #define HEADERS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -546,6 +547,68 @@ static void test_no_memory(void **state)
     rf_free(f);
 }
 
+/* Two sessions of a thread, with a call each that is answered while memory is short, anywhere: nghttp2 is
+ * never left without what it cannot do without (session.c, mem_realloc), however often. */
+typedef struct both {
+    pl_grpc_handler handler; /* first */
+    pl_grpc_stream *streams[2];
+    unsigned count;
+} both;
+
+static void both_closed(pl_grpc_stream *stream)
+{
+}
+
+static void both_request(pl_grpc_handler *handler, pl_grpc_stream *stream)
+{
+    static const pl_grpc_stream_events deaf = {.closed = both_closed};
+    both *b = (both *)handler;
+    stream->events = &deaf;
+    b->streams[b->count++] = stream;
+}
+
+static void both_answer(pl_grpc_session *session, pl_grpc_stream *stream, size_t fail_at, bool sticky)
+{
+    static const pl_header type = {PL_STR("content-type"), PL_STR("application/grpc")};
+    static const pl_header trailer = {PL_STR("grpc-status"), PL_STR("0")};
+    pl_buf out;
+    pl_buf_init(&out);
+    pl_alloc_fail_at(fail_at, sticky);
+    stream->ops->respond(stream, 200, &type, 1, false);
+    pl_buf_str(&stream->out, PL_STR("an answer"));
+    stream->ops->finish(stream, &trailer, 1);
+    pl_grpc_session_send(session, &out, 65536, 0);
+    pl_alloc_fail_at(0, 0);
+    pl_buf_dispose(&out);
+}
+
+static void test_no_memory_twice(void **state)
+{
+    enum { MOST = 24 };
+    static const char request[] = PREFACE "\0\0\0\4\0\0\0\0\0\0\0\x1e\1\4\0\0\0\1"
+                                          "\x83\x86\x01\x01t\x04\x04/t/S\x0f\x10\x10"
+                                          "application/grpc";
+    const pl_grpc_session_options options = {0};
+    for (size_t i = 0; i < (size_t)MOST * MOST * 2; i++) {
+        both b = {.handler = {.request = both_request}};
+        pl_grpc_streams *streams = pl_grpc_streams_new(4);
+        const pl_grpc_session_config config = {
+            .options = &options, .streams = streams, .handler = &b.handler};
+        pl_grpc_session *sessions[2];
+        pl_error err;
+        for (int k = 0; k < 2; k++) {
+            sessions[k] = pl_grpc_session_new(&config, &err);
+            pl_grpc_session_receive(sessions[k], (pl_str){request, sizeof request - 1}, 0);
+        }
+        assert_int_equal(b.count, 2);
+        both_answer(sessions[0], b.streams[0], 1 + i % MOST, false);
+        both_answer(sessions[1], b.streams[1], 1 + i / MOST % MOST, i / MOST / MOST);
+        pl_grpc_session_free(sessions[0]);
+        pl_grpc_session_free(sessions[1]);
+        pl_grpc_streams_free(streams);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_settings),
@@ -571,6 +634,7 @@ int main(void)
                                        cmocka_unit_test(test_idle),
                                        cmocka_unit_test(test_age),
                                        cmocka_unit_test(test_pool),
-                                       cmocka_unit_test(test_no_memory)};
+                                       cmocka_unit_test(test_no_memory),
+                                       cmocka_unit_test(test_no_memory_twice)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

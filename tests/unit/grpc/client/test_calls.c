@@ -484,12 +484,44 @@ static void fails_at(const char *target, const char *options, const char *method
     assert_true(made > 10);
 }
 
+/* The same for a call on a connection that is there. */
+static void fails_later(const char *target, const char *method)
+{
+    size_t made = 1, n = 0;
+    while (made >= n) {
+        n++;
+        cf *f = cf_new();
+        pl_remote_status status = {.code = PL_UNKNOWN};
+        pl_remote *remote = open_remote(f, target, NULL);
+        pl_remote_call *first = cf_unary(remote, "Echo", 0, NULL, "x");
+        cf_wait(f, 10);
+        assert_true(cf_ended(first, &status));
+        first->ops->free(first);
+        cf_fail_at(f, n);
+        pl_remote_call *call = cf_unary(remote, method, 5000, HEADERS("count", "20"), "hello");
+        if (call)
+            cf_wait(f, 100);
+        bool ended = call && cf_ended(call, &status);
+        made = cf_fail_at(f, 0);
+        if (made < n) {
+            assert_true(ended);
+            assert_int_equal(status.code, PL_OK);
+        }
+        cf_wait(f, 6000);
+        assert_true(!call || ended || cf_ended(call, &status));
+        end(f, call, remote);
+    }
+    assert_true(made > 10);
+}
+
 static void test_without_memory(void **state)
 {
     fails_at("a", NULL, "Echo");
     fails_at("a", RETRY, "Flaky");
     fails_at("a,b", "{\"balance\":\"round_robin\",\"compression\":\"gzip\",\"compress_from\":1}", "Many");
     fails_at("local:", NULL, "Echo");
+    fails_later("a", "Echo");
+    fails_later("a", "Many");
 }
 
 int main(void)

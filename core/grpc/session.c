@@ -8,8 +8,6 @@
 
 #define STREAM_CHUNK 2048             /* of a stream's arena */
 #define KEPT_BYTES ((size_t)16 << 10) /* of a stream's buffers, while it waits to be used again */
-#define HEADER_OVERHEAD 32            /* RFC 9113, section 6.5.2 */
-#define HEADER_EXCESS 8               /* times the limit that are looked at before the connection ends */
 #define QUEUE_STUFFED 1000            /* frames other than DATA */
 
 /* --- streams, and their pool --- */
@@ -126,7 +124,8 @@ static void stream_remove(pl_grpc_session *session, h2_stream *s)
     h2_stream_count_changed(session);
 }
 
-void h2_stream_close(h2_stream *s)
+/* Tells whoever listens, and lets go of it. */
+static void close_stream(h2_stream *s)
 {
     pl_grpc_session *session = s->session;
     const pl_grpc_stream_events *events = s->base.events;
@@ -194,10 +193,10 @@ static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, const uint
     pl_str n = {(const char *)name, name_len}, v = {(const char *)value, value_len};
     if (!s || s->ready)
         return 0; /* refused; or trailers of the peer's, which mean nothing here */
-    s->header_size += name_len + value_len + HEADER_OVERHEAD;
-    if (s->header_size > session->options.max_headers) {
+    pl_http2_room room = pl_http2_header(&s->header_size, name_len, value_len, session->options.max_headers);
+    if (room != PL_HTTP2_FITS) {
         s->base.headers_too_large = true;
-        if (s->header_size / HEADER_EXCESS > session->options.max_headers)
+        if (room == PL_HTTP2_ENDLESS)
             h2_say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "header block too large");
         return 0;
     }
@@ -219,7 +218,7 @@ static int on_data(nghttp2_session *h2, uint8_t flags, int32_t id, const uint8_t
     h2_stream *s = find(h2, id);
     if (nghttp2_session_consume_connection(h2, len) != 0)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
-    h2_guard_progress(session);
+    pl_http2_progress(&session->noise);
     if (s && s->base.events && !s->dead)
         s->base.events->data(&s->base, (pl_str){(const char *)bytes, len});
     return 0;
@@ -239,7 +238,7 @@ static void on_headers(pl_grpc_session *session, h2_stream *s, uint8_t flags)
         return;
     if (!s->ready) {
         s->ready = true;
-        h2_guard_progress(session);
+        pl_http2_progress(&session->noise);
         s->peer_done = (flags & NGHTTP2_FLAG_END_STREAM) != 0;
         session->handler->request(session->handler, &s->base);
     }
@@ -302,7 +301,7 @@ static int on_close(nghttp2_session *h2, int32_t id, uint32_t error, void *data)
         s->session->succeeded++;
     else
         s->session->failed++;
-    h2_stream_close(s);
+    close_stream(s);
     return 0;
 }
 
@@ -367,22 +366,6 @@ void pl_grpc_session_receive(pl_grpc_session *session, pl_str bytes, uint64_t no
 }
 
 /* --- life --- */
-static void *mem_malloc(size_t size, void *data)
-{
-    (void)data;
-    return pl_malloc(size);
-}
-static void mem_free(void *ptr, void *data)
-{
-    (void)data;
-    pl_free(ptr);
-}
-static void *mem_calloc(size_t count, size_t size, void *data)
-{
-    (void)data;
-    return pl_calloc(count, size);
-}
-
 /* When nghttp2 cannot queue the data of an answer that it has just begun, since the queue does not grow, it
  * frees them twice: now, and with the session. So this must not fail: the session gets the thread's reserve,
  * and is cut for the lack of memory as soon as nghttp2 has returned. Nothing is sent while there is none. */
@@ -410,12 +393,8 @@ static uint64_t or_default(uint64_t value, uint64_t standard)
 static void set_options(pl_grpc_session_options *o)
 {
     o->max_streams = (uint32_t)or_default(o->max_streams, 100);
-    o->stream_window = (uint32_t)or_default(o->stream_window, (uint64_t)256 << 10);
-    o->connection_window = (uint32_t)or_default(o->connection_window, (uint64_t)1 << 20);
-    if (o->stream_window > NGHTTP2_MAX_WINDOW_SIZE)
-        o->stream_window = NGHTTP2_MAX_WINDOW_SIZE;
-    if (o->connection_window > NGHTTP2_MAX_WINDOW_SIZE)
-        o->connection_window = NGHTTP2_MAX_WINDOW_SIZE;
+    o->stream_window = pl_http2_window(o->stream_window, 256 << 10);
+    o->connection_window = pl_http2_window(o->connection_window, 1 << 20);
     o->max_headers = or_default(o->max_headers, (size_t)16 << 10);
     o->max_resets = (uint32_t)or_default(o->max_resets, 200);
     o->handshake_ms = (unsigned)or_default(o->handshake_ms, 10000);
@@ -424,7 +403,9 @@ static void set_options(pl_grpc_session_options *o)
 
 static int make_h2(pl_grpc_session *session, nghttp2_session_callbacks *callbacks, nghttp2_option *option)
 {
-    nghttp2_mem mem = {session, mem_malloc, mem_free, mem_calloc, mem_realloc};
+    nghttp2_mem mem = pl_http2_memory;
+    mem.mem_user_data = session;
+    mem.realloc = mem_realloc;
     nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
@@ -451,12 +432,7 @@ static int say_hello(pl_grpc_session *session)
                                         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, o->stream_window},
                                         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)o->max_headers},
                                         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}};
-    int failure =
-        nghttp2_submit_settings(session->h2, NGHTTP2_FLAG_NONE, entries, sizeof entries / sizeof *entries);
-    if (failure)
-        return failure;
-    return nghttp2_session_set_local_window_size(session->h2, NGHTTP2_FLAG_NONE, 0,
-                                                 (int32_t)o->connection_window);
+    return pl_http2_greet(session->h2, entries, sizeof entries / sizeof *entries, o->connection_window);
 }
 
 pl_grpc_session *pl_grpc_session_new(const pl_grpc_session_config *config, pl_error *err)
@@ -503,7 +479,7 @@ void pl_grpc_session_free(pl_grpc_session *session)
         return;
     session->closing = session->inside = true;
     while (session->streams)
-        h2_stream_close(session->streams);
+        close_stream(session->streams);
     nghttp2_session_del(session->h2);
     pl_free(session);
 }

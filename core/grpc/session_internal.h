@@ -5,8 +5,7 @@
 /* What the files of a session share: session.c (life, and what comes), session_send.c (what goes) and
  * session_time.c (what takes too long, floods, draining). */
 
-#include <nghttp2/nghttp2.h>
-
+#include "grpc/http2.h"
 #include "grpc/session.h"
 
 typedef struct h2_stream h2_stream;
@@ -79,23 +78,14 @@ struct pl_grpc_session {
     uint64_t pinged_at;
     unsigned ping_strikes;
     bool sent_since_ping;
-    unsigned noise;    /* frames that moved nothing forward, less what was moved */
-    size_t idle_bytes; /* that came since something was moved */
-    double resets;     /* what is left of them */
+    pl_http2_noise noise;
+    double resets; /* what is left of them */
     uint64_t resets_at;
 };
-
-static inline h2_stream *h2_of(pl_grpc_stream *stream)
-{
-    return (h2_stream *)stream;
-}
 
 /* session.c */
 /* Whether there is one, if need be again. */
 bool h2_reserve(pl_grpc_streams *pool);
-void h2_stream_reset(pl_grpc_stream *stream, uint32_t error);
-/* Tells whoever listens, and lets go of it. */
-void h2_stream_close(h2_stream *stream);
 
 /* session_send.c */
 extern const pl_grpc_stream_ops h2_stream_ops;
@@ -108,12 +98,6 @@ void h2_guard_bytes(pl_grpc_session *session, size_t received);
 void h2_guard_reset(pl_grpc_session *session);
 void h2_guard_refused(pl_grpc_session *session);
 void h2_guard_ping(pl_grpc_session *session);
-/* Something was sent or came that moves calls forward. */
-static inline void h2_guard_progress(pl_grpc_session *session)
-{
-    session->noise -= session->noise < 8 ? session->noise : 8;
-    session->idle_bytes = 0;
-}
 void h2_ping_answered(pl_grpc_session *session, const uint8_t *opaque);
 /* GOAWAY with an error; when it is sent, the connection ends. */
 void h2_say_goodbye(pl_grpc_session *session, uint32_t error, const char *why);

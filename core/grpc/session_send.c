@@ -1,28 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/alloc.h"
 #include "grpc/session_internal.h"
 
 /* The sending side. nghttp2 asks for a stream's bytes when their turn comes and windows allow; they go from
  * the stream's buffer to the connection's in one copy. */
 
-#define MAX_FIELDS 128
-
 static void wake(pl_grpc_session *session)
 {
     if (!session->inside && session->wake)
         session->wake(session->data);
-}
-
-static nghttp2_nv field(pl_str name, pl_str value)
-{
-    return (nghttp2_nv){(uint8_t *)name.ptr, (uint8_t *)value.ptr, name.len, value.len, NGHTTP2_NV_FLAG_NONE};
-}
-
-static size_t fill(nghttp2_nv *fields, size_t at, const pl_header *headers, size_t count)
-{
-    for (size_t i = 0; i < count && at < MAX_FIELDS; i++)
-        fields[at++] = field(headers[i].name, headers[i].value);
-    return at;
 }
 
 /* The session cannot do what it has to: out of memory, as a rule. */
@@ -34,11 +19,11 @@ static void fail(h2_stream *s)
 /* --- trailers --- */
 static void send_trailers(h2_stream *s)
 {
-    nghttp2_nv fields[MAX_FIELDS];
+    nghttp2_nv fields[PL_HTTP2_MAX_FIELDS];
     if (s->trailed)
         return;
     s->trailed = true;
-    size_t count = fill(fields, 0, s->trailers, s->trailer_count);
+    size_t count = pl_http2_fields(fields, 0, s->trailers, s->trailer_count);
     if (nghttp2_submit_trailer(s->session->h2, s->id, fields, count) != 0)
         fail(s);
 }
@@ -80,16 +65,8 @@ static int on_send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t
 {
     pl_grpc_session *session = data;
     h2_stream *s = source->ptr;
-    pl_buf_append(session->out, head, 9);
-    if (length > 0)
-        pl_buf_append(session->out, s->base.out.data + s->base.sent, length);
-    if (session->out->failed)
+    if (!pl_http2_data(session->out, head, &s->base.out, &s->base.sent, length, PL_GRPC_UNSENT))
         return NGHTTP2_ERR_CALLBACK_FAILURE;
-    s->base.sent += length;
-    if (s->base.sent == s->base.out.len) {
-        s->base.sent = 0;
-        pl_buf_reset(&s->base.out, PL_GRPC_UNSENT);
-    }
     note_writable(s);
     return 0;
 }
@@ -104,7 +81,7 @@ static int on_sent(nghttp2_session *h2, const nghttp2_frame *frame, void *data)
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     session->sent_since_ping = true;
-    h2_guard_progress(session);
+    pl_http2_progress(&session->noise);
     h2_stream *s = nghttp2_session_get_stream_user_data(h2, frame->hd.stream_id);
     /* The answer is complete, and the peer still sends: it is told to stop. */
     if (s && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) && !s->peer_done && !s->dead) {
@@ -116,15 +93,20 @@ static int on_sent(nghttp2_session *h2, const nghttp2_frame *frame, void *data)
 }
 
 /* --- what calls do --- */
+static h2_stream *of(pl_grpc_stream *stream)
+{
+    return (h2_stream *)stream;
+}
+
 static void respond(pl_grpc_stream *stream, int status, const pl_header *headers, size_t count, bool alone)
 {
-    h2_stream *s = h2_of(stream);
-    nghttp2_nv fields[MAX_FIELDS];
+    h2_stream *s = of(stream);
+    nghttp2_nv fields[PL_HTTP2_MAX_FIELDS];
     char digits[3] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10)};
     if (s->dead || s->answered)
         return;
-    fields[0] = field(PL_STR(":status"), (pl_str){digits, 3});
-    size_t n = fill(fields, 1, headers, count);
+    const pl_header first = {PL_STR(":status"), {digits, 3}};
+    size_t n = pl_http2_fields(fields, pl_http2_fields(fields, 0, &first, 1), headers, count);
     s->answered = true;
     s->alone = s->finished = s->trailed = alone;
     nghttp2_data_provider provider = {.source.ptr = s, .read_callback = read_bytes};
@@ -145,13 +127,13 @@ static void resume(h2_stream *s)
 
 static void flush(pl_grpc_stream *stream)
 {
-    if (!h2_of(stream)->dead)
-        resume(h2_of(stream));
+    if (!of(stream)->dead)
+        resume(of(stream));
 }
 
 static void finish(pl_grpc_stream *stream, const pl_header *trailers, size_t count)
 {
-    h2_stream *s = h2_of(stream);
+    h2_stream *s = of(stream);
     if (s->dead || s->finished)
         return;
     s->finished = true;
@@ -166,9 +148,9 @@ static void finish(pl_grpc_stream *stream, const pl_header *trailers, size_t cou
     }
 }
 
-void h2_stream_reset(pl_grpc_stream *stream, uint32_t error)
+static void reset(pl_grpc_stream *stream, uint32_t error)
 {
-    h2_stream *s = h2_of(stream);
+    h2_stream *s = of(stream);
     if (s->dead)
         return;
     s->dead = true;
@@ -179,7 +161,7 @@ void h2_stream_reset(pl_grpc_stream *stream, uint32_t error)
 
 static void consumed(pl_grpc_stream *stream, size_t bytes)
 {
-    h2_stream *s = h2_of(stream);
+    h2_stream *s = of(stream);
     if (bytes == 0 || s->dead || s->peer_done)
         return;
     if (nghttp2_session_consume_stream(s->session->h2, s->id, bytes) == NGHTTP2_ERR_NOMEM)
@@ -189,7 +171,7 @@ static void consumed(pl_grpc_stream *stream, size_t bytes)
 }
 
 const pl_grpc_stream_ops h2_stream_ops = {
-    .respond = respond, .flush = flush, .finish = finish, .reset = h2_stream_reset, .consumed = consumed};
+    .respond = respond, .flush = flush, .finish = finish, .reset = reset, .consumed = consumed};
 
 void h2_send_callbacks(nghttp2_session_callbacks *callbacks)
 {

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "grpc/session_internal.h"
 
-#define MAX_NOISE 10000
-#define MAX_IDLE_BYTES ((size_t)4 << 20)
 #define DRAIN_WAIT_MS 2000 /* for the PING after the first GOAWAY */
 #define MAX_PING_STRIKES 2
 #define PING_WITHOUT_CALLS_MS 7200000
@@ -34,18 +32,15 @@ void h2_say_goodbye(pl_grpc_session *session, uint32_t error, const char *why)
 /* --- floods --- */
 static void make_noise(pl_grpc_session *session)
 {
-    if (++session->noise > MAX_NOISE)
+    if (pl_http2_noise_frame(&session->noise))
         h2_say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames without effect");
 }
 
 void h2_guard_frame(pl_grpc_session *session, const nghttp2_frame_hd *frame)
 {
-    bool useful =
-        frame->type == NGHTTP2_HEADERS ||
-        (frame->type == NGHTTP2_DATA && (frame->length > 0 || (frame->flags & NGHTTP2_FLAG_END_STREAM)));
     if (frame->type != NGHTTP2_CONTINUATION)
         session->block_since = 0; /* a block that nghttp2 has dropped ends without a word */
-    if (!useful)
+    if (!pl_http2_is_useful(frame))
         make_noise(session);
 }
 
@@ -58,8 +53,7 @@ void h2_guard_refused(pl_grpc_session *session)
 /* Frames that nghttp2 tells nobody about, such as those of unknown types. */
 void h2_guard_bytes(pl_grpc_session *session, size_t received)
 {
-    session->idle_bytes += received;
-    if (session->idle_bytes > MAX_IDLE_BYTES)
+    if (pl_http2_noise_bytes(&session->noise, received))
         h2_say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "too many frames without effect");
 }
 

@@ -9,10 +9,6 @@
 
 #define STREAM_CHUNK 2048             /* of a stream's arena */
 #define KEPT_BYTES ((size_t)16 << 10) /* of a stream's buffers, while it waits to be used again */
-#define HEADER_OVERHEAD 32            /* RFC 9113, section 6.5.2 */
-#define HEADER_EXCESS 8               /* times the limit that are looked at before the connection ends */
-#define MAX_NOISE 10000
-#define MAX_IDLE_BYTES ((size_t)4 << 20)
 #define NEVER UINT64_MAX
 
 /* --- streams, and their pool --- */
@@ -192,10 +188,10 @@ static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, const uint
     pl_str n = {(const char *)name, name_len}, v = {(const char *)value, value_len};
     if (!s)
         return 0;
-    s->header_size += name_len + value_len + HEADER_OVERHEAD;
-    if (s->header_size > session->options.max_headers) {
+    pl_http2_room room = pl_http2_header(&s->header_size, name_len, value_len, session->options.max_headers);
+    if (room != PL_HTTP2_FITS) {
         s->base.headers_too_large = true;
-        if (s->header_size / HEADER_EXCESS > session->options.max_headers)
+        if (room == PL_HTTP2_ENDLESS)
             say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "the server has sent a header block without end");
         return 0;
     }
@@ -220,7 +216,7 @@ static int on_data(nghttp2_session *h2, uint8_t flags, int32_t id, const uint8_t
     hc_stream *s = find(h2, id);
     if (nghttp2_session_consume_connection(h2, len) != 0)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
-    hc_progress(session);
+    pl_http2_progress(&session->noise);
     if (s && s->base.events && !s->dead)
         s->base.events->data(&s->base, (pl_str){(const char *)bytes, len});
     return 0;
@@ -248,7 +244,7 @@ static void on_headers(pl_client_session *session, hc_stream *s, uint8_t flags)
 {
     bool ends = (flags & NGHTTP2_FLAG_END_STREAM) != 0;
     session->block_since = 0;
-    hc_progress(session);
+    pl_http2_progress(&session->noise);
     if (!s)
         return;
     s->header_size = 0;
@@ -285,10 +281,8 @@ static void on_goaway(pl_client_session *session, const nghttp2_goaway *frame)
 static int on_begin_frame(nghttp2_session *h2, const nghttp2_frame_hd *head, void *data)
 {
     pl_client_session *session = data;
-    bool useful =
-        head->type == NGHTTP2_HEADERS || head->type == NGHTTP2_WINDOW_UPDATE ||
-        (head->type == NGHTTP2_DATA && (head->length > 0 || (head->flags & NGHTTP2_FLAG_END_STREAM)));
-    if (!useful && ++session->noise > MAX_NOISE)
+    bool useful = head->type == NGHTTP2_WINDOW_UPDATE || pl_http2_is_useful(head);
+    if (!useful && pl_http2_noise_frame(&session->noise))
         say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "the server sends frames without effect");
     return 0;
 }
@@ -353,14 +347,14 @@ void pl_client_session_receive(pl_client_session *session, pl_str bytes, uint64_
         return;
     session->inside = true;
     ssize_t n = nghttp2_session_mem_recv(session->h2, (const uint8_t *)bytes.ptr, bytes.len);
-    session->idle_bytes += bytes.len;
+    bool endless = pl_http2_noise_bytes(&session->noise, bytes.len);
     if (n == NGHTTP2_ERR_NOMEM || n == NGHTTP2_ERR_CALLBACK_FAILURE)
         hc_break(session, "out of memory");
     else if (n < 0 && !session->greeted)
         hc_break(session, "the server does not speak HTTP/2");
     else if (n < 0)
         say_goodbye(session, NGHTTP2_PROTOCOL_ERROR, nghttp2_strerror((int)n));
-    else if (session->idle_bytes > MAX_IDLE_BYTES)
+    else if (endless)
         say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "the server sends frames without effect");
     else if (!session->greeted && !nghttp2_session_want_read(session->h2))
         hc_break(session, "the server does not speak HTTP/2");
@@ -419,27 +413,6 @@ void pl_client_session_drain(pl_client_session *session)
 }
 
 /* --- life --- */
-static void *mem_malloc(size_t size, void *data)
-{
-    (void)data;
-    return pl_malloc(size);
-}
-static void mem_free(void *ptr, void *data)
-{
-    (void)data;
-    pl_free(ptr);
-}
-static void *mem_calloc(size_t count, size_t size, void *data)
-{
-    (void)data;
-    return pl_calloc(count, size);
-}
-static void *mem_realloc(void *ptr, size_t size, void *data)
-{
-    (void)data;
-    return pl_realloc(ptr, size);
-}
-
 static uint64_t or_default(uint64_t value, uint64_t standard)
 {
     return value ? value : standard;
@@ -447,12 +420,8 @@ static uint64_t or_default(uint64_t value, uint64_t standard)
 
 static void set_options(pl_client_session_options *o)
 {
-    o->stream_window = (uint32_t)or_default(o->stream_window, (uint64_t)256 << 10);
-    o->connection_window = (uint32_t)or_default(o->connection_window, (uint64_t)1 << 20);
-    if (o->stream_window > NGHTTP2_MAX_WINDOW_SIZE)
-        o->stream_window = NGHTTP2_MAX_WINDOW_SIZE;
-    if (o->connection_window > NGHTTP2_MAX_WINDOW_SIZE)
-        o->connection_window = NGHTTP2_MAX_WINDOW_SIZE;
+    o->stream_window = pl_http2_window(o->stream_window, 256 << 10);
+    o->connection_window = pl_http2_window(o->connection_window, 1 << 20);
     o->max_headers = or_default(o->max_headers, (size_t)16 << 10);
     o->handshake_ms = (unsigned)or_default(o->handshake_ms, 20000);
     o->keepalive_timeout_ms = (unsigned)or_default(o->keepalive_timeout_ms, 20000);
@@ -460,7 +429,7 @@ static void set_options(pl_client_session_options *o)
 
 static int make_h2(pl_client_session *session, nghttp2_session_callbacks *callbacks, nghttp2_option *option)
 {
-    nghttp2_mem mem = {NULL, mem_malloc, mem_free, mem_calloc, mem_realloc};
+    nghttp2_mem mem = pl_http2_memory;
     nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
@@ -481,12 +450,7 @@ static int say_hello(pl_client_session *session)
                                         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 0},
                                         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, o->stream_window},
                                         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)o->max_headers}};
-    int failure =
-        nghttp2_submit_settings(session->h2, NGHTTP2_FLAG_NONE, entries, sizeof entries / sizeof *entries);
-    if (failure)
-        return failure;
-    return nghttp2_session_set_local_window_size(session->h2, NGHTTP2_FLAG_NONE, 0,
-                                                 (int32_t)o->connection_window);
+    return pl_http2_greet(session->h2, entries, sizeof entries / sizeof *entries, o->connection_window);
 }
 
 pl_client_session *pl_client_session_new(const pl_client_session_config *config, pl_error *err)

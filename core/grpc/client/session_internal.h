@@ -5,9 +5,8 @@
 /* What the files of a client's session share: session.c (life, and what comes) and session_send.c (what
  * goes). */
 
-#include <nghttp2/nghttp2.h>
-
 #include "grpc/client/session.h"
+#include "grpc/http2.h"
 
 typedef struct hc_stream hc_stream;
 struct hc_stream {
@@ -48,15 +47,8 @@ struct pl_client_session {
     uint64_t now, began_at, heard_at;
     uint64_t block_since; /* since when a header block has been coming; 0: none */
     uint64_t ping_at;     /* our PING that was not answered; 0: none */
-    unsigned noise;
-    size_t idle_bytes;
+    pl_http2_noise noise;
 };
-
-static inline void hc_progress(pl_client_session *session)
-{
-    session->noise -= session->noise < 8 ? session->noise : 8;
-    session->idle_bytes = 0;
-}
 
 /* session.c */
 void hc_break(pl_client_session *session, const char *why);

@@ -6,8 +6,6 @@
 /* The sending side. nghttp2 asks for a stream's bytes when their turn comes and windows allow; they go from
  * the stream's buffer to the connection's in one copy. */
 
-#define MAX_FIELDS 128
-
 static void no_memory(pl_client_session *session)
 {
     hc_break(session, "out of memory");
@@ -45,16 +43,8 @@ static int on_send_data(nghttp2_session *h2, nghttp2_frame *frame, const uint8_t
 {
     pl_client_session *session = data;
     hc_stream *s = source->ptr;
-    pl_buf_append(session->out, head, 9);
-    if (length > 0)
-        pl_buf_append(session->out, s->base.out.data + s->base.sent, length);
-    if (session->out->failed)
+    if (!pl_http2_data(session->out, head, &s->base.out, &s->base.sent, length, PL_CLIENT_UNSENT))
         return NGHTTP2_ERR_CALLBACK_FAILURE;
-    s->base.sent += length;
-    if (s->base.sent == s->base.out.len) {
-        s->base.sent = 0;
-        pl_buf_reset(&s->base.out, PL_CLIENT_UNSENT);
-    }
     note_writable(s);
     return 0;
 }
@@ -67,7 +57,7 @@ static int on_sent(nghttp2_session *h2, const nghttp2_frame *frame, void *data)
     hc_stream *s = nghttp2_session_get_stream_user_data(h2, frame->hd.stream_id);
     if (s)
         s->sent = true;
-    hc_progress(session);
+    pl_http2_progress(&session->noise);
     return 0;
 }
 
@@ -129,16 +119,15 @@ const pl_client_stream_ops hc_stream_ops = {
 pl_client_stream *pl_client_session_start(pl_client_session *session, const pl_header *headers, size_t count,
                                           const pl_client_stream_events *events, void *call)
 {
-    nghttp2_nv fields[MAX_FIELDS];
+    nghttp2_nv fields[PL_HTTP2_MAX_FIELDS];
     pl_client_session_state state = pl_client_session_get_state(session);
-    if (count > MAX_FIELDS || (state != PL_CLIENT_SESSION_OPEN && state != PL_CLIENT_SESSION_GREETING))
+    if (count > PL_HTTP2_MAX_FIELDS ||
+        (state != PL_CLIENT_SESSION_OPEN && state != PL_CLIENT_SESSION_GREETING))
         return NULL;
     hc_stream *s = hc_take(session);
     if (!s)
         return NULL;
-    for (size_t i = 0; i < count; i++)
-        fields[i] = (nghttp2_nv){(uint8_t *)headers[i].name.ptr, (uint8_t *)headers[i].value.ptr,
-                                 headers[i].name.len, headers[i].value.len, NGHTTP2_NV_FLAG_NONE};
+    pl_http2_fields(fields, 0, headers, count);
     nghttp2_data_provider provider = {.source.ptr = s, .read_callback = read_bytes};
     s->id = nghttp2_submit_request(session->h2, NULL, fields, count, &provider, s);
     if (s->id < 0) { /* no memory, or no ids are left */

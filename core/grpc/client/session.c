@@ -281,6 +281,8 @@ static void on_goaway(pl_client_session *session, const nghttp2_goaway *frame)
 static int on_begin_frame(nghttp2_session *h2, const nghttp2_frame_hd *head, void *data)
 {
     pl_client_session *session = data;
+    if (head->type != NGHTTP2_CONTINUATION)
+        session->block_since = 0; /* a block that nghttp2 has dropped ends without a word */
     bool useful = head->type == NGHTTP2_WINDOW_UPDATE || pl_http2_is_useful(head);
     if (!useful && pl_http2_noise_frame(&session->noise))
         say_goodbye(session, NGHTTP2_ENHANCE_YOUR_CALM, "the server sends frames without effect");
@@ -315,7 +317,7 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *data)
 static int on_invalid_frame(nghttp2_session *h2, const nghttp2_frame *frame, int error, void *data)
 {
     pl_client_session *session = data;
-    (void)h2;
+    session->block_since = 0;
     if (session->greeted && frame->hd.type != NGHTTP2_HEADERS) /* that would end the stream alone */
         explain(session, "the server has broken HTTP/2's rules (%s)", nghttp2_strerror(error));
     return 0;

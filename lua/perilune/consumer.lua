@@ -2,5 +2,8 @@
 -- What becomes of each consumer that a file of events/ declares, before the server reads it: function(declaration) →
 -- declaration. Options that only scripts know are made parts of the handler here.
 return function(declaration)
+  if type(declaration) == "table" and declaration.deduplicate then
+    declaration = require "perilune.inbox".wrap(declaration)
+  end
   return declaration
 end

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/alloc.h"
 #include "base/buf.h"
-#include "bindings/lua/plua.h"
+#include "bindings/lua/internal.h"
+#include "events/policy/retry.h"
 
 /* perilune.test.core: the C half of perilune.test.
  *
@@ -151,9 +152,77 @@ static int test_where(lua_State *L)
     return 2;
 }
 
+/* files(prefix) → the paths of the bundle's files that begin with it */
+static int test_files(lua_State *L)
+{
+    const pl_state_config *config = plua_config(L);
+    pl_str prefix;
+    prefix.ptr = luaL_checklstring(L, 1, &prefix.len);
+    lua_newtable(L);
+    for (size_t i = 0; i < config->file_count; i++) {
+        pl_str path = config->files[i].path;
+        if (path.len < prefix.len || memcmp(path.ptr, prefix.ptr, prefix.len) != 0)
+            continue;
+        lua_pushlstring(L, path.ptr, path.len);
+        lua_rawseti(L, 2, (lua_Integer)lua_rawlen(L, 2) + 1);
+    }
+    return 1;
+}
+
+/* context() → the ctx of the test's own call */
+static int test_context(lua_State *L)
+{
+    const pl_work *work = plua_work(L);
+    if (!work)
+        return luaL_error(L, "test.events: events can be given to handlers inside of a test only");
+    plua_ctx_push(plua_of(L), (pl_work *)work);
+    return 1;
+}
+
+static pl_code code_of(const char *name)
+{
+    for (int code = PL_OK + 1; code <= PL_UNAUTHENTICATED; code++) {
+        if (strcmp(pl_code_name((pl_code)code), name) == 0)
+            return (pl_code)code;
+    }
+    return PL_UNKNOWN;
+}
+
+static uint64_t milliseconds(lua_State *L, int arg)
+{
+    return (uint64_t)(luaL_optnumber(L, arg, 0) * 1000);
+}
+
+/* verdict(code, attempt, topic, attempts, backoff, initial, max, multiplier, topics) → "here" or "topic" and
+ * the seconds to wait; or "dead_letter": as the consumers decide it */
+static int test_verdict(lua_State *L)
+{
+    static const char *const growths[] = {"constant", "linear", "exponential", NULL};
+    pl_retry_policy policy = {.attempts = (unsigned)luaL_checkinteger(L, 4),
+                              .growth = (pl_growth)luaL_checkoption(L, 5, "exponential", growths),
+                              .initial = milliseconds(L, 6),
+                              .max = milliseconds(L, 7),
+                              .multiplier = luaL_optnumber(L, 8, 0)};
+    size_t topics = lua_istable(L, 9) ? lua_rawlen(L, 9) : 0;
+    for (size_t i = 0; i < topics && i < PL_MOST_RETRY_TOPICS; i++) {
+        lua_rawgeti(L, 9, (lua_Integer)i + 1);
+        policy.topics[policy.topic_count++] = milliseconds(L, -1);
+        lua_pop(L, 1);
+    }
+    pl_retry_verdict verdict =
+        pl_retry_decide(&policy, code_of(luaL_checkstring(L, 1)), (unsigned)luaL_checkinteger(L, 2),
+                        (unsigned)luaL_checkinteger(L, 3), 0);
+    static const char *const kinds[] = {"here", "topic", "dead_letter"};
+    lua_pushstring(L, kinds[verdict.kind]);
+    lua_pushnumber(L, (lua_Number)verdict.wait / 1000);
+    return 2;
+}
+
 int plua_open_test(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"execute", test_execute}, {"where", test_where}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"execute", test_execute}, {"where", test_where},
+                                         {"files", test_files},     {"context", test_context},
+                                         {"verdict", test_verdict}, {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

@@ -18,6 +18,7 @@
 static const char runner_code[] = "local t = require 'perilune.test'\n"
                                   "local function run(i)\n"
                                   "  local entry, before = t._tests()[i], t._before()\n"
+                                  "  t._reset()\n"
                                   "  if before then before(entry) end\n"
                                   "  entry.fn()\n"
                                   "end\n"

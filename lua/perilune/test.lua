@@ -2,6 +2,7 @@
 -- The library of a bundle's tests (tests/*_test.lua), which `perilune test` runs.
 local core = require "perilune.test.core"
 local errors = require "perilune.errors"
+local events = require "perilune.test.events"
 local json = require "perilune.json"
 
 local test = {}
@@ -214,5 +215,9 @@ function test.graphql(query, variables, options)
   }
   return json.decode(core.execute(json.encode(request)))
 end
+
+-- Events: see perilune.test.events --------------------------------------------------------------------------------------
+test.events, test.published, test.clock, test.store = events.events, events.published, events.clock, events.store
+test._reset = events.reset
 
 return test

@@ -12,7 +12,8 @@ Driver.__index = Driver
 function Driver.new(topology, options)
   options = options or {}
   local now = serde.milliseconds(options.start or 0)
-  local self = setmetatable({ topology = topology, now = now, tasks = {}, readers = {}, output = {}, offsets = {} }, Driver)
+  local self = { topology = topology, now = now, tasks = {}, readers = {}, output = {}, offsets = {}, written = {} }
+  setmetatable(self, Driver)
   self.on_error = options.on_error
   for i, sub in ipairs(topology.subs) do
     local task = Task.new(sub, 0, options.backend and options.backend(sub), now)
@@ -36,6 +37,7 @@ local function deliver(self, task, queue)
       self.output[event.topic] = list
     end
     list[#list + 1] = event
+    self.written[#self.written + 1] = event
     if self.readers[event.topic] then queue[#queue + 1] = event end
   end
   task.out = {}
@@ -120,6 +122,13 @@ function Driver:read_output(topic)
   list[list.first] = false
   list.first = list.first + 1
   return shown(self, event)
+end
+
+-- All that was written to any topic since the last time, as it was written: in the order in which it was.
+function Driver:take_written()
+  local written = self.written
+  self.written = {}
+  return written
 end
 
 function Driver:read_all(topic)

@@ -175,7 +175,12 @@ static int test_context(lua_State *L)
     const pl_work *work = plua_work(L);
     if (!work)
         return luaL_error(L, "test.events: events can be given to handlers inside of a test only");
-    plua_ctx_push(plua_of(L), (pl_work *)work);
+    plua_state *st = plua_of(L);
+    if (!lua_checkstack(st->L, 8))
+        return plua_raise(L, PL_RESOURCE_EXHAUSTED, "test: out of memory");
+    plua_ctx_push(st, (pl_work *)work);
+    if (st->L != L)
+        lua_xmove(st->L, L, 1);
     return 1;
 }
 
@@ -188,31 +193,58 @@ static pl_code code_of(const char *name)
     return PL_UNKNOWN;
 }
 
-static uint64_t milliseconds(lua_State *L, int arg)
+/* Pushes retry[name]. */
+static int push_option(lua_State *L, const char *name)
 {
-    return (uint64_t)(luaL_optnumber(L, arg, 0) * 1000);
+    lua_settop(L, 4);
+    return lua_getfield(L, 4, name);
 }
 
-/* verdict(code, attempt, topic, attempts, backoff, initial, max, multiplier, topics) → "here" or "topic" and
- * the seconds to wait; or "dead_letter": as the consumers decide it */
+static uint64_t milliseconds(lua_State *L, const char *name)
+{
+    return push_option(L, name) == LUA_TNIL ? 0 : (uint64_t)(luaL_checknumber(L, -1) * 1000);
+}
+
+static void read_topics(lua_State *L, pl_retry_policy *policy)
+{
+    if (push_option(L, "topics") != LUA_TTABLE)
+        return;
+    size_t n = lua_rawlen(L, 5);
+    for (size_t i = 0; i < n && i < PL_MOST_RETRY_TOPICS; i++) {
+        lua_rawgeti(L, 5, (lua_Integer)i + 1);
+        policy->topics[policy->topic_count++] = (uint64_t)(luaL_checknumber(L, -1) * 1000);
+    }
+}
+
+static void read_never(lua_State *L, pl_retry_policy *policy)
+{
+    if (push_option(L, "never") != LUA_TTABLE)
+        return;
+    policy->never = pl_code_bit(PL_OK); /* an empty list is one, too */
+    for (size_t i = 0, n = lua_rawlen(L, 5); i < n; i++) {
+        lua_rawgeti(L, 5, (lua_Integer)i + 1);
+        policy->never |= pl_code_bit(code_of(luaL_checkstring(L, -1)));
+    }
+}
+
+/* verdict(code, attempt, topic, retry) → "here" or "topic" and the seconds to wait; or "dead_letter": as the
+ * consumers decide it, without jitter */
 static int test_verdict(lua_State *L)
 {
     static const char *const growths[] = {"constant", "linear", "exponential", NULL};
-    pl_retry_policy policy = {.attempts = (unsigned)luaL_checkinteger(L, 4),
-                              .growth = (pl_growth)luaL_checkoption(L, 5, "exponential", growths),
-                              .initial = milliseconds(L, 6),
-                              .max = milliseconds(L, 7),
-                              .multiplier = luaL_optnumber(L, 8, 0)};
-    size_t topics = lua_istable(L, 9) ? lua_rawlen(L, 9) : 0;
-    for (size_t i = 0; i < topics && i < PL_MOST_RETRY_TOPICS; i++) {
-        lua_rawgeti(L, 9, (lua_Integer)i + 1);
-        policy.topics[policy.topic_count++] = milliseconds(L, -1);
-        lua_pop(L, 1);
-    }
-    pl_retry_verdict verdict =
-        pl_retry_decide(&policy, code_of(luaL_checkstring(L, 1)), (unsigned)luaL_checkinteger(L, 2),
-                        (unsigned)luaL_checkinteger(L, 3), 0);
     static const char *const kinds[] = {"here", "topic", "dead_letter"};
+    luaL_checktype(L, 4, LUA_TTABLE);
+    pl_retry_policy policy = {.initial = milliseconds(L, "initial"), .max = milliseconds(L, "max")};
+    push_option(L, "attempts");
+    policy.attempts = (unsigned)luaL_optinteger(L, -1, 3);
+    push_option(L, "backoff");
+    policy.growth = (pl_growth)luaL_checkoption(L, -1, "exponential", growths);
+    push_option(L, "multiplier");
+    policy.multiplier = luaL_optnumber(L, -1, 0);
+    read_topics(L, &policy);
+    read_never(L, &policy);
+    unsigned attempt = (unsigned)luaL_checkinteger(L, 2), topic = (unsigned)luaL_checkinteger(L, 3);
+    pl_retry_verdict verdict = pl_retry_decide(&policy, code_of(luaL_checkstring(L, 1)), attempt, topic, 0);
     lua_pushstring(L, kinds[verdict.kind]);
     lua_pushnumber(L, (lua_Number)verdict.wait / 1000);
     return 2;

@@ -72,14 +72,17 @@ local function is_topology(value)
 end
 
 -- What a file of events/ returns is one declaration, or a list of them.
+local declared
 local function declarations()
-  local list = {}
+  if declared then return declared end
+  local consumer, list = require "perilune.consumer", {}
   for _, path in ipairs(core.files "events/") do
     local value = require(path:gsub("%.lua$", ""):gsub("/", "."))
     if type(value) ~= "table" then error(path .. ": it must return a consumer, a topology, or a list of them", 0) end
     if value.handler or is_topology(value) then value = { value } end
-    for _, one in ipairs(value) do list[#list + 1] = one end
+    for _, one in ipairs(value) do list[#list + 1] = is_topology(one) and one or consumer(one) end
   end
+  declared = list
   return list
 end
 
@@ -139,8 +142,7 @@ local function call_handler(declaration, event, msg)
 end
 
 local function dead_letter(declaration, msg, failure, attempt)
-  local topic = declaration.dead_letter
-  if not topic then return end
+  local topic = declaration.dead_letter or msg.topic .. "-dlq"
   local headers = {}
   for name, value in pairs(msg.headers) do headers[name] = value end
   headers["kafka_dlt-original-topic"] = msg.topic
@@ -162,14 +164,17 @@ local function message(sent, attempt)
   return msg
 end
 
+-- As the server decides it, but for jitter: "here", "topic" or "dead_letter", and how long to wait.
 local function verdict(declaration, code, result)
-  local retry = declaration.retry or {}
-  return core.verdict(code, result.attempts, result.retry_topic, retry.attempts or 1, retry.backoff, retry.initial, retry.max,
-    retry.multiplier, retry.topics)
+  local retry = declaration.retry
+  if retry == false then retry = { attempts = 1 } end
+  local kind, wait = core.verdict(code, result.here, result.retry_topic, retry or {})
+  if kind == "dead_letter" and declaration.dead_letter == false then return "here", retry and retry.max or 30 end
+  return kind, wait
 end
 
 local function try(declaration, sent, result)
-  result.attempts = result.attempts + 1
+  result.attempts, result.here = result.attempts + 1, result.here + 1
   local msg = message(sent, result.attempts)
   local decoded, event = pcall(serde.of(declaration).decode, sent.value)
   local failure
@@ -185,14 +190,14 @@ local function try(declaration, sent, result)
     return
   end
   local kind, wait = "dead_letter", nil
-  if decoded then kind, wait = verdict(declaration, failure.code, result) end
+  if decoded or declaration.dead_letter == false then kind, wait = verdict(declaration, failure.code, result) end
   if kind == "dead_letter" then
     result.status = "dead_lettered"
     return dead_letter(declaration, msg, failure, result.attempts)
   end
-  if kind == "topic" then result.retry_topic, result.attempts = result.retry_topic + 1, 0 end
+  if kind == "topic" then result.retry_topic, result.here = result.retry_topic + 1, 0 end
   result.status, result.retry_in = "retried", wait
-  waiting[#waiting + 1] = { at = clock.now + wait, declaration = declaration, sent = sent, result = result, number = #waiting }
+  waiting[#waiting + 1] = { at = clock.now + wait, declaration = declaration, sent = sent, result = result }
 end
 
 -- Topologies ------------------------------------------------------------------------------------------------------------------
@@ -261,7 +266,7 @@ function events.events(topic, value, options)
         partition = options.partition or 0,
         offset = offset,
       }
-      local result = { attempts = 0, retry_topic = 0, group = declaration.group or declaration.name }
+      local result = { attempts = 0, here = 0, retry_topic = 0, group = declaration.group or declaration.name }
       if is_topology(declaration) then feed(declaration, sent, result) else try(declaration, sent, result) end
       results[#results + 1] = result
     end
@@ -281,7 +286,9 @@ end
 -- test.clock:advance(seconds): events that wait for a retry are tried again when their time has come, and punctuations of
 -- topologies run at theirs.
 function clock:advance(seconds)
-  if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 then error("test.clock:advance: a number of seconds is expected", 2) end
+  if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 then
+    error("test.clock:advance: a number of seconds is expected", 2)
+  end
   local target = self.now + seconds
   for one in function() return next_waiting(target) end do
     self.now = math.max(self.now, one.at)

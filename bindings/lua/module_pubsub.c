@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "bindings/lua/encode.h"
 #include "bindings/lua/internal.h"
+#include "bindings/lua/topics.h"
 #include "value/json.h"
 
 /* The C half of perilune.pubsub: publishing, and queues of events for scripts to take from.
@@ -52,7 +53,8 @@ struct plua_queue {
     pl_subscriber subscriber; /* first */
     hub *hub;
     plua_wait wait;
-    bool subscribed;
+    bool subscribed, awaits; /* awaits: not an event, but news of its topic of Kafka, or the end of a time */
+    pl_timer timer;          /* of that time */
     queue *work_next, **work_place; /* among those of the subscriber's work */
     policy policy;
     uint32_t capacity, count;
@@ -216,6 +218,12 @@ static held *hold(hub *h, size_t size)
     return event;
 }
 
+/* About: the message, and the event that it will be decoded to. */
+static size_t event_size(const pl_incoming *in)
+{
+    return 512 + 128 * in->header_count + in->key.len + 4 * in->value.len;
+}
+
 /* Pushes the event's value; all subscribers of the state get the same. [jumps] */
 static void push_event(hub *h, const pl_event *event)
 {
@@ -230,10 +238,14 @@ static void push_event(hub *h, const pl_event *event)
         release(h, h->event);
         h->event = NULL;
         pl_arena_reset(&h->arena);
-        if (pl_json_read(&h->arena, event->json, NULL, &value, &err) != PL_OK)
-            luaL_error(L, "%s", err.message);
-        plua_push_json(L, &value);
-        h->event = hold(h, h->arena.used);
+        if (event->incoming) {
+            plua_push_incoming(L, event->incoming);
+        } else {
+            if (pl_json_read(&h->arena, event->json, NULL, &value, &err) != PL_OK)
+                luaL_error(L, "%s", err.message);
+            plua_push_json(L, &value);
+        }
+        h->event = hold(h, event->incoming ? event_size(event->incoming) : h->arena.used);
         pl_arena_reset(&h->arena);
         h->event_value = luaL_ref(L, LUA_REGISTRYINDEX);
         if (!h->event)
@@ -345,6 +357,11 @@ static void on_message(pl_subscriber *subscriber, const pl_event *event)
 {
     queue *q = (queue *)subscriber;
     arrival a = {q, event};
+    if (event->is_news) {
+        if (q->awaits)
+            wake(q);
+        return;
+    }
     pl_error err;
     pl_error_clear(&err);
     if (!plua_protect((pl_state *)q->hub->st, arrive, &a, &err)) {
@@ -354,7 +371,8 @@ static void on_message(pl_subscriber *subscriber, const pl_event *event)
         pl_log(q->hub->st->config.log, PL_ERROR, "event lost", PL_F_CSTR("error", err.message));
         return;
     }
-    wake(q);
+    if (!q->awaits)
+        wake(q);
 }
 
 static void on_ended(pl_subscriber *subscriber)
@@ -370,9 +388,48 @@ static queue *check_queue(lua_State *L)
     return luaL_checkudata(L, 1, QUEUE_TYPE);
 }
 
+static void stop_awaiting(queue *q)
+{
+    pl_host *host = q->hub->st->head.host;
+    if (q->awaits)
+        host->ops->timer_stop(host, &q->timer);
+    q->awaits = false;
+}
+
 static void wait_cancelled(plua_wait *wait)
 {
     not_ready(wait->data);
+    stop_awaiting(wait->data);
+}
+
+static void on_awaited(pl_timer *timer)
+{
+    wake(timer->data);
+}
+
+static int awaited(lua_State *L, int status, lua_KContext ctx)
+{
+    stop_awaiting(check_queue(L));
+    return 0;
+}
+
+/* queue:await(seconds) waits for news of its topic, but no longer than that */
+static int queue_await(lua_State *L)
+{
+    queue *q = check_queue(L);
+    lua_Number seconds = luaL_checknumber(L, 2);
+    pl_host *host = q->hub->st->head.host;
+    if (!q->subscribed)
+        return 0;
+    if (q->wait.call)
+        return luaL_error(L, "another call waits for an event of this subscription already");
+    plua_wait_check(L, "events:subscribe");
+    q->timer = (pl_timer){.fire = on_awaited, .data = q};
+    if (host->ops->timer_start(host, &q->timer, host->ops->now(host) + (uint64_t)(seconds * 1000)) != 0)
+        return plua_raise(L, PL_RESOURCE_EXHAUSTED, "out of memory");
+    q->awaits = true;
+    plua_wait_begin(L, "events:subscribe", &q->wait, wait_cancelled);
+    return plua_wait_yield(L, 0, awaited);
 }
 
 static int take(lua_State *L, int status, lua_KContext ctx);
@@ -430,6 +487,7 @@ static int queue_gc(lua_State *L)
 {
     queue *q = lua_touserdata(L, 1);
     not_ready(q);
+    stop_awaiting(q);
     leave(q);
     drop_all(q);
     return 0;
@@ -439,7 +497,8 @@ static pl_str check_topic(lua_State *L, int index)
 {
     pl_str topic;
     topic.ptr = luaL_checklstring(L, index, &topic.len);
-    luaL_argcheck(L, topic.len > 0 && topic.len <= 1024, index, "a topic of 1 to 1024 bytes is expected");
+    luaL_argcheck(L, topic.len > 0 && topic.len <= 1024 && topic.ptr[0] != '\0', index,
+                  "a topic of 1 to 1024 bytes is expected, the first of which is not 0");
     return topic;
 }
 
@@ -456,17 +515,15 @@ static pl_host *check_host(lua_State *L)
     return host;
 }
 
-/* core.subscribe(topic, capacity, policy, max_bytes) → queue; upvalue: hub */
-static int core_subscribe(lua_State *L)
+/* Makes the queue for (topic, capacity, policy, max_bytes), and pushes it; upvalue: hub */
+static queue *push_queue(lua_State *L)
 {
-    pl_str topic = check_topic(L, 1);
     lua_Integer capacity = luaL_optinteger(L, 2, DEFAULT_CAPACITY);
     luaL_argcheck(L, capacity >= 1 && capacity <= MAX_CAPACITY, 2,
                   "a queue of 1 to 1,000,000 events is expected");
     policy p = (policy)luaL_checkoption(L, 3, policies[0], policies);
     lua_Integer max_bytes = luaL_optinteger(L, 4, DEFAULT_MAX_BYTES);
     luaL_argcheck(L, max_bytes >= 1, 4, "at least one byte is expected");
-    pl_host *host = check_host(L);
     queue *q = lua_newuserdatauv(L, sizeof *q, 1); /* stack: … queue */
     *q = (queue){.hub = hub_of(L),
                  .policy = p,
@@ -482,10 +539,54 @@ static int core_subscribe(lua_State *L)
     lua_pushvalue(L, -2);
     lua_rawsetp(L, -2, q);
     lua_pop(L, 1);
-    if (host->ops->subscribe(host, topic, &q->subscriber) != 0)
-        return plua_raise(L, PL_RESOURCE_EXHAUSTED, "the subscription could not be made: out of memory");
+    return q;
+}
+
+static int subscribed(lua_State *L, queue *q)
+{
     q->subscribed = true;
     work_add(q, (pl_work *)plua_work(L));
+    return 1;
+}
+
+/* core.subscribe(topic, capacity, policy, max_bytes) → queue */
+static int core_subscribe(lua_State *L)
+{
+    pl_str topic = check_topic(L, 1);
+    pl_host *host = check_host(L);
+    queue *q = push_queue(L);
+    if (host->ops->subscribe(host, topic, &q->subscriber) != 0)
+        return plua_raise(L, PL_RESOURCE_EXHAUSTED, "the subscription could not be made: out of memory");
+    return subscribed(L, q);
+}
+
+/* core.subscribe_topic(topic, capacity, policy, max_bytes) → queue, of messages of a topic of Kafka */
+static int core_subscribe_topic(lua_State *L)
+{
+    pl_str topic = check_topic(L, 1);
+    pl_host *host = check_host(L);
+    pl_error err;
+    pl_error_clear(&err);
+    if (!host->ops->subscribe_topic)
+        return plua_raise(L, PL_FAILED_PRECONDITION,
+                          "topics can be subscribed to only where there is a server");
+    queue *q = push_queue(L);
+    if (host->ops->subscribe_topic(host, topic, &q->subscriber, &err) != PL_OK)
+        return plua_raise(L, err.code, "%s: %s", topic.ptr, err.message);
+    return subscribed(L, q);
+}
+
+/* core.topic_state(topic) → whether what is published from now on will come; raises why it cannot be read */
+static int core_topic_state(lua_State *L)
+{
+    pl_str topic = check_topic(L, 1);
+    pl_host *host = check_host(L);
+    bool placed = false;
+    pl_error err;
+    pl_error_clear(&err);
+    if (host->ops->topic_state(host, topic, &placed, &err) != PL_OK)
+        return plua_raise(L, err.code, "%s", err.message);
+    lua_pushboolean(L, placed);
     return 1;
 }
 
@@ -540,10 +641,16 @@ static void push_hub(lua_State *L)
 
 int plua_open_pubsub(lua_State *L)
 {
-    static const luaL_Reg methods[] = {
-        {"take", queue_take}, {"close", queue_close}, {"dropped", queue_dropped}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {
-        {"subscribe", core_subscribe}, {"publish", core_publish}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"take", queue_take},
+                                       {"close", queue_close},
+                                       {"dropped", queue_dropped},
+                                       {"await", queue_await},
+                                       {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"subscribe", core_subscribe},
+                                         {"publish", core_publish},
+                                         {"subscribe_topic", core_subscribe_topic},
+                                         {"topic_state", core_topic_state},
+                                         {NULL, NULL}};
     plua_push_type(L, &(plua_type){.name = QUEUE_TYPE, .gc = queue_gc, .methods = methods});
     lua_pop(L, 1);
     luaL_newlibtable(L, functions);

@@ -31,6 +31,7 @@ struct pl_instance {
     struct pl_pubsub *pubsub;        /* the worker's; may be NULL */
     struct pl_events *events;        /* the same */
     struct pl_reads *reads;          /* the same */
+    struct pl_topics *topics;        /* the same */
     struct pl_grpc_clients *clients; /* the same */
     struct pl_schemas *schemas;      /* the same */
     struct pl_response_cache *cache; /* the server's; may be NULL */

@@ -11,6 +11,7 @@
 #include "app/reads.h"
 #include "app/response_cache.h"
 #include "app/schemas.h"
+#include "app/topics.h"
 #include "base/alloc.h"
 
 static pl_instance *instance_of(pl_host *host)
@@ -176,6 +177,22 @@ static pl_code ask_schema(pl_host *host, const pl_schema_want *want, pl_schema_a
     return pl_schemas_ask(instance->schemas, &sources, want, asker, &instance->in_flight, err);
 }
 
+static pl_code subscribe_topic(pl_host *host, pl_str topic, pl_subscriber *subscriber, pl_error *err)
+{
+    pl_instance *instance = instance_of(host);
+    if (!instance->topics)
+        return pl_fail(err, PL_UNAVAILABLE, "there is no server any more");
+    return pl_topics_subscribe(instance->topics, instance, topic, subscriber, err);
+}
+
+static pl_code topic_state(pl_host *host, pl_str topic, bool *placed, pl_error *err)
+{
+    pl_instance *instance = instance_of(host);
+    if (!instance->topics)
+        return pl_fail(err, PL_UNAVAILABLE, "there is no server any more");
+    return pl_topics_state(instance->topics, topic, placed, err);
+}
+
 /* --- cached responses --- */
 pl_code pl_instance_purge(pl_instance *instance, pl_str type, pl_str id, size_t *dropped, pl_error *err)
 {
@@ -237,6 +254,8 @@ void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubs
                                     .read = read_topic,
                                     .topic_defaults = topic_defaults,
                                     .ask_schema = ask_schema,
+                                    .subscribe_topic = subscribe_topic,
+                                    .topic_state = topic_state,
                                     .remote = remote};
     instance->loop = loop;
     instance->pubsub = pubsub;
@@ -260,6 +279,7 @@ void pl_instance_host_leave(pl_instance *instance)
         pl_reads_leave(instance->reads, instance);
     instance->reads = NULL;
     instance->schemas = NULL;
+    instance->topics = NULL;
     if (instance->clients)
         pl_grpc_clients_leave(instance->clients, instance);
     instance->clients = NULL;

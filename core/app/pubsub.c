@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/map.h"
+#include "value/incoming.h"
 
 #define DEFAULT_MAX_BYTES ((size_t)64 << 20)
 
@@ -31,6 +32,8 @@ struct pl_pubsub {
     atomic_size_t subscribers;            /* read by publishers: nobody is woken for nothing */
     uint64_t arrived, delivered, dropped;
     bool left;
+    void (*gone)(void *data, pl_str topic);
+    void *gone_data;
 };
 
 /* One event; each worker that it goes to has a message of it. */
@@ -44,9 +47,11 @@ struct event {
     atomic_uint refs;
     pl_pubsub_hub *hub;
     size_t size;
-    pl_str topic, json; /* in bytes */
+    pl_str topic, json;   /* in bytes */
+    pl_incoming incoming; /* the same */
+    enum { IS_JSON, IS_INCOMING, IS_NEWS } kind;
     delivery *deliveries;
-    char bytes[];
+    _Alignas(pl_header) char bytes[];
 };
 
 pl_pubsub_hub *pl_pubsub_hub_new(size_t max_bytes)
@@ -140,7 +145,20 @@ static void take_out(pl_pubsub *p, pl_subscriber *s)
     if (t->first || !t->name.ptr)
         return;
     pl_map_remove(&p->topics, t->name);
+    if (p->gone)
+        p->gone(p->gone_data, t->name);
     pl_free(t);
+}
+
+void pl_pubsub_on_gone(pl_pubsub *p, void (*gone)(void *data, pl_str topic), void *data)
+{
+    p->gone = gone;
+    p->gone_data = data;
+}
+
+bool pl_pubsub_has(const pl_pubsub *p, pl_str name)
+{
+    return pl_map_get(&p->topics, name) != NULL;
 }
 
 void pl_pubsub_unsubscribe(pl_pubsub *p, pl_subscriber *s)
@@ -217,7 +235,11 @@ static void deliver(pl_message *message)
     delivery *d = message->data;
     pl_pubsub *p = d->pubsub;
     topic *t = p->left ? NULL : pl_map_get(&p->topics, d->event->topic);
-    pl_event told = {d->event->json, ++p->arrived, &p->dropped};
+    pl_event told = {.json = d->event->json,
+                     .incoming = d->event->kind == IS_INCOMING ? &d->event->incoming : NULL,
+                     .is_news = d->event->kind == IS_NEWS,
+                     .id = ++p->arrived,
+                     .dropped = &p->dropped};
     p->next_told = t ? t->first : NULL;
     p->last_told = t ? t->last : NULL;
     for (pl_subscriber *s; (s = p->next_told);) { /* any of them may go meanwhile */
@@ -228,19 +250,47 @@ static void deliver(pl_message *message)
     event_release(d->event);
 }
 
-static event *event_new(pl_pubsub_hub *hub, pl_str topic_name, pl_str json)
+static event *event_new(pl_pubsub_hub *hub, size_t bytes)
 {
-    event *e = pl_malloc(sizeof *e + topic_name.len + json.len);
+    event *e = pl_malloc(sizeof *e + bytes);
     if (!e)
         return NULL;
-    *e = (event){.hub = hub, .size = sizeof *e + topic_name.len + json.len};
+    *e = (event){.hub = hub, .size = sizeof *e + bytes};
     atomic_store(&e->refs, 1);
-    memcpy(e->bytes, topic_name.ptr, topic_name.len);
-    memcpy(e->bytes + topic_name.len, json.ptr, json.len);
-    e->topic = (pl_str){e->bytes, topic_name.len};
-    e->json = (pl_str){e->bytes + topic_name.len, json.len};
     atomic_fetch_add(&hub->under_way, e->size);
     return e;
+}
+
+static pl_str put(char **at, pl_str s)
+{
+    pl_str to = {s.ptr ? *at : NULL, s.len};
+    if (s.len)
+        memcpy(*at, s.ptr, s.len);
+    *at += s.len;
+    return to;
+}
+
+static size_t size_of(const pl_incoming *in)
+{
+    size_t size = in->topic.len + 1 + in->key.len + in->value.len + in->header_count * sizeof(pl_header);
+    for (size_t i = 0; i < in->header_count; i++)
+        size += in->headers[i].name.len + in->headers[i].value.len;
+    return size;
+}
+
+/* The headers first, for their alignment. */
+static void put_incoming(event *e, char **at, const pl_incoming *in)
+{
+    pl_header *headers = (pl_header *)(void *)*at;
+    *at += in->header_count * sizeof *headers;
+    e->incoming = *in;
+    e->incoming.headers = headers;
+    for (size_t i = 0; i < in->header_count; i++)
+        headers[i] = (pl_header){put(at, in->headers[i].name), put(at, in->headers[i].value)};
+    e->incoming.key = put(at, in->key);
+    e->incoming.value = put(at, in->value);
+    e->incoming.topic = put(at, in->topic);
+    *(*at)++ = '\0';
 }
 
 /* With the lock held. */
@@ -266,20 +316,53 @@ static bool post_to_all(pl_pubsub_hub *hub, event *e)
     return true;
 }
 
-pl_code pl_pubsub_publish(pl_pubsub *p, pl_str topic_name, pl_str json, pl_error *err)
+/* Takes over e. */
+static pl_code send_out(pl_pubsub_hub *hub, event *e, pl_error *err)
 {
-    pl_pubsub_hub *hub = p->hub;
-    if (atomic_load(&hub->under_way) + json.len > hub->max_bytes)
-        return pl_fail(err, PL_RESOURCE_EXHAUSTED,
-                       "too many events are under way: subscribers are slower than publishers");
-    event *e = event_new(hub, topic_name, json);
-    if (!e)
-        return pl_fail_memory(err);
     pthread_mutex_lock(&hub->lock);
     bool ok = post_to_all(hub, e);
     pthread_mutex_unlock(&hub->lock);
     event_release(e);
     return ok ? PL_OK : pl_fail_memory(err);
+}
+
+static pl_code check_room(const pl_pubsub_hub *hub, size_t bytes, pl_error *err)
+{
+    if (atomic_load(&hub->under_way) + bytes <= hub->max_bytes)
+        return PL_OK;
+    return pl_fail(err, PL_RESOURCE_EXHAUSTED,
+                   "too many events are under way: subscribers are slower than publishers");
+}
+
+pl_code pl_pubsub_publish(pl_pubsub *p, pl_str topic_name, pl_str json, pl_error *err)
+{
+    pl_pubsub_hub *hub = p->hub;
+    if (check_room(hub, json.len, err) != PL_OK)
+        return err->code;
+    event *e = event_new(hub, topic_name.len + json.len);
+    if (!e)
+        return pl_fail_memory(err);
+    char *at = e->bytes;
+    e->topic = put(&at, topic_name);
+    e->json = put(&at, json);
+    return send_out(hub, e, err);
+}
+
+pl_code pl_pubsub_feed(pl_pubsub_hub *hub, pl_str topic_name, const pl_incoming *in, pl_error *err)
+{
+    size_t size = in ? size_of(in) : 0;
+    /* One that is larger than all that may be under way has to come through as well. */
+    if (in && atomic_load(&hub->under_way) > 0 && check_room(hub, size, err) != PL_OK)
+        return err->code;
+    event *e = event_new(hub, topic_name.len + size);
+    if (!e)
+        return pl_fail_memory(err);
+    char *at = e->bytes;
+    e->kind = in ? IS_INCOMING : IS_NEWS;
+    if (in)
+        put_incoming(e, &at, in);
+    e->topic = put(&at, topic_name);
+    return send_out(hub, e, err);
 }
 
 pl_pubsub_stats pl_pubsub_get_stats(const pl_pubsub *p)

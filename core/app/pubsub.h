@@ -25,6 +25,13 @@ void pl_pubsub_free(pl_pubsub *pubsub); /* after pl_loop_free; NULL is fine */
 int pl_pubsub_subscribe(pl_pubsub *pubsub, pl_host *host, pl_str topic, pl_subscriber *subscriber);
 void pl_pubsub_unsubscribe(pl_pubsub *pubsub, pl_subscriber *subscriber);
 pl_code pl_pubsub_publish(pl_pubsub *pubsub, pl_str topic, pl_str json, pl_error *err);
+/* Events of a topic of Kafka, or (incoming NULL) the news that its state has changed, to subscribers of
+ * `topic`. From any thread. RESOURCE_EXHAUSTED: try again later, subscribers are slower than the topic. */
+struct pl_incoming;
+pl_code pl_pubsub_feed(pl_pubsub_hub *hub, pl_str topic, const struct pl_incoming *incoming, pl_error *err);
+bool pl_pubsub_has(const pl_pubsub *pubsub, pl_str topic); /* subscribers, on this worker */
+/* gone(data, topic) when the last subscriber of a topic on this worker has gone; it may not subscribe. */
+void pl_pubsub_on_gone(pl_pubsub *pubsub, void (*gone)(void *data, pl_str topic), void *data);
 /* Ends the subscribers of a host that belong to the work, or whose work was made for it (NULL: all of the
  * host). */
 void pl_pubsub_end(pl_pubsub *pubsub, const pl_host *host, const pl_work *work);

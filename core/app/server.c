@@ -16,6 +16,7 @@
 #include "app/response_cache.h"
 #include "app/services.h"
 #include "app/sse_hub.h"
+#include "app/topics.h"
 #include "app/watchdog.h"
 #include "base/alloc.h"
 #include "events/broker.h"
@@ -34,6 +35,7 @@ struct pl_server {
     pl_bytes_listeners *grpc_listeners; /* NULL: none */
     struct pl_shared *shared;
     pl_pubsub_hub *hub;
+    pl_topics_hub *topics;
     pl_sse_hub *streams;
     pl_response_cache *responses;
     pl_proto_cache *protos;
@@ -319,8 +321,8 @@ static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigne
             "\"consumers\":{\"count\":%u,\"partitions\":%u,\"in_hand\":%zu,\"lag\":%lld,\"consumed_total\":%"
             "llu,"
             "\"failed_total\":%llu,\"retried_total\":%llu,\"dead_lettered_total\":%llu,\"rebalances_total\":%"
-            "llu}"
-            "}",
+            "llu},"
+            "\"topics\":{\"readers\":%u,\"events_total\":%llu,\"lag\":%lld}}",
             i ? "," : "", statuses[i].edge.connections, statuses[i].edge.requests, statuses[i].edge.streams,
             statuses[i].edge.websockets, (unsigned long long)statuses[i].edge.websockets_cut,
             statuses[i].events.subscribers, (unsigned long long)statuses[i].events.delivered,
@@ -345,7 +347,8 @@ static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigne
             (unsigned long long)statuses[i].consumers.failed,
             (unsigned long long)statuses[i].consumers.retried,
             (unsigned long long)statuses[i].consumers.dead_lettered,
-            (unsigned long long)statuses[i].consumers.rebalances);
+            (unsigned long long)statuses[i].consumers.rebalances, statuses[i].topics.readers,
+            (unsigned long long)statuses[i].topics.events, (long long)statuses[i].topics.lag);
     pl_buf_char(out, ']');
 }
 
@@ -404,6 +407,7 @@ static pl_code open_parts(pl_server *s, pl_error *err)
 {
     s->shared = pl_shared_new(0);
     s->hub = pl_pubsub_hub_new(0);
+    s->topics = s->hub ? pl_topics_hub_new(s->hub, 0) : NULL;
     s->streams = pl_sse_hub_new();
     s->responses = pl_response_cache_new();
     s->protos = pl_proto_cache_new();
@@ -413,8 +417,8 @@ static pl_code open_parts(pl_server *s, pl_error *err)
     s->watchdog = pl_watchdog_new();
     s->workers = pl_calloc(s->worker_count, sizeof(*s->workers));
     s->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (!s->shared || !s->hub || !s->streams || !s->responses || !s->protos || !s->builtin || !s->metrics ||
-        !s->helpers || !s->watchdog || !s->workers || s->event_fd < 0)
+    if (!s->shared || !s->hub || !s->topics || !s->streams || !s->responses || !s->protos || !s->builtin ||
+        !s->metrics || !s->helpers || !s->watchdog || !s->workers || s->event_fd < 0)
         return pl_fail(err, PL_RESOURCE_EXHAUSTED, "memory, threads or descriptors are exhausted");
     s->listeners = pl_listeners_open(&s->config.edge, s->worker_count, err);
     return s->listeners ? PL_OK : err->code;
@@ -444,6 +448,7 @@ static pl_code start_workers(pl_server *s, pl_error *err)
                                    .log = s->config.log,
                                    .shared = s->shared,
                                    .hub = s->hub,
+                                   .topics = s->topics,
                                    .streams = s->streams,
                                    .builtin = s->builtin,
                                    .responses = s->responses,
@@ -520,6 +525,7 @@ void pl_server_free(pl_server *s)
     pl_helpers_free(s->helpers);
     pl_broker_free(s->broker);
     pl_shared_free(s->shared);
+    pl_topics_hub_free(s->topics);
     pl_pubsub_hub_free(s->hub);
     pl_sse_hub_free(s->streams);
     pl_response_cache_free(s->responses);

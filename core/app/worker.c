@@ -23,6 +23,7 @@
 #include "app/rpc_http.h"
 #include "app/schedule.h"
 #include "app/schemas.h"
+#include "app/topics.h"
 #include "base/alloc.h"
 #include "grpc/service.h"
 #include "net/websocket.h"
@@ -50,6 +51,7 @@ struct pl_worker {
     pl_metrics_part *metrics_part;
     pl_reads *reads;
     pl_consumers *consumers;
+    pl_topics *topics;
     pl_endpoint endpoint;
     pl_sse *sse;
     pl_edge *edge;
@@ -213,6 +215,8 @@ static void adopt(pl_worker *w, void *arg)
     pl_instance_host_init(instance, w->host, w->pubsub);
     instance->events = w->events;
     instance->reads = w->reads;
+    instance->topics = w->topics;
+    pl_topics_adopt(w->topics, instance);
     pl_events_adopt(w->events, instance);
     instance->clients = w->clients;
     instance->schemas = w->schemas;
@@ -257,7 +261,8 @@ static void get_status(pl_worker *w, void *arg)
     *out = (pl_worker_status){.edge = pl_edge_get_stats(w->edge),
                               .events = pl_pubsub_get_stats(w->pubsub),
                               .published = pl_events_get_stats(w->events),
-                              .consumers = pl_consumers_get_stats(w->consumers)};
+                              .consumers = pl_consumers_get_stats(w->consumers),
+                              .topics = pl_topics_get_stats(w->topics)};
     if (w->grpc)
         out->grpc = pl_grpc_endpoint_get_stats(w->grpc);
     pl_grpc_server_stats http = pl_rpc_http_get_stats(w->rpc); /* the same services, on the other port */
@@ -319,7 +324,8 @@ static pl_code set_up(pl_worker *w, pl_error *err)
         !(w->events = pl_events_new(w->loop, config->log)) ||
         !(w->reads = pl_reads_new(w->loop, config->log)) ||
         !(w->consumers = pl_consumers_new(w->loop, w->events, config->index, config->log)) ||
-        !(w->schemas = pl_schemas_new(w->loop, pl_shared_registry(config->shared))))
+        !(w->schemas = pl_schemas_new(w->loop, pl_shared_registry(config->shared))) ||
+        !(w->topics = pl_topics_join(config->topics, w->pubsub, w->loop, config->log)))
         return pl_fail_memory(err);
     w->host->meter = pl_metrics_meter(w->metrics);
     pl_endpoint_init(&w->endpoint, w->host, config->log);
@@ -381,6 +387,7 @@ static void tear_down(pl_worker *w)
         pl_pubsub_leave(w->pubsub);
     pl_consumers_stop(w->consumers);
     pl_schemas_free(w->schemas);
+    pl_topics_leave(w->topics);
     pl_events_free(w->events);
     forget_reads(w);
     if (w->sse)
@@ -401,6 +408,7 @@ static void tear_down(pl_worker *w)
         w->config.instance_done(w->config.owner, w->current);
     }
     w->current = NULL;
+    pl_topics_free(w->topics);
     pl_pubsub_free(w->pubsub);
     pl_sse_free(w->sse);
     pl_metrics_part_free(w->metrics_part);

@@ -7,6 +7,7 @@
 #include "app/generation.h"
 #include "app/grpc_endpoint.h"
 #include "app/pubsub.h"
+#include "app/topics.h"
 #include "grpc/client/stats.h"
 #include "net/edge.h"
 
@@ -24,6 +25,7 @@ typedef struct pl_worker_config {
     pl_logger *log;
     struct pl_shared *shared;
     struct pl_pubsub_hub *hub;           /* outlives the worker */
+    struct pl_topics_hub *topics;        /* the same */
     struct pl_sse_hub *streams;          /* the same */
     struct pl_builtin_hub *builtin;      /* the same */
     struct pl_response_cache *responses; /* the same; NULL: nothing is cached */
@@ -51,6 +53,7 @@ typedef struct pl_worker_status {
     pl_pubsub_stats events;
     pl_events_stats published;
     pl_consumers_stats consumers;
+    pl_topics_stats topics;
     unsigned count;
     struct {
         uint64_t generation;

@@ -300,7 +300,10 @@ static void on_failed_lookup(pl_reader *r)
     uint64_t now = r->host->ops->now(r->host);
     pl_code code = pl_kafka_code(r->found.error);
     if (r->found.no_topic) {
-        r->was_absent = true;
+        if (r->attempts + 1 == ABSENT_TRIES) { /* all that will be in it comes later */
+            r->was_absent = r->placed = true;
+            pl_reader_wake(r);
+        }
         again_soon(r);
         return;
     }

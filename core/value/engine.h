@@ -173,7 +173,9 @@ struct pl_job {
 /* --- Publish and subscribe, over all workers and generations --- */
 typedef struct pl_event {
     pl_str json;
-    uint64_t id;       /* tells events of a worker apart, in the order of their arrival */
+    const struct pl_incoming *incoming; /* what it is instead, of a topic of Kafka; NULL: json is all */
+    bool is_news;                       /* it is no event: pl_host_ops.topic_state has something new to say */
+    uint64_t id;                        /* tells events of a worker apart, in the order of their arrival */
     uint64_t *dropped; /* a subscriber that drops events because of this one adds them here; may be NULL */
 } pl_event;
 /* Owned by whoever subscribes, until unsubscribe or `ended`. Both functions run on the host's thread, never
@@ -218,6 +220,13 @@ typedef struct pl_host_ops {
     /* To all subscribers of the topic, on all workers, soon. RESOURCE_EXHAUSTED: memory, or too much is under
      * way. */
     pl_code (*publish)(pl_host *host, pl_str topic, pl_str json, pl_error *err);
+    /* To events of a topic of Kafka, from now on, which one reader of the server reads for all; ends as the
+     * other. INVALID_ARGUMENT, FAILED_PRECONDITION: there are no brokers; RESOURCE_EXHAUSTED. NULL where
+     * there are never any. */
+    pl_code (*subscribe_topic)(pl_host *host, pl_str topic, pl_subscriber *subscriber, pl_error *err);
+    /* Of a topic that is subscribed to. *placed: what is published from now on will come. An error: why the
+     * topic cannot be read. */
+    pl_code (*topic_state)(pl_host *host, pl_str topic, bool *placed, pl_error *err);
     /* Drops cached responses of all workers: everything (type ptr NULL), or those with objects of a type, or
      * with the one that has this id (ptr NULL: all). None of them is served after it returns. NOT_FOUND:
      * there is no such type. NULL where nothing is cached. */

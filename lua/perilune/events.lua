@@ -134,5 +134,6 @@ end
 
 -- Reading without a consumer group: perilune.topics has it.
 events.read = topics.read
+events.subscribe = topics.subscribe
 
 return events

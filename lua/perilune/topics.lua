@@ -2,6 +2,8 @@
 -- Topics that are read without a consumer group: events:read. What is read is not remembered anywhere; each reader
 -- reads all partitions, or those that it names.
 local core = require "perilune.topics.core"
+local queues = require "perilune.pubsub.core"
+local log = require "perilune.log"
 local json = require "perilune.json"
 local errors = require "perilune.errors"
 
@@ -119,6 +121,141 @@ function topics.read(_, topic, options)
   local timeout = options.timeout or (options.to and 30 or 0)
   local source = core.read(topic, start, places, only, options.to == "end", options.uncommitted, timeout)
   return setmetatable({ source = source, decode = decode, offsets = {} }, Reader)
+end
+
+-- --- events:subscribe ---
+
+local PLACED_WITHIN = 5 -- seconds that subscribing waits for the brokers
+
+local NO_EVENT = {}
+local decoded = {} -- by format and message: from message, which all subscribers of a state share, to its event
+
+-- The event of a message for subscribers, decoded once for all of them; NO_EVENT where it has none, or cannot be read.
+local function shared_decoder(options)
+  local decode = topics.decoder(options, "events:subscribe")
+  local key = (options.format or "") .. "\0" .. (options.message or "")
+  local events = decoded[key]
+  if not events then
+    events = setmetatable({}, { __mode = "k" })
+    decoded[key] = events
+  end
+  return function(msg)
+    local event = events[msg]
+    if event ~= nil then return event end
+    local ok, result = pcall(decode, msg)
+    if not ok then log.warn("event passed over: " .. tostring(type(result) == "table" and result.message or result)) end
+    event = NO_EVENT
+    if ok and result ~= nil then event = result end
+    events[msg] = event
+    return event
+  end
+end
+
+local Subscription = {}
+Subscription.__index = Subscription
+Subscription.__name = "perilune.topics.subscription"
+
+function Subscription:wanted(msg)
+  if self.key and msg.key ~= self.key then return nil end
+  local event = self.event_of(msg)
+  if event == NO_EVENT or (self.filter and not self.filter(event, msg)) then return nil end
+  return event
+end
+
+-- What was published before the subscription: read up to the end, then, once the queue has what comes from now on, up to the
+-- end again. What both have is passed over by its offset. The message; nothing when all has been read.
+function Subscription:next_of_history()
+  while self.history do
+    local ok, msg = pcall(self.history.next, self.history)
+    if ok and msg then return msg end
+    if not ok and not (type(msg) == "table" and msg.code == "NOT_FOUND") then error(msg, 0) end -- no topic has no history
+    self.offsets = self.history:position()
+    self.history:close()
+    self.history = nil
+    if not self.queue then
+      self:join()
+      local from = { offsets = self.offsets }
+      self.history = topics.read(nil, self.topic, { from = from, to = "end", format = "bytes" })
+    end
+  end
+end
+
+-- The next message that the queue has and the history did not.
+function Subscription:next_of_queue()
+  while true do
+    local msg = self.queue:take()
+    local read_up_to = msg and self.offsets and self.offsets[msg.partition]
+    if not read_up_to or msg.offset >= read_up_to then return msg end
+  end
+end
+
+-- Waits for the next event that is wanted, and returns it with its message; nothing after close.
+function Subscription:next()
+  while not self.closed do
+    local msg = self:next_of_history() or (self.queue and self:next_of_queue())
+    if not msg then return nil end
+    local event = self:wanted(msg)
+    if event ~= nil then return event, msg end
+  end
+end
+
+-- Ends it: who waits for the next event gets nothing.
+function Subscription:close()
+  self.closed = true
+  if self.history then self.history:close() end
+  if self.queue then self.queue:close() end
+end
+
+-- How many messages were dropped because too many were waiting.
+function Subscription:dropped()
+  return self.queue and self.queue:dropped() or 0
+end
+
+-- What is published from now on comes to the queue.
+function Subscription:join()
+  local options = self.options
+  local queue = queues.subscribe_topic(self.topic, options.queue, options.on_full, options.max_bytes)
+  self.queue = queue
+  if queues.topic_state(self.topic) then return end
+  queue:await(PLACED_WITHIN)
+  if not queues.topic_state(self.topic) then
+    error(errors.unavailable(self.topic .. ": the brokers cannot be reached; try again later"))
+  end
+end
+
+Subscription.__call = Subscription.next
+Subscription.__close = Subscription.close
+
+local SUBSCRIBE_OPTIONS = {
+  from = true, format = true, message = true, key = true, queue = true, max_bytes = true, on_full = true,
+}
+
+-- events:subscribe(topic, filter, options): the events of a topic, as what a GraphQL subscription's `subscribe` returns. Each
+-- server reads all partitions, so that an event published anywhere comes to the subscribers of all servers. filter(event, msg)
+-- decides which are wanted (optional). options.from: "end" (the default), "beginning" or { timestamp = seconds };
+-- options.format and .message, as in events:publish; options.key: only events with this key; options.queue, .max_bytes and
+-- .on_full, as in pubsub:subscribe. Tombstones, and what cannot be decoded, are passed over.
+function topics.subscribe(_, topic, filter, options)
+  if filter ~= nil and type(filter) ~= "function" then
+    error("events:subscribe: the filter must be a function(event, msg), not a " .. type(filter), 2)
+  end
+  options = options or {}
+  for name in pairs(options) do
+    if not SUBSCRIBE_OPTIONS[name] then error("events:subscribe: there is no option " .. tostring(name), 2) end
+  end
+  local self = setmetatable({
+    topic = topic, filter = filter, options = options, key = options.key, event_of = shared_decoder(options),
+  }, Subscription)
+  local ok, failure
+  if (options.from or "end") == "end" then
+    ok, failure = pcall(self.join, self)
+  else
+    ok, failure = pcall(topics.read, nil, topic, { from = options.from, to = "end", format = "bytes" })
+    if ok then self.history = failure end
+  end
+  if ok then return self end
+  self:close()
+  error(failure, 0)
 end
 
 return topics

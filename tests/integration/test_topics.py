@@ -2,10 +2,12 @@
 """Topics that are read without a consumer group: events:read and events:subscribe, on the embedded broker."""
 
 import subprocess
+import threading
 
 import pytest
 
-from harness import SLOWNESS
+from harness import SLOWNESS, wait_until
+from streams import EventStream, WebSocket
 
 SCHEMA = """
 type Query {
@@ -93,3 +95,128 @@ def test_brokers_that_are_gone_are_an_error_and_nothing_else_suffers(start):
     server = start(BUNDLE, "--kafka", "127.0.0.1:1")
     assert read(server, "orders")["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
     assert server.data("{ ping }") == {"ping": "pong"}
+
+
+# --- subscriptions ---
+FED = {
+    "app.lua": 'return { kafka = { brokers = os.getenv "BROKERS" or "embedded", linger = 0 } }',
+    "schema/s.graphql": """
+type Query { ping: String }
+type Mutation { publish(topic: String!, text: String!, key: String): Int }
+type Subscription { events(topic: String!, from: String, key: String, only: String): Event }
+type Event { text: String, where: String }
+""",
+    "resolvers/r.lua": """
+return {
+  Query = { ping = function() return "pong" end },
+  Mutation = { publish = function(_, args, ctx)
+    return ctx.events:publish(args.topic, { text = args.text }, { key = args.key, partition = 0 }).offset
+  end },
+  Subscription = { events = {
+    subscribe = function(_, args, ctx)
+      local filter = args.only and function(event, msg)
+        return event.text == args.only and msg.topic == args.topic
+      end
+      return ctx.events:subscribe(args.topic, filter, { from = args.from, key = args.key })
+    end,
+    resolve = function(event) return event end,
+  } },
+  Event = { where = function() return "v1" end },
+}
+""",
+}
+EVENTS = "subscription ($topic: String!, $from: String, $key: String, $only: String) "
+EVENTS += "{ events(topic: $topic, from: $from, key: $key, only: $only) { text } }"
+
+
+def text_of(payload):
+    return payload["data"]["events"]["text"]
+
+
+@pytest.fixture(scope="module")
+def cluster(start_shared):
+    first = start_shared(FED, workers=2)
+    second = start_shared(FED, "--kafka", first.ready["kafka"], workers=2)
+    return first, second
+
+
+def test_an_event_published_on_one_server_reaches_subscribers_of_all(cluster):
+    first, second = cluster
+    with (
+        EventStream(first, EVENTS, {"topic": "wide"}) as a,
+        EventStream(second, EVENTS, {"topic": "wide"}) as b,
+        WebSocket(second) as c,
+    ):
+        c.subscribe(EVENTS, {"topic": "wide", "only": "from second"})
+        wait_until(lambda: sum(w["subscribers"] for w in second.status()["workers"]) == 2, what="both to be there")
+        first.data('mutation { publish(topic: "wide", text: "from first") }')
+        assert [text_of(s.next()) for s in (a, b)] == ["from first"] * 2
+        second.data('mutation { publish(topic: "wide", text: "from second") }')
+        assert [text_of(s.next()) for s in (a, b, c)] == ["from second"] * 3
+        produce(first.ready["kafka"], "wide", ['k:{"text":"from kcat"}', "k:{", 'k:{"text":"last"}'], "-p", "3")
+        assert [text_of(s.next()) for s in (a, b) for _ in range(2)] == ["from kcat", "last"] * 2
+        first.wait_log("event passed over", "wide/3/1 is no json")
+
+
+def test_one_reader_for_many_subscribers(cluster):
+    server, _ = cluster
+    with WebSocket(server) as one, WebSocket(server) as other:
+        one.subscribe(EVENTS, {"topic": "many"}, id="first")
+        wait_until(lambda: sum(w["subscribers"] for w in server.status()["workers"]) == 1, what="the first to be there")
+        wait_until(lambda: sum(w["topics"]["readers"] for w in server.status()["workers"]) >= 1, what="the reader")
+        threads = server.threads()
+        for i in range(200):
+            (one, other)[i % 2].subscribe(EVENTS, {"topic": "many"}, id=str(i))
+        wait_until(lambda: sum(w["subscribers"] for w in server.status()["workers"]) == 201, what="all to be there")
+        assert server.threads() == threads
+        server.data('mutation { publish(topic: "many", text: "x") }')
+        assert text_of(one.next(id="first")) == "x"
+        for i in range(200):
+            assert text_of((one, other)[i % 2].next(id=str(i))) == "x"
+
+
+def test_keys_and_what_was_before(cluster):
+    first, second = cluster
+    for i in range(20):
+        first.data(f'mutation {{ publish(topic: "past", text: "{i}", key: "k{i % 2}") }}')
+    with EventStream(second, EVENTS, {"topic": "past", "from": "beginning", "key": "k1"}) as stream:
+        assert [text_of(stream.next()) for _ in range(10)] == [str(i) for i in range(1, 20, 2)]
+        for i in range(20, 24):
+            first.data(f'mutation {{ publish(topic: "past", text: "{i}", key: "k{i % 2}") }}')
+        assert [text_of(stream.next()) for _ in range(2)] == ["21", "23"]
+
+
+def test_a_reload_loses_nothing(start):
+    server = start(FED, workers=2)
+    done = threading.Event()
+    published = 0
+
+    def reload_again_and_again():
+        for i in range(5):
+            server.bundle.joinpath("lib.lua").write_text(f"return {i}")
+            server.reload()
+        done.set()
+
+    with EventStream(server, EVENTS, {"topic": "live"}) as stream:
+        reloads = threading.Thread(target=reload_again_and_again)
+        reloads.start()
+        while not done.is_set() or published < 50:
+            server.data(f'mutation {{ publish(topic: "live", text: "{published}") }}')
+            published += 1
+        reloads.join()
+        assert [text_of(stream.next()) for _ in range(published)] == [str(i) for i in range(published)]
+        threads = server.threads()
+        server.bundle.joinpath("app.lua").write_text('return { kafka = { linger = 0, client_id = "another" } }')
+        server.reload()
+        server.data('mutation { publish(topic: "live", text: "with other settings") }')
+        assert text_of(stream.next()) == "with other settings"
+        wait_until(lambda: server.threads() <= threads + 2, what="the old reader's threads to end")
+
+
+def test_without_brokers_subscribing_is_an_error(start):
+    off = start(FED, "--kafka", "off")
+    with EventStream(off, EVENTS, {"topic": "orders"}) as stream:
+        assert "kafka = { brokers" in stream.next()["errors"][0]["message"]
+    gone = start(FED, "--kafka", "127.0.0.1:1")
+    with EventStream(gone, EVENTS, {"topic": "orders"}) as stream:
+        assert stream.next()["errors"][0]["extensions"]["code"] == "UNAVAILABLE"

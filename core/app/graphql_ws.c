@@ -166,9 +166,6 @@ static void proceed_section(void *data)
     e->proceed(state, s->call, PL_CALL_DONE, NULL);
 }
 
-static const pl_failure no_memory = {
-    .code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = PL_STR("out of memory")};
-
 /* There is nothing that the interceptors wrap: what counts is that they do not raise. */
 static void init_proceed(pl_call *call)
 {
@@ -181,7 +178,7 @@ static void init_proceed(pl_call *call)
         return;
     c->init_call = NULL;
     pl_engine_of(state)->cancel(state, call);
-    reject_init(c, &no_memory);
+    reject_init(c, &pl_failure_no_memory);
 }
 
 static void on_init(void *data, const pl_value *payload)

@@ -308,17 +308,13 @@ static void chain_failed(gql_run *run, const pl_failure *failure)
 
 static void chain_ended(gql_run *run, pl_call_status status, const pl_failure *failure)
 {
-    static const pl_failure no_next = {
-        .code = PL_INTERNAL,
-        .message = PL_STR("an interceptor has returned without calling next: it must end with "
-                          "\"return next(ctx)\", or raise an error")};
     run->chain = NULL;
     if (status == PL_CALL_FAILED)
         chain_failed(run, failure);
     else if (run->is_held)
         deliver(run, &run->held);
     else
-        gql_run_refuse_failure(run, &no_next, "interceptor failed");
+        gql_run_refuse_failure(run, &pl_failure_no_next, "interceptor failed");
 }
 
 static void chain_done(pl_call *call, pl_call_status status, pl_slot result, const pl_failure *failure)
@@ -334,9 +330,6 @@ static void chain_proceed(pl_call *call)
     timer_stop(call->data);
     begin(call->data);
 }
-
-static const pl_failure no_memory = {
-    .code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = PL_STR("out of memory")};
 
 static void intercept(gql_run *run)
 {
@@ -356,7 +349,7 @@ static void intercept(gql_run *run)
         begin(run);
     } else if (!timer_start(run)) {
         drop_chain(run);
-        chain_ended(run, PL_CALL_FAILED, &no_memory);
+        chain_ended(run, PL_CALL_FAILED, &pl_failure_no_memory);
     }
 }
 

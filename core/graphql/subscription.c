@@ -133,9 +133,7 @@ static void end_with_failure(gql_subscription *s, const pl_failure *failure)
 
 static void end_without_memory(gql_subscription *s)
 {
-    static const pl_failure failure = {
-        .code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = PL_STR("out of memory")};
-    end_with_failure(s, &failure);
+    end_with_failure(s, &pl_failure_no_memory);
 }
 
 /* --- an event --- */
@@ -257,11 +255,9 @@ static bool turn_is_long(const gql_subscription *s)
 
 static void take(gql_subscription *s)
 {
-    section x = {.s = s, .status = PL_CALL_FAILED};
+    section x = {.s = s, .status = PL_CALL_FAILED, .failure = pl_failure_no_memory};
     pl_error err;
     pl_error_clear(&err);
-    x.failure =
-        (pl_failure){.code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = PL_STR("out of memory")};
     s->state = TAKING;
     if (!s->e->protect(s->script, take_section, &x, &err))
         x.status = PL_CALL_FAILED;

@@ -6,9 +6,6 @@
 
 #include "value/meter.h"
 
-static const pl_failure no_memory = {
-    .code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = {"out of memory", 13}};
-
 /* --- in hand, and not any more --- */
 static void list_add(pl_grpc_call *call)
 {
@@ -212,7 +209,6 @@ static void invoke_section(void *data)
     pl_error err;
     int nargs = 0;
     pl_error_clear(&err);
-    s->failure = no_memory;
     if (!e->reserve(state, 16))
         return;
     if (!call->method->client_streaming) {
@@ -232,7 +228,7 @@ static void invoke_section(void *data)
     if (s->status == PL_CALL_DONE) {
         pl_slot result = e->top(state);
         s->status = PL_CALL_FAILED;
-        s->failure = no_memory;
+        s->failure = pl_failure_no_memory;
         if (put_result(call, result, &s->failure))
             s->status = PL_CALL_DONE;
     }
@@ -240,7 +236,7 @@ static void invoke_section(void *data)
 
 static void invoke(pl_grpc_call *call)
 {
-    section s = {.call = call, .status = PL_CALL_FAILED};
+    section s = {.call = call, .status = PL_CALL_FAILED, .failure = pl_failure_no_memory};
     pl_error err;
     pl_error_clear(&err);
     pl_grpc_engine(call)->protect(call->service->state, invoke_section, &s, &err);
@@ -259,18 +255,13 @@ static void invoke(pl_grpc_call *call)
 /* --- interceptors --- */
 static void chain_ended(pl_grpc_call *call, pl_call_status status, const pl_failure *failure)
 {
-    static const pl_failure no_next = {
-        .code = PL_INTERNAL,
-        .message = {"an interceptor has returned without calling next: it must end with "
-                    "\"return next(ctx)\", or raise an error",
-                    101}};
     call->chain = NULL;
     if (call->over)
         return;
     if (status == PL_CALL_FAILED)
         set_failed(call, failure, "interceptor failed");
     else if (!call->method_over)
-        set_failed(call, &no_next, "interceptor failed");
+        set_failed(call, &pl_failure_no_next, "interceptor failed");
     pl_grpc_call_conclude(call);
 }
 
@@ -285,33 +276,22 @@ static void chain_proceed(pl_call *pending)
     invoke(pending->data);
 }
 
-static void chain_section(void *data)
-{
-    section *s = data;
-    pl_state *state = s->call->service->state;
-    const pl_engine *e = pl_grpc_engine(s->call);
-    s->failure = no_memory;
-    if (!e->reserve(state, 8))
-        return;
-    e->push_ctx(state, &s->call->work);
-    s->status = e->call(state, s->call->service->interceptors, 1, &s->call->work, &s->pending, &s->failure);
-}
-
 static void intercept(pl_grpc_call *call)
 {
-    section s = {.call = call, .status = PL_CALL_FAILED};
-    pl_error err;
-    pl_error_clear(&err);
-    pl_grpc_engine(call)->protect(call->service->state, chain_section, &s, &err);
-    if (s.status != PL_CALL_PENDING) {
-        chain_ended(call, s.status, &s.failure);
+    const pl_grpc_service *service = call->service;
+    pl_call *chain;
+    pl_failure failure;
+    pl_call_status status =
+        pl_call_with_ctx(service->state, service->interceptors, &call->work, &chain, &failure);
+    if (status != PL_CALL_PENDING) {
+        chain_ended(call, status, &failure);
         return;
     }
-    call->chain = s.pending;
-    s.pending->done = chain_done;
-    s.pending->proceed = chain_proceed;
-    s.pending->data = call;
-    if (s.pending->wants_next)
+    call->chain = chain;
+    chain->done = chain_done;
+    chain->proceed = chain_proceed;
+    chain->data = call;
+    if (chain->wants_next)
         invoke(call);
 }
 

@@ -8,6 +8,14 @@
 
 /* Values that go over between a script and the core, for every engine alike. */
 
+const pl_failure pl_failure_no_memory = {
+    .code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = PL_STR("out of memory")};
+
+const pl_failure pl_failure_no_next = {
+    .code = PL_INTERNAL,
+    .message = PL_STR("an interceptor has returned without calling next: it must end with "
+                      "\"return next(ctx)\", or raise an error")};
+
 static void push(pl_state *state, const pl_value *v, bool input);
 
 static void push_members(pl_state *state, const pl_value *v, bool input)
@@ -364,14 +372,12 @@ static void ctx_call_section(void *data)
 pl_call_status pl_call_with_ctx(pl_state *state, pl_ref function, pl_work *work, pl_call **pending,
                                 pl_failure *failure)
 {
-    static const pl_failure no_memory = {
-        .code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = PL_STR("out of memory")};
     ctx_call c = {.state = state, .function = function, .work = work, .status = PL_CALL_FAILED};
     pl_error err;
     pl_error_clear(&err);
     bool made = pl_engine_of(state)->protect(state, ctx_call_section, &c, &err);
     *pending = c.pending;
-    *failure = made ? c.failure : no_memory;
+    *failure = made ? c.failure : pl_failure_no_memory;
     return made ? c.status : PL_CALL_FAILED;
 }
 

@@ -44,6 +44,9 @@ typedef struct pl_failure {
     pl_value extensions; /* MAP of further extensions chosen by the script, or ABSENT */
 } pl_failure;
 
+extern const pl_failure pl_failure_no_memory; /* RESOURCE_EXHAUSTED, "out of memory" */
+extern const pl_failure pl_failure_no_next;   /* of a chain that is DONE, and what it wraps was not started */
+
 typedef enum pl_call_status { PL_CALL_DONE, PL_CALL_FAILED, PL_CALL_PENDING } pl_call_status;
 
 /* A call that waits. The engine owns it until it ends; `done` and `data` are the caller's to set when it gets

@@ -299,6 +299,30 @@ static void read_circuit(cfg_context *c, const char *path, pl_slot slot, void *t
         cfg_wrong(c, path, "a table of settings, or false", slot);
 }
 
+static void read_timer(cfg_context *c, const char *path, pl_slot slot, void *target)
+{
+    SELF;
+    pl_key *every = c->e->key(c->state, PL_STR("every"));
+    uint64_t ms;
+    c->report->errors.out_of_memory |= !every;
+    if (c->e->kind(c->state, slot) != PL_KIND_MAP || !every || !c->e->field(c->state, slot, every)) {
+        cfg_wrong(c, path, "a table { every = seconds, run = function }", slot);
+        return;
+    }
+    if (cfg_get_seconds(c, path, c->e->top(c->state), &ms))
+        d->timer_ms = ms > UINT32_MAX ? UINT32_MAX : (unsigned)ms;
+    c->e->pop_to(c->state, c->e->top(c->state) - 1);
+    d->hooks = true;
+}
+
+static void read_hook(cfg_context *c, const char *path, pl_slot slot, void *target)
+{
+    SELF;
+    d->hooks = true;
+    if (!c->e->is_function(c->state, slot))
+        cfg_wrong(c, path, "a function", slot);
+}
+
 static void pass_over(cfg_context *c, const char *path, pl_slot slot, void *target)
 {
     (void)c, (void)path, (void)slot, (void)target; /* the engine's */
@@ -325,6 +349,9 @@ static const cfg_setting settings[] = {{"topic", read_topic, 0},
                                        {"commit_interval", cfg_seconds, AT(options.commit_ms)},
                                        {"in_hand", read_in_hand, 0},
                                        {"handler", pass_over, 0},
+                                       {"on_assigned", read_hook, 0},
+                                       {"on_revoked", read_hook, 0},
+                                       {"timer", read_timer, 0},
                                        {NULL, NULL, 0}};
 #undef AT
 
@@ -375,6 +402,11 @@ static void check(cfg_context *c, const char *path, pl_consumer_decl *d)
         WRONG("format \"protobuf\" needs the name of the message: message = \"pay.v1.Event\".", path, dot);
     if (d->exactly_once && pl_str_is(d->assignor, "cooperative-sticky"))
         WRONG("delivery \"exactly_once\" needs assignor \"range\" or \"roundrobin\".", path, dot);
+    if (d->hooks && (d->exactly_once || pl_str_is(d->assignor, "cooperative-sticky")))
+        WRONG(
+            "on_assigned, on_revoked and timer are for delivery \"at_least_once\" with assignor \"range\" or "
+            "\"roundrobin\".",
+            path, dot);
     for (size_t i = 0; i < d->topic_count && d->retry.topic_count > 0; i++) {
         if (d->topics[i][0] == '^')
             WRONG("retry.topics cannot be used with a regular expression for topics: name them.", path, dot);
@@ -390,10 +422,10 @@ static pl_str name_of(cfg_context *c, const pl_consumer_decl *d)
 
 static pl_str identity_of(cfg_context *c, const pl_consumer_decl *d)
 {
-    pl_str id = pl_arena_printf(c->arena, "%.*s|%.*s|%.*s|%.*s|%d|%lld|%d|%d|%d", PL_STR_ARG(d->group),
-                                PL_STR_ARG(d->instance), PL_STR_ARG(d->assignor),
-                                PL_STR_ARG(d->transactional_id), (int)d->start, (long long)d->start_time,
-                                (int)d->exactly_once, (int)d->options.flow.ordering, (int)d->batch);
+    pl_str id = pl_arena_printf(
+        c->arena, "%.*s|%.*s|%.*s|%.*s|%d|%lld|%d|%d|%d", PL_STR_ARG(d->group), PL_STR_ARG(d->instance),
+        PL_STR_ARG(d->assignor), PL_STR_ARG(d->transactional_id), (int)d->start, (long long)d->start_time,
+        (int)d->exactly_once, (int)d->options.flow.ordering, (int)d->batch + 2 * (int)d->hooks);
     for (size_t i = 0; i < d->topic_count && id.ptr; i++)
         id = pl_arena_printf(c->arena, "%.*s|%s", PL_STR_ARG(id), d->topics[i]);
     return id;
@@ -438,6 +470,29 @@ static bool push_function(loader *l, pl_slot table, const char *name)
     return key && e->field(l->c.state, table, key) && e->is_function(l->c.state, e->top(l->c.state));
 }
 
+static pl_ref keep_function(loader *l, pl_slot table, const char *name)
+{
+    pl_slot top = l->c.e->top(l->c.state);
+    pl_ref ref =
+        push_function(l, table, name) ? l->c.e->keep(l->c.state, l->c.e->top(l->c.state)) : PL_REF_NONE;
+    l->c.e->pop_to(l->c.state, top);
+    return ref;
+}
+
+static void keep_hooks(loader *l, pl_slot table, pl_consumer_functions *out)
+{
+    const pl_engine *e = l->c.e;
+    pl_slot top = e->top(l->c.state);
+    pl_key *timer = e->key(l->c.state, PL_STR("timer"));
+    l->c.report->errors.out_of_memory |= !timer;
+    out->on_assigned = keep_function(l, table, "on_assigned");
+    out->on_revoked = keep_function(l, table, "on_revoked");
+    out->timer = PL_REF_NONE;
+    if (timer && e->field(l->c.state, table, timer) && e->kind(l->c.state, e->top(l->c.state)) == PL_KIND_MAP)
+        out->timer = keep_function(l, e->top(l->c.state), "run");
+    e->pop_to(l->c.state, top);
+}
+
 static void add(loader *l, const char *path, pl_slot slot)
 {
     const pl_engine *e = l->c.e;
@@ -469,6 +524,7 @@ static void add(loader *l, const char *path, pl_slot slot)
         pl_consumer_functions *functions = &l->instance->consumers[at];
         functions->arity = e->arity(state, e->top(state));
         functions->handler = e->keep(state, e->top(state));
+        keep_hooks(l, slot, functions);
     } else {
         pl_report_error(l->c.report, l->c.file, 0, 0,
                         "%s%sa consumer needs a handler: handler = function(event, msg, ctx) … end.", path,

@@ -32,6 +32,8 @@ typedef struct pl_consumer_decl {
     bool no_dead_letter;  /* what fails is tried for ever */
     bool batch;
     unsigned timeout_ms; /* of a handler; 0: none */
+    bool hooks;          /* it has functions besides its handler */
+    unsigned timer_ms;   /* 0: no timer */
     pl_consumer_options options;
     pl_circuit_config circuit; /* counts failures that do not say that the event is wrong */
 } pl_consumer_decl;
@@ -39,6 +41,7 @@ typedef struct pl_consumer_decl {
 /* What scripts have for one. */
 typedef struct pl_consumer_functions {
     pl_ref handler;
+    pl_ref on_assigned, on_revoked, timer; /* consumer_hooks.h; PL_REF_NONE */
     int arity;
 } pl_consumer_functions;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/consumer_hooks.h"
 #include "app/event_call.h"
 #include "app/generation.h"
 #include "base/alloc.h"
@@ -66,6 +67,16 @@ static int64_t not_before(void *data, const pl_record *record)
     return pl_event_not_before(decl_of(data), record);
 }
 
+static void on_assigned(void *data)
+{
+    pl_consumer_hooks_assigned(((pl_group_member *)data)->hooks);
+}
+
+static bool on_leaving(void *data, bool lost)
+{
+    return pl_consumer_hooks_leaving(((pl_group_member *)data)->hooks, lost);
+}
+
 /* --- the end of one --- */
 static void free_consumer(pl_job *job)
 {
@@ -77,6 +88,13 @@ static void free_holder(holder *h)
 {
     pl_arena_dispose(&h->arena);
     pl_free(h);
+}
+
+/* On the loop's thread. */
+static void end_hooks(holder *h)
+{
+    pl_consumer_hooks_free(h->member.hooks);
+    h->member.hooks = NULL;
 }
 
 static void freed(pl_job *job)
@@ -121,6 +139,7 @@ static void let_go(pl_consumers *set, holder *h)
 {
     unlink_member(set, &h->member);
     remember(set, &h->member);
+    end_hooks(h);
     stop_timers(set, h);
     pl_watch_end(h->watch);
     h->watch = NULL;
@@ -179,10 +198,13 @@ static void on_readable(void *data)
 
 static bool open_consumer(pl_consumers *set, holder *h, pl_error *err)
 {
-    static const pl_consumer_ops plain = {.handle = on_handle, .cancel = on_cancel, .closed = on_closed};
-    static const pl_consumer_ops with_retry = {
-        .handle = on_handle, .cancel = on_cancel, .closed = on_closed, .not_before = not_before};
     const pl_consumer_decl *decl = decl_of(&h->member);
+    const pl_consumer_ops ops = {.handle = on_handle,
+                                 .cancel = on_cancel,
+                                 .closed = on_closed,
+                                 .not_before = decl->retry.topic_count ? not_before : NULL,
+                                 .assigned = decl->hooks ? on_assigned : NULL,
+                                 .leaving = decl->hooks ? on_leaving : NULL};
     const pl_consumer_config config = {.kafka = &h->kafka.settings,
                                        .group = decl->group.ptr,
                                        .topics = decl->topics,
@@ -193,9 +215,7 @@ static bool open_consumer(pl_consumers *set, holder *h, pl_error *err)
                                        .start_time = decl->start_time,
                                        .transactional_id =
                                            decl->exactly_once ? transactional_id(set, h, decl) : NULL};
-    h->member.consumer =
-        pl_consumer_new(&config, &decl->options, decl->retry.topic_count ? &with_retry : &plain, &h->member,
-                        set->host, set->log, err);
+    h->member.consumer = pl_consumer_new(&config, &decl->options, &ops, &h->member, set->host, set->log, err);
     if (!h->member.consumer)
         return false;
     h->watch = pl_loop_watch(set->loop, pl_consumer_fd(h->member.consumer), on_readable, &h->member);
@@ -246,7 +266,12 @@ static holder *make_holder(pl_consumers *set, size_t index)
     h->wanted = true;
     h->reopen = (pl_timer){.fire = on_reopen, .data = h};
     pl_random_seed(&h->member.random, utc ^ (uint64_t)(uintptr_t)h);
-    if (!h->identity.ptr || !pl_kafka_config_copy(&h->kafka, &config->kafka, &h->arena)) {
+    bool hooks = config->consumers[index].hooks;
+    if (hooks)
+        h->member.hooks = pl_consumer_hooks_new(&h->member);
+    if (!h->identity.ptr || (hooks && !h->member.hooks) ||
+        !pl_kafka_config_copy(&h->kafka, &config->kafka, &h->arena)) {
+        end_hooks(h);
         free_holder(h);
         return NULL;
     }
@@ -309,6 +334,8 @@ void pl_consumers_adopt(pl_consumers *set, pl_instance *instance)
             h->member.index = i;
             if (h->member.consumer)
                 pl_consumer_set_options(h->member.consumer, &config->consumers[i].options);
+            if (h->member.hooks)
+                pl_consumer_hooks_step(h->member.hooks);
         } else if ((h = make_holder(set, i))) {
             try_open(set, h);
         } else {
@@ -327,6 +354,8 @@ void pl_consumers_cancel(pl_consumers *set, pl_instance *instance)
             if (call->instance == instance)
                 pl_event_call_cancel(call);
         }
+        if (m->hooks)
+            pl_consumer_hooks_cancel(m->hooks, instance);
     }
 }
 
@@ -362,6 +391,7 @@ void pl_consumers_stop(pl_consumers *set)
     for (pl_group_member *m = set->members; m; m = m->next) {
         holder *h = holder_of(m);
         stop_timers(set, h);
+        end_hooks(h);
         pl_watch_end(h->watch);
         h->watch = NULL;
         if (m->consumer)

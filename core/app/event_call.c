@@ -3,6 +3,7 @@
 
 #include <limits.h>
 
+#include "app/consumer_hooks.h"
 #include "app/generation.h"
 #include "base/alloc.h"
 #include "proto/codec.h"
@@ -110,7 +111,10 @@ void pl_event_call_free(pl_event_call *call)
     call->instance->in_flight--;
     unlink_call(call);
     pl_arena_dispose(&call->arena);
+    pl_consumer_hooks *hooks = call->member->calls ? NULL : call->member->hooks;
     pl_free(call);
+    if (hooks)
+        pl_consumer_hooks_step(hooks);
 }
 
 static void cancel_scripts(pl_event_call *call)

@@ -15,6 +15,7 @@
  * This file's part is the scripts; event_failure.c has what becomes of records that were not handled. */
 typedef struct pl_event_call pl_event_call;
 typedef struct pl_group_member pl_group_member;
+struct pl_consumer_hooks;
 
 /* A consumer of the worker, as its calls see it. */
 struct pl_group_member {
@@ -24,8 +25,9 @@ struct pl_group_member {
     pl_events *events;
     pl_logger *log;
     pl_consumer *consumer;
-    pl_event_call *calls; /* in hand */
-    pl_instance *live;    /* whose handler is called, and its place there */
+    struct pl_consumer_hooks *hooks; /* NULL: the declaration has none */
+    pl_event_call *calls;            /* in hand */
+    pl_instance *live;               /* whose handler is called, and its place there */
     size_t index;
     pl_random random;
     pl_circuit circuit;

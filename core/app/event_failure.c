@@ -282,7 +282,7 @@ static void resume(pl_timer *timer)
     pl_group_member *member = timer->data;
     pl_circuit_resumed(&member->circuit);
     pl_log(member->log, PL_INFO, "consumer goes on after a pause");
-    pl_consumer_pause(member->consumer, false);
+    pl_consumer_hold(member->consumer, PL_HELD_BY_CIRCUIT, false);
 }
 
 static void count_failure(pl_event_item *item)
@@ -304,7 +304,7 @@ static void count_failure(pl_event_item *item)
     pl_log(member->log, PL_ERROR, "consumer pauses: everything fails", PL_F_STR("group", decl->group),
            PL_F_STR("consumer", decl->name), PL_F_INT("failures", member->circuit.failures),
            PL_F_INT("pause_ms", (int64_t)pause), PL_F_STR("error", item->failure.message));
-    pl_consumer_pause(member->consumer, true);
+    pl_consumer_hold(member->consumer, PL_HELD_BY_CIRCUIT, true);
 }
 
 static void settle_failed(pl_event_item *item)

@@ -240,9 +240,9 @@ static void on_assigned(pl_consumer *c, rd_kafka_topic_partition_list_t *partiti
             c->failed = true;
             pl_consumer_close(c, 0);
         }
-        if (c->ops.assigned)
-            c->ops.assigned(c->data, at->topic, at->partition);
     }
+    if (partitions->cnt > 0 && c->ops.assigned)
+        c->ops.assigned(c->data);
     if (partitions->cnt > 0)
         pl_log(c->log, PL_INFO, "partitions assigned", PL_F_CSTR("group", c->group),
                PL_F_CSTR("topic", partitions->elems[0].topic), PL_F_INT("partitions", partitions->cnt));
@@ -258,8 +258,6 @@ static void unassign(pl_consumer *c)
     for (int i = 0; i < partitions->cnt; i++) {
         const rd_kafka_topic_partition_t *at = &partitions->elems[i];
         pl_partition *p = pl_consumer_find(c, at->topic, at->partition);
-        if (c->ops.revoked)
-            c->ops.revoked(c->data, at->topic, at->partition);
         if (p)
             pl_partition_leave(p);
     }
@@ -306,6 +304,7 @@ static void on_revoked(pl_consumer *c, const rd_kafka_topic_partition_list_t *pa
         rd_kafka_topic_partition_list_destroy(c->revoking);
     c->revoking = rd_kafka_topic_partition_list_copy(partitions);
     c->leave_by = now + wait;
+    c->leaving_told = c->leaving_waits = false;
     c->final_commit = false;
     for (int i = 0; i < partitions->cnt; i++) {
         pl_partition *p = pl_consumer_find(c, partitions->elems[i].topic, partitions->elems[i].partition);
@@ -379,6 +378,12 @@ void pl_consumer_settle(pl_consumer *c)
                 return;
         }
     }
+    if (c->revoking && !c->leaving_told && c->ops.leaving) {
+        c->leaving_told = true;
+        c->leaving_waits = c->ops.leaving(c->data, lost);
+    }
+    if (c->leaving_waits && !overdue)
+        return;
     if (c->revoking)
         unassign(c);
     if (c->closing && !c->close_begun)
@@ -484,9 +489,17 @@ void pl_consumer_set_options(pl_consumer *c, const pl_consumer_options *options)
     pl_consumer_wake(c);
 }
 
-void pl_consumer_pause(pl_consumer *c, bool paused)
+void pl_consumer_hold(pl_consumer *c, pl_holder holder, bool held)
 {
-    c->paused = paused;
+    unsigned before = c->held;
+    c->held = held ? before | holder : before & ~(unsigned)holder;
+    if (c->held != before)
+        pl_consumer_wake(c);
+}
+
+void pl_consumer_release(pl_consumer *c)
+{
+    c->leaving_waits = false;
     pl_consumer_wake(c);
 }
 

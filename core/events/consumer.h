@@ -70,10 +70,11 @@ typedef struct pl_consumer_ops {
     void (*cancel)(void *data, pl_record *record);
     /* When the record may be handled at the earliest, milliseconds since 1970; 0: at once. NULL: always. */
     int64_t (*not_before)(void *data, const pl_record *record);
-    /* Partitions have come (before their first record), or gone. `text` says which: "orders[0,1]". NULL is
-     * fine. */
-    void (*assigned)(void *data, const char *topic, int32_t partition);
-    void (*revoked)(void *data, const char *topic, int32_t partition);
+    /* Partitions have come: before their first record. NULL is fine, here and below. */
+    void (*assigned)(void *data);
+    /* All partitions have to go; what was handled is committed, unless they are `lost`: somebody else's
+     * already. True: only when pl_consumer_release is called, or time is over. */
+    bool (*leaving)(void *data, bool lost);
     /* It has left its group, as pl_consumer_close has asked, or for good after an error. */
     void (*closed)(void *data);
 } pl_consumer_ops;
@@ -100,8 +101,11 @@ void pl_consumer_set_options(pl_consumer *consumer, const pl_consumer_options *o
 void pl_consumer_done(pl_consumer *consumer, pl_record *record);
 /* It is to be handed out again, not before so many milliseconds from now. */
 void pl_consumer_retry(pl_consumer *consumer, pl_record *record, uint64_t wait_ms);
-/* Nothing is handed out until this is undone: for when nothing can be handled. */
-void pl_consumer_pause(pl_consumer *consumer, bool paused);
+/* Nothing is handed out as long as anybody holds it. */
+typedef enum pl_holder { PL_HELD_BY_CIRCUIT = 1, PL_HELD_BY_HOOKS = 2 } pl_holder;
+void pl_consumer_hold(pl_consumer *consumer, pl_holder holder, bool held);
+/* After `leaving`: the partitions may go. */
+void pl_consumer_release(pl_consumer *consumer);
 /* The headers, in the arena; their bytes are the record's. False: memory. */
 bool pl_record_headers(const pl_record *record, pl_arena *arena, const pl_header **headers, size_t *count);
 

@@ -51,7 +51,7 @@ struct pl_consumer {
     pl_partition *partitions, *gone;
     unsigned running; /* lanes that are handled, of partitions that are here */
     unsigned running_records;
-    bool paused;
+    unsigned held; /* by whom: bits of pl_holder */
     pl_record *spare;
     size_t spare_count;
     pl_record **batch; /* room for batch_size */
@@ -60,6 +60,7 @@ struct pl_consumer {
     /* A rebalance that waits for what is handled. */
     rd_kafka_topic_partition_list_t *revoking;
     uint64_t leave_by;
+    bool leaving_told, leaving_waits;
     bool closing, close_begun, failed;
     uint64_t close_by;
     bool closed;

@@ -252,8 +252,7 @@ static bool room_for_batch(pl_consumer *c)
 
 static bool may_begin(const pl_consumer *c)
 {
-    return !c->paused && !c->closing &&
-           (c->options.concurrency == 0 || c->running < c->options.concurrency) &&
+    return !c->held && !c->closing && (c->options.concurrency == 0 || c->running < c->options.concurrency) &&
            c->outputs < MOST_OUTPUTS && c->output_bytes < MOST_OUTPUT_BYTES;
 }
 

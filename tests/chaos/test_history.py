@@ -125,6 +125,14 @@ def test_an_unknown_outcome_may_be_there_or_not():
     assert check(history, reads + twice).counts() == {"duplicated": 1}
 
 
+def test_an_unknown_outcome_may_come_late():
+    history, reads = good()
+    history.lose_sight_of(value_of("a", 50))
+    history.acknowledge(value_of("a", 51))
+    late = [Read(0, 50, "a", value_of("a", 51)), Read(0, 51, "a", value_of("a", 50))]
+    assert check(history, reads + late).good
+
+
 def test_what_was_refused_must_not_be_there():
     history, reads = good()
     history.refuse(value_of("a", 50))

@@ -152,6 +152,14 @@ class Server:
             self.process.kill()
             self.process.wait()
 
+    def crash(self):
+        """kill -9, as part of the test."""
+        assert self.process.poll() is None, f"it has ended by itself, with {self.process.returncode}:\n{self.log_text()}"
+        self.kill()
+        self._client.close()
+        self.process.stdout.close()
+        self.process = None
+
     def stop(self, seconds=15.0):
         """SIGTERM; the server must drain and end with 0, without a sanitizer's report."""
         if self._client:

@@ -101,6 +101,15 @@ class Kafka:
         """A name that no other test has."""
         return f"{what}-{self._run_id}-{next(self._numbers)}"
 
+    def wait_healed(self, topic, seconds=60.0):
+        """Waits until all replicas of the topic are in sync."""
+
+        def healed():
+            parts = self.admin.list_topics(topic, timeout=30 * SLOWNESS).topics[topic].partitions.values()
+            return parts and all(part.leader >= 0 and len(part.isrs) == len(part.replicas) for part in parts)
+
+        wait_until(healed, seconds, f"all replicas of {topic} to be in sync")
+
     def ends(self, topic):
         """{partition: the offset behind the last event}."""
         parts = self.admin.list_topics(topic, timeout=30 * SLOWNESS).topics[topic].partitions

@@ -1,0 +1,87 @@
+-- SPDX-License-Identifier: MIT
+-- `perilune test` gives these a database of their own, and no broker: t.events calls the handlers of events/.
+local crypto = require "perilune.crypto"
+local null   = require("perilune").null
+local t      = require "perilune.test"
+
+local CREATE = "mutation ($input: CreatePaymentInput!) { createPayment(input: $input) { id status } }"
+local LOOK = "query ($id: ID!) { payment(id: $id) { status reason fraudScore text user { name } } }"
+
+local function create(changes)
+  local input = { userId = "ada", amount = 1250, currency = "EUR", merchant = "Cafe", idempotencyKey = crypto.uuid4() }
+  for name, value in pairs(changes or {}) do input[name] = value end
+  return t.graphql(CREATE, { input = input })
+end
+
+local function happens(topic, type, user, contents)
+  contents.id, contents.type, contents.user_id = contents.id or crypto.uuid7(), type, user
+  return t.events(topic, contents, { key = user })
+end
+
+local function look(id)
+  return t.graphql(LOOK, { id = id }).data.payment
+end
+
+local function mails(user)
+  local list = {}
+  for i, mail in ipairs(t.graphql("query ($id: ID!) { user(id: $id) { mails { text } } }", { id = user }).data.user.mails) do
+    list[i] = mail.text
+  end
+  return list
+end
+
+t.test("a payment is created, and completed by its event", function()
+  local payment = create().data.createPayment
+  t.equal(payment.status, "CREATED")
+  happens("payment-events", "PaymentCreated", "ada", { payment = payment })
+  t.equal(look(payment.id),
+    { status = "COMPLETED", reason = null, fraudScore = 0, text = "EUR 12.50", user = { name = "Ada Lovelace" } })
+end)
+
+t.test("what the rules refuse fails", function()
+  local payment = create({ amount = 100001 }).data.createPayment
+  happens("payment-events", "PaymentCreated", "ada", { payment = payment })
+  t.equal(look(payment.id).reason, "OVER_PAYMENT_LIMIT")
+end)
+
+t.test("users are told what became of their payments, once", function()
+  local event = { id = crypto.uuid7(), payment = { amount = 1250, currency = "EUR", merchant = "Cafe" } }
+  for _ = 1, 2 do happens("payment-events", "PaymentCompleted", "grace", event) end
+  t.equal(mails "grace", { "EUR 12.50 was paid to Cafe." })
+end)
+
+t.test("a mail server that never answers: a dead letter, after three attempts", function()
+  local change = [[mutation { updateUser(id: "alan", input: { email: "alan@mail.invalid" }) { id email } }]]
+  happens("user-events", "UserUpdated", "alan", { user = t.graphql(change).data.updateUser })
+  t.equal(mails "alan", { "Your address is now alan@mail.invalid." }) -- to the old one
+
+  happens("payment-events", "PaymentFailed", "alan", { payment = { amount = 1, currency = "EUR", merchant = "Cafe" } })
+  t.equal(#t.published "notifications-dlq", 0)
+  t.clock:advance(10)
+  local letter = t.published "notifications-dlq"[1]
+  t.equal(letter.key, "alan")
+  t.equal(letter.headers["kafka_dlt-exception-message"], "the mail server of mail.invalid does not answer")
+  t.equal(letter.headers["perilune-attempt"], "3")
+end)
+
+t.test("the same request twice is one payment, and another request needs another key", function()
+  local first = create { idempotencyKey = "same" }
+  t.equal(create { idempotencyKey = "same" }, first)
+  t.equal(create { idempotencyKey = "same", amount = 1 }.errors[1].extensions.code, "ALREADY_EXISTS")
+  t.ok(create { idempotencyKey = "same", userId = "alan" }.data.createPayment.id ~= first.data.createPayment.id)
+end)
+
+t.test("requests that are not valid", function()
+  t.equal(create { userId = "nobody" }.errors[1].extensions.code, "NOT_FOUND")
+  t.equal(create { amount = -1, currency = "EURO" }.errors[1].extensions.violations,
+    { amount = "must be more than 0, in minor units", currency = "must be EUR, GBP, JPY or USD" })
+end)
+
+t.test("pages go on where the last one ended", function()
+  for i = 1, 3 do create { userId = "grace", merchant = "Shop " .. i } end
+  local PAGE = [[query ($after: ID) { payments(userId: "grace", first: 2, after: $after) { payments { merchant } next } }]]
+  local first = t.graphql(PAGE).data.payments
+  t.equal(first.payments, { { merchant = "Shop 3" }, { merchant = "Shop 2" } })
+  local second = t.graphql(PAGE, { after = first.next }).data.payments
+  t.equal(second, { payments = { { merchant = "Shop 1" } }, next = null })
+end)

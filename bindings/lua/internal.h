@@ -31,6 +31,8 @@ struct plua_call {
     unsigned cache_hints;   /* pl_cache_control's */
 };
 
+typedef struct plua_metric plua_metric;
+
 struct plua_state {
     pl_state_head head; /* first */
     lua_State *L;       /* the main thread: the value stack */
@@ -82,6 +84,7 @@ struct plua_state {
     int error_meta; /* the metatable of perilune.errors */
     int loaded;     /* what require has loaded */
     pl_ref index;
+    plua_metric *metrics; /* all that are declared */
 };
 
 struct pl_key {
@@ -137,6 +140,9 @@ void plua_loads_dispose(plua_state *st); /* the last of a state, after Lua is cl
 
 /* module_grpc.c: the work is over. */
 void plua_remotes_end(pl_work *work);
+
+/* module_metrics.c: the state has been attached. */
+void plua_metrics_attach(plua_state *st);
 
 /* module_pubsub.c: the work is over. */
 void plua_queues_end(pl_work *work);

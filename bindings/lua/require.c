@@ -28,6 +28,7 @@ static const plua_module modules[] = {
     {"perilune.sqlite.core", plua_open_sqlite_core},
     {"perilune.topics.core", plua_open_topics},
     {"perilune.registry.core", plua_open_registry},
+    {"perilune.metrics.core", plua_open_metrics},
     {NULL, NULL},
 };
 

@@ -139,19 +139,36 @@ static void answer_change(pl_buf *out, pl_reload_result result, pl_server *serve
     pl_buf_char(out, '}');
 }
 
+static void answer_metrics(pl_server *server, pl_buf *out)
+{
+    pl_buf text;
+    pl_buf_init(&text);
+    if (pl_server_metrics(server, &text)) {
+        PL_BUF_LIT(out, "{\"ok\":true,\"metrics\":");
+        pl_json_string(out, pl_buf_view(&text));
+        pl_buf_char(out, '}');
+    } else {
+        PL_BUF_LIT(out, "{\"ok\":false,\"error\":\"out of memory\"}");
+    }
+    pl_buf_dispose(&text);
+}
+
 static void execute(pl_admin *a, pl_str command, pl_buf *out)
 {
     pl_report report;
     pl_report_init(&report);
     if (pl_str_is(command, "status"))
         pl_server_status(a->server, out);
+    else if (pl_str_is(command, "metrics"))
+        answer_metrics(a->server, out);
     else if (pl_str_is(command, "reload"))
         answer_change(out, pl_server_reload(a->server, "reload", true, &report), a->server, &report);
     else if (pl_str_is(command, "rollback"))
         answer_change(out, pl_server_rollback(a->server, &report), a->server, &report);
     else
-        PL_BUF_LIT(out,
-                   "{\"ok\":false,\"error\":\"unknown command; there are status, reload and rollback\"}");
+        PL_BUF_LIT(
+            out,
+            "{\"ok\":false,\"error\":\"unknown command; there are status, metrics, reload and rollback\"}");
     pl_report_dispose(&report);
 }
 

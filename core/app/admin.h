@@ -5,7 +5,8 @@
 #include "app/server.h"
 
 /* The admin endpoint: a Unix socket, readable and writable by its owner alone. A client sends one line of
- * JSON, {"command": "status"} (or "reload", "rollback"), gets one line of JSON and the connection is closed.
+ * JSON, {"command": "status"} (or "metrics", "reload", "rollback"), gets one line of JSON and the connection
+ * is closed.
  */
 typedef struct pl_admin pl_admin;
 

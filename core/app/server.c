@@ -10,7 +10,7 @@
 #include "app/builtin.h"
 #include "app/consumer_decl.h"
 #include "app/generation.h"
-#include "app/metrics_hub.h"
+#include "app/metrics_collect.h"
 #include "app/proto_load.h"
 #include "app/pubsub.h"
 #include "app/response_cache.h"
@@ -19,6 +19,7 @@
 #include "app/topics.h"
 #include "app/watchdog.h"
 #include "base/alloc.h"
+#include "base/stats_text.h"
 #include "events/broker.h"
 #include "value/json.h"
 #include "value/shared.h"
@@ -33,6 +34,7 @@ struct pl_server {
     pl_helpers *helpers;
     pl_listeners *listeners;
     pl_bytes_listeners *grpc_listeners; /* NULL: none */
+    pl_listeners *metrics_listeners;    /* the same */
     struct pl_shared *shared;
     pl_pubsub_hub *hub;
     pl_topics_hub *topics;
@@ -124,13 +126,18 @@ int pl_server_fd(const pl_server *s)
 
 /* --- generations --- */
 /* For those who ask workers. */
+static pl_metrics_facts facts_of(const pl_server *s)
+{
+    return (pl_metrics_facts){.reloads = s->reloads,
+                              .refused = s->refused,
+                              .workers = s->worker_count,
+                              .started_at =
+                                  (double)s->started_at.tv_sec + (double)s->started_at.tv_nsec * 1e-9};
+}
+
 static void set_facts(pl_server *s)
 {
-    const pl_metrics_facts facts = {.reloads = s->reloads,
-                                    .refused = s->refused,
-                                    .workers = s->worker_count,
-                                    .started_at =
-                                        (double)s->started_at.tv_sec + (double)s->started_at.tv_nsec * 1e-9};
+    const pl_metrics_facts facts = facts_of(s);
     pl_metrics_hub_set_facts(s->metrics, &facts);
 }
 
@@ -396,6 +403,18 @@ void pl_server_status(pl_server *s, pl_buf *out)
     pl_free(statuses);
 }
 
+bool pl_server_metrics(pl_server *s, pl_buf *out)
+{
+    const pl_metrics_facts facts = facts_of(s);
+    pl_stats *all = pl_stats_new();
+    bool ok = all != NULL;
+    for (unsigned i = 0; ok && i < s->worker_count; i++)
+        ok = pl_worker_metrics_get(s->workers[i], all);
+    ok = ok && pl_metrics_collect_server(all, &facts) && pl_stats_write(all, out);
+    pl_stats_free(all);
+    return ok;
+}
+
 /* --- life --- */
 static unsigned default_workers(void)
 {
@@ -421,7 +440,11 @@ static pl_code open_parts(pl_server *s, pl_error *err)
         !s->metrics || !s->helpers || !s->watchdog || !s->workers || s->event_fd < 0)
         return pl_fail(err, PL_RESOURCE_EXHAUSTED, "memory, threads or descriptors are exhausted");
     s->listeners = pl_listeners_open(&s->config.edge, s->worker_count, err);
-    return s->listeners ? PL_OK : err->code;
+    if (s->listeners && s->config.metrics) {
+        const pl_edge_config metrics = {.address = s->config.metrics};
+        s->metrics_listeners = pl_listeners_open(&metrics, 1, err);
+    }
+    return s->listeners && !s->config.metrics == !s->metrics_listeners ? PL_OK : err->code;
 }
 
 /* Whether there are services is decided once: a listener cannot be added by a reload. */
@@ -453,6 +476,8 @@ static pl_code start_workers(pl_server *s, pl_error *err)
                                    .builtin = s->builtin,
                                    .responses = s->responses,
                                    .metrics = s->metrics,
+                                   .metrics_listeners = s->metrics_listeners,
+                                   .metrics_address = s->config.metrics,
                                    .drain_ms = s->config.drain_ms,
                                    .instance_done = instance_done,
                                    .owner = s};
@@ -521,6 +546,7 @@ void pl_server_free(pl_server *s)
         free_generation(s, s->old);
     pl_bundle_unref(s->previous);
     pl_listeners_free(s->listeners);
+    pl_listeners_free(s->metrics_listeners);
     pl_bytes_listeners_free(s->grpc_listeners);
     pl_helpers_free(s->helpers);
     pl_broker_free(s->broker);
@@ -557,6 +583,11 @@ const char *pl_server_grpc_address(const pl_server *s)
 const char *pl_server_grpc_tls_address(const pl_server *s)
 {
     return s->grpc_listeners ? pl_bytes_listeners_tls_address(s->grpc_listeners) : NULL;
+}
+
+const char *pl_server_metrics_address(const pl_server *s)
+{
+    return s->metrics_listeners ? pl_listeners_address(s->metrics_listeners) : NULL;
 }
 
 const char *pl_server_kafka_address(const pl_server *s)

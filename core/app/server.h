@@ -21,7 +21,8 @@ typedef struct pl_server_config {
      * "off". NULL: app.lua's; a bundle that says nothing of them but has handlers of events gets "embedded".
      */
     const char *kafka;
-    unsigned drain_ms; /* for old generations and at the end; 0 is 30,000 */
+    const char *metrics; /* where /metrics is served, instead of the HTTP port; NULL: there */
+    unsigned drain_ms;   /* for old generations and at the end; 0 is 30,000 */
     const struct pl_engine *engine;
     pl_logger *log;
     void (*override)(void *data, pl_config *config); /* see generation.h */
@@ -35,6 +36,7 @@ const char *pl_server_tls_address(const pl_server *server);      /* NULL: none *
 const char *pl_server_grpc_address(const pl_server *server);     /* NULL: none */
 const char *pl_server_grpc_tls_address(const pl_server *server); /* NULL: none */
 const char *pl_server_kafka_address(const pl_server *server);    /* of the embedded broker; NULL: none */
+const char *pl_server_metrics_address(const pl_server *server);  /* of its own; NULL: none */
 uint64_t pl_server_generation(const pl_server *server);
 
 typedef enum pl_reload_result { PL_RELOADED, PL_RELOAD_UNCHANGED, PL_RELOAD_REFUSED } pl_reload_result;
@@ -45,6 +47,8 @@ pl_reload_result pl_server_reload(pl_server *server, const char *reason, bool fo
 pl_reload_result pl_server_rollback(pl_server *server, pl_report *report);
 /* JSON. */
 void pl_server_status(pl_server *server, pl_buf *out);
+/* The text of /metrics. False: memory. */
+bool pl_server_metrics(pl_server *server, pl_buf *out);
 
 /* A descriptor that is readable when pl_server_work has something to do. */
 int pl_server_fd(const pl_server *server);

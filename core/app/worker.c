@@ -49,6 +49,7 @@ struct pl_worker {
     pl_events *events;
     pl_metrics *metrics;
     pl_metrics_part *metrics_part;
+    pl_metrics_listener *metrics_listener; /* NULL: none */
     pl_reads *reads;
     pl_consumers *consumers;
     pl_topics *topics;
@@ -122,7 +123,7 @@ static bool handle(pl_http_service *service, pl_http_request *http)
     if (!w->current)
         return false;
     const pl_config *config = &w->current->generation->config;
-    if (pl_metrics_serves(config, http->path)) {
+    if (!w->config.metrics_listeners && pl_metrics_serves(config, http->path)) {
         pl_metrics_http(w->metrics_part, config, http);
         return true;
     }
@@ -213,6 +214,7 @@ static void adopt(pl_worker *w, void *arg)
 {
     pl_instance *instance = arg, *old = w->current;
     pl_instance_host_init(instance, w->host, w->pubsub);
+    pl_stats_set_revision(pl_metrics_stats(w->metrics), instance->generation->id);
     instance->events = w->events;
     instance->reads = w->reads;
     instance->topics = w->topics;
@@ -342,6 +344,11 @@ static pl_code set_up(pl_worker *w, pl_error *err)
         pl_edge_new(w->loop, config->edge, config->listeners, config->index, &w->service, config->log, err);
     if (w->edge)
         pl_edge_set_meter(w->edge, pl_metrics_http_meter(w->metrics));
+    if (w->edge && config->metrics_listeners && config->index == 0 &&
+        !(w->metrics_listener =
+              pl_metrics_listener_new(w->loop, config->metrics_address, config->metrics_listeners,
+                                      w->metrics_part, &w->endpoint, config->log, err)))
+        return err->code;
     if (!w->edge || !config->grpc_listeners)
         return w->edge ? PL_OK : err->code;
     w->builtin = pl_builtin_new(w->loop, config->builtin, err);
@@ -373,6 +380,7 @@ static void tear_down(pl_worker *w)
     if (w->builtin)
         pl_builtin_set_endpoint(w->builtin, NULL, NULL);
     pl_edge_free(w->edge); /* cancels what is still in hand */
+    pl_metrics_listener_free(w->metrics_listener);
     pl_rpc_http_free(w->rpc);
     if (w->schedule)
         pl_schedule_free(w->schedule);
@@ -430,6 +438,7 @@ static void *thread_main(void *arg)
     pthread_mutex_unlock(&w->start_lock);
     if (!err.code) {
         pl_edge_set_ready(w->edge, true);
+        pl_metrics_listener_set_ready(w->metrics_listener, true);
         pl_loop_run(w->loop);
     }
     tear_down(w);
@@ -491,6 +500,26 @@ static void published(void *data)
     pl_loop_stop(((pl_worker *)data)->loop);
 }
 
+typedef struct metrics_request {
+    pl_stats *into;
+    bool ok;
+} metrics_request;
+
+static void get_metrics(pl_worker *w, void *arg)
+{
+    metrics_request *r = arg;
+    r->ok = collect_metrics(w, r->into);
+}
+
+bool pl_worker_metrics_get(pl_worker *worker, pl_stats *into)
+{
+    request r;
+    metrics_request m = {.into = into};
+    request_send(&r, worker, get_metrics, &m);
+    request_wait(&r);
+    return m.ok;
+}
+
 /* What clients have asked for is answered: now what was published meanwhile. */
 static void drained(void *data)
 {
@@ -504,6 +533,7 @@ static void stop(pl_worker *w, void *arg)
 {
     (void)arg;
     pl_edge_set_ready(w->edge, false);
+    pl_metrics_listener_set_ready(w->metrics_listener, false);
     if (w->schedule)
         pl_schedule_stop(w->schedule);
     w->stop_by = w->host->ops->now(w->host) + w->stop_timeout_ms;

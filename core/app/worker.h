@@ -8,6 +8,7 @@
 #include "app/grpc_endpoint.h"
 #include "app/pubsub.h"
 #include "app/topics.h"
+#include "base/stats.h"
 #include "grpc/client/stats.h"
 #include "net/edge.h"
 
@@ -30,6 +31,8 @@ typedef struct pl_worker_config {
     struct pl_builtin_hub *builtin;      /* the same */
     struct pl_response_cache *responses; /* the same; NULL: nothing is cached */
     struct pl_metrics_hub *metrics;      /* the same */
+    pl_listeners *metrics_listeners;     /* metrics have an address of their own; worker 0 takes it */
+    const char *metrics_address;
     unsigned drain_ms; /* how long what began on an older generation may go on; then it is cancelled */
     /* Called on the worker's thread when a retired instance has nothing in hand any more: the owner frees it,
      * on a thread of its own. */
@@ -62,6 +65,8 @@ typedef struct pl_worker_status {
     } instances[16];
 } pl_worker_status;
 void pl_worker_status_get(pl_worker *worker, pl_worker_status *out);
+/* Adds the worker's metrics. False: memory. */
+bool pl_worker_metrics_get(pl_worker *worker, pl_stats *into);
 
 /* Ends: no new connections, those there are are given timeout_ms to finish. Wait joins the thread. */
 void pl_worker_stop_begin(pl_worker *worker, unsigned timeout_ms);

@@ -19,6 +19,7 @@ int pl_cli_new(int argc, char **argv);
 int pl_cli_reload(int argc, char **argv);
 int pl_cli_rollback(int argc, char **argv);
 int pl_cli_status(int argc, char **argv);
+int pl_cli_metrics(int argc, char **argv);
 int pl_cli_call(int argc, char **argv);
 
 /* --- options --- */

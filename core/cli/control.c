@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 #include "value/json.h"
 
-/* `perilune reload`, `rollback`, `status`: talk to a running server through its admin socket. */
+/* `perilune reload`, `rollback`, `status`, `metrics`: talk to a running server through its admin socket. */
 
 #define TIMEOUT_MS 60000
 
@@ -82,8 +82,16 @@ static int call(control *c, const char *command, bool is_change)
     if (pl_admin_call(path, command, TIMEOUT_MS, &answer, &err) != PL_OK ||
         pl_json_read(&arena, pl_buf_view(&answer), NULL, &value, &err) != PL_OK)
         goto done;
+    const pl_value *metrics = pl_value_member(&value, PL_STR("metrics"));
     if (is_change && !c->json) {
         status = print_change(&value);
+    } else if (metrics && metrics->kind == PL_KIND_STRING && !c->json) {
+        pl_buf text;
+        pl_buf_init(&text);
+        pl_buf_str(&text, metrics->string);
+        pl_cli_print(&text);
+        pl_buf_dispose(&text);
+        status = 0;
     } else {
         const pl_value *ok = pl_value_member(&value, PL_STR("ok"));
         pl_buf text;
@@ -133,4 +141,12 @@ int pl_cli_status(int argc, char **argv)
     return control_command(
         "status", "Prints generations, workers and requests of the server of the bundle in DIR, as JSON.",
         false, argc, argv);
+}
+
+int pl_cli_metrics(int argc, char **argv)
+{
+    return control_command("metrics",
+                           "Prints the metrics of the server of the bundle in DIR, in the text format of "
+                           "Prometheus: what /metrics answers.",
+                           false, argc, argv);
 }

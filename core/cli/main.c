@@ -16,6 +16,7 @@ static const struct command {
     {"reload", pl_cli_reload, "make a running server read its bundle anew"},
     {"rollback", pl_cli_rollback, "make the bundle before the live one live again"},
     {"status", pl_cli_status, "show generations, workers and requests of a running server"},
+    {"metrics", pl_cli_metrics, "print the metrics of a running server, as Prometheus reads them"},
     {"validate", pl_cli_validate, "validate a GraphQL document, or a schema"},
     {"schema", pl_cli_schema, "print a bundle's schema, or what changed in it"},
     {"call", pl_cli_call, "call a method of a gRPC server, or ask what it has"},

@@ -25,7 +25,7 @@
 
 typedef struct options {
     const char *directory, *http, *https, *certificate, *key, *admin, *log_level, *log_format;
-    const char *grpc, *grpcs, *client_ca, *https_client_ca, *kafka;
+    const char *grpc, *grpcs, *client_ca, *https_client_ca, *kafka, *metrics;
     unsigned workers, drain;
     bool watch, pretty, graphql_errors;
 } options;
@@ -66,6 +66,8 @@ static int read_options(options *o, int argc, char **argv)
          "brokers of Kafka, HOST:PORT,…, instead of those of app.lua; embedded: one of its own, for "
          "development; "
          "or off"},
+        {"metrics", PL_OPTION_TEXT, &o->metrics, "PERILUNE_METRICS", "ADDRESS",
+         "where to serve /metrics, /healthz and /readyz: an address of their own instead of --http; or off"},
         {"tls-cert", PL_OPTION_TEXT, &o->certificate, "PERILUNE_TLS_CERT", "FILE", "certificate chain, PEM"},
         {"tls-key", PL_OPTION_TEXT, &o->key, "PERILUNE_TLS_KEY", "FILE", "private key, PEM"},
         {"workers", PL_OPTION_COUNT, &o->workers, "PERILUNE_WORKERS", "N",
@@ -118,6 +120,11 @@ static pl_logger *make_logger(const options *o)
     return log;
 }
 
+static bool metrics_off(const options *o)
+{
+    return o->metrics && strcmp(o->metrics, "off") == 0;
+}
+
 /* Flags win over app.lua. */
 static void override(void *data, pl_config *config)
 {
@@ -125,6 +132,7 @@ static void override(void *data, pl_config *config)
     config->pretty |= o->pretty;
     config->graphql.execute.show_internal |= o->graphql_errors;
     config->grpc.calls.show_internal |= o->graphql_errors;
+    config->metrics.enabled &= !metrics_off(o);
 }
 
 static void raise_descriptor_limit(void)
@@ -166,6 +174,7 @@ static void print_ready(const process *p, const char *admin)
     print_address(&line, "https", pl_server_tls_address(p->server));
     print_address(&line, "grpc", pl_server_grpc_address(p->server));
     print_address(&line, "grpcs", pl_server_grpc_tls_address(p->server));
+    print_address(&line, "metrics", pl_server_metrics_address(p->server));
     print_address(&line, "kafka", pl_server_kafka_address(p->server));
     PL_BUF_LIT(&line, ",\"admin\":");
     pl_json_string(&line, pl_str_of(admin));
@@ -260,6 +269,7 @@ static pl_code start(process *p, char *admin, size_t admin_size, pl_report *repo
                                         .tls = {o->certificate, o->key},
                                         .client_ca = o->client_ca},
                                .kafka = o->kafka,
+                               .metrics = metrics_off(o) ? NULL : o->metrics,
                                .drain_ms = o->drain * 1000,
                                .engine = pl_lua_engine(),
                                .log = p->log,
@@ -295,8 +305,9 @@ static void announce(process *p, const pl_report *report, const char *admin)
     } listeners[] = {{"http", pl_server_address(p->server)},
                      {"https", pl_server_tls_address(p->server)},
                      {"grpc", pl_server_grpc_address(p->server)},
-                     {"grpcs", pl_server_grpc_tls_address(p->server)}};
-    pl_log_field fields[6];
+                     {"grpcs", pl_server_grpc_tls_address(p->server)},
+                     {"metrics", pl_server_metrics_address(p->server)}};
+    pl_log_field fields[7];
     size_t count = 0;
     for (size_t i = 0; i < sizeof listeners / sizeof *listeners; i++) {
         if (listeners[i].address)

@@ -109,7 +109,7 @@ end
 
 local function declare(kind, name, help, labels, options)
   check_name(kind, name)
-  if type(help) ~= "string" or #help > 1000 then fail_at(4, kind, "what \"%s\" tells of is expected as a second string", name) end
+  if type(help) ~= "string" or #help > 1000 then fail_at(3, kind, "what \"%s\" tells of is expected as a second string", name) end
   options = options == nil and {} or options
   check_options(kind, options)
   local spec = {
@@ -123,8 +123,8 @@ local function declare(kind, name, help, labels, options)
   }
   local known = declared[name]
   if known and same(known.spec, spec) then return known.metric end
-  if known then fail_at(4, kind, "there is a %s \"%s\" already, with other labels or options", known.spec.kind, name) end
-  if count >= MOST_METRICS then fail_at(4, kind, "there are %d metrics, which is the most", MOST_METRICS) end
+  if known then fail_at(3, kind, "there is a %s \"%s\" already, with other labels or options", known.spec.kind, name) end
+  if count >= MOST_METRICS then fail_at(3, kind, "there are %d metrics, which is the most", MOST_METRICS) end
   local metric = core.declare(kind, spec)
   declared[name], count = { spec = spec, metric = metric }, count + 1
   return metric

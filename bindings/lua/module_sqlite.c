@@ -10,7 +10,6 @@
 #define DATABASE_TYPE "perilune.sqlite.database"
 #define TRANSACTION_TYPE "perilune.sqlite.transaction"
 #define OPERATION_TYPE "perilune.sqlite.operation"
-#define RELAY_TOPIC "perilune.outbox"
 #define PATIENCE_IN_CALL_MS 100 /* of sqlite.open, which holds up the loop */
 
 typedef struct database {
@@ -211,14 +210,14 @@ static int transaction_gc(lua_State *L)
     return 0;
 }
 
-/* Whoever relays events need not wait for its next turn; it comes all the same. */
-static void wake_relay(lua_State *L)
+/* Timers of the server that need not wait for their next turn; it comes all the same. */
+static void wake(lua_State *L, const char *timer)
 {
     pl_host *host = plua_host(L);
     pl_error ignored;
     pl_error_clear(&ignored);
     if (host && host->ops->publish)
-        host->ops->publish(host, PL_STR(RELAY_TOPIC), PL_STR("true"), &ignored);
+        host->ops->publish(host, pl_str_of(timer), PL_STR("true"), &ignored);
 }
 
 static int committed(lua_State *L, int status, lua_KContext index)
@@ -229,7 +228,9 @@ static int committed(lua_State *L, int status, lua_KContext index)
     sq_transaction *t = transaction_at(L, AT_TX);
     sq_transaction_keep(t);
     if (t->root == t && t->relayed)
-        wake_relay(L);
+        wake(L, "perilune.outbox");
+    if (t->root == t && t->projected)
+        wake(L, "perilune.projections");
     return lua_gettop(L) - AT_COMMIT;
 }
 
@@ -478,6 +479,14 @@ static int core_relay(lua_State *L)
     return 0;
 }
 
+/* project(tx): the same for projections. */
+static int core_project(lua_State *L)
+{
+    sq_transaction **t = luaL_checkudata(L, 1, TRANSACTION_TYPE);
+    (*t)->root->projected = true;
+    return 0;
+}
+
 /* default(): the path of the default database, or nil. */
 static int core_default(lua_State *L)
 {
@@ -489,11 +498,9 @@ static int core_default(lua_State *L)
 
 int plua_open_sqlite_core(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"running", core_running},
-                                         {"relay", core_relay},
-                                         {"default", core_default},
-                                         {"lock", sq_lock},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"running", core_running}, {"relay", core_relay},
+                                         {"project", core_project}, {"default", core_default},
+                                         {"lock", sq_lock},         {NULL, NULL}};
     sq_open_lock(L);
     luaL_newlib(L, functions);
     return 1;

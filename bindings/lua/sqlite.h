@@ -170,7 +170,7 @@ struct sq_transaction {
     sq_transaction *root;      /* itself, or the outermost one, owned */
     int number, last_number;   /* of the savepoint, 0 is the root; given out by the root */
     bool active;               /* begun, and not ended */
-    bool relayed;              /* the root: something of it is to be relayed once it is committed */
+    bool relayed, projected;   /* the root: who is woken once it is committed (perilune.sqlite.core) */
     uint64_t call;             /* that runs it (plua_call_id); 0: none */
     sq_operation
         *undo; /* ready, so that memory cannot be missing when it is needed; NULL once it is queued */

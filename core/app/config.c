@@ -348,5 +348,5 @@ void pl_config_read(pl_state *state, pl_slot slot, pl_arena *arena, pl_config *c
     if (config->metrics.enabled && pl_str_eq(config->metrics.path, config->path))
         pl_report_error(report, c.file, 0, 0, "metrics.path and http.path are the same, \"%.*s\".",
                         PL_STR_ARG(config->path));
-    cfg_add_relay(&c);
+    cfg_add_built_in(&c);
 }

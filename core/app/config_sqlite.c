@@ -3,7 +3,7 @@
 
 #include "app/config_values.h"
 
-#define RELAY_EVERY_MS 1000 /* commits of this process wake it at once */
+#define EVERY_MS 1000 /* commits of this process wake them at once */
 
 void pl_config_default_database(pl_database_config *config)
 {
@@ -44,20 +44,23 @@ void cfg_sqlite(cfg_context *c, const char *path, pl_slot slot, void *target)
         pl_report_error(c->report, c->file, 0, 0, "%s has no \"path\": { path = \"app.db\" }.", path);
 }
 
-void cfg_add_relay(cfg_context *c)
+void cfg_add_built_in(cfg_context *c)
 {
+    static const pl_timer_config built_in[] = {
+        {PL_STR("perilune.outbox"), EVERY_MS, PL_STR("perilune.outbox.relay")},
+        {PL_STR("perilune.projections"), EVERY_MS, PL_STR("perilune.sourcing.background")}};
+    enum { COUNT = sizeof built_in / sizeof *built_in };
     pl_config *config = c->config;
     if (!config->database.path.ptr || pl_str_is(config->database.path, ":memory:"))
         return;
-    pl_timer_config *timers = pl_arena_array(c->arena, config->timer_count + 1, sizeof *timers);
+    pl_timer_config *timers = pl_arena_array(c->arena, config->timer_count + COUNT, sizeof *timers);
     if (!timers) {
         c->report->errors.out_of_memory = true;
         return;
     }
     if (config->timer_count > 0)
         memcpy(timers, config->timers, config->timer_count * sizeof *timers);
-    timers[config->timer_count++] = (pl_timer_config){.name = PL_STR("perilune.outbox"),
-                                                      .every_ms = RELAY_EVERY_MS,
-                                                      .module = PL_STR("perilune.outbox.relay")};
+    memcpy(timers + config->timer_count, built_in, sizeof built_in);
+    config->timer_count += COUNT;
     config->timers = timers;
 }

@@ -72,8 +72,8 @@ void pl_config_default_kafka(pl_kafka_config *config);
 /* config_sqlite.c: sqlite = { … } */
 cfg_read cfg_sqlite;
 void pl_config_default_database(pl_database_config *config);
-/* With a database in a file there is a timer more: the relay of its outbox. */
-void cfg_add_relay(cfg_context *c);
+/* With a database in a file there are timers more: the relay of its outbox, and projections. */
+void cfg_add_built_in(cfg_context *c);
 /* config_schemas.c: kafka.registry, kafka.topics */
 cfg_read cfg_schema_registry;
 cfg_read cfg_topics;

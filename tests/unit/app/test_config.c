@@ -322,7 +322,7 @@ static void test_timers(void **state)
     unload(&l);
 }
 
-/* A database in a file has an outbox, which is relayed by a timer behind those of the application. */
+/* A database in a file has an outbox and projections, with timers behind those of the application. */
 static void test_sqlite(void **state)
 {
     loaded l;
@@ -335,10 +335,11 @@ static void test_sqlite(void **state)
     assert_int_equal(l.config.database.max_rows, 7);
     assert_int_equal(l.config.database.max_bytes, 64 << 20);
     assert_true(l.config.database.synced);
-    assert_int_equal(l.config.timer_count, 2);
+    assert_int_equal(l.config.timer_count, 3);
     assert_true(pl_str_is(l.config.timers[0].name, "tidy"));
     assert_null(l.config.timers[0].module.ptr);
     assert_true(pl_str_is(l.config.timers[1].module, "perilune.outbox.relay"));
+    assert_true(pl_str_is(l.config.timers[2].name, "perilune.projections"));
     unload(&l);
     load_ok(&l, "return { sqlite = { path = ':memory:' } }");
     assert_int_equal(l.config.timer_count, 0);

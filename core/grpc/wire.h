@@ -66,6 +66,8 @@ bool pl_grpc_wire_set_codings(pl_grpc_call *call, pl_str coding, pl_str accepted
 void pl_grpc_wire_set_deadline(pl_grpc_call *call, uint64_t ms);
 /* The same of grpc-timeout (ptr NULL: absent). False: it is malformed, and refused. */
 bool pl_grpc_wire_set_grpc_deadline(pl_grpc_call *call, pl_str timeout);
+/* All of these for gRPC and gRPC-Web, whose messages have that format. False: refused. */
+bool pl_grpc_wire_open_grpc(pl_grpc_call *call, pl_str format, const pl_grpc_wire_headers *headers);
 /* The path of the request, without its query. */
 pl_str pl_grpc_wire_path(const pl_grpc_stream *stream);
 /* What the scripts see; the call can begin. */

@@ -263,3 +263,16 @@ void pl_grpc_wire_describe(pl_grpc_call *call)
     call->work.header_count = stream->headers.count;
     stream->reader.max_message = call->service->options.max_message;
 }
+
+bool pl_grpc_wire_open_grpc(pl_grpc_call *call, pl_str format, const pl_grpc_wire_headers *headers)
+{
+    if (!pl_grpc_wire_find_method(call))
+        return false;
+    if (!(call->codec = pl_grpc_wire_codec(call->method, format)))
+        return pl_grpc_wire_refuse_http(call, 415);
+    if (!pl_grpc_wire_set_codings(call, headers->grpc_coding, headers->grpc_accepted) ||
+        !pl_grpc_wire_set_grpc_deadline(call, headers->grpc_timeout))
+        return false;
+    pl_grpc_wire_describe(call);
+    return true;
+}

@@ -26,16 +26,7 @@ static bool open_call(pl_grpc_call *call, const pl_grpc_wire_headers *headers)
         return pl_grpc_wire_refuse_http(call, 405);
     if (!format.ptr || call->stream->no_trailers)
         return pl_grpc_wire_refuse_http(call, 415);
-    if (!pl_grpc_wire_find_method(call))
-        return false;
-    if (!(call->codec = pl_grpc_wire_codec(call->method, format)))
-        return pl_grpc_wire_refuse_http(call, 415);
-    if (!pl_grpc_wire_set_codings(call, headers->grpc_coding, headers->grpc_accepted))
-        return false;
-    if (!pl_grpc_wire_set_grpc_deadline(call, headers->grpc_timeout))
-        return false;
-    pl_grpc_wire_describe(call);
-    return true;
+    return pl_grpc_wire_open_grpc(call, format, headers);
 }
 
 /* The answer's first block: alone, with the status in it. */

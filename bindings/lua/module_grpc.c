@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/suggest.h"
 #include "bindings/lua/internal.h"
+#include "bindings/lua/waiters.h"
 #include "grpc/policy/service_config.h"
 #include "proto/codec.h"
 #include "value/remote.h"
@@ -28,18 +29,12 @@ typedef struct channel {
     pl_value options;
 } channel;
 
-typedef struct wait_node wait_node;
-struct wait_node {
-    plua_wait wait;
-    wait_node *next, **place;
-};
-
 typedef struct plua_remote_call remote_call;
 struct plua_remote_call {
     pl_remote_call *call; /* NULL: let go of */
     codec_state *codec;
     const pb_message *input, *output; /* NULL: bytes */
-    wait_node *waiting;
+    plua_waiter *waiting;
     remote_call *work_next, **work_place; /* in pl_work.remotes */
 };
 
@@ -334,47 +329,18 @@ static void work_remove(remote_call *rc)
 }
 
 /* --- calls: waiting --- */
-static void list_remove(wait_node *node)
-{
-    if (!node->place)
-        return;
-    *node->place = node->next;
-    if (node->next)
-        node->next->place = node->place;
-    node->place = NULL;
-}
 
-/* All go on, and look again. Whoever goes on may cancel another one, or wait anew. */
+/* All go on, and look again. */
 static void changed(pl_remote_call *call)
 {
     remote_call *rc = call->waiter;
-    wait_node *list = rc->waiting;
     call->changed = NULL;
-    rc->waiting = NULL;
-    if (list)
-        list->place = &list;
-    while (list) {
-        wait_node *node = list;
-        list_remove(node);
-        plua_wait_finish(&node->wait);
-    }
-}
-
-static void cancelled(plua_wait *wait)
-{
-    list_remove(wait->data);
+    plua_waiters_finish(&rc->waiting);
 }
 
 static int wait_for(lua_State *L, remote_call *rc, const char *what, lua_KFunction k, lua_KContext ctx)
 {
-    wait_node *node = lua_newuserdatauv(L, sizeof *node, 0);
-    *node = (wait_node){.wait = {.data = node}};
-    plua_wait_begin(L, what, &node->wait, cancelled);
-    node->next = rc->waiting;
-    if (node->next)
-        node->next->place = &node->next;
-    rc->waiting = node;
-    node->place = &rc->waiting;
+    plua_waiters_begin(L, what, &rc->waiting);
     rc->call->changed = changed;
     return plua_wait_yield(L, ctx, k);
 }

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "bindings/lua/internal.h"
+#include "bindings/lua/waiters.h"
 
 /* `call`, the ctx of a remote procedure call, as services see it: send, receive, messages, send_headers,
  * metadata, trailers. What the core does with values it does on the main thread's stack (slots are counted
  * there), in a protected section of its own: a jump must not leave the coroutine that runs. */
 
-typedef struct wait_node wait_node;
-struct wait_node {
+typedef struct receiver {
     plua_wait wait;
-    pl_rpc *rpc;              /* of a receiver; NULL: woken, or cancelled */
-    wait_node *next, **place; /* in the list of those that wait to send */
-};
+    pl_rpc *rpc; /* NULL: woken, or cancelled */
+} receiver;
 
 typedef struct operation {
     pl_rpc *rpc;
@@ -78,7 +77,7 @@ static pl_rpc_result run_receive(operation *op, pl_slot argument)
 
 static void readable(pl_rpc *rpc)
 {
-    wait_node *node = rpc->receiver;
+    receiver *node = rpc->receiver;
     rpc->readable = NULL;
     rpc->receiver = NULL;
     node->rpc = NULL;
@@ -87,19 +86,12 @@ static void readable(pl_rpc *rpc)
 
 static void receive_cancelled(plua_wait *wait)
 {
-    wait_node *node = wait->data;
+    receiver *node = wait->data;
     if (!node->rpc)
         return;
     node->rpc->readable = NULL;
     node->rpc->receiver = NULL;
     node->rpc = NULL;
-}
-
-static wait_node *push_node(lua_State *L, pl_rpc *rpc)
-{
-    wait_node *node = lua_newuserdatauv(L, sizeof *node, 0);
-    *node = (wait_node){.wait = {.data = node}, .rpc = rpc};
-    return node;
 }
 
 static int receive(lua_State *L, int status, lua_KContext ctx)
@@ -122,7 +114,8 @@ static int receive(lua_State *L, int status, lua_KContext ctx)
         break;
     }
     lua_settop(L, 1);
-    wait_node *node = push_node(L, op.rpc);
+    receiver *node = lua_newuserdatauv(L, sizeof *node, 0);
+    *node = (receiver){.wait = {.data = node}, .rpc = op.rpc};
     plua_wait_begin(L, "call:receive", &node->wait, receive_cancelled);
     op.rpc->receiver = node;
     op.rpc->readable = readable;
@@ -151,43 +144,10 @@ static pl_rpc_result run_send(operation *op, pl_slot argument)
     return op->rpc->ops->send(op->rpc, argument, &op->err);
 }
 
-static void list_add(wait_node **list, wait_node *node)
-{
-    node->next = *list;
-    if (node->next)
-        node->next->place = &node->next;
-    *list = node;
-    node->place = list;
-}
-
-static void list_remove(wait_node *node)
-{
-    if (!node->place)
-        return;
-    *node->place = node->next;
-    if (node->next)
-        node->next->place = node->place;
-    node->place = NULL;
-}
-
-/* Whoever is woken may cancel another one, or wait anew. */
 static void writable(pl_rpc *rpc)
 {
-    wait_node *list = rpc->senders;
     rpc->writable = NULL;
-    rpc->senders = NULL;
-    if (list)
-        list->place = &list;
-    while (list) {
-        wait_node *node = list;
-        list_remove(node);
-        plua_wait_finish(&node->wait);
-    }
-}
-
-static void send_cancelled(plua_wait *wait)
-{
-    list_remove(wait->data);
+    plua_waiters_finish((plua_waiter **)&rpc->senders);
 }
 
 static int sent(lua_State *L, int status, lua_KContext ctx)
@@ -211,9 +171,7 @@ static int call_send(lua_State *L)
     if (op.result != PL_RPC_WAIT)
         return 0;
     lua_settop(L, 1);
-    wait_node *node = push_node(L, op.rpc);
-    plua_wait_begin(L, "call:send", &node->wait, send_cancelled);
-    list_add((wait_node **)&op.rpc->senders, node);
+    plua_waiters_begin(L, "call:send", (plua_waiter **)&op.rpc->senders);
     op.rpc->writable = writable;
     return plua_wait_yield(L, 0, sent);
 }

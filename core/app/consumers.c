@@ -8,6 +8,7 @@
 #include "app/consumer_hooks.h"
 #include "app/event_call.h"
 #include "app/generation.h"
+#include "app/metrics_events.h"
 #include "base/alloc.h"
 
 #define REOPEN_MS 5000 /* after one that could not be made, or has ended by itself */
@@ -16,7 +17,8 @@
 typedef struct holder {
     pl_group_member member; /* first */
     pl_arena arena;
-    pl_str identity;
+    pl_str identity, group;
+    uint64_t rebalances;   /* that the metrics know of */
     pl_kafka_config kafka; /* what it was made with */
     pl_watch *watch;
     bool wanted, closing;
@@ -86,6 +88,7 @@ static void free_consumer(pl_job *job)
 
 static void free_holder(holder *h)
 {
+    pl_event_series_free(h->member.series);
     pl_arena_dispose(&h->arena);
     pl_free(h);
 }
@@ -102,8 +105,18 @@ static void freed(pl_job *job)
     free_holder((holder *)((char *)job - offsetof(holder, job)));
 }
 
-static void remember(pl_consumers *set, const pl_group_member *m)
+static void flush_rebalances(holder *h)
 {
+    pl_metrics *metrics = pl_metrics_of(h->member.host);
+    uint64_t now = h->member.consumer ? pl_consumer_get_stats(h->member.consumer).rebalances : 0;
+    if (metrics && now > h->rebalances)
+        pl_stat_add(pl_metrics_at(metrics, PL_METRIC_REBALANCES, &h->group), (double)(now - h->rebalances));
+    h->rebalances = now;
+}
+
+static void remember(pl_consumers *set, pl_group_member *m)
+{
+    flush_rebalances(holder_of(m));
     pl_consumer_stats stats = m->consumer ? pl_consumer_get_stats(m->consumer) : (pl_consumer_stats){0};
     set->gone.consumed += stats.consumed;
     set->gone.rebalances += stats.rebalances;
@@ -256,6 +269,7 @@ static holder *make_holder(pl_consumers *set, size_t index)
     set->host->ops->clock(set->host, &monotonic, &utc);
     pl_arena_init(&h->arena, 0);
     h->identity = pl_arena_str(&h->arena, config->consumers[index].identity);
+    h->group = pl_arena_str(&h->arena, config->consumers[index].group);
     h->member = (pl_group_member){.set = set,
                                   .host = set->host,
                                   .events = set->events,
@@ -269,7 +283,7 @@ static holder *make_holder(pl_consumers *set, size_t index)
     bool hooks = config->consumers[index].hooks;
     if (hooks)
         h->member.hooks = pl_consumer_hooks_new(&h->member);
-    if (!h->identity.ptr || (hooks && !h->member.hooks) ||
+    if (!h->identity.ptr || !h->group.ptr || (hooks && !h->member.hooks) ||
         !pl_kafka_config_copy(&h->kafka, &config->kafka, &h->arena)) {
         end_hooks(h);
         free_holder(h);
@@ -437,4 +451,25 @@ pl_consumers_stats pl_consumers_get_stats(const pl_consumers *set)
             add_stats(m, &out);
     }
     return out;
+}
+
+void pl_consumers_each_partition(const pl_consumers *set,
+                                 void (*fn)(void *data, const pl_consumers_partition *partition), void *data)
+{
+    pl_partition_stats p;
+    for (pl_group_member *m = set->members; m; m = m->next) {
+        for (size_t i = 0; m->consumer && pl_consumer_partition(m->consumer, i, &p); i++)
+            fn(data, &(pl_consumers_partition){.topic = p.topic,
+                                               .group = holder_of(m)->group,
+                                               .partition = p.partition,
+                                               .lag = p.lag,
+                                               .in_hand = p.in_hand,
+                                               .paused = m->resume.index != 0});
+    }
+}
+
+void pl_consumers_flush(pl_consumers *set)
+{
+    for (pl_group_member *m = set->members; m; m = m->next)
+        flush_rebalances(holder_of(m));
 }

@@ -30,5 +30,18 @@ typedef struct pl_consumers_stats {
     int64_t lag; /* of all partitions of which it is known */
 } pl_consumers_stats;
 pl_consumers_stats pl_consumers_get_stats(const pl_consumers *consumers);
+/* Calls fn for each partition that is assigned. */
+typedef struct pl_consumers_partition {
+    const char *topic;
+    pl_str group;
+    int32_t partition;
+    int64_t lag; /* -1: not known */
+    size_t in_hand;
+    bool paused; /* its consumer is, since everything fails */
+} pl_consumers_partition;
+void pl_consumers_each_partition(const pl_consumers *consumers,
+                                 void (*fn)(void *data, const pl_consumers_partition *partition), void *data);
+/* Brings what consumers count by themselves into the metrics. */
+void pl_consumers_flush(pl_consumers *consumers);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "proto/codec.h"
 #include "value/json.h"
+#include "value/meter.h"
 
 #define RETRY_WITHOUT_MEMORY_MS 1000
 #define ARGUMENTS 3 /* event, msg, ctx */
@@ -441,6 +442,7 @@ void pl_event_call_start(pl_group_member *member, pl_record **records, size_t co
     call->decl = &call->instance->generation->config.consumers[member->index];
     call->functions = &call->instance->consumers[member->index];
     call->count = count;
+    call->began = member->host->meter ? member->host->meter->now(member->host->meter) : 0;
     pl_arena_init(&call->arena, 0);
     call->instance->in_flight++;
     call->next = member->calls;

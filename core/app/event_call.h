@@ -35,6 +35,7 @@ struct pl_group_member {
     struct {
         uint64_t failed, retried, dead_lettered;
     } stats;
+    struct pl_event_series *series; /* metrics_events.h: a list, by topic */
 };
 
 /* Where an event comes from, and how often it was tried: told by headers when it comes through a retry topic.
@@ -74,6 +75,7 @@ struct pl_event_call {
     pl_code code; /* of the handler's end, for the interceptors */
     pl_str message;
     bool handler_over;
+    uint64_t began; /* as the meter has it */
     size_t pending; /* items that are on their way to another topic */
     size_t count;
     pl_event_item items[];

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/event_call.h"
+#include "app/metrics_events.h"
 
 /* What becomes of a record whose handler has failed. On its way through a retry topic, or into a dead-letter
  * topic, it keeps its key, its value and its headers, and gets some of ours. Those of dead letters are the
@@ -192,9 +193,35 @@ static void try_later(pl_event_item *item, const char *topic, const char *why)
     item->record = NULL;
 }
 
+/* --- what is counted --- */
+static pl_event_series *series_of(const pl_event_item *item)
+{
+    pl_group_member *member = item->call->member;
+    return pl_event_series_get(&member->series, pl_metrics_of(member->host), item->record->topic,
+                               item->call->decl->group);
+}
+
+static void count_attempt(const pl_event_call *call)
+{
+    const pl_event_series *s = series_of(&call->items[0]);
+    if (s)
+        pl_stat_observe(s->duration, (double)(pl_clock_ns() - call->began) * 1e-9);
+}
+
+static void count_consumed(const pl_event_item *item)
+{
+    const pl_event_series *s = series_of(item);
+    if (s)
+        pl_stat_add(s->consumed, 1);
+}
+
 static void sent_on(pl_event_item *item)
 {
     pl_group_member *member = item->call->member;
+    const pl_event_series *s = series_of(item);
+    if (s)
+        pl_stat_add(item->dead ? s->dead_lettered : s->retried, 1);
+    count_consumed(item);
     *(item->dead ? &member->stats.dead_lettered : &member->stats.retried) += 1;
     pl_consumer_done(member->consumer, item->record);
     item->record = NULL;
@@ -289,7 +316,10 @@ static void count_failure(pl_event_item *item)
 {
     pl_group_member *member = item->call->member;
     const pl_consumer_decl *decl = item->call->decl;
+    const pl_event_series *s = series_of(item);
     member->stats.failed++;
+    if (s)
+        pl_event_series_failed(s, item->failure.code);
     if (!pl_retry_is_worthwhile(&decl->retry, item->failure.code))
         return; /* the event's own fault */
     uint64_t pause = pl_circuit_failed(&member->circuit, &decl->circuit);
@@ -314,6 +344,9 @@ static void settle_failed(pl_event_item *item)
     pl_retry_verdict verdict = decide(item);
     log_failure(item, &verdict);
     if (verdict.kind == PL_RETRY_HERE) {
+        const pl_event_series *s = series_of(item);
+        if (s)
+            pl_stat_add(s->retried, 1);
         pl_consumer_retry(item->call->member->consumer, item->record, verdict.wait);
         item->record = NULL;
     } else {
@@ -336,6 +369,7 @@ static void keep_outputs(pl_event_call *call)
 void pl_event_settle(pl_event_call *call)
 {
     call->pending = 1; /* until all have been seen */
+    count_attempt(call);
     if (call->decl->exactly_once)
         keep_outputs(call);
     for (size_t i = 0; i < call->count; i++) {
@@ -345,6 +379,7 @@ void pl_event_settle(pl_event_call *call)
             continue;
         }
         pl_circuit_succeeded(&call->member->circuit);
+        count_consumed(item);
         pl_consumer_done(call->member->consumer, item->record);
         item->record = NULL;
     }

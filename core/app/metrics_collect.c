@@ -8,6 +8,7 @@
 #include "app/process_stats.h"
 #include "app/response_cache.h"
 
+#define MOST_LABELS 3
 #define COUNTER PL_STATS_COUNTER, PL_STATS_SUM
 #define GAUGE PL_STATS_GAUGE, PL_STATS_SUM
 
@@ -15,7 +16,7 @@ bool pl_metrics_put(pl_stats *into, const pl_metrics_sample *s)
 {
     pl_stats_spec spec = {
         .kind = s->kind, .merging = s->merging, .name = s->name, .help = s->help, .labels = s->labels};
-    while (spec.label_count < 3 && s->labels[spec.label_count])
+    while (spec.label_count < MOST_LABELS && s->labels[spec.label_count])
         spec.label_count++;
     pl_stats_family *family = pl_stats_declare(into, &spec);
     if (!family)
@@ -107,6 +108,52 @@ bool pl_metrics_collect_worker(pl_stats *into, const pl_worker_status *status)
 {
     return collect_edge(into, &status->edge) && collect_grpc(into, &status->grpc) &&
            collect_clients(into, &status->clients) && collect_events(into, status);
+}
+
+typedef struct partitions {
+    pl_stats *into;
+    bool ok;
+} partitions;
+
+static void collect_partition(void *data, const pl_consumers_partition *p)
+{
+    partitions *all = data;
+    char number[16];
+    snprintf(number, sizeof number, "%d", (int)p->partition);
+    const pl_metrics_sample lag = {GAUGE,
+                                   "consumer_lag",
+                                   "Events of a partition that are not done yet.",
+                                   {"topic", "partition", "group"},
+                                   {pl_str_of(p->topic), pl_str_of(number), p->group},
+                                   (double)p->lag};
+    const pl_metrics_sample samples[] = {
+        {GAUGE,
+         "perilune_consumer_partitions",
+         "Partitions that are assigned.",
+         {"topic", "group"},
+         {lag.values[0], p->group},
+         1},
+        {GAUGE,
+         "perilune_consumer_in_hand",
+         "Events that were fetched, and are not done yet.",
+         {"topic", "group"},
+         {lag.values[0], p->group},
+         (double)p->in_hand},
+        {GAUGE,
+         "perilune_consumer_partitions_paused",
+         "Partitions whose consumer pauses, since everything fails.",
+         {"topic", "group"},
+         {lag.values[0], p->group},
+         p->paused},
+    };
+    all->ok = all->ok && PUT_ALL(all->into, samples) && (p->lag < 0 || pl_metrics_put(all->into, &lag));
+}
+
+bool pl_metrics_collect_consumers(pl_stats *into, pl_consumers *consumers)
+{
+    partitions all = {into, true};
+    pl_consumers_each_partition(consumers, collect_partition, &all);
+    return all.ok;
 }
 
 bool pl_metrics_collect_graphql(pl_stats *into, unsigned subscriptions)

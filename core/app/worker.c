@@ -283,8 +283,9 @@ static bool collect_metrics(void *data, pl_stats *into)
     pl_worker_status status;
     get_status(w, &status);
     pl_metrics_flush(w->metrics);
+    pl_consumers_flush(w->consumers);
     bool ok = pl_stats_merge(into, pl_metrics_stats(w->metrics)) &&
-              pl_metrics_collect_worker(into, &status) &&
+              pl_metrics_collect_worker(into, &status) && pl_metrics_collect_consumers(into, w->consumers) &&
               pl_metrics_collect_graphql(into, pl_metrics_graphql_subscriptions(w->metrics));
     if (ok && w->current)
         ok = pl_metrics_collect_instance(into, w->current, true);

@@ -444,3 +444,43 @@ def test_events_that_are_published(start):
     found = scrape(server)
     assert get(found, "events_produced_total", topic="one") == 2
     assert get(found, "events_produced_total", topic="two") == 1
+
+
+def test_events_that_are_consumed(start):
+    handler = """
+local errors = require "perilune.errors"
+return { topic = "orders", group = "shop", from = "earliest", retry = { attempts = 3, initial = 0.01 },
+  handler = function(event)
+    if event.n == 2 then error(errors.invalid_argument "no such order") end
+    if event.n == 3 then error(errors.unavailable "the bank is closed") end
+  end }"""
+    resolvers = """return { Query = { send = function(_, args, ctx)
+      ctx.events:publish("orders", { n = args.n })
+      return 1
+    end } }"""
+    schema = "type Query { send(n: Int!): Int }"
+    server = start({**BUNDLE, "resolvers/r.lua": resolvers, "schema/s.graphql": schema, "events/orders.lua": handler}, workers=2)
+    for n in (1, 2, 3, 4):
+        server.data(f"{{ send(n: {n}) }}")
+    one = {"topic": "orders", "group": "shop"}
+
+    def consumed():
+        return get(scrape(server), "events_consumed_total", **one) == 4
+
+    wait_until(consumed, 30, "all events")
+    found = scrape(server)
+    assert get(found, "event_processing_errors_total", code="INVALID_ARGUMENT", **one) == 1
+    assert get(found, "event_processing_errors_total", code="UNAVAILABLE", **one) == 3
+    assert get(found, "events_retried_total", **one) == 2
+    assert get(found, "events_dead_lettered_total", **one) == 2
+    assert get(found, "event_processing_duration_seconds_count", **one) == 6
+    assert get(found, "events_produced_total", topic="orders-dlq") == 2
+    assert total(found, "consumer_rebalances_total", group="shop") >= 1
+    partitions = get(found, "perilune_consumer_partitions", **one)
+
+    def lags():
+        return [value for (name, _), value in scrape(server).items() if name == "consumer_lag"]
+
+    wait_until(lambda: lags() == [0] * int(partitions), 30, "no lag in any partition")
+    server.reload()
+    assert_never_down(found, scrape(server))

@@ -189,7 +189,8 @@ static bool make_database(char *path, size_t size)
 
 static void remove_database(const char *path)
 {
-    static const char *const names[] = {"test.db", "test.db-wal", "test.db-shm", "test.db-journal"};
+    static const char *const names[] = {"test.db", "test.db-wal", "test.db-shm", "test.db-journal",
+                                        "test.db-outbox"};
     char file[PATH_MAX];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(file, sizeof file, "%s/%s", path, names[i]);

@@ -3,6 +3,7 @@
 -- row for the event's id: an event whose row is there was handled, and is skipped; a handler that fails takes its row back.
 local errors = require "perilune.errors"
 local log = require "perilune.log"
+local metrics = require "perilune.metrics"
 local sqlite = require "perilune.sqlite"
 local time = require "perilune.time"
 
@@ -103,7 +104,11 @@ function Inbox:prune(tx, topic)
   if self.count % PRUNE_EVERY == 1 then tx:exec(PRUNE, self.consumer, topic, time.now() - self.within, PRUNE_MOST) end
 end
 
+local duplicates = metrics.counter("inbox_duplicates_total", "Events that were skipped, as their ids were there.",
+  { "group", "topic" })
+
 local function skipped(row, msg)
+  duplicates:add(1, { group = row.consumer, topic = row.topic })
   log.debug("duplicate event skipped", { group = row.consumer, topic = row.topic, id = row.id, partition = msg.partition,
     offset = msg.offset })
 end

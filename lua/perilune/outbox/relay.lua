@@ -9,6 +9,7 @@ local errors = require "perilune.errors"
 local events = require "perilune.events.core"
 local json = require "perilune.json"
 local log = require "perilune.log"
+local metrics = require "perilune.metrics"
 local outbox = require "perilune.outbox"
 local pubsub = require "perilune.pubsub"
 local sqlite = require "perilune.sqlite"
@@ -23,6 +24,12 @@ local LONGEST_PAUSE = 30
 
 -- Failures that say nothing of the event: it is tried for ever.
 local TRANSIENT = { UNAVAILABLE = true, DEADLINE_EXCEEDED = true, CANCELLED = true, RESOURCE_EXHAUSTED = true }
+
+local oldest_seconds = metrics.gauge("outbox_oldest_seconds", "How long the oldest event of the outbox has waited.", nil,
+  { merge = "max" })
+local relayed = metrics.counter("outbox_relayed_total", "Events of the outbox that brokers have acknowledged.", { "topic" })
+local failed = metrics.counter("outbox_failed_total", "Events of the outbox that were not delivered, each time.", { "topic" })
+local parked = metrics.counter("outbox_parked_total", "Events of the outbox that were parked.", { "topic" })
 
 local paused = {} -- topic → { delay, until }: its events wait, others are sent
 local quiet_until = 0 -- all wait: there are no brokers
@@ -96,7 +103,9 @@ local function fail(db, row, failure)
   local fields = { topic = row.topic, id = row.id, seq = row.seq, code = failure.code, error = failure.why, attempts = attempts }
   db:exec("UPDATE perilune_outbox SET attempts = ?, error = ?, parked_at = ? WHERE seq = ?", attempts,
     failure.code .. ": " .. failure.why, parks and time.now() or nil, row.seq)
+  failed:add(1, { topic = row.topic })
   if parks then
+    parked:add(1, { topic = row.topic })
     log.error("outbox: event parked", fields)
   else
     pause(row.topic)
@@ -111,6 +120,7 @@ local function settle(db, rows, results)
     if results[i] == false then
       gone[#gone + 1] = row.seq
       paused[row.topic] = nil
+      relayed:add(1, { topic = row.topic })
     end
   end
   if #gone > 0 then
@@ -155,12 +165,19 @@ local function run(db)
   pubsub:publish("perilune.outbox", true) -- there may be more
 end
 
+-- Whether there is any event that is not parked.
+local function measure(db)
+  local first = db:value "SELECT timestamp FROM perilune_outbox WHERE parked_at IS NULL ORDER BY seq LIMIT 1"
+  oldest_seconds:set(first and math.max(0, time.now() - first / 1000) or 0)
+  return first ~= nil
+end
+
 -- What the server runs.
 function relay.run()
   local path = core.default()
-  if not path or time.monotonic() < quiet_until then return end
+  if not path then return end
   local db = sqlite.open()
-  if not outbox.has_tables(db) then return end
+  if not outbox.has_tables(db) or not measure(db) or time.monotonic() < quiet_until then return end
   if not db:value("SELECT 1 " .. WAITING .. " LIMIT 1", paused_topics()) then return end
   local lock <close> = core.lock(path .. "-outbox")
   if lock then run(db) end

@@ -5,6 +5,7 @@
 -- while the one before stays; the view `name` is the generation that is live, and changes when the new one has caught up.
 local errors = require "perilune.errors"
 local log = require "perilune.log"
+local metrics = require "perilune.metrics"
 local time = require "perilune.time"
 
 local Projection = {}
@@ -15,6 +16,10 @@ local OPTIONS = { name = true, version = true, tables = true, project = true, in
 
 local BATCH, ROUNDS = 100, 20
 local LONGEST_PAUSE = 30
+
+local behind = metrics.gauge("projection_behind", "Positions that a projection has not followed yet.", { "projection" },
+  { merge = "max" })
+local failures = metrics.counter("projection_failures_total", "How often a projection has failed.", { "projection" })
 
 local function wrong(name, what) error(("sourcing.projection %s: %s"):format(tostring(name), what), 3) end
 
@@ -163,6 +168,7 @@ local function failed(self, db, failure)
   self.at = nil
   self.pause = math.min(LONGEST_PAUSE, math.max(1, 2 * self.pause))
   self.not_before = time.monotonic() + self.pause
+  failures:add(1, { projection = self.name })
   local text = type(failure) == "table" and failure.message or tostring(failure)
   log.error("projection failed: it waits at this event", {
     projection = self.name, position = at and at.position, type = at and at.type, event = at and at.id, error = text,
@@ -172,8 +178,7 @@ local function failed(self, db, failure)
 end
 
 -- Some steps; returns whether there are more to be done.
-function Projection:run(store, db)
-  if time.monotonic() < self.not_before then return false end
+local function run(self, store, db)
   for _ = 1, ROUNDS do
     local most = self.careful > 0 and 1 or BATCH
     local ok, more = pcall(db.transaction, db, function(tx) return step(self, store, tx, most) end)
@@ -191,6 +196,13 @@ function Projection:run(store, db)
     end
   end
   return true
+end
+
+function Projection:run(store, db)
+  local more = time.monotonic() >= self.not_before and run(self, store, db)
+  local live = row_of(self, db, 1)
+  behind:set(live and last_position(db) - live.position or 0, { projection = self.name })
+  return more
 end
 
 -- Inside of the transaction that has appended events behind `before`: follows them there, unless it is behind.

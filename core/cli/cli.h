@@ -21,6 +21,7 @@ int pl_cli_rollback(int argc, char **argv);
 int pl_cli_status(int argc, char **argv);
 int pl_cli_metrics(int argc, char **argv);
 int pl_cli_call(int argc, char **argv);
+int pl_cli_dlq(int argc, char **argv);
 
 /* --- options --- */
 typedef enum pl_option_kind {

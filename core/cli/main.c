@@ -20,6 +20,7 @@ static const struct command {
     {"validate", pl_cli_validate, "validate a GraphQL document, or a schema"},
     {"schema", pl_cli_schema, "print a bundle's schema, or what changed in it"},
     {"call", pl_cli_call, "call a method of a gRPC server, or ask what it has"},
+    {"dlq", pl_cli_dlq, "list, show, replay or drop dead letters of events"},
 };
 
 static void print_help(FILE *to)

@@ -97,14 +97,16 @@ static void read_from(cfg_context *c, const char *path, pl_slot slot, void *targ
     static const char *const words[] = {"earliest", "latest", NULL};
     SELF;
     unsigned word;
-    uint64_t ms;
     pl_kind kind = c->e->kind(c->state, slot);
+    double at = kind == PL_KIND_INT     ? (double)c->e->get_int(c->state, slot)
+                : kind == PL_KIND_FLOAT ? c->e->get_float(c->state, slot)
+                                        : 0;
     if (cfg_word(c, slot, words, &word)) {
         d->start = (pl_start)word;
-    } else if ((kind == PL_KIND_INT || kind == PL_KIND_FLOAT) && cfg_get_seconds(c, path, slot, &ms)) {
+    } else if (at > 0 && at < 1e12) {
         d->start = PL_FROM_TIME;
-        d->start_time = (int64_t)ms;
-    } else if (kind != PL_KIND_INT && kind != PL_KIND_FLOAT) {
+        d->start_time = (int64_t)(at * 1000);
+    } else {
         cfg_wrong(c, path, "\"earliest\", \"latest\" or a time in seconds since 1970", slot);
     }
 }
@@ -388,6 +390,24 @@ static void add_retry_topics(cfg_context *c, pl_consumer_decl *d)
     d->topic_count += n;
 }
 
+/* Those that have to be there, and nobody else makes. */
+static void list_own_topics(cfg_context *c, pl_consumer_decl *d)
+{
+    size_t sources = d->topic_count - d->retry.topic_count, n = 0;
+    const char **own = pl_arena_array(c->arena, d->topic_count + 1, sizeof *own);
+    c->report->errors.out_of_memory |= !own;
+    if (!own)
+        return;
+    for (unsigned i = 0; i < d->retry.topic_count; i++)
+        own[n++] = d->retry_topics[i].ptr;
+    if (!d->no_dead_letter && d->dead_letter.len)
+        own[n++] = d->dead_letter.ptr;
+    for (size_t i = 0; i < sources && !d->no_dead_letter && d->dead_letter.len == 0; i++)
+        own[n++] = pl_arena_printf(c->arena, "%s-dlq", d->topics[i]).ptr;
+    d->own_topics = own;
+    d->own_topic_count = n;
+}
+
 static void check(cfg_context *c, const char *path, pl_consumer_decl *d)
 {
     const char *dot = path[0] ? ": " : "";
@@ -440,6 +460,8 @@ static void finish(cfg_context *c, const char *path, pl_consumer_decl *d, const 
         return;
     if (d->retry.topic_count > 0)
         add_retry_topics(c, d);
+    if (!pl_report_has_errors(c->report))
+        list_own_topics(c, d);
     if (d->format == PL_EVENT_PROTOBUF &&
         !(d->message = protos ? pb_pool_message(protos, d->message_name) : NULL))
         pl_report_error(c->report, c->file, 0, 0, "There is no message \"%.*s\" in proto/.",

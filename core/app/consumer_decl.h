@@ -27,9 +27,11 @@ typedef struct pl_consumer_decl {
     pl_str message_name;
     const struct pb_message *message;
     pl_retry_policy retry;
-    pl_str *retry_topics; /* retry.topic_count of them */
-    pl_str dead_letter;   /* a topic; empty: TOPIC-dlq */
-    bool no_dead_letter;  /* what fails is tried for ever */
+    pl_str *retry_topics;    /* retry.topic_count of them */
+    const char **own_topics; /* those, and the ones of dead letters */
+    size_t own_topic_count;
+    pl_str dead_letter;  /* a topic; empty: TOPIC-dlq */
+    bool no_dead_letter; /* what fails is tried for ever */
     bool batch;
     unsigned timeout_ms; /* of a handler; 0: none */
     bool hooks;          /* it has functions besides its handler */

@@ -222,6 +222,8 @@ static bool open_consumer(pl_consumers *set, holder *h, pl_error *err)
                                        .group = decl->group.ptr,
                                        .topics = decl->topics,
                                        .topic_count = decl->topic_count,
+                                       .own_topics = decl->own_topics,
+                                       .own_topic_count = decl->own_topic_count,
                                        .instance = with_worker(set, h, decl->instance),
                                        .assignor = decl->assignor.len ? decl->assignor.ptr : NULL,
                                        .start = decl->start,

@@ -59,16 +59,20 @@ static rd_kafka_conf_t *make_conf(const pl_consumer_config *config, pl_logger *l
     return NULL;
 }
 
-static pl_code subscribe(pl_consumer *c, const pl_consumer_config *config, pl_error *err)
+static rd_kafka_topic_partition_list_t *list_topics(const char *const *names, size_t count)
 {
-    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new((int)config->topic_count);
-    for (size_t i = 0; i < config->topic_count; i++)
-        rd_kafka_topic_partition_list_add(topics, config->topics[i], RD_KAFKA_PARTITION_UA);
-    rd_kafka_resp_err_t error = rd_kafka_subscribe(c->client, topics);
-    rd_kafka_topic_partition_list_destroy(topics);
-    return error ? pl_fail(err, pl_kafka_code(error), "the group \"%s\" cannot read its topics: %s", c->group,
-                           rd_kafka_err2str(error))
-                 : PL_OK;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (size_t i = 0; i < count; i++)
+        rd_kafka_topic_partition_list_add(list, names[i], RD_KAFKA_PARTITION_UA);
+    return list;
+}
+
+void pl_consumer_subscribe(pl_consumer *c)
+{
+    rd_kafka_resp_err_t error = rd_kafka_subscribe(c->client, c->subscription);
+    if (error)
+        pl_log(c->log, PL_ERROR, "topics cannot be read", PL_F_CSTR("group", c->group),
+               PL_F_CSTR("error", rd_kafka_err2str(error)));
 }
 
 static pl_code open_client(pl_consumer *c, const pl_consumer_config *config, pl_error *err)
@@ -89,7 +93,11 @@ static pl_code open_client(pl_consumer *c, const pl_consumer_config *config, pl_
     c->queue = rd_kafka_queue_get_consumer(c->client);
     rd_kafka_queue_io_event_enable(c->queue, c->fd, &one, sizeof one);
     pl_consumer_wake(c); /* it is announced only when an empty queue gets something */
-    return subscribe(c, config, err);
+    c->subscription = list_topics(config->topics, config->topic_count);
+    c->own_topics = list_topics(config->own_topics, config->own_topic_count);
+    if (!pl_consumer_prepare(c))
+        pl_consumer_subscribe(c);
+    return PL_OK;
 }
 
 char *pl_copy_text(const char *text)
@@ -174,9 +182,13 @@ void pl_consumer_free(pl_consumer *c)
         return;
     drop_partitions(c);
     pl_consumer_free_job(c);
+    pl_group_epoch_unref(c->epoch);
     pl_transactor_free(c->transactor);
-    if (c->revoking)
-        rd_kafka_topic_partition_list_destroy(c->revoking);
+    rd_kafka_topic_partition_list_t *lists[] = {c->revoking, c->subscription, c->own_topics};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        if (lists[i])
+            rd_kafka_topic_partition_list_destroy(lists[i]);
+    }
     if (c->queue) {
         rd_kafka_queue_io_event_enable(c->queue, -1, NULL, 0);
         rd_kafka_queue_destroy(c->queue);
@@ -209,7 +221,7 @@ void pl_consumer_wake(pl_consumer *c)
 }
 
 /* --- partitions come --- */
-static void assign(pl_consumer *c, rd_kafka_topic_partition_list_t *partitions, bool incremental)
+static void assign(pl_consumer *c, const rd_kafka_topic_partition_list_t *partitions, bool incremental)
 {
     rd_kafka_error_t *error = NULL;
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -230,7 +242,7 @@ static bool is_cooperative(const pl_consumer *c)
     return protocol && strcmp(protocol, "COOPERATIVE") == 0;
 }
 
-static void on_assigned(pl_consumer *c, rd_kafka_topic_partition_list_t *partitions)
+void pl_consumer_take(pl_consumer *c, const rd_kafka_topic_partition_list_t *partitions)
 {
     for (int i = 0; i < partitions->cnt; i++) {
         const rd_kafka_topic_partition_t *at = &partitions->elems[i];
@@ -241,12 +253,21 @@ static void on_assigned(pl_consumer *c, rd_kafka_topic_partition_list_t *partiti
             pl_consumer_close(c, 0);
         }
     }
+    pl_consumer_begin_epoch(c);
+    if (c->transactor && !c->epoch)
+        pl_consumer_close(c, 0); /* memory, as above */
     if (partitions->cnt > 0 && c->ops.assigned)
         c->ops.assigned(c->data);
     if (partitions->cnt > 0)
         pl_log(c->log, PL_INFO, "partitions assigned", PL_F_CSTR("group", c->group),
                PL_F_CSTR("topic", partitions->elems[0].topic), PL_F_INT("partitions", partitions->cnt));
     assign(c, partitions, is_cooperative(c));
+}
+
+static void on_assigned(pl_consumer *c, const rd_kafka_topic_partition_list_t *partitions)
+{
+    if (c->start != PL_FROM_TIME || partitions->cnt == 0 || !pl_consumer_start_by_time(c, partitions))
+        pl_consumer_take(c, partitions);
 }
 
 /* --- partitions go --- */
@@ -300,6 +321,7 @@ static void on_revoked(pl_consumer *c, const rd_kafka_topic_partition_list_t *pa
 {
     uint64_t now = c->host->ops->now(c->host);
     unsigned wait = c->options.leave_ms ? c->options.leave_ms : 30000;
+    pl_consumer_forget_start(c);
     if (c->revoking)
         rd_kafka_topic_partition_list_destroy(c->revoking);
     c->revoking = rd_kafka_topic_partition_list_copy(partitions);
@@ -471,7 +493,8 @@ void pl_consumer_poll(pl_consumer *c)
     if (c->commit_at && now >= c->commit_at)
         pl_consumer_commit(c);
     pl_consumer_settle(c);
-    if (c->close_begun && !c->committing && rd_kafka_consumer_closed(c->client)) {
+    if (c->close_begun && !c->committing && !c->starting && !c->preparing &&
+        rd_kafka_consumer_closed(c->client)) {
         tell_closed(c);
         return;
     }

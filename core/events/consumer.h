@@ -23,6 +23,9 @@ typedef struct pl_consumer_config {
     const char *group;
     const char *const *topics; /* one that begins with ^ is a regular expression */
     size_t topic_count;
+    const char *const
+        *own_topics; /* that are made if they are missing: those of retries, and of dead letters */
+    size_t own_topic_count;
     const char *instance; /* group.instance.id, for static membership; NULL: none */
     const char *assignor; /* partition.assignment.strategy; NULL: "range,roundrobin" */
     /* Where a partition is read from of which the group has committed nothing; start_time in milliseconds

@@ -13,6 +13,7 @@ struct pl_commit_job {
     pl_consumer *consumer;
     rd_kafka_topic_partition_list_t *offsets;
     pl_output *outputs;
+    pl_group_epoch *epoch;
     pl_transaction_result result;
     pl_error err;
 };
@@ -102,6 +103,25 @@ void pl_consumer_on_commit(pl_consumer *c, rd_kafka_event_t *event)
 }
 
 /* --- with transactions --- */
+void pl_group_epoch_unref(pl_group_epoch *epoch)
+{
+    if (!epoch || --epoch->refs > 0)
+        return;
+    rd_kafka_consumer_group_metadata_destroy(epoch->metadata);
+    pl_free(epoch);
+}
+
+void pl_consumer_begin_epoch(pl_consumer *c)
+{
+    if (!c->transactor)
+        return;
+    pl_group_epoch_unref(c->epoch);
+    c->epoch = pl_calloc(1, sizeof *c->epoch);
+    if (!c->epoch)
+        return;
+    c->epoch->refs = 1;
+    c->epoch->metadata = rd_kafka_consumer_group_metadata(c->client);
+}
 
 /* Those of records before `until`, in their order. */
 static void take_outputs(pl_partition *p, int64_t until, pl_output ***end)
@@ -126,7 +146,7 @@ static void run_job(pl_job *base)
 {
     commit_job *job = (commit_job *)base;
     job->result = pl_transactor_run(job->consumer->transactor, job->outputs, job->consumer->client,
-                                    job->offsets, &job->err);
+                                    job->epoch->metadata, job->offsets, &job->err);
 }
 
 static void free_job(commit_job *job)
@@ -134,6 +154,7 @@ static void free_job(commit_job *job)
     pl_consumer *c = job->consumer;
     rd_kafka_topic_partition_list_destroy(job->offsets);
     pl_outputs_free(c, job->outputs);
+    pl_group_epoch_unref(job->epoch);
     c->job = NULL;
     pl_free(job);
 }
@@ -161,7 +182,7 @@ static void job_done(pl_job *base)
 static bool make_job(pl_consumer *c)
 {
     commit_job *job;
-    rd_kafka_topic_partition_list_t *offsets = offsets_of(c);
+    rd_kafka_topic_partition_list_t *offsets = c->epoch ? offsets_of(c) : NULL;
     if (!offsets)
         return false;
     if (!(job = pl_calloc(1, sizeof *job))) {
@@ -169,7 +190,9 @@ static bool make_job(pl_consumer *c)
         return false;
     }
     pl_output **end = &job->outputs;
-    *job = (commit_job){.job = {.run = run_job, .done = job_done}, .consumer = c, .offsets = offsets};
+    *job = (commit_job){
+        .job = {.run = run_job, .done = job_done}, .consumer = c, .offsets = offsets, .epoch = c->epoch};
+    job->epoch->refs++;
     for (int i = 0; i < offsets->cnt; i++)
         take_outputs(pl_consumer_find(c, offsets->elems[i].topic, offsets->elems[i].partition),
                      offsets->elems[i].offset, &end);

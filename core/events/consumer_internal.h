@@ -26,12 +26,12 @@ struct pl_partition {
     pl_output *first_output, *last_output; /* of records that are done, not yet in a transaction */
 };
 
-typedef enum pl_consumer_phase {
-    CONSUMER_RUNS,
-    CONSUMER_SETTLES,
-    CONSUMER_LEAVES,
-    CONSUMER_CLOSED
-} pl_consumer_phase;
+/* What the group was when the partitions came: a transaction that ends after they have gone is refused
+ * because of it. Counted on the loop's thread. */
+typedef struct pl_group_epoch {
+    rd_kafka_consumer_group_metadata_t *metadata;
+    unsigned refs;
+} pl_group_epoch;
 
 struct pl_consumer {
     rd_kafka_t *client;
@@ -43,6 +43,8 @@ struct pl_consumer {
     void *data;
     pl_consumer_options options;
     char *group;
+    rd_kafka_topic_partition_list_t *subscription, *own_topics;
+    bool preparing; /* a job makes own_topics: only then it subscribes */
     pl_start start;
     int64_t start_time;
     pl_timer timer;
@@ -65,11 +67,14 @@ struct pl_consumer {
     uint64_t close_by;
     bool closed;
 
+    struct pl_start_job *starting; /* partitions whose first offsets are asked for; NULL: none */
+
     /* Offsets on their way. */
     bool committing, final_commit; /* final: the last of partitions that go */
     uint64_t commit_at, committed_at;
     struct pl_commit_job *job;
     pl_transactor *transactor; /* NULL: there are no transactions */
+    pl_group_epoch *epoch;     /* of the partitions that are here */
     size_t outputs, output_bytes;
 
     pl_consumer_stats stats;
@@ -93,6 +98,18 @@ void pl_partition_free(pl_partition *p);
 uint64_t pl_consumer_hand_out(pl_consumer *c, uint64_t now);
 void pl_outputs_free(pl_consumer *c, pl_output *first);
 
+/* consumer_topics.c */
+/* Makes own topics, and then subscribes; false: there are none, or it cannot be begun. */
+bool pl_consumer_prepare(pl_consumer *c);
+void pl_consumer_subscribe(pl_consumer *c); /* consumer.c */
+
+/* consumer_start.c */
+/* Asks for offsets by time, then calls pl_consumer_take with the partitions. False: memory. */
+bool pl_consumer_start_by_time(pl_consumer *c, const rd_kafka_topic_partition_list_t *partitions);
+void pl_consumer_forget_start(pl_consumer *c);
+/* consumer.c: they are read from now on, from the offsets in the list. */
+void pl_consumer_take(pl_consumer *c, const rd_kafka_topic_partition_list_t *partitions);
+
 /* consumer_commit.c */
 /* Offsets that can be committed have changed. */
 void pl_consumer_commit_soon(pl_consumer *c, uint64_t now);
@@ -100,5 +117,8 @@ void pl_consumer_commit_soon(pl_consumer *c, uint64_t now);
 bool pl_consumer_commit(pl_consumer *c);
 void pl_consumer_on_commit(pl_consumer *c, rd_kafka_event_t *event);
 void pl_consumer_free_job(pl_consumer *c);
+/* The partitions that come now are of a new epoch. */
+void pl_consumer_begin_epoch(pl_consumer *c);
+void pl_group_epoch_unref(pl_group_epoch *epoch); /* NULL is fine */
 
 #endif

@@ -12,9 +12,11 @@
  * call once more (retriable), abort, or a new producer of the same name. A new one makes certain what became
  * of the last transaction: whether its offsets are committed tells whether it was. */
 
-#define TRANSACTION_MS 60000 /* transaction.timeout.ms: after that the broker aborts by itself */
-#define CALL_MS 10000        /* one call; it is repeated while the transaction may go on */
-#define RESULT_MS 30000      /* for a transaction whose producer has no better way to find out */
+/* transaction.timeout.ms: after that the broker aborts by itself. So long the partitions of a process that
+ * was killed wait for their last offsets. */
+#define TRANSACTION_MS 10000
+#define CALL_MS 3000    /* one call; it is repeated while the transaction may go on */
+#define RESULT_MS 30000 /* for a transaction whose producer has no better way to find out */
 
 struct pl_transactor {
     pl_kafka_settings settings;
@@ -194,6 +196,7 @@ typedef struct attempt {
     pl_transactor *t;
     const pl_output *outputs;
     rd_kafka_t *consumer;
+    const rd_kafka_consumer_group_metadata_t *group;
     const rd_kafka_topic_partition_list_t *offsets;
     uint64_t until;
     rd_kafka_resp_err_t code;
@@ -243,14 +246,10 @@ static step write_outputs(attempt *a)
 static step send_offsets(attempt *a)
 {
     step s;
-    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(a->consumer);
-    if (!group)
-        return STEP_ABORT;
     do
-        s = judge(rd_kafka_send_offsets_to_transaction(a->t->producer, a->offsets, group, CALL_MS), "offsets",
-                  &a->code, a->err);
+        s = judge(rd_kafka_send_offsets_to_transaction(a->t->producer, a->offsets, a->group, CALL_MS),
+                  "offsets", &a->code, a->err);
     while (s == STEP_AGAIN && now_ms() < a->until);
-    rd_kafka_consumer_group_metadata_destroy(group);
     return s == STEP_AGAIN ? STEP_ABORT : s;
 }
 
@@ -315,11 +314,13 @@ static bool find_out(attempt *a, bool *done)
 }
 
 pl_transaction_result pl_transactor_run(pl_transactor *t, const pl_output *outputs, rd_kafka_t *consumer,
+                                        const rd_kafka_consumer_group_metadata_t *group,
                                         const rd_kafka_topic_partition_list_t *offsets, pl_error *err)
 {
     attempt a = {.t = t,
                  .outputs = outputs,
                  .consumer = consumer,
+                 .group = group,
                  .offsets = offsets,
                  .until = now_ms() + TRANSACTION_MS / 2,
                  .err = err};

@@ -30,10 +30,11 @@ pl_transactor *pl_transactor_new(const pl_kafka_settings *settings, const char *
                                  pl_error *err);
 void pl_transactor_free(pl_transactor *t); /* NULL is fine */
 
-/* offsets: next ones, of partitions that `consumer` reads. Waits at most as long as a transaction may take.
- * After an end that is not certain the producer is made anew, which makes it certain, and what the group has
- * committed is asked for. */
+/* offsets: next ones, of partitions that `consumer` has read as a member of `group`. Waits at most as long as
+ * a transaction may take. After an end that is not certain the producer is made anew, which makes it certain,
+ * and what the group has committed is asked for. */
 pl_transaction_result pl_transactor_run(pl_transactor *t, const pl_output *outputs, rd_kafka_t *consumer,
+                                        const rd_kafka_consumer_group_metadata_t *group,
                                         const rd_kafka_topic_partition_list_t *offsets, pl_error *err);
 
 #endif

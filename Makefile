@@ -161,10 +161,10 @@ build: $(B)/perilune ## the perilune command and libperilune.a, in build/ (build
 deps: ## install what building and testing need (Debian packages; root or sudo)
 	@scripts/deps
 
-run: ## install, build and serve examples/blog on http://127.0.0.1:8080/graphql
+run: ## install, build and serve examples/payments: GraphQL on http://127.0.0.1:8080/graphql, gRPC on 127.0.0.1:50051
 	@scripts/deps build
 	@$(MAKE) build
-	$(B)/perilune run examples/blog
+	$(B)/perilune run examples/payments
 
 # ---------------------------------------------------------------- tests
 # Tests link without link-time optimisation: the archive's objects are of both kinds.

@@ -387,8 +387,10 @@ void pl_server_status(pl_server *s, pl_buf *out)
     pl_server_work(s);
     pl_buf_printf(out, "{\"version\":\"%s\",\"pid\":%d,\"started_at\":", PL_VERSION, (int)getpid());
     write_time(out, &s->started_at);
+    PL_BUF_LIT(out, ",\"addresses\":{");
+    pl_server_write_addresses(s, out);
     pl_buf_printf(
-        out, ",\"generation\":%llu,\"reloads\":%llu,\"refused\":%llu,\"can_roll_back\":%s,\"generations\":[",
+        out, "},\"generation\":%llu,\"reloads\":%llu,\"refused\":%llu,\"can_roll_back\":%s,\"generations\":[",
         (unsigned long long)s->live->id, (unsigned long long)s->reloads, (unsigned long long)s->refused,
         s->previous ? "true" : "false");
     write_generation(out, s->live, true, statuses, s->worker_count);
@@ -593,6 +595,26 @@ const char *pl_server_metrics_address(const pl_server *s)
 const char *pl_server_kafka_address(const pl_server *s)
 {
     return s->broker ? pl_broker_address(s->broker) : NULL;
+}
+
+void pl_server_write_addresses(const pl_server *s, pl_buf *out)
+{
+    const struct {
+        const char *name, *address;
+    } all[] = {{"http", pl_server_address(s)},
+               {"https", pl_server_tls_address(s)},
+               {"grpc", pl_server_grpc_address(s)},
+               {"grpcs", pl_server_grpc_tls_address(s)},
+               {"metrics", pl_server_metrics_address(s)},
+               {"kafka", pl_server_kafka_address(s)}};
+    const char *comma = "";
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (!all[i].address)
+            continue;
+        pl_buf_printf(out, "%s\"%s\":", comma, all[i].name);
+        pl_json_string(out, pl_str_of(all[i].address));
+        comma = ",";
+    }
 }
 
 uint64_t pl_server_generation(const pl_server *s)

@@ -37,6 +37,8 @@ const char *pl_server_grpc_address(const pl_server *server);     /* NULL: none *
 const char *pl_server_grpc_tls_address(const pl_server *server); /* NULL: none */
 const char *pl_server_kafka_address(const pl_server *server);    /* of the embedded broker; NULL: none */
 const char *pl_server_metrics_address(const pl_server *server);  /* of its own; NULL: none */
+/* Those that there are, as members of a JSON object: "http":"127.0.0.1:8080",… */
+void pl_server_write_addresses(const pl_server *server, pl_buf *out);
 uint64_t pl_server_generation(const pl_server *server);
 
 typedef enum pl_reload_result { PL_RELOADED, PL_RELOAD_UNCHANGED, PL_RELOAD_REFUSED } pl_reload_result;

@@ -157,25 +157,12 @@ static pl_code take_signals(process *p, pl_error *err)
     return p->signals < 0 ? pl_fail(err, PL_RESOURCE_EXHAUSTED, "signalfd: %s", strerror(errno)) : PL_OK;
 }
 
-static void print_address(pl_buf *line, const char *name, const char *address)
-{
-    if (!address)
-        return;
-    pl_buf_printf(line, ",\"%s\":", name);
-    pl_json_string(line, pl_str_of(address));
-}
-
 static void print_ready(const process *p, const char *admin)
 {
     pl_buf line;
     pl_buf_init(&line);
-    pl_buf_printf(&line, "{\"event\":\"ready\",\"pid\":%d,\"http\":", (int)getpid());
-    pl_json_string(&line, pl_str_of(pl_server_address(p->server)));
-    print_address(&line, "https", pl_server_tls_address(p->server));
-    print_address(&line, "grpc", pl_server_grpc_address(p->server));
-    print_address(&line, "grpcs", pl_server_grpc_tls_address(p->server));
-    print_address(&line, "metrics", pl_server_metrics_address(p->server));
-    print_address(&line, "kafka", pl_server_kafka_address(p->server));
+    pl_buf_printf(&line, "{\"event\":\"ready\",\"pid\":%d,", (int)getpid());
+    pl_server_write_addresses(p->server, &line);
     PL_BUF_LIT(&line, ",\"admin\":");
     pl_json_string(&line, pl_str_of(admin));
     pl_buf_printf(&line, ",\"generation\":%llu}\n", (unsigned long long)pl_server_generation(p->server));

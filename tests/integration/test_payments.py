@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""examples/payments, as the README's tour goes through it: HTTP, gRPC and a client of the broker."""
+"""examples/payments: the README's tour of it, command by command, and real clients of each of its sides."""
 
 import json
+import os
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from harness import ROOT, SLOWNESS, copy_example, wait_until
+from harness import PERILUNE, ROOT, SLOWNESS, copy_example, go_tool, wait_until
 from protobuf import Protos
 from streams import EventStream
 
@@ -52,12 +55,19 @@ def mails(server, user):
     ]
 
 
+def deposit(server, user, amount):
+    query = "mutation ($input: DepositInput!) { deposit(input: $input) { text balance } }"
+    given = {"userId": user, "amount": amount, "currency": "EUR", "idempotencyKey": f"{user}-{amount}"}
+    return server.data(query, {"input": given})["deposit"]
+
+
 def consume(server, topic, pattern="%s\\n"):
     command = ["kcat", "-b", server.ready["kafka"], "-t", topic, "-C", "-e", "-q", "-f", pattern]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30 * SLOWNESS).stdout.splitlines()
 
 
 def test_a_payment_by_graphql(server):
+    assert deposit(server, "ada", 100_000) == deposit(server, "ada", 100_000) == {"text": "EUR 1000.00", "balance": 100_000}
     payment = create(server, "coffee")
     assert payment["status"] == "CREATED"
     found = settled(server, payment["id"])
@@ -65,6 +75,10 @@ def test_a_payment_by_graphql(server):
     assert found["user"] == {"name": "Ada Lovelace"}
     assert create(server, "coffee") == {"id": payment["id"], "status": "COMPLETED"}  # the same request, once more
     wait_until(lambda: "EUR 12.50 was paid to Cafe." in mails(server, "ada"), what="the mail")
+    query = '{ user(id: "ada") { accounts { balance events { type amount } } } }'
+    assert server.data(query)["user"]["accounts"] == [
+        {"balance": 98_750, "events": [{"type": "Deposited", "amount": 100_000}, {"type": "Paid", "amount": 1250}]}
+    ]
 
 
 def test_a_payment_by_grpc(server, grpc):
@@ -104,6 +118,19 @@ def test_events_on_the_broker(server):
     assert json.loads(value)["payment"]["id"] == id_
 
 
+def test_each_completed_payment_is_enriched_once(server):
+    ids = [create(server, f"enriched-{i}")["id"] for i in range(5)]
+    for id_ in ids:
+        settled(server, id_)
+    found = wait_until(
+        lambda: len(events := [json.loads(line) for line in consume(server, "payments-enriched")]) >= 5 and events,
+        20,
+        "the enriched payments",
+    )
+    assert sorted(event["payment_id"] for event in found if event["payment_id"] in ids) == sorted(ids)
+    assert {(event["country"], event["size"]) for event in found} == {("GB", "medium")}
+
+
 def test_a_dead_letter(server):
     server.data('mutation { updateUser(id: "alan", input: { email: "alan@mail.invalid" }) { id } }')
     wait_until(lambda: mails(server, "alan") == ["Your address is now alan@mail.invalid."], 20, "the new address is known")
@@ -112,4 +139,112 @@ def test_a_dead_letter(server):
     assert "kafka_dlt-exception-message=the mail server of mail.invalid does not answer" in letter
     assert "perilune-attempt=3" in letter
     assert id_ in letter
-    assert look(server, id_)["status"] == "COMPLETED"
+    assert look(server, id_)["reason"] == "NOT_ENOUGH_MONEY"
+
+
+# -- the README --
+def tour():
+    """The shell's part of the README's tour: blocks of command lines."""
+    text = (ROOT / "README.md").read_text()
+    text = text[text.index("## Five minutes") : text.index("**Start your own.**")]
+    return [block.replace("\\\n", " ").splitlines() for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
+
+
+class Shell:
+    """Runs lines in a bash as if they were typed, with this server's addresses for the README's."""
+
+    def __init__(self, server):
+        self.places = [
+            ("127.0.0.1:8080", server.ready["http"]),
+            ("127.0.0.1:50051", server.ready["grpc"]),
+            ("build/perilune", PERILUNE),
+            ("examples/payments", str(server.bundle)),
+        ]
+        path = f"{Path(go_tool('grpcurl')).parent}:{os.environ['PATH']}"
+        self.bash = subprocess.Popen(
+            ["bash"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | {"PATH": path},
+        )
+
+    def placed(self, line):
+        for given, own in self.places:
+            line = line.replace(given, own)
+        return line
+
+    def run(self, line):
+        print(f"{self.placed(line)}\necho --over--", file=self.bash.stdin, flush=True)
+        out = ""
+        for text in self.bash.stdout:
+            if text == "--over--\n":
+                return out
+            out += text
+        raise AssertionError(f"bash has ended: {out}")
+
+    def until(self, line, *words, seconds=20):
+        """The command again and again, until its output has all words."""
+
+        def look():
+            out = self.run(line)
+            return all(word in out for word in words) and out
+
+        return wait_until(look, seconds, f"{words} from: {line}")
+
+    def close(self):
+        self.bash.stdin.close()
+        self.bash.wait()
+        self.bash.stdout.close()
+
+
+def test_the_tour(start, tmp_path):
+    server = start(copy_example("payments", tmp_path), "--grpc", "127.0.0.1:0", "--watch")
+    blocks = iter(tour())
+    shell = Shell(server)
+
+    *functions, _, deposit_, pay, look_ = next(blocks)
+    assert [shell.run(line) for line in functions] == [""] * 3
+    assert "EUR 5000.00" in shell.run(deposit_)
+    assert '"status":"CREATED"' in shell.run(pay)
+    shell.until(look_, "COMPLETED", "EUR 12.50 was paid to Cafe.")
+    assert '"status":"COMPLETED"' in shell.run(pay)  # the same request
+
+    call, listing, grpcurl = next(blocks)
+    assert "PAYMENT_STATUS_CREATED" in shell.run(call)
+    shell.until(listing, "PAYMENT_STATUS_FAILED", "OVER_PAYMENT_LIMIT")
+    assert "OVER_PAYMENT_LIMIT" in shell.run(grpcurl)
+
+    address, events, enriched = next(blocks)
+    shell.run(address)
+    shell.until(events, "ada", "event-type=PaymentCompleted", "grace", "event-type=PaymentFailed")
+    shell.until(enriched, '"country":"GB"')
+
+    (watch,), (pay,) = next(blocks), next(blocks)
+    before = server.status()["workers"][0]["streams"]
+    watcher = subprocess.Popen(["bash", "-c", f"exec {shell.placed(watch)}"], stdout=subprocess.PIPE, text=True)
+    wait_until(lambda: server.status()["workers"][0]["streams"] > before, what="the subscription")
+    shell.run(pay)
+    assert "Bakery" in next(line for line in watcher.stdout if line.startswith("data:"))
+
+    pay, edit, _, again, look_ = next(blocks)
+    shell.run(pay)
+    shell.run(edit)
+    wait_until(lambda: server.status()["generation"] == 2, what="the reload")
+    shell.run(again)
+    out = shell.until(look_, "OVER_PAYMENT_LIMIT", '"status":"COMPLETED"')
+    assert out.index("COMPLETED") < out.index("OVER_PAYMENT_LIMIT")
+
+    change, _, pay, _, letters = next(blocks)
+    shell.run(change)
+    wait_until(lambda: mails(server, "alan"), what="the new address is known")
+    shell.run(pay)
+    shell.until(letters, "kafka_dlt-exception-message=the mail server of mail.invalid does not answer")
+
+    assert "event" in shell.run(*next(blocks))
+    assert not list(blocks)
+    assert watcher.poll() is None  # over the reload, too
+    watcher.kill()
+    watcher.communicate()
+    shell.close()

@@ -1,13 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- The payments: what GraphQL, gRPC and events have in common.
 require "lib.db"
-local crypto  = require "perilune.crypto"
-local errors  = require "perilune.errors"
-local events  = require "lib.events"
-local history = require "lib.history"
-local rules   = require "rules.payments"
-local time    = require "perilune.time"
-local topics  = require "lib.topics"
+local accounts = require "lib.accounts"
+local crypto   = require "perilune.crypto"
+local errors   = require "perilune.errors"
+local events   = require "lib.events"
+local history  = require "lib.history"
+local rules    = require "rules.payments"
+local time     = require "perilune.time"
+local topics   = require "lib.topics"
 
 local payments = {}
 
@@ -72,6 +73,7 @@ function payments.settle(ctx, id)
   local payment = payments.get(ctx, id)
   if payment.status ~= "CREATED" then return payment end
   local status, reason, score = rules.decide(payment, history.of(ctx.db, payment))
+  if status == "COMPLETED" and not accounts.pay(ctx, payment) then status, reason = "FAILED", "NOT_ENOUGH_MONEY" end
   ctx.db:exec("UPDATE payments SET status = ?, reason = ?, fraud_score = ?, settled_at = ? WHERE id = ?",
     status, reason, score, time.now(), id)
   local settled = payments.get(ctx, id)

@@ -13,6 +13,11 @@ local function create(changes)
   return t.graphql(CREATE, { input = input })
 end
 
+local function deposit(user, amount, currency)
+  local input = { userId = user, amount = amount, currency = currency, idempotencyKey = crypto.uuid4() }
+  return t.graphql("mutation ($input: DepositInput!) { deposit(input: $input) { text } }", { input = input }).data.deposit.text
+end
+
 local function happens(topic, type, user, contents)
   contents.id, contents.type, contents.user_id = contents.id or crypto.uuid7(), type, user
   return t.events(topic, contents, { key = user })
@@ -31,11 +36,25 @@ local function mails(user)
 end
 
 t.test("a payment is created, and completed by its event", function()
+  t.equal(deposit("ada", 2000, "EUR"), "EUR 20.00")
   local payment = create().data.createPayment
   t.equal(payment.status, "CREATED")
   happens("payment-events", "PaymentCreated", "ada", { payment = payment })
   t.equal(look(payment.id),
     { status = "COMPLETED", reason = null, fraudScore = 0, text = "EUR 12.50", user = { name = "Ada Lovelace" } })
+
+  local ACCOUNTS = [[{ user(id: "ada") { accounts { text events { version type amount payment { id } } } } }]]
+  t.equal(t.graphql(ACCOUNTS).data.user.accounts, { { text = "EUR 7.50", events = {
+    { version = 1, type = "Deposited", amount = 2000, payment = null },
+    { version = 2, type = "Paid", amount = 1250, payment = { id = payment.id } },
+  } } })
+end)
+
+t.test("a payment fails when there is not enough money", function()
+  deposit("alan", 1249, "EUR")
+  local payment = create({ userId = "alan" }).data.createPayment
+  happens("payment-events", "PaymentCreated", "alan", { payment = payment })
+  t.equal(look(payment.id).reason, "NOT_ENOUGH_MONEY")
 end)
 
 t.test("what the rules refuse fails", function()

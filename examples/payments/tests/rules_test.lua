@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- The rules are functions: they are tested with tables, without a database, a clock or a broker.
+local account    = require "rules.account"
 local currencies = require "rules.currencies"
 local rules      = require "rules.payments"
+local sourcing   = require "perilune.sourcing"
 local t          = require "perilune.test"
 local users      = require "rules.users"
 
@@ -52,6 +54,14 @@ t.test("amounts as people write them", function()
   t.equal(currencies.text(1250, "EUR"), "EUR 12.50")
   t.equal(currencies.text(5, "USD"), "USD 0.05")
   t.equal(currencies.text(1250, "JPY"), "JPY 1250")
+end)
+
+t.test("accounts: what is there can be paid, and no more", function()
+  local before = { { type = "Deposited", amount = 500 }, { type = "Paid", amount = 200 } }
+  sourcing.given(account, before):when{ type = "Pay", amount = 300, payment_id = "p", merchant = "Cafe" }
+    :expect{ { type = "Paid", amount = 300, payment_id = "p", merchant = "Cafe" } }:expect_state{ balance = 0 }
+  sourcing.given(account, before):when{ type = "Pay", amount = 301 }:expect_error "FAILED_PRECONDITION"
+  sourcing.given(account):when{ type = "Deposit", amount = 0 }:expect_error "INVALID_ARGUMENT"
 end)
 
 t.test("users: what is not there is not checked", function()

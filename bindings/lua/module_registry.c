@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bindings/lua/internal.h"
 #include "events/registry/wire.h"
+#include "value/json_schemas.h"
 #include "value/schemas.h"
 
 /* The C half of perilune.registry: what a schema registry knows of values that are written and read. Answers
@@ -171,11 +172,34 @@ static int registry_topic(lua_State *L)
     return 1;
 }
 
+/* core.validate(path, text, topic): raises what is wrong */
+static int registry_validate(lua_State *L)
+{
+    pl_str path, text;
+    pl_error err;
+    pl_error_clear(&err);
+    path.ptr = luaL_checklstring(L, 1, &path.len);
+    text.ptr = luaL_checklstring(L, 2, &text.len);
+    if (pl_json_schemas_check(plua_config(L)->schemas, path, text, &err) != PL_OK)
+        return plua_raise(L, err.code, "%s (%s): %s", luaL_optstring(L, 3, "value"), path.ptr, err.message);
+    return 0;
+}
+
+/* core.has_schema(path) */
+static int registry_has_schema(lua_State *L)
+{
+    pl_str path;
+    path.ptr = luaL_checklstring(L, 1, &path.len);
+    lua_pushboolean(L, pl_json_schemas_has(plua_config(L)->schemas, path));
+    return 1;
+}
+
 int plua_open_registry(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"header", registry_header}, {"writer", registry_writer},
-                                         {"split", registry_split},   {"path", registry_path},
-                                         {"topic", registry_topic},   {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"header", registry_header},         {"writer", registry_writer},
+                                         {"split", registry_split},           {"path", registry_path},
+                                         {"topic", registry_topic},           {"validate", registry_validate},
+                                         {"has_schema", registry_has_schema}, {NULL, NULL}};
     static const plua_type type = {.name = ASKER_TYPE, .gc = asker_gc};
     plua_push_type(L, &type);
     lua_pop(L, 1);

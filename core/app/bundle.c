@@ -34,8 +34,8 @@ static bool ends_with(pl_str s, const char *ending)
 bool pl_bundle_wants(pl_str name)
 {
     static const char *const endings[] = {
-        ".lua",          ".graphql",       ".graphqls",    ".gql", ".proto",    ".binpb",   ".pb",
-        "manifest.json", "documents.json", "queries.json", ".pem", "jwks.json", "keys.json"};
+        ".lua",          ".graphql",       ".graphqls",    ".gql", ".proto",    ".binpb",    ".pb",
+        "manifest.json", "documents.json", "queries.json", ".pem", "jwks.json", "keys.json", "schema.json"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         if (ends_with(name, endings[i]))
             return true;

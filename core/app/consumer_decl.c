@@ -325,6 +325,18 @@ static void read_hook(cfg_context *c, const char *path, pl_slot slot, void *targ
         cfg_wrong(c, path, "a function", slot);
 }
 
+/* What is done about it is done already; here only whether there is one. */
+static void read_registry(cfg_context *c, const char *path, pl_slot slot, void *target)
+{
+    bool wanted = false;
+    (void)target;
+    cfg_bool(c, path, slot, &wanted);
+    if (wanted && c->config->schemas.url_count == 0)
+        pl_report_error(
+            c->report, c->file, 0, 0,
+            "%s is true, but there is no schema registry: app.lua needs kafka = { registry = … }.", path);
+}
+
 static void pass_over(cfg_context *c, const char *path, pl_slot slot, void *target)
 {
     (void)c, (void)path, (void)slot, (void)target; /* the engine's */
@@ -336,6 +348,7 @@ static const cfg_setting settings[] = {{"topic", read_topic, 0},
                                        {"group", cfg_string, AT(group)},
                                        {"format", read_format, 0},
                                        {"message", read_message, 0},
+                                       {"registry", read_registry, 0},
                                        {"from", read_from, 0},
                                        {"delivery", read_delivery, 0},
                                        {"ordering", read_ordering, 0},

@@ -3,6 +3,7 @@
 
 #include "app/ide.h"
 #include "app/proto_load.h"
+#include "app/schema_files.h"
 #include "app/trusted.h"
 #include "base/alloc.h"
 
@@ -93,6 +94,14 @@ static bool allow_uploads(pl_generation *g, pl_report *report)
     return !pl_report_has_errors(report);
 }
 
+static bool check_topics(pl_generation *g, pl_report *report)
+{
+    const pl_schema_sources sources = {
+        .bundle = g->bundle, .protos = pl_protos_pool(g->protos), .config = &g->config.schemas};
+    pl_topics_check(&sources, g->schemas, report);
+    return !pl_report_has_errors(report);
+}
+
 /* The first instance reads the settings, which the schema and the others are built with. */
 static bool build_instance(pl_generation *g, unsigned worker, const pl_generation_options *options,
                            pl_report *report)
@@ -105,6 +114,7 @@ static bool build_instance(pl_generation *g, unsigned worker, const pl_generatio
                                  .log = options->log,
                                  .shared = options->shared,
                                  .protos = pl_protos_pool(g->protos),
+                                 .schemas = g->schemas,
                                  .testing = options->testing};
     pl_instance *instance = pl_instance_open(&source, report);
     if (!instance)
@@ -120,7 +130,7 @@ static bool build_instance(pl_generation *g, unsigned worker, const pl_generatio
                               "http.graphiql is set, but this build is without the page's files: "
                               "\"make graphiql build\" gets them.");
         if (pl_bundle_schema(g->bundle, &g->config.schema, report, &g->schema) != PL_OK ||
-            !read_documents(g, report) || !allow_uploads(g, report))
+            !read_documents(g, report) || !allow_uploads(g, report) || !check_topics(g, report))
             return false;
     }
     source.schema = g->schema;
@@ -140,7 +150,8 @@ pl_generation *pl_generation_build(pl_bundle *bundle, const pl_generation_option
     clock_gettime(CLOCK_REALTIME, &g->loaded_at);
     g->instance_count = options->workers;
     g->instances = pl_arena_array(&g->arena, options->workers, sizeof(*g->instances));
-    bool ok = g->instances != NULL && pl_protos_load(bundle, options->protos, report, &g->protos);
+    bool ok = g->instances != NULL && pl_protos_load(bundle, options->protos, report, &g->protos) &&
+              pl_json_schemas_load(bundle, report, &g->schemas);
     for (unsigned i = 0; ok && i < options->workers; i++)
         ok = build_instance(g, i, options, report);
     pl_report_keep(report);
@@ -161,6 +172,7 @@ void pl_generation_free(pl_generation *g)
     pl_trusted_free(g->trusted);
     gql_schema_free(g->schema);
     pl_protos_unref(g->protos);
+    pl_json_schemas_free(g->schemas);
     pl_bundle_unref(g->bundle);
     pl_arena_dispose(&g->arena);
     pl_free(g);

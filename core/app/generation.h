@@ -12,9 +12,10 @@
 struct pl_generation {
     uint64_t id; /* 1, 2, … in a server */
     pl_bundle *bundle;
-    gql_schema *schema;         /* NULL: the bundle has none */
-    struct pl_protos *protos;   /* proto_load.h; NULL: nothing in proto/ */
-    struct pl_trusted *trusted; /* trusted.h; NULL: graphql.documents is off */
+    gql_schema *schema;              /* NULL: the bundle has none */
+    struct pl_protos *protos;        /* proto_load.h; NULL: nothing in proto/ */
+    struct pl_json_schemas *schemas; /* value/json_schemas.h; NULL: the same */
+    struct pl_trusted *trusted;      /* trusted.h; NULL: graphql.documents is off */
     pl_config config;
     pl_arena arena;
     pl_instance **instances; /* by worker; NULL once it has come back */

@@ -186,6 +186,7 @@ pl_instance *pl_instance_open(const pl_instance_source *source, pl_report *repor
                               .log = source->log,
                               .shared = source->shared,
                               .protos = source->protos,
+                              .schemas = source->schemas,
                               .testing = source->testing};
     if (!instance) {
         report->errors.out_of_memory = true;

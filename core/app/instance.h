@@ -58,7 +58,8 @@ typedef struct pl_instance_source {
     bool read_config;
     pl_logger *log;
     struct pl_shared *shared;
-    const struct pb_pool *protos; /* NULL: the bundle has none */
+    const struct pb_pool *protos;          /* NULL: the bundle has none */
+    const struct pl_json_schemas *schemas; /* the same */
     bool testing;
     pl_state_limits limits;
 } pl_instance_source;

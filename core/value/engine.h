@@ -297,7 +297,8 @@ typedef struct pl_state_config {
     bool testing; /* perilune.test is there */
     const struct pb_pool
         *protos; /* the messages of perilune.proto; outlives the state; NULL: there are none */
-    pl_database_config database; /* pl_engine.set_database */
+    const struct pl_json_schemas *schemas; /* of the bundle; the same */
+    pl_database_config database;           /* pl_engine.set_database */
 } pl_state_config;
 
 struct pl_engine {

@@ -12,7 +12,7 @@ typedef struct pl_topic_defaults {
     pl_str topic;
     pl_str format;  /* "json", "protobuf", "bytes"; ptr NULL: not said */
     pl_str message; /* the full name of a protobuf message; ptr NULL: none */
-    pl_str schema;  /* a JSON Schema of the bundle, "schemas/order.json"; ptr NULL: none */
+    pl_str schema;  /* a JSON Schema of the bundle, "schemas/order.schema.json"; ptr NULL: none */
     bool registry;  /* values have the id of their schema in front */
 } pl_topic_defaults;
 

@@ -5,5 +5,9 @@ return function(declaration)
   if type(declaration) == "table" and declaration.deduplicate then
     declaration = require "perilune.inbox".wrap(declaration)
   end
+  -- The last, as it is the first to see an event.
+  if type(declaration) == "table" and (declaration.registry or declaration.schema) then
+    declaration = require "perilune.registry.consumer"(declaration)
+  end
   return declaration
 end

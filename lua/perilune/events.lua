@@ -58,8 +58,10 @@ function events.prepare(topic, value, options)
   local as = written_as(topic, options)
   local encode = formats[as.format or (as.message and "protobuf" or "json")]
   if not encode then error("events:publish: format must be \"json\", \"protobuf\" or \"bytes\"", 4) end
-  if value ~= nil and (as.registry or as.schema) then
+  if value ~= nil and as.registry then
     value = registry.encode(topic, value, as)
+  elseif value ~= nil and as.schema then
+    value = registry.write_json(topic, value, as.schema)
   elseif value ~= nil then
     value = encode(value, as)
   end

@@ -45,16 +45,32 @@ function registry.defaults(topic)
   return known or nil
 end
 
+-- The value as JSON, when it is what the JSON Schema of the bundle says.
+function registry.write_json(topic, value, schema)
+  local text = json.encode(value)
+  if schema then core.validate(schema, text, topic) end
+  return text
+end
+
+-- The converse; without a schema any JSON.
+function registry.read_json(topic, text, schema)
+  if schema then core.validate(schema, text, topic) end
+  return json.decode(text)
+end
+
+-- Whether the bundle has a JSON Schema of this path.
+function registry.has_schema(path) return core.has_schema(path) end
+
 -- registry.encode(topic, value, { message = "pay.v1.Event" }): the value as a protobuf message with the id of its schema in
--- front, as it is written to the topic; { schema = "schemas/order.json" }: as JSON. Without options, as kafka.topics has it.
--- Waits where the schema is not known yet.
+-- front, as it is written to the topic; { schema = "schemas/order.schema.json" }: as JSON. Without options, as kafka.topics has
+-- it. Waits where the schema is not known yet.
 function registry.encode(topic, value, options)
   local as = options and (options.message or options.schema) and options or registry.defaults(topic)
   if not as or not (as.message or as.schema) then
     error(("registry.encode: neither the options nor kafka.topics[%q] has a message or schema"):format(topic), 2)
   end
   if as.message then return header(topic, as.message) .. proto.encode(as.message, value) end
-  return header(topic, nil, as.schema) .. json.encode(value)
+  return header(topic, nil, as.schema) .. registry.write_json(topic, value, as.schema)
 end
 
 local messages -- names of the bundle's, when they are needed
@@ -69,7 +85,7 @@ local function has_message(name)
 end
 
 local decoders = {
-  JSON = function(_, _, bytes) return json.decode(bytes) end,
+  JSON = function(topic, _, bytes, options) return registry.read_json(topic, bytes, options.schema) end,
   PROTOBUF = function(topic, id, bytes, options)
     local path, message = core.path(bytes)
     local name = writer(id, path).name
@@ -87,14 +103,15 @@ local decoders = {
 local formats = { json = "JSON", protobuf = "PROTOBUF" }
 
 -- registry.decode(topic, bytes, { message = "pay.v1.Event" }): the value, and the full name of its message where it is protobuf.
--- It is read with the bundle's own message of the name that the writer's schema has; options.message and options.format ("json",
--- "protobuf") say what it must be. Waits where the schema is not known yet. A value that cannot be read raises INVALID_ARGUMENT,
--- a schema that is not registered NOT_FOUND, a registry that cannot be asked UNAVAILABLE.
+-- It is read with the bundle's own message of the name that the writer's schema has; options.message, options.format ("json",
+-- "protobuf") and options.schema ("schemas/order.schema.json") say what it must be. Waits where the schema is not known yet. A
+-- value that cannot be read raises INVALID_ARGUMENT, a schema that is not registered NOT_FOUND, a registry that cannot be asked
+-- UNAVAILABLE.
 function registry.decode(topic, bytes, options)
   options = options or {}
   local id, rest = core.split(bytes)
   local by = writer(id)
-  local expected = formats[options.format] or options.message and "PROTOBUF" or by.type
+  local expected = formats[options.format] or options.message and "PROTOBUF" or options.schema and "JSON" or by.type
   if by.type ~= expected then
     error(errors.invalid_argument(("%s: the value is %s (schema %d), not %s"):format(topic, by.type, id, expected)))
   end

@@ -179,9 +179,8 @@ void pl_events_adopt(pl_events *events, const pl_instance *instance)
         replace_current(events);
 }
 
-/* --- events that are kept --- */
-
-/* What such events must have, instead of what app.lua says: an event that times out would be overtaken by the
+/* --- events that are kept ---
+ * What such events must have, instead of what app.lua says: an event that times out would be overtaken by the
  * next one of its key. */
 static const pl_kafka_property relay_properties[] = {{PL_STR("enable.idempotence"), PL_STR("true")},
                                                      {PL_STR("acks"), PL_STR("all")},
@@ -233,8 +232,8 @@ static void begin_pass(pl_events *events, uint64_t pass)
 {
     outlet *o = events->relay;
     events->pass = pass;
-    if (!o ||
-        (pl_producer_under_way(o->producer) == 0 && pl_kafka_config_eq(&events->relay_made, events->kafka)))
+    if (!o || (pl_producer_under_way(o->producer) == 0 && !pl_producer_is_dead(o->producer) &&
+               pl_kafka_config_eq(&events->relay_made, events->kafka)))
         return;
     events->relay = NULL;
     let_go(events, o);
@@ -265,6 +264,8 @@ pl_code pl_events_produce(pl_events *events, const pl_outgoing *event, pl_delive
             "server with --kafka");
     if (event->pass)
         return produce_kept(events, event, delivery, waits, err);
+    if (events->current && pl_producer_is_dead(events->current->producer))
+        replace_current(events);
     if (!events->current) {
         pl_arena_reset(&events->arena);
         if (!pl_kafka_config_copy(&events->made, events->kafka, &events->arena))

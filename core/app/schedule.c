@@ -5,6 +5,8 @@
 #include "app/pubsub.h"
 #include "base/alloc.h"
 
+#define GRACE_MS 2000
+
 typedef struct scheduled scheduled;
 struct scheduled {
     scheduled *next;
@@ -16,6 +18,7 @@ struct scheduled {
     bool built_in; /* what publishes an event with its name wakes it, also while it runs */
     bool again;
     pl_subscriber waker;
+    pl_timer grace; /* of a run that began on an older generation */
     pl_timer timer;
     pl_arena arena;
 
@@ -49,6 +52,7 @@ pl_schedule *pl_schedule_new(pl_host *host, pl_pubsub *pubsub, pl_logger *log)
 
 static void scheduled_free(scheduled *t)
 {
+    t->schedule->host->ops->timer_stop(t->schedule->host, &t->grace);
     pl_arena_dispose(&t->arena);
     pl_free(t);
 }
@@ -73,6 +77,7 @@ static void log_failure(scheduled *t, const pl_failure *failure)
 }
 
 static void sweep(pl_schedule *s);
+static void cancel_run(scheduled *t);
 
 /* It was woken while it ran: what for may have come too late for that run. */
 static void run_again(scheduled *t)
@@ -167,6 +172,22 @@ static void woken(pl_subscriber *waker, const pl_event *event)
         run_start(t);
 }
 
+/* Such a run may wait for brokers that are away: the new generation begins anew with what it has left. */
+static void grace_over(pl_timer *timer)
+{
+    scheduled *t = (scheduled *)((char *)timer - offsetof(scheduled, grace));
+    if (t->running && t->instance != t->schedule->live)
+        cancel_run(t);
+}
+
+static void begin_grace(scheduled *t)
+{
+    pl_host *host = t->schedule->host;
+    t->grace.fire = grace_over;
+    if (t->built_in && t->running && t->instance != t->schedule->live)
+        host->ops->timer_start(host, &t->grace, host->ops->now(host) + GRACE_MS);
+}
+
 static void waker_ended(pl_subscriber *waker)
 {
     (void)waker; /* the worker ends */
@@ -200,13 +221,13 @@ static scheduled *add(pl_schedule *s, const pl_timer_config *config)
     scheduled *t = pl_calloc(1, sizeof *t);
     if (!t)
         return NULL;
+    t->schedule = s;
     pl_arena_init(&t->arena, 0);
     t->name = pl_arena_str(&t->arena, config->name);
     if (!t->name.ptr) {
         scheduled_free(t);
         return NULL;
     }
-    t->schedule = s;
     t->timer.fire = fire;
     t->timer.data = t;
     t->next = s->timers;
@@ -258,6 +279,7 @@ void pl_schedule_adopt(pl_schedule *s, pl_instance *instance)
     for (scheduled *t = s->timers; t; t = t->next) {
         if (!t->wanted)
             s->host->ops->timer_stop(s->host, &t->timer);
+        begin_grace(t);
     }
     sweep(s);
 }

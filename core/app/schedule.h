@@ -7,7 +7,8 @@
 /* The named timers of a bundle (app.lua, timers): owned here, not by scripts, so that a reload goes on with a
  * timer of the same name at the time it was due, with the new code; starts those that are new and ends those
  * that are gone. One worker runs them. A timer whose last run is not over is not started again. One that is
- * built in is also run when somebody publishes an event with its name, at once, or after the run in hand. */
+ * built in is also run when somebody publishes an event with its name, at once, or after the run in hand;
+ * when a newer generation has come, that run has two seconds left. */
 typedef struct pl_schedule pl_schedule;
 
 struct pl_pubsub;

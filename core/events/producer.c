@@ -309,6 +309,12 @@ pl_code pl_producer_send(pl_producer *p, const pl_outgoing *event, pl_delivery *
     return code;
 }
 
+bool pl_producer_is_dead(const pl_producer *p)
+{
+    char why[128];
+    return rd_kafka_fatal_error(p->client, why, sizeof why) != RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 size_t pl_producer_under_way(const pl_producer *p)
 {
     return p->queued + p->waiting;

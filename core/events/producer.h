@@ -40,6 +40,9 @@ void pl_producer_poll(pl_producer *producer);
  * wait), INVALID_ARGUMENT, and what librdkafka says at once; then there will be no call of done. */
 pl_code pl_producer_send(pl_producer *producer, const pl_outgoing *event, pl_delivery *delivery, bool *waits,
                          pl_error *err);
+/* Whether something has happened after which it can publish no more (FAILED_PRECONDITION): another one can.
+ */
+bool pl_producer_is_dead(const pl_producer *producer);
 /* How many events have not been acknowledged; 0: it may be freed without loss. */
 size_t pl_producer_under_way(const pl_producer *producer);
 

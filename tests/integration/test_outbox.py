@@ -187,6 +187,8 @@ def test_without_a_broker_rows_stay_and_the_server_ends_soon(start, broker):
     server.bundle.joinpath("lib.lua").write_text("return 1")
     server.reload()
     server.data("mutation { order(id: 4) }")
+    wait_until(lambda: len(server.status()["generations"]) == 1, what="the old generation to go")
+    assert "cut off" not in server.log_text()
     server.stop(5.0 * SLOWNESS)
     server = start(server.bundle, "--kafka", broker)
     wait_relayed(server)

@@ -23,7 +23,10 @@ local MOST_ATTEMPTS = 10
 local LONGEST_PAUSE = 30
 
 -- Failures that say nothing of the event: it is tried for ever.
-local TRANSIENT = { UNAVAILABLE = true, DEADLINE_EXCEEDED = true, CANCELLED = true, RESOURCE_EXHAUSTED = true }
+local TRANSIENT = {
+  UNAVAILABLE = true, DEADLINE_EXCEEDED = true, CANCELLED = true, RESOURCE_EXHAUSTED = true, ABORTED = true,
+  UNAUTHENTICATED = true,
+}
 
 local oldest_seconds = metrics.gauge("outbox_oldest_seconds", "How long the oldest event of the outbox has waited.", nil,
   { merge = "max" })
@@ -32,7 +35,7 @@ local failed = metrics.counter("outbox_failed_total", "Events of the outbox that
 local parked = metrics.counter("outbox_parked_total", "Events of the outbox that were parked.", { "topic" })
 
 local paused = {} -- topic → { delay, until }: its events wait, others are sent
-local quiet_until = 0 -- all wait: there are no brokers
+local quiet_until, log_at = 0, 0 -- all wait: there are no brokers, or the producer has to be made anew
 
 local function pause(topic)
   local before = paused[topic]
@@ -126,12 +129,12 @@ local function settle(db, rows, results)
   if #gone > 0 then
     db:exec("DELETE FROM perilune_outbox WHERE seq IN (SELECT value FROM json_each(?))", json.encode(gone))
   end
-  local told = {} -- one row a topic is enough to pause it, and to log it
+  local told = {} -- one row of a topic is enough to pause it, and to log it
   for i, row in ipairs(rows) do
     local failure = results[i]
     if failure == nil then
       all = false
-    elseif failure and (failure.code == "INVALID_ARGUMENT" or not TRANSIENT[failure.code] or not told[row.topic]) then
+    elseif failure and failure.code ~= "FAILED_PRECONDITION" and not (TRANSIENT[failure.code] and told[row.topic]) then
       told[row.topic] = true
       fail(db, row, failure)
     end
@@ -139,10 +142,18 @@ local function settle(db, rows, results)
   return all
 end
 
-local function no_brokers(results)
+local function out_of_service(results)
   for _, failure in pairs(results) do
     if failure and failure.code == "FAILED_PRECONDITION" then return failure end
   end
+end
+
+local function be_quiet(failure)
+  local now = time.monotonic()
+  quiet_until = now + 5
+  if now < log_at then return end
+  log_at = now + 60
+  log.warn("outbox: events wait", { error = failure.why })
 end
 
 local passes = 0
@@ -154,13 +165,9 @@ local function run(db)
     local rows = next_rows(db)
     if #rows == 0 then return end
     local results = send_all(rows, pass)
-    local failure = no_brokers(results)
-    if failure then
-      quiet_until = time.monotonic() + 60
-      log.warn("outbox: events wait", { error = failure.why })
-      return
-    end
     settle(db, rows, results)
+    local failure = out_of_service(results)
+    if failure then return be_quiet(failure) end
   end
   pubsub:publish("perilune.outbox", true) -- there may be more
 end

@@ -96,11 +96,22 @@ local function store(options)
   return self
 end
 
+-- Events that are published have to be in the database that has the outbox.
+local function check_outbox(self, db)
+  if core.default() and sqlite.open() == db then return end
+  for _, aggregate in pairs(self.aggregates) do
+    if aggregate.publish then
+      error(("sourcing.store: %s publishes its events, so the store has to be in the default database"):format(aggregate.name), 0)
+    end
+  end
+end
+
 -- The database, with all tables in it.
 function Store:open()
   if self.db then return self.db end
   local db = self.given or sqlite.open()
   if type(db) == "string" then db = sqlite.open(db) end
+  check_outbox(self, db)
   if db:value "SELECT count(*) FROM sqlite_master WHERE name IN ('perilune_events', 'perilune_projections')" < 2 then
     db:exec_script(TABLES)
   end

@@ -131,12 +131,12 @@ t.test("nothing overtakes an event that could not be sent", function()
   t.equal({ values(), left() }, { { "1", "3", "2" }, 0 })
 end)
 
-t.test("without brokers it is quiet for a minute", function()
+t.test("without brokers it is quiet for a while", function()
   outbox:publish("a", 1)
   refuse.a = errors.failed_precondition "there are no brokers"
   relay.run()
   refuse.a = nil
-  now = now + 59
+  now = now + 4
   relay.run()
   t.equal({ #sent, left() }, { 0, 1 })
   now = now + 1

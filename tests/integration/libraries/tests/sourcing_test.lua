@@ -212,6 +212,18 @@ t.test("events are published in the same transaction", function()
   t.equal(value.id, store:events("account", id)[1].id)
 end)
 
+t.test("a store elsewhere has no outbox", function()
+  local elsewhere = sourcing.store { aggregates = { account }, database = ":memory:" }
+  t.error(function() elsewhere:execute("account", "1", { type = "Open" }) end, "has to be in the default database")
+  local quiet = sourcing.aggregate {
+    name = "quiet", apply = { A = function() end }, decide = { A = function() return { type = "A" } end },
+  }
+  local memory = sourcing.store { aggregates = { quiet }, database = ":memory:" }
+  t.equal(memory:execute("quiet", 1, { type = "A" }).version, 1)
+  t.equal(select(2, memory:load("quiet", "1")), 1)
+  t.equal(select(2, store:load("account", "1")), 0)
+end)
+
 t.test("commands inside of a transaction see what it has done", function()
   local id = fresh()
   db:transaction(function()

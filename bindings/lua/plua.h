@@ -84,6 +84,7 @@ int plua_open_events(lua_State *L);
 int plua_open_grpc(lua_State *L);
 int plua_open_topics(lua_State *L);
 int plua_open_registry(lua_State *L);
+int plua_open_streams(lua_State *L);
 int plua_open_test(lua_State *L);
 int plua_open_metrics(lua_State *L);
 /* A kind of userdata. */

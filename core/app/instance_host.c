@@ -11,7 +11,7 @@
 #include "app/reads.h"
 #include "app/response_cache.h"
 #include "app/schemas.h"
-#include "app/topics.h"
+#include "app/topic_ask.h"
 #include "base/alloc.h"
 
 static pl_instance *instance_of(pl_host *host)
@@ -159,6 +159,14 @@ static pl_code read_topic(pl_host *host, const pl_read_spec *spec, pl_source **o
     return pl_reads_open(instance->reads, instance, spec, out, err);
 }
 
+static pl_code ask_topic(pl_host *host, const pl_topic_want *want, pl_topic_asker *asker, pl_error *err)
+{
+    pl_instance *instance = instance_of(host);
+    if (!instance->loop)
+        return pl_fail(err, PL_UNAVAILABLE, "there is no server any more");
+    return pl_topic_ask(instance, want, asker, err);
+}
+
 static const pl_topic_defaults *topic_defaults(pl_host *host, pl_str topic)
 {
     const pl_instance *instance = instance_of(host);
@@ -252,6 +260,7 @@ void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubs
                                     .set_health = set_health,
                                     .produce = produce,
                                     .read = read_topic,
+                                    .ask_topic = ask_topic,
                                     .topic_defaults = topic_defaults,
                                     .ask_schema = ask_schema,
                                     .subscribe_topic = subscribe_topic,

@@ -200,6 +200,8 @@ struct pl_source;
 struct pl_topic_defaults; /* value/schemas.h */
 struct pl_schema_want;
 struct pl_schema_asker;
+struct pl_topic_want; /* value/topic.h */
+struct pl_topic_asker;
 struct pl_remote; /* value/remote.h */
 struct pl_remote_config;
 
@@ -246,6 +248,11 @@ typedef struct pl_host_ops {
     /* Reads a topic of Kafka without a group; the spec is copied. FAILED_PRECONDITION: there are no brokers.
      * NULL where there are never any. See value/incoming.h. */
     pl_code (*read)(pl_host *host, const struct pl_read_spec *spec, struct pl_source **out, pl_error *err);
+    /* Looks for a topic of Kafka, and makes it where it is not there: value/topic.h. What is OK ends with a
+     * call of asker->done, later, unless it is forgotten. FAILED_PRECONDITION: there are no brokers. NULL
+     * where there are never any. */
+    pl_code (*ask_topic)(pl_host *host, const struct pl_topic_want *want, struct pl_topic_asker *asker,
+                         pl_error *err);
     /* What app.lua says of events of this topic; NULL: nothing. NULL where there are never any. */
     const struct pl_topic_defaults *(*topic_defaults)(pl_host *host, pl_str topic);
     /* Asks the schema registry; the strings of *want need not last. What is OK ends with a call of

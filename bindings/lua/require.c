@@ -28,11 +28,8 @@ static const plua_module modules[] = {
     {"perilune.sqlite.core", plua_open_sqlite_core},
     {"perilune.topics.core", plua_open_topics},
     {"perilune.registry.core", plua_open_registry},
-<<<<<<< HEAD
     {"perilune.metrics.core", plua_open_metrics},
-=======
     {"perilune.streams.core", plua_open_streams},
->>>>>>> 37e3947 (Topics: scripts of the library ask how many partitions one has, and have it made)
     {NULL, NULL},
 };
 

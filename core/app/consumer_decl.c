@@ -528,14 +528,12 @@ static void keep_hooks(loader *l, pl_slot table, pl_consumer_functions *out)
     e->pop_to(l->c.state, top);
 }
 
-static void add(loader *l, const char *path, pl_slot slot)
+static void add_one(loader *l, const char *path, pl_slot slot)
 {
     const pl_engine *e = l->c.e;
     pl_state *state = l->c.state;
     pl_config *config = l->c.config;
     pl_slot top = e->top(state);
-    pl_error err;
-    pl_error_clear(&err);
     if (e->kind(state, slot) != PL_KIND_MAP) {
         cfg_wrong(&l->c, path[0] ? path : "a file of events",
                   "a consumer { topic = …, handler = function }, or a list of them", slot);
@@ -543,10 +541,6 @@ static void add(loader *l, const char *path, pl_slot slot)
     }
     if (l->count >= MOST_CONSUMERS) {
         pl_report_error(l->c.report, l->c.file, 0, 0, "there are more than %d consumers.", MOST_CONSUMERS);
-        return;
-    }
-    if (e->declare && e->declare(state, slot, &slot, &err) != PL_OK) {
-        pl_report_error(l->c.report, l->c.file, 0, 0, "%s%s%s", path, path[0] ? ": " : "", err.message);
         return;
     }
     size_t at = l->count++;
@@ -564,6 +558,28 @@ static void add(loader *l, const char *path, pl_slot slot)
         pl_report_error(l->c.report, l->c.file, 0, 0,
                         "%s%sa consumer needs a handler: handler = function(event, msg, ctx) … end.", path,
                         path[0] ? ": " : "");
+    }
+    e->pop_to(state, top);
+}
+
+/* What the file has may stand for several. */
+static void add(loader *l, const char *path, pl_slot slot)
+{
+    const pl_engine *e = l->c.e;
+    pl_state *state = l->c.state;
+    pl_slot top = e->top(state);
+    pl_error err;
+    pl_error_clear(&err);
+    if (e->declare && e->declare(state, slot, &slot, &err) != PL_OK) {
+        pl_report_error(l->c.report, l->c.file, 0, 0, "%s%s%s", path, path[0] ? ": " : "", err.message);
+        return;
+    }
+    size_t n = e->kind(state, slot) == PL_KIND_LIST ? e->length(state, slot) : 0;
+    if (n == 0)
+        add_one(l, path, slot);
+    for (size_t i = 0; i < n; i++) {
+        e->element(state, slot, i);
+        add_one(l, path, e->top(state));
     }
     e->pop_to(state, top);
 }

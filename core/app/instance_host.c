@@ -12,6 +12,7 @@
 #include "app/response_cache.h"
 #include "app/schemas.h"
 #include "app/topic_ask.h"
+#include "app/topics.h"
 #include "base/alloc.h"
 
 static pl_instance *instance_of(pl_host *host)

@@ -1,7 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- What becomes of each consumer that a file of events/ declares, before the server reads it: function(declaration) →
--- declaration. Options that only scripts know are made parts of the handler here.
+-- declaration, or a list of them. Options that only scripts know are made parts of the handler here.
 return function(declaration)
+  if type(declaration) == "table" and declaration.subs and declaration.sources then
+    return require "perilune.streams.runtime".declarations(declaration)
+  end
   if type(declaration) == "table" and declaration.deduplicate then
     declaration = require "perilune.inbox".wrap(declaration)
   end

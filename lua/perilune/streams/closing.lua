@@ -32,7 +32,10 @@ function closing.emit(task, closer, limit)
   if next_t1 and next_t1 >= before then return false end
   local after = read_cursor(task, closer)
   local entries, last = task.state:by_time(closer.store, after, before, limit)
-  for i = 1, math.min(#entries, limit) do closer.emit(task, entries[i]) end
+  for i = 1, math.min(#entries, limit) do
+    local ok, why = pcall(closer.emit, task, entries[i])
+    if not ok then task:result_failed(why) end
+  end
   if #entries > limit then last = entries[limit] end
   if last then
     write_cursor(task, closer, last.t1, last.t2, last.key)

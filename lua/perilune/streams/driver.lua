@@ -41,6 +41,9 @@ local function deliver(self, task, queue)
     if self.readers[event.topic] then queue[#queue + 1] = event end
   end
   task.out = {}
+  local problem = task.problem
+  task.problem = nil
+  if problem then fail(self, problem) end
 end
 
 local function put(self, topic, msg)

@@ -23,6 +23,15 @@ function streams.topology(name, fn)
   return topology.build(name, fn)
 end
 
+-- streams.store(topology, store): the state of a topology of this bundle, as far as its partitions are in this server: an object
+-- with get(key), fetch(key, from, to), range(from, to, limit) and all(limit). What the last commit has left; reading may wait.
+function streams.store(name, store)
+  local made = topology.find(name)
+  local definition = made and made.stores[store]
+  if not definition then error(("there is no store %s in a topology %s"):format(tostring(store), tostring(name)), 2) end
+  return require "perilune.streams.local_state".view(made, definition)
+end
+
 -- Runs a topology with a clock of its own and without Kafka: pipe_input, advance_time, read_output, store, counts.
 function streams.driver(made, options)
   return Driver.new(made, options)

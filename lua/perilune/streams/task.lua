@@ -81,9 +81,19 @@ function Task:emit(event)
   self.out[#self.out + 1] = event
 end
 
--- Counts an event that was left out: "late", "no_key", "no_value", "no_timestamp".
+-- Counts an event that was left out: "late", "no_key", "no_value", "no_timestamp"; or a result: "failed_results".
 function Task:count(what)
   self.counts[what] = (self.counts[what] or 0) + 1
+end
+
+-- Failures that pass: what was done is to be done again. All others say that the event is wrong.
+Task.PASSES = { UNAVAILABLE = true, ABORTED = true, RESOURCE_EXHAUSTED = true, DEADLINE_EXCEEDED = true, CANCELLED = true }
+
+-- A result that comes late cannot be refused with its event, and must not hold up those behind it.
+function Task:result_failed(why)
+  if errors.is(why) and Task.PASSES[why.code] then error(why, 0) end
+  self:count "failed_results"
+  self.problem = why
 end
 
 -- All or nothing -------------------------------------------------------------------------------------------------------------

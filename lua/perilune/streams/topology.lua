@@ -4,6 +4,7 @@
 local Builder = require "perilune.streams.builder"
 
 local topology = {}
+local known = {}
 
 -- Which nodes belong together: a forest with the smallest node of a group at its root.
 local function find(parent, i)
@@ -82,7 +83,13 @@ function topology.build(name, fn)
   if not next(builder.sources) then error(("topology %s reads no topic: b:stream and b:table do"):format(name), 3) end
   local made = { name = name, subs = cut(name, builder.nodes), sinks = builder.sinks, sources = builder.sources }
   made.stores = builder.stores
+  known[name] = made
   return made
+end
+
+-- One that was built in this state.
+function topology.find(name)
+  return known[name]
 end
 
 return topology

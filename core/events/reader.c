@@ -30,6 +30,16 @@ static size_t at_least_a_message(const rd_kafka_conf_t *conf, size_t bytes)
     return bytes > message ? bytes : message;
 }
 
+/* New partitions are looked for as often as librdkafka looks for them, when that is more often. */
+static unsigned discover_ms_of(const rd_kafka_conf_t *conf, unsigned most)
+{
+    char text[32] = "0";
+    size_t size = sizeof text;
+    rd_kafka_conf_get(conf, "topic.metadata.refresh.interval.ms", text, &size);
+    unsigned long ms = strtoul(text, NULL, 10);
+    return ms > 0 && ms < most ? (unsigned)ms : most;
+}
+
 static pl_code set_up(rd_kafka_conf_t *conf, const pl_reader_config *config, pl_error *err)
 {
     size_t bytes = config->prefetch_bytes ? config->prefetch_bytes : DEFAULT_PREFETCH;
@@ -70,6 +80,7 @@ static pl_code open_client(pl_reader *r, const pl_reader_config *config, pl_erro
         rd_kafka_conf_destroy(conf);
         return err->code;
     }
+    r->discover_ms = discover_ms_of(conf, config->discover_ms ? config->discover_ms : DEFAULT_DISCOVER_MS);
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_ERROR);
     r->client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
     if (!r->client) {
@@ -106,7 +117,6 @@ pl_reader *pl_reader_open(const pl_reader_config *config, pl_error *err)
     }
     r->host = config->host;
     r->log = config->log;
-    r->discover_ms = config->discover_ms ? config->discover_ms : DEFAULT_DISCOVER_MS;
     pl_arena_init(&r->arena, 512);
     pl_error_clear(&r->failure);
     r->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

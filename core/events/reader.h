@@ -17,7 +17,7 @@ typedef struct pl_reader_config {
     const pl_kafka_settings *kafka; /* need not outlive pl_reader_open; what only producers have is skipped */
     const pl_read_spec *spec;       /* the same */
     size_t prefetch_bytes;          /* that may wait to be taken; 0 is 4 MiB */
-    unsigned discover_ms;           /* how often new partitions are looked for; 0 is 30,000 */
+    unsigned discover_ms;           /* how often new partitions are looked for at least; 0 is 30,000 */
     pl_host *host;                  /* outlives it, and what pl_reader_close leaves behind */
     pl_logger *log;
 } pl_reader_config;

@@ -163,6 +163,7 @@ static bool choose_brokers(pl_server *s, pl_generation *g, pl_report *report)
                PL_F_CSTR("address", pl_broker_address(s->broker)));
     }
     *brokers = pl_str_of(pl_broker_address(s->broker));
+    g->config.kafka.settings.embedded = true;
     return true;
 }
 

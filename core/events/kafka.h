@@ -16,6 +16,7 @@ typedef struct pl_kafka_property {
 /* How the brokers are reached; lives as long as whoever was given it says. */
 typedef struct pl_kafka_settings {
     pl_str brokers; /* "a:9092,b:9092"; ends with a NUL */
+    bool embedded;  /* they are the server's own */
     const pl_kafka_property *properties;
     size_t count;
 } pl_kafka_settings;

@@ -67,7 +67,9 @@ pl_output *pl_output_new(const pl_outgoing *event)
 static bool copy_settings(pl_transactor *t, const pl_kafka_settings *from)
 {
     pl_kafka_property *list = pl_arena_array(&t->arena, from->count, sizeof *list);
-    t->settings = (pl_kafka_settings){pl_arena_str(&t->arena, from->brokers), list, from->count};
+    t->settings = *from;
+    t->settings.brokers = pl_arena_str(&t->arena, from->brokers);
+    t->settings.properties = list;
     bool ok = list && t->settings.brokers.ptr;
     for (size_t i = 0; ok && i < from->count; i++) {
         list[i].name = pl_arena_str(&t->arena, from->properties[i].name);

@@ -4,15 +4,18 @@
 
 #include "app/generation.h"
 #include "cli/cli.h"
+#include "cli/schemas.h"
 #include "perilune/engines.h"
 #include "value/shared.h"
 
 int pl_cli_check(int argc, char **argv)
 {
     const char *directory = ".";
-    bool json = false;
+    bool json = false, registry = false;
     const pl_option table[] = {
         {"json", PL_OPTION_FLAG, &json, NULL, NULL, "print what is found as JSON"},
+        {"registry", PL_OPTION_FLAG, &registry, NULL, NULL,
+         "ask the schema registry whether the schemas of kafka.topics are compatible"},
         {NULL, PL_OPTION_FLAG, NULL, NULL, NULL, NULL},
     };
     const pl_usage usage = {"perilune check [DIR] [options]",
@@ -36,16 +39,24 @@ int pl_cli_check(int argc, char **argv)
     pl_generation *generation = bundle ? pl_generation_build(bundle, &options, &report) : NULL;
     if (!bundle)
         pl_report_add(&report, &err);
+    bool ok = generation != NULL;
+    pl_buf reviewed;
+    pl_buf_init(&reviewed);
+    if (ok && (registry || generation->config.schemas.check))
+        ok = pl_cli_review(generation, PL_REVIEW_CHECK, &report, &reviewed);
+    if (!json)
+        pl_buf_str(&text, pl_buf_view(&reviewed));
+    pl_buf_dispose(&reviewed);
     if (json)
         pl_report_json(&report, &text);
     else
         pl_report_text(&report, &text);
     if (json)
         pl_buf_char(&text, '\n');
-    else if (generation)
+    else if (ok)
         pl_buf_printf(&text, "%s: %zu files, no errors\n", directory, bundle->file_count);
     pl_cli_print(&text);
-    status = generation ? 0 : 1;
+    status = ok ? 0 : 1;
     pl_generation_free(generation);
     pl_bundle_unref(bundle);
     pl_shared_free(shared);

@@ -14,6 +14,7 @@ int pl_cli_run(int argc, char **argv);
 int pl_cli_check(int argc, char **argv);
 int pl_cli_validate(int argc, char **argv);
 int pl_cli_schema(int argc, char **argv);
+int pl_cli_schemas(int argc, char **argv);
 int pl_cli_test(int argc, char **argv);
 int pl_cli_new(int argc, char **argv);
 int pl_cli_reload(int argc, char **argv);

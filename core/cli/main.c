@@ -19,6 +19,7 @@ static const struct command {
     {"metrics", pl_cli_metrics, "print the metrics of a running server, as Prometheus reads them"},
     {"validate", pl_cli_validate, "validate a GraphQL document, or a schema"},
     {"schema", pl_cli_schema, "print a bundle's schema, or what changed in it"},
+    {"schemas", pl_cli_schemas, "compare the schemas of events with a schema registry, or register them"},
     {"call", pl_cli_call, "call a method of a gRPC server, or ask what it has"},
     {"dlq", pl_cli_dlq, "list, show, replay or drop dead letters of events"},
 };

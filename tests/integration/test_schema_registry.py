@@ -222,3 +222,33 @@ def test_what_cannot_be_is_found_by_check(bundle):
     registry = '{ url = "http://a:b@c", user = "x", token = "y" }'
     found = errors({"app.lua": f'return {{ name = "a", kafka = {{ registry = {registry} }} }}'})
     assert "must not hold a user or password" in found and "has a user and a token" in found
+
+
+def test_schemas_are_compared_and_registered(bundle, registry):
+    topics = '["payments"] = { message = "pay.v1.Event", registry = true }, '
+    topics += '["heads"] = { message = "pay.v1.Head", registry = true }'
+    made = bundle(files_with(registry, "auto_register = false", topics))
+    result = run_cli("check", made, "--registry")
+    assert result.returncode == 0, result.stdout
+    assert "common/unit.proto: new (proto/common/unit.proto)" in result.stdout
+    assert registry.subjects == {}
+    result = run_cli("schemas", "register", made)
+    assert result.returncode == 0, result.stdout
+    assert "payments-value: id 3 (proto/pay.proto)" in result.stdout
+    assert set(registry.subjects) == {"common/unit.proto", "common/money.proto", "heads-value", "payments-value"}
+    result = run_cli("schemas", "check", made)
+    assert result.stdout.count(": compatible (") == 4
+    registry.incompatible["payments-value"] = ["field 1 has become a number"]
+    result = run_cli("check", made, "--registry")
+    assert result.returncode == 1
+    assert "proto/pay.proto: subject payments-value: it is not compatible" in result.stdout
+    assert "field 1 has become a number" in result.stdout and "no errors" not in result.stdout
+    assert run_cli("check", made).returncode == 0
+
+
+def test_a_registry_that_cannot_be_asked_is_no_incompatible_schema(bundle, registry):
+    made = bundle(files_with(registry, "timeout = 1, check = true", '["p"] = { message = "pay.v1.Event", registry = true }'))
+    registry.always = status(503)
+    result = run_cli("check", made)
+    assert result.returncode == 1
+    assert "app.lua: kafka.registry: the schema registry answers with status 503" in result.stdout

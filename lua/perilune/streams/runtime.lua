@@ -182,10 +182,21 @@ local function task_of(self, partition)
 end
 
 -- Committing ----------------------------------------------------------------------------------------------------------------
+-- In an order that is the same each time.
+local function sorted(headers)
+  if not headers or next(headers) == nil or next(headers, next(headers)) == nil then return headers end
+  local list = {}
+  for name, value in pairs(headers) do
+    for _, one in ipairs(type(value) == "table" and value or { value }) do list[#list + 1] = { name, one } end
+  end
+  table.sort(list, function(a, b) return a[1] < b[1] end)
+  return list
+end
+
 local function send(sent, topic, event)
   sent[#sent + 1] = events:publish_async(topic, event.value, {
     key = event.key,
-    headers = event.headers,
+    headers = sorted(event.headers),
     partition = event.partition,
     timestamp = event.time and event.time >= 0 and event.time / 1000 or nil,
     format = "bytes",

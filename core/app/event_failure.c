@@ -251,7 +251,8 @@ static void pass_on(pl_event_item *item, const pl_retry_verdict *verdict)
     event.topic = item->dead ? dead_letter_topic(item) : call->decl->retry_topics[verdict->topic];
     l.headers = pl_arena_array(&call->arena, item->header_count + OUR_HEADERS, sizeof *l.headers);
     if (l.headers && event.topic.ptr) {
-        memcpy(l.headers, item->headers, item->header_count * sizeof *l.headers);
+        if (item->header_count > 0)
+            memcpy(l.headers, item->headers, item->header_count * sizeof *l.headers);
         l.count = item->header_count;
         if (item->dead)
             put_dead(&l, item);

@@ -185,11 +185,6 @@ bool pl_media_is_utf8(pl_str content_type)
     return true;
 }
 
-bool pl_media_is_json(pl_str content_type)
-{
-    return pl_media_is(content_type, "application/json") && pl_media_is_utf8(content_type);
-}
-
 static int hex(char c)
 {
     if (c >= '0' && c <= '9')

@@ -35,9 +35,6 @@ typedef struct pl_accept {
 /* False when it allows nothing that GraphQL can answer. */
 bool pl_accept_read(pl_str accept, pl_accept *out);
 
-/* Whether a Content-Type is application/json in UTF-8. */
-bool pl_media_is_json(pl_str content_type);
-
 /* Whether a Content-Type is the given type, whatever its parameters. */
 bool pl_media_is(pl_str content_type, const char *type);
 /* Whether a Content-Type has no charset, or that of UTF-8. */

@@ -484,11 +484,6 @@ void pl_grpc_session_free(pl_grpc_session *session)
     pl_free(session);
 }
 
-bool pl_grpc_session_wants_send(const pl_grpc_session *session)
-{
-    return !session->broken && nghttp2_session_want_write(session->h2) != 0;
-}
-
 bool pl_grpc_session_is_stuffed(const pl_grpc_session *session)
 {
     return nghttp2_session_get_outbound_queue_size(session->h2) > QUEUE_STUFFED;

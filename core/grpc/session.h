@@ -65,7 +65,6 @@ void pl_grpc_session_receive(pl_grpc_session *session, pl_str bytes, uint64_t no
 /* Appends what is to be sent, until there are `most` bytes of it or a little more. Calls events. False: out
  * of memory, or the session is broken: the connection is to be cut. */
 bool pl_grpc_session_send(pl_grpc_session *session, pl_buf *out, size_t most, uint64_t now);
-bool pl_grpc_session_wants_send(const pl_grpc_session *session);
 /* So much waits to be sent that nothing more should be read. */
 bool pl_grpc_session_is_stuffed(const pl_grpc_session *session);
 

@@ -240,11 +240,6 @@ void pl_resolver_free(pl_resolver *r)
     pl_free(r);
 }
 
-const pl_target *pl_resolver_target(const pl_resolver *r)
-{
-    return &r->target;
-}
-
 pl_resolving *pl_resolving_new(pl_loop *loop, pl_error *err)
 {
     pl_resolving *resolving = pl_calloc(1, sizeof(*resolving));

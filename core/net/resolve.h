@@ -42,6 +42,5 @@ pl_resolver *pl_resolver_new(pl_resolving *resolving, const pl_resolver_config *
 void pl_resolver_free(pl_resolver *resolver); /* no further calls; NULL is fine */
 /* The owner has doubts about what it was told. */
 void pl_resolver_refresh(pl_resolver *resolver);
-const pl_target *pl_resolver_target(const pl_resolver *resolver);
 
 #endif

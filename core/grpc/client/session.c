@@ -68,17 +68,6 @@ static void release(pl_client_streams *pool, hc_stream *s)
     pool->count++;
 }
 
-pl_client_stream *pl_client_streams_take(pl_client_streams *streams)
-{
-    hc_stream *s = take(streams);
-    return s ? &s->base : NULL;
-}
-
-void pl_client_streams_release(pl_client_streams *streams, pl_client_stream *stream)
-{
-    release(streams, (hc_stream *)stream);
-}
-
 hc_stream *hc_take(pl_client_session *session)
 {
     hc_stream *s = take(session->pool);
@@ -519,9 +508,4 @@ const char *pl_client_session_why(const pl_client_session *session)
 bool pl_client_session_pings_too_often(const pl_client_session *session)
 {
     return session->too_many_pings;
-}
-
-unsigned pl_client_session_streams(const pl_client_session *session)
-{
-    return session->stream_count;
 }

@@ -32,9 +32,6 @@ typedef struct pl_client_session_options {
 typedef struct pl_client_streams pl_client_streams;
 pl_client_streams *pl_client_streams_new(unsigned most); /* NULL: memory */
 void pl_client_streams_free(pl_client_streams *streams); /* no session may be left; NULL is fine */
-/* For other carriers of calls, which set ops themselves. NULL: memory. */
-pl_client_stream *pl_client_streams_take(pl_client_streams *streams);
-void pl_client_streams_release(pl_client_streams *streams, pl_client_stream *stream);
 
 typedef struct pl_client_session_config {
     const pl_client_session_options *options; /* copied */
@@ -75,6 +72,5 @@ pl_client_session_state pl_client_session_get_state(const pl_client_session *ses
 const char *pl_client_session_why(const pl_client_session *session);
 /* It was told that it pings too often (GOAWAY with ENHANCE_YOUR_CALM "too_many_pings"). */
 bool pl_client_session_pings_too_often(const pl_client_session *session);
-unsigned pl_client_session_streams(const pl_client_session *session);
 
 #endif

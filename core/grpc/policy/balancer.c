@@ -192,21 +192,3 @@ void pl_balancer_unresolved(pl_balancer *balancer, const char *why)
                  why);
     }
 }
-
-void pl_balancer_set_policy(pl_balancer *balancer, const pl_balancing *balancing, uint64_t now)
-{
-    bool first = balancing->policy == PL_PICK_FIRST, was_first = balancer->balancing.policy == PL_PICK_FIRST;
-    balancer->balancing = *balancing;
-    if (first && !was_first) {
-        balancer->wanted = true;
-        balancer->cursor = 0;
-        balancer->next_try_at = UINT64_MAX;
-        for (size_t i = 0; i < balancer->count && !balancer->selected; i++) {
-            if (balancer->list[i]->state == PL_READY)
-                balancer->selected = balancer->list[i];
-        }
-    } else if (!first) {
-        balancer->selected = NULL;
-    }
-    pl_balancer_review(balancer, now);
-}

@@ -66,8 +66,6 @@ typedef struct pl_balancer_config {
 pl_balancer *pl_balancer_new(const pl_balancer_config *config, pl_random *random);
 /* All calls must have ended; connections are the caller's to close. NULL is fine. */
 void pl_balancer_free(pl_balancer *balancer);
-/* Another policy, from a new service config: connections stay as far as it needs them. */
-void pl_balancer_set_policy(pl_balancer *balancer, const pl_balancing *balancing, uint64_t now);
 
 /* --- names --- */
 /* What the name stands for now. Endpoints that stay keep their connections; an address that comes twice is

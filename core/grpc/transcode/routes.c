@@ -19,7 +19,6 @@ struct pl_http_routes {
     pl_arena arena;
     node root;
     node *made;
-    size_t count;
 };
 
 pl_http_routes *pl_http_routes_new(void)
@@ -39,11 +38,6 @@ void pl_http_routes_free(pl_http_routes *routes)
         pl_map_dispose(&n->literals);
     pl_arena_dispose(&routes->arena);
     pl_free(routes);
-}
-
-size_t pl_http_routes_count(const pl_http_routes *routes)
-{
-    return routes->count;
 }
 
 /* --- adding --- */
@@ -87,7 +81,6 @@ static pl_code put(pl_http_routes *routes, pl_http_route *route, pl_error *err)
                            PL_STR_ARG(other->descriptor->full_name), PL_STR_ARG(other->text));
     }
     *last = route;
-    routes->count++;
     return PL_OK;
 }
 

@@ -23,7 +23,6 @@ struct pl_http_route {
 typedef struct pl_http_routes pl_http_routes;
 pl_http_routes *pl_http_routes_new(void); /* NULL: memory */
 void pl_http_routes_free(pl_http_routes *routes);
-size_t pl_http_routes_count(const pl_http_routes *routes);
 
 /* Adds what the method's options say, where they say anything. The method outlives the routes. On an error
  * nothing more of the method is added: INVALID_ARGUMENT (a rule that is wrong), ALREADY_EXISTS (another

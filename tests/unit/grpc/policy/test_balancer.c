@@ -514,21 +514,6 @@ static void test_breakers_and_chance(void **state)
     }
 }
 
-static void test_other_policy(void **state)
-{
-    begin(PL_ROUND_ROBIN);
-    names("a b c");
-    todo();
-    up('b');
-    up('c');
-    pl_balancer_set_policy(t.b, &(pl_balancing){.policy = PL_PICK_FIRST}, t.now);
-    assert_string_equal(todo(), "disconnect a, disconnect c");
-    assert_string_equal(picks(3), "bbb");
-    pl_balancer_set_policy(t.b, &(pl_balancing){.policy = PL_WEIGHTED}, t.now);
-    assert_string_equal(todo(), "connect a, connect c");
-    assert_string_equal(picks(3), "bbb");
-}
-
 /* Connections come and go in any order: picks go to what is connected, and nothing is asked for twice. */
 static void test_any_order(void **state)
 {
@@ -572,10 +557,6 @@ static void test_any_order(void **state)
                 }
                 break;
             case 5:
-                pl_balancer_set_policy(
-                    t.b, &(pl_balancing){(pl_balancing_policy)pl_random_below(&random, 4), false, 2}, t.now);
-                break;
-            case 6:
                 pl_balancer_wake(t.b, t.now);
                 break;
             default:
@@ -658,7 +639,6 @@ int main(void)
         cmocka_unit_test_teardown(test_weighted, teardown),
         cmocka_unit_test_teardown(test_breakers, teardown),
         cmocka_unit_test_teardown(test_breakers_and_chance, teardown),
-        cmocka_unit_test_teardown(test_other_policy, teardown),
         cmocka_unit_test_teardown(test_any_order, teardown),
         cmocka_unit_test_teardown(test_no_memory, teardown),
     };

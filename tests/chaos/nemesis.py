@@ -6,6 +6,7 @@ same seed makes the same faults in the same order, though not at the same event:
 
 import json
 import random
+import signal
 import threading
 import time
 from collections import Counter
@@ -91,7 +92,9 @@ def broker_faults(cluster, longest):
     return {"kill broker": kill, "pause broker": pause}
 
 
-def server_faults(servers, rebalances=True):
+def server_faults(servers, session=None):
+    """session: seconds after which a consumer that is not heard of loses its partitions; None: there are no consumers."""
+
     def kill(chance, step):
         which, away = chance.randrange(len(servers)), chance.uniform(0.0, 2.0)
         step(f"kill -9 server {which} for {away:.1f} s")
@@ -128,7 +131,18 @@ def server_faults(servers, rebalances=True):
         time.sleep(chance.uniform(0.0, 1.0))
         servers.start(killed)
 
+    def pause(chance, step):
+        """It wakes up and does not know that its partitions are another's."""
+        which, away = chance.randrange(len(servers)), chance.uniform(0.5, 2.0) * session
+        step(f"SIGSTOP server {which} for {away:.1f} s")
+        servers[which].signal(signal.SIGSTOP)
+        try:
+            time.sleep(away)
+        finally:
+            servers[which].signal(signal.SIGCONT)
+
     faults = {"kill server": kill, "reload": reload, "kill server in reload": kill_in_reload}
-    if rebalances:
+    if session:
         faults["kill server in rebalance"] = kill_in_rebalance
+        faults["pause server"] = pause
     return faults

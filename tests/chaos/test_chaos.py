@@ -146,7 +146,7 @@ def test_what_was_acknowledged_is_there_once_and_in_order(cluster, place):
     with Servers(place, files, cluster.brokers) as servers:
         until = time.monotonic() + SECONDS
         publishers = [Publisher(number, servers, topic, history, until) for number in range(4)]
-        lanes = {"brokers": broker_faults(cluster, AWAY), "servers": server_faults(servers, rebalances=False)}
+        lanes = {"brokers": broker_faults(cluster, AWAY), "servers": server_faults(servers)}
         with Nemesis(SEED, place / "faults.jsonl", lanes) as nemesis:
             for publisher in publishers:
                 publisher.start()
@@ -173,7 +173,7 @@ return { topic = "%(topic)s", group = "%(group)s", format = "bytes", delivery = 
   retry = { attempts = 100000, initial = 0.02, max = 1 }, timeout = 30, %(options)s
   handler = copy }
 """
-SESSION = 6000
+SESSION = 6000 if LONG else 3000
 
 
 class Source(threading.Thread):
@@ -218,7 +218,7 @@ def run_copy(cluster, place, delivery, options, rate):
     with Servers(place, files, cluster.brokers) as servers:
         source.start()
         try:
-            lanes = {"brokers": broker_faults(cluster, AWAY), "servers": server_faults(servers)}
+            lanes = {"brokers": broker_faults(cluster, AWAY), "servers": server_faults(servers, SESSION / 1000)}
             with Nemesis(SEED, place / "faults.jsonl", lanes) as nemesis:
                 end = time.monotonic() + SECONDS
                 while time.monotonic() < end and not nemesis.failure():

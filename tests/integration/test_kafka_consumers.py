@@ -4,10 +4,12 @@ accounted for. Short as a rule; PERILUNE_SOAK=1 runs them at length."""
 
 import json
 import random
+import subprocess
 import threading
 import time
 from collections import Counter
 
+import confluent_kafka
 import pytest
 
 from harness import FULL, SLOWNESS, wait_until, write_bundle
@@ -157,6 +159,136 @@ def test_kafkas_own_tool_knows_the_group(kafka, serve):
     assert sum(int(row[3]) for row in rows) == 10  # committed
     assert [row[5] for row in rows] == ["0", "0"]  # lag
     assert totals(server)["lag"] == 0
+
+
+TELL = """
+local json = require "perilune.json"
+return {{ {what}, group = "{group}", format = "bytes", {options}
+  handler = function(value, msg, ctx)
+    local told = {{ value = value, key = msg.key, headers = msg.headers, topic = msg.topic, partition = msg.partition, offset = msg.offset,
+      timestamp = msg.timestamp, attempt = msg.attempt, id = msg.id }}
+    ctx.events:publish("{out}", told, {{ key = "one partition" }})
+  end }}
+"""
+
+
+def told(events):
+    return [json.loads(event.value) for event in events]
+
+
+def test_handlers_see_what_other_clients_have_written(kafka, serve):
+    topic, out, group = kafka.topic(), kafka.topic(), kafka.name("group")
+    for codec in ("gzip", "snappy", "lz4", "zstd"):
+        kafka.produce(topic, [{"key": codec, "value": "x" * 2000}], **{"compression.type": codec})
+    kafka.produce(topic, [{"key": b"gone", "timestamp": 1700000000123, "headers": [("a", "1"), ("b", b"\xc3\xa9"), ("a", "2")]}])
+    properties = ("--property", "parse.key=true", "--property", "parse.headers=true")
+    kafka.tool("console-producer", "--topic", topic, *properties, text="h1:v1,h2:v2\tkey\tvalue of Java\n")
+    subprocess.run(
+        ["kcat", "-b", kafka.brokers, "-t", topic, "-P", "-H", "from=kcat", "-K", ":"], input=b"k:of kcat", check=True, timeout=60
+    )
+    serve(app() | {"events/tell.lua": TELL.format(what=f'topic = "{topic}"', group=group, out=out, options="")})
+    kafka.wait_committed(group, topic)
+    all_of_them = told(kafka.read(out))
+    assert [(one["key"], one["value"]) for one in all_of_them[:4]] == [
+        (codec, "x" * 2000) for codec in ("gzip", "snappy", "lz4", "zstd")
+    ]
+    gone, java, kcat = all_of_them[4:]
+    assert gone == {
+        "key": "gone",
+        "headers": {"a": "2", "b": "é"},
+        "topic": topic,
+        "partition": 0,
+        "offset": 4,
+        "timestamp": 1700000000.123,
+        "attempt": 1,
+        "id": f"{topic}/0/4",
+    }
+    assert (java["key"], java["value"], java["headers"]) == ("key", "value of Java", {"h1": "v1", "h2": "v2"})
+    assert (kcat["key"], kcat["value"], kcat["headers"]) == ("k", "of kcat", {"from": "kcat"})
+
+
+def test_aborted_events_are_not_handled_and_markers_are_no_lag(kafka, serve):
+    topic, out, group = kafka.topic(), kafka.topic(), kafka.name("group")
+    producer = confluent_kafka.Producer(
+        {"bootstrap.servers": kafka.brokers, "transactional.id": kafka.name("id"), "log_level": 0}
+    )
+    producer.init_transactions()
+    for value, end in (("a", "commit"), ("b", "abort"), ("c", "commit"), ("d", "abort")):
+        producer.begin_transaction()
+        producer.produce(topic, value)
+        producer.flush()
+        getattr(producer, f"{end}_transaction")()
+    server = serve(app() | {"events/tell.lua": TELL.format(what=f'topic = "{topic}"', group=group, out=out, options="")})
+    events = kafka.wait_for(out, 2)
+    assert [one["value"] for one in told(events)] == ["a", "c"]
+    kafka.wait_committed(group, topic)
+    wait_until(lambda: totals(server)["lag"] == 0, what="no lag")
+
+
+def test_a_group_begins_where_it_is_told(kafka, serve):
+    """By a time, and only where it has committed nothing."""
+    topic, out, group = kafka.topic(partitions=2), kafka.topic(), kafka.name("group")
+    for part in (0, 1):
+        kafka.produce(
+            topic, [{"value": f"{part}-{i}", "partition": part, "timestamp": 1_700_000_000_000 + 1000 * i} for i in range(4)]
+        )
+    declared = {"what": f'topic = "{topic}"', "group": group, "out": out}
+    files = app() | {"events/tell.lua": TELL.format(**declared, options="from = 1700000002,")}
+    server = serve(files)
+    kafka.wait_committed(group, topic)
+    assert sorted(one["value"] for one in told(kafka.read(out))) == ["0-2", "0-3", "1-2", "1-3"]
+    server.stop()
+    kafka.produce(topic, [{"value": "0-4", "partition": 0}])
+    serve(files | {"events/tell.lua": TELL.format(**declared, options="from = 1700000000,")})
+    kafka.wait_committed(group, topic)
+    assert len(kafka.read(out)) == 5
+
+
+def test_topics_by_a_pattern_with_those_that_come_later(kafka, serve):
+    prefix, out, group = kafka.name("by-pattern"), kafka.topic(), kafka.name("group")
+    first = kafka.topic(prefix + "-a")
+    tell = TELL.format(what=f'topic = "^{prefix}-.*"', group=group, out=out, options="")
+    server = serve(app(**{"topic.metadata.refresh.interval.ms": 300}) | {"events/tell.lua": tell})
+    kafka.produce(first, ["one"])
+    kafka.wait_for(out, 1)
+    later = kafka.topic(prefix + "-b")
+    kafka.produce(later, ["two"])
+    assert [(one["topic"], one["value"]) for one in told(kafka.wait_for(out, 2))] == [(first, "one"), (later, "two")]
+    assert totals(server)["partitions"] == 2
+
+
+def test_a_static_member_comes_back_to_its_partitions(kafka, serve):
+    """Others notice nothing of a server that ends and is there again before its session is over."""
+    topic, out, group = kafka.topic(partitions=4), kafka.topic(), kafka.name("group")
+    files = app(**{"session.timeout.ms": 30000}) | version(0)
+    one, two = (serve(files | copy(topic, group, out, f'instance = "{name}",')) for name in ("one", "two"))
+    wait_until(lambda: totals(one)["partitions"] == totals(two)["partitions"] == 2, 20, "two partitions each")
+    rebalances, before = totals(two)["rebalances_total"], sorted(kafka.members(group).values())
+    one.crash()
+    kafka.produce(topic, [{"value": str(i), "partition": i % 4} for i in range(8)])
+    again = serve(files | copy(topic, group, out, 'instance = "one",'))
+    wait_assigned(again, 2)
+    kafka.wait_committed(group, topic)
+    assert sorted(values(kafka.read(out))) == [str(i) for i in range(8)]
+    assert sorted(kafka.members(group).values()) == before
+    assert totals(two)["rebalances_total"] == rebalances
+
+
+@pytest.mark.parametrize("assignor", ["range", "roundrobin", "cooperative-sticky"])
+def test_servers_that_come_and_go_lose_nothing(kafka, serve, assignor):
+    """In good order, so that nothing is handled twice either."""
+    topic, out, group = kafka.topic(partitions=6), kafka.topic(), kafka.name("group")
+    files = app() | version(0) | copy(topic, group, out, f'assignor = "{assignor}",')
+    one = serve(files)
+    sent = [{"value": str(i), "partition": i % 6} for i in range(3000)]
+    kafka.produce(topic, sent[:1000])
+    two = serve(files)
+    kafka.produce(topic, sent[1000:2000])
+    wait_until(lambda: totals(one)["partitions"] == totals(two)["partitions"] == 3, 20, "three partitions each")
+    one.stop()
+    kafka.produce(topic, sent[2000:])
+    kafka.wait_committed(group, topic)
+    assert sorted(map(int, values(kafka.read(out)))) == list(range(3000))
 
 
 # -- dead letters --

@@ -539,16 +539,20 @@ pl_consumer_stats pl_consumer_get_stats(const pl_consumer *c)
     return stats;
 }
 
+int64_t pl_partition_position(const pl_partition *p)
+{
+    int64_t next = pl_flow_next_offset(p->flow);
+    return p->end > p->last && next == p->last + 1 ? p->end : next;
+}
+
 /* Of the last fetch: the markers of transactions count as records, but for those behind the last record. */
 static int64_t lag_of(const pl_consumer *c, const pl_partition *p)
 {
-    int64_t low = -1, high = -1, next = pl_flow_next_offset(p->flow);
+    int64_t low = -1, high = -1, next = pl_partition_position(p);
     if (rd_kafka_get_watermark_offsets(c->client, p->topic, p->partition, &low, &high) || high < 0)
         return -1;
     if (next == PL_NO_OFFSET)
         return p->end >= 0 && p->last < 0 ? 0 : -1;
-    if (p->end > p->last && next == p->last + 1)
-        next = p->end;
     return high > next ? high - next : 0;
 }
 
@@ -561,7 +565,7 @@ bool pl_consumer_partition(const pl_consumer *c, size_t index, pl_partition_stat
         return false;
     *out = (pl_partition_stats){.topic = p->topic,
                                 .partition = p->partition,
-                                .next_offset = pl_flow_next_offset(p->flow),
+                                .next_offset = pl_partition_position(p),
                                 .lag = lag_of(c, p),
                                 .in_hand = pl_flow_count(p->flow)};
     return true;

@@ -33,7 +33,7 @@ void pl_consumer_commit_soon(pl_consumer *c, uint64_t now)
 
 static bool is_behind(const pl_partition *p)
 {
-    int64_t next = pl_flow_next_offset(p->flow);
+    int64_t next = pl_partition_position(p);
     return next != PL_NO_OFFSET && next != p->committed;
 }
 
@@ -46,8 +46,7 @@ static rd_kafka_topic_partition_list_t *offsets_of(const pl_consumer *c)
             continue;
         if (!list)
             list = rd_kafka_topic_partition_list_new((int)c->stats.partitions);
-        rd_kafka_topic_partition_list_add(list, p->topic, p->partition)->offset =
-            pl_flow_next_offset(p->flow);
+        rd_kafka_topic_partition_list_add(list, p->topic, p->partition)->offset = pl_partition_position(p);
     }
     return list;
 }

@@ -96,6 +96,9 @@ void pl_partition_leave(pl_partition *p);
 void pl_partition_free(pl_partition *p);
 /* Fetches and hands out. Returns when there is more to be done: milliseconds of the host, or UINT64_MAX. */
 uint64_t pl_consumer_hand_out(pl_consumer *c, uint64_t now);
+/* What is to be committed: as far as its records are done, and behind the last one over markers of
+ * transactions and aborted records, or else it would seem to lag for ever. PL_NO_OFFSET. */
+int64_t pl_partition_position(const pl_partition *p);
 void pl_outputs_free(pl_consumer *c, pl_output *first);
 
 /* consumer_topics.c */

@@ -184,6 +184,8 @@ static void on_partition_error(pl_partition *p, rd_kafka_event_t *event)
         p->end = at ? at->offset : -1;
         if (at)
             rd_kafka_topic_partition_destroy(at);
+        if (pl_partition_position(p) != pl_flow_next_offset(p->flow))
+            pl_consumer_commit_soon(p->consumer, p->consumer->host->ops->now(p->consumer->host));
         return;
     }
     pl_log(p->consumer->log, PL_WARN, "partition cannot be read", PL_F_CSTR("topic", p->topic),

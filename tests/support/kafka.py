@@ -18,6 +18,13 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from harness import ROOT, SLOWNESS, wait_until
 
 SCRIPT = str(ROOT / "scripts" / "kafka")
+COORDINATOR = (  # it is just moving, or is being made
+    confluent_kafka.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    confluent_kafka.KafkaError.COORDINATOR_NOT_AVAILABLE,
+    confluent_kafka.KafkaError.NOT_COORDINATOR,
+    confluent_kafka.KafkaError._TIMED_OUT,
+    confluent_kafka.KafkaError._TRANSPORT,
+)
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 
 
@@ -186,7 +193,15 @@ class Kafka:
     def committed(self, group, topic):
         """{partition: the group's committed offset}; without those that it has none of."""
         request = [confluent_kafka.ConsumerGroupTopicPartitions(group)]
-        answer = self.admin.list_consumer_group_offsets(request, request_timeout=30 * SLOWNESS)[group].result()
+
+        def ask():
+            try:
+                return self.admin.list_consumer_group_offsets(request, request_timeout=30 * SLOWNESS)[group].result()
+            except confluent_kafka.KafkaException as problem:
+                if not problem.args[0].retriable() and problem.args[0].code() not in COORDINATOR:
+                    raise
+
+        answer = wait_until(ask, 30, f"what {group} has committed")
         return {one.partition: one.offset for one in answer.topic_partitions if one.topic == topic and one.offset >= 0}
 
     def wait_committed(self, group, topic, seconds=30.0):

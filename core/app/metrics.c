@@ -12,11 +12,9 @@
 #define KINDS 4
 #define OUTCOMES 4
 
-/* The series of HTTP requests, where a request finds them without a search: by part, method and status. */
-typedef struct http_series {
-    pl_stat *requests, *duration;
-} http_series;
-typedef http_series http_row[CODES];
+/* The histograms of HTTP requests, where a request finds them without a search: by part, method and status.
+ */
+typedef pl_stat *http_row[CODES];
 
 struct pl_metrics {
     pl_http_meter http; /* first */
@@ -109,40 +107,58 @@ static unsigned method_of(pl_str method)
     return i;
 }
 
-static http_series look_up(pl_metrics *m, unsigned part, unsigned method, unsigned status)
+static pl_stat *look_up(pl_metrics *m, pl_metric which, unsigned part, unsigned method, unsigned status)
 {
     static const char *const parts[PL_PART_COUNT] = {"other",    "health", "graphql",
                                                      "graphiql", "rpc",    "metrics"};
     char code[16];
     snprintf(code, sizeof code, "%u", status);
     const pl_str values[] = {pl_str_of(parts[part]), pl_str_of(methods[method]), pl_str_of(code)};
-    return (http_series){pl_metrics_at(m, PL_METRIC_HTTP_REQUESTS, values),
-                         pl_metrics_at(m, PL_METRIC_HTTP_DURATION, values)};
+    return pl_metrics_at(m, which, values);
 }
 
-static http_series http_series_of(pl_metrics *m, const pl_http_request *request, int status)
+/* The slow way: the first of its kind, or without memory for a row. */
+static pl_stat *find_http(pl_metrics *m, unsigned part, unsigned method, int status)
 {
-    unsigned part = request->part < PL_PART_COUNT ? request->part : PL_PART_OTHER;
-    unsigned method = method_of(request->method);
     http_row **row = &m->rows[part][method];
+    unsigned code = status < LEAST_CODE || status > MOST_CODE ? 500 : (unsigned)status;
     if (!*row)
         *row = pl_calloc(1, sizeof(http_row));
-    if (!*row || status < LEAST_CODE || status > MOST_CODE)
-        return look_up(m, part, method, (unsigned)status);
-    http_series *s = &(**row)[status - LEAST_CODE];
-    if (!s->requests)
-        *s = look_up(m, part, method, (unsigned)status);
-    return *s;
+    pl_stat *stat = look_up(m, PL_METRIC_HTTP_DURATION, part, method, code);
+    if (*row)
+        (**row)[code - LEAST_CODE] = stat;
+    else
+        pl_stat_add(look_up(m, PL_METRIC_HTTP_REQUESTS, part, method, code), 1);
+    return stat;
 }
 
 static void count_http(pl_http_meter *meter, const pl_http_request *request, int status, uint64_t began)
 {
-    http_series s = http_series_of((pl_metrics *)meter, request, status);
     pl_metrics *m = (pl_metrics *)meter;
+    unsigned part = request->part < PL_PART_COUNT ? request->part : PL_PART_OTHER;
+    unsigned method = method_of(request->method), at = (unsigned)(status - LEAST_CODE);
+    http_row *row = m->rows[part][method];
+    pl_stat *stat = row && at < CODES ? (*row)[at] : NULL;
+    if (!stat)
+        stat = find_http(m, part, method, status);
     m->last_ns = pl_clock_ns();
     m->reads++;
-    pl_stat_add(s.requests, 1);
-    pl_stat_observe(s.duration, (double)(m->last_ns - began) * 1e-9);
+    pl_stat_observe(stat, (double)(m->last_ns - began) * 1e-9);
+}
+
+/* How many requests there were is what their histograms say. */
+static void flush_http(pl_metrics *m)
+{
+    for (unsigned part = 0; part < PL_PART_COUNT; part++) {
+        for (unsigned method = 0; method < METHODS; method++) {
+            const http_row *row = m->rows[part][method];
+            for (unsigned i = 0; row && i < CODES; i++) {
+                if ((*row)[i])
+                    pl_stat_set(look_up(m, PL_METRIC_HTTP_REQUESTS, part, method, i + LEAST_CODE),
+                                (double)pl_stat_count((*row)[i]));
+            }
+        }
+    }
 }
 
 pl_http_meter *pl_metrics_http_meter(pl_metrics *m)
@@ -205,6 +221,7 @@ uint64_t pl_metrics_last_ns(const pl_metrics *m, uint64_t *reads)
 
 void pl_metrics_flush(pl_metrics *m)
 {
+    flush_http(m);
     for (unsigned i = 0; i < PL_METER_CODES; i++) {
         const pl_str value = i ? pl_str_of(pl_code_name((pl_code)i)) : PL_STR("none");
         if (m->meter.graphql_errors[i] > 0)

@@ -182,10 +182,11 @@ static void count_end(pl_operation *op, pl_graphql_outcome outcome)
 static void end(pl_operation *op, const gql_payload *payload)
 {
     stopwatch w = watch_begin(op);
+    pl_graphql_outcome outcome = outcome_of(payload);
     timers_stop(op);
     uncount(op);
-    count_end(op, outcome_of(payload));
-    if (op->metrics && outcome_of(payload) == PL_GRAPHQL_REFUSED)
+    count_end(op, outcome);
+    if (op->metrics && outcome == PL_GRAPHQL_REFUSED)
         pl_metrics_graphql_refused(op->metrics, payload->code, payload->errors);
     if (op->gone)
         *op->gone = true;

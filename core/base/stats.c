@@ -305,6 +305,15 @@ void pl_stats_set_revision(pl_stats *stats, uint64_t revision)
     stats->revision = revision;
 }
 
+uint64_t pl_stat_count(const pl_stat *stat)
+{
+    size_t i = 0;
+    uint64_t count = stat->buckets[0];
+    while (stat->bounds[i] < INFINITY)
+        count += stat->buckets[++i];
+    return count;
+}
+
 /* --- merging --- */
 static void merge_stat(const pl_stats_family *f, pl_stat *into, const pl_stat *from, bool is_new)
 {

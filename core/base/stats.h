@@ -94,6 +94,8 @@ static inline void pl_stat_observe(pl_stat *stat, double v)
     stat->value += v;
 }
 
+uint64_t pl_stat_count(const pl_stat *stat); /* how often something was observed */
+
 /* Adds all that `from` has to `into`, whose bounds of series do not count for that. False: memory; `into` is
  * not to be used then, but can be freed. */
 bool pl_stats_merge(pl_stats *into, const pl_stats *from);

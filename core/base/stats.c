@@ -296,7 +296,7 @@ pl_stats_family *pl_stats_declare(pl_stats *stats, const pl_stats_spec *spec)
         f->most_series = spec->most_series;
     /* Without labels there is one series, which is there from the beginning. */
     if (f && f->label_count == 0)
-        pl_stats_at(f, NULL);
+        pl_stats_at(f, &(pl_str){NULL, 0});
     return f;
 }
 

@@ -4,7 +4,11 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from harness import SLOWNESS, run_cli
+
+pytestmark = pytest.mark.core
 
 
 def test_the_libraries_own_tests_pass(tmp_path):

@@ -9,6 +9,8 @@ import pytest
 
 from harness import wait_until
 
+pytestmark = pytest.mark.core
+
 BUNDLE = {
     "app.lua": 'return { kafka = { linger = 0 }, sqlite = { path = "bank.db" } }',
     "lib/bank.lua": """

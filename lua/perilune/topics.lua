@@ -3,38 +3,56 @@
 -- reads all partitions, or those that it names.
 local core = require "perilune.topics.core"
 local queues = require "perilune.pubsub.core"
-local log = require "perilune.log"
-local json = require "perilune.json"
 local errors = require "perilune.errors"
+local log = require "perilune.log"
+local proto = require "perilune.proto"
+local registry = require "perilune.registry"
+local time = require "perilune.time"
 
 local topics = {}
 
--- How the bytes of a message become an event, and nil for a tombstone.
+-- How the bytes of a message become an event.
 local decoders = {
-  json = function(value) return json.decode(value) end,
-  bytes = function(value) return value end,
-  protobuf = function(value, options) return require "perilune.proto".decode(options.message, value) end,
+  json = function(msg, as)
+    if as.registry then return (registry.decode(msg.topic, msg.value, as)) end
+    return registry.read_json(msg.topic, msg.value, as.schema)
+  end,
+  bytes = function(msg) return msg.value end,
+  protobuf = function(msg, as)
+    if as.registry then return (registry.decode(msg.topic, msg.value, as)) end
+    return proto.decode(as.message, msg.value)
+  end,
 }
 
--- A function(msg) that gives the event of a message; raises INVALID_ARGUMENT where it cannot be read.
-function topics.decoder(options, what)
-  local format = options.format or (options.message and "protobuf" or "json")
+-- What says how values are written: the options where they do, else kafka.topics of app.lua.
+local function written_as(topic, options)
+  if options.format or options.message or options.schema or options.registry then return options end
+  return registry.defaults(topic) or options
+end
+
+-- A function(msg) that gives the event of a message, nil for a tombstone; raises INVALID_ARGUMENT where it cannot be read, and
+-- what registry.decode does.
+local function decoder(topic, options, what)
+  local as = written_as(topic, options)
+  local format = as.format or (as.message and "protobuf" or "json")
   local decode = decoders[format]
   if not decode then error(what .. ": format must be \"json\", \"protobuf\" or \"bytes\"", 3) end
-  if format == "protobuf" and type(options.message) ~= "string" then
+  if format == "protobuf" and not as.registry and type(as.message) ~= "string" then
     error(what .. ": format \"protobuf\" needs the name of the message: message = \"pay.v1.Event\"", 3)
   end
   return function(msg)
     if msg.value == nil then return nil end
-    local ok, event = pcall(decode, msg.value, options)
+    local ok, event = pcall(decode, msg, as)
     if ok then return event end
-    error(errors.invalid_argument(("%s is no %s: %s"):format(msg.id, options.message or format,
+    if getmetatable(event) == errors.metatable and event.code ~= "INVALID_ARGUMENT" then error(event, 0) end
+    error(errors.invalid_argument(("%s is no %s: %s"):format(msg.id, as.message or format,
       type(event) == "table" and event.message or event)))
   end
 end
 
 local READ_OPTIONS = {
-  partition = true, from = true, to = true, format = true, message = true, uncommitted = true, timeout = true,
+  partition = true, from = true, to = true, uncommitted = true, timeout = true,
+  format = true, message = true, schema = true, registry = true,
 }
 
 local function check_place(place, what)
@@ -108,7 +126,8 @@ Reader.__close = Reader.close
 -- events:read(topic, options): the messages of a topic, without a consumer group: an object with next and close, and an iterator.
 -- options.partition: one, or a list (all); options.from: "beginning" (the default), "end", an offset, { timestamp = seconds } or
 -- { offsets = { [partition] = offset } }; options.to = "end": up to where the partitions end now, else for ever;
--- options.format and .message, as in events:publish; options.uncommitted: events of transactions that were not committed, too;
+-- options.format, .message, .schema and .registry, as in events:publish;
+-- options.uncommitted: events of transactions that were not committed, too;
 -- options.timeout: seconds after which brokers that cannot be reached are an error (30 with to = "end", else never).
 function topics.read(_, topic, options)
   options = options or {}
@@ -117,7 +136,7 @@ function topics.read(_, topic, options)
   end
   if options.to ~= nil and options.to ~= "end" then error("events:read: to can only be \"end\"", 2) end
   local start, places, only = places_of(options, "events:read")
-  local decode = topics.decoder(options, "events:read")
+  local decode = decoder(topic, options, "events:read")
   local timeout = options.timeout or (options.to and 30 or 0)
   local source = core.read(topic, start, places, only, options.to == "end", options.uncommitted, timeout)
   return setmetatable({ source = source, decode = decode, offsets = {} }, Reader)
@@ -128,12 +147,26 @@ end
 local PLACED_WITHIN = 5 -- seconds that subscribing waits for the brokers
 
 local NO_EVENT = {}
-local decoded = {} -- by format and message: from message, which all subscribers of a state share, to its event
+local decoded = {} -- by topic and format: from message, which all subscribers of a state share, to its event
+
+-- Of a message that cannot be read now, but perhaps later: the schema registry does not answer.
+local function decode_in_time(decode, msg)
+  while true do
+    local ok, result = pcall(decode, msg)
+    if ok then return result end
+    if type(result) ~= "table" or result.code ~= "UNAVAILABLE" then
+      log.warn("event passed over: " .. tostring(type(result) == "table" and result.message or result))
+      return nil
+    end
+    time.sleep(1)
+  end
+end
 
 -- The event of a message for subscribers, decoded once for all of them; NO_EVENT where it has none, or cannot be read.
-local function shared_decoder(options)
-  local decode = topics.decoder(options, "events:subscribe")
-  local key = (options.format or "") .. "\0" .. (options.message or "")
+local function shared_decoder(topic, options)
+  local decode = decoder(topic, options, "events:subscribe")
+  local key = table.concat({ topic, options.format or "", options.message or "", options.schema or "",
+    tostring(options.registry) }, "\0")
   local events = decoded[key]
   if not events then
     events = setmetatable({}, { __mode = "k" })
@@ -142,10 +175,8 @@ local function shared_decoder(options)
   return function(msg)
     local event = events[msg]
     if event ~= nil then return event end
-    local ok, result = pcall(decode, msg)
-    if not ok then log.warn("event passed over: " .. tostring(type(result) == "table" and result.message or result)) end
-    event = NO_EVENT
-    if ok and result ~= nil then event = result end
+    event = decode_in_time(decode, msg)
+    if event == nil then event = NO_EVENT end
     events[msg] = event
     return event
   end
@@ -227,13 +258,15 @@ Subscription.__call = Subscription.next
 Subscription.__close = Subscription.close
 
 local SUBSCRIBE_OPTIONS = {
-  from = true, format = true, message = true, key = true, queue = true, max_bytes = true, on_full = true,
+  from = true, key = true, queue = true, max_bytes = true, on_full = true,
+  format = true, message = true, schema = true, registry = true,
 }
 
 -- events:subscribe(topic, filter, options): the events of a topic, as what a GraphQL subscription's `subscribe` returns. Each
 -- server reads all partitions, so that an event published anywhere comes to the subscribers of all servers. filter(event, msg)
 -- decides which are wanted (optional). options.from: "end" (the default), "beginning" or { timestamp = seconds };
--- options.format and .message, as in events:publish; options.key: only events with this key; options.queue, .max_bytes and
+-- options.format, .message, .schema and .registry, as in events:publish;
+-- options.key: only events with this key; options.queue, .max_bytes and
 -- .on_full, as in pubsub:subscribe. Tombstones, and what cannot be decoded, are passed over.
 function topics.subscribe(_, topic, filter, options)
   if filter ~= nil and type(filter) ~= "function" then
@@ -244,7 +277,7 @@ function topics.subscribe(_, topic, filter, options)
     if not SUBSCRIBE_OPTIONS[name] then error("events:subscribe: there is no option " .. tostring(name), 2) end
   end
   local self = setmetatable({
-    topic = topic, filter = filter, options = options, key = options.key, event_of = shared_decoder(options),
+    topic = topic, filter = filter, options = options, key = options.key, event_of = shared_decoder(topic, options),
   }, Subscription)
   local ok, failure
   if (options.from or "end") == "end" then

@@ -43,7 +43,9 @@ return { Query = {
 } }
 """
 BUNDLE = {
-    "app.lua": 'return { kafka = { brokers = "embedded", linger = 0 } }',
+    "app.lua": """return { kafka = { brokers = "embedded", linger = 0,
+      topics = { ["as-protobuf"] = { message = "pay.v1.Event" } } } }""",
+    "proto/pay.proto": 'syntax = "proto3"; package pay.v1; message Event { string text = 1; }',
     "schema/s.graphql": SCHEMA,
     "resolvers/r.lua": RESOLVERS,
 }
@@ -77,6 +79,12 @@ def test_a_topic_is_read_to_its_end(server):
     assert "x gone nil" in lines
     assert read(server, "orders", partition=0, **{"from": 497})["data"]["read"] == [f"k{i} {i} t1" for i in range(497, 500)]
     assert server.data('{ places(topic: "orders") }')["places"] == "orders/0/2 2 3"
+
+
+def test_values_are_read_as_app_lua_says(server):
+    produce(server.ready["kafka"], "as-protobuf", ["k:\x0a\x06hello"], "-D", "|", "-p", "0")
+    answer = read(server, "as-protobuf", partition=0)
+    assert answer["data"]["read"] == ["k hello\n nil"], answer
 
 
 def test_what_cannot_be_read_is_an_error_with_its_place(server):

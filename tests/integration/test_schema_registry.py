@@ -3,11 +3,15 @@
 
 import json
 import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from harness import SLOWNESS, run_cli, wait_until
-from schema_registry import SchemaRegistry, status
+from harness import SLOWNESS, go_tool, run_cli, wait_until, write_bundle
+from schema_registry import SchemaRegistry, basic, hang_up, slow, status
 
 SCHEMA = """
 type Query { ping: String }
@@ -50,7 +54,7 @@ UNIT = 'syntax = "proto3"; package common; message Unit { string name = 1; }'
 def files_with(registry, settings="", topics=""):
     return {
         "app.lua": f"""return {{ kafka = {{ brokers = "embedded", linger = 0,
-  registry = {{ url = "{registry.url}", {settings} }}, topics = {{ {topics} }} }} }}""",
+  registry = {{ {"" if "url =" in settings else f'url = "{registry.url}",'} {settings} }}, topics = {{ {topics} }} }} }}""",
         "schema/s.graphql": SCHEMA,
         "resolvers/r.lua": RESOLVERS,
         "proto/pay.proto": EVENT,
@@ -252,3 +256,162 @@ def test_a_registry_that_cannot_be_asked_is_no_incompatible_schema(bundle, regis
     result = run_cli("check", made)
     assert result.returncode == 1
     assert "app.lua: kafka.registry: the schema registry answers with status 503" in result.stdout
+
+
+# --- what may go wrong with a registry ---
+PAYMENTS = '["payments"] = { message = "pay.v1.Event", registry = true }'
+
+
+def encode(server):
+    return call(server, "encode", topic="payments", text="x")
+
+
+def test_of_several_addresses_one_that_answers_is_asked(start, registry):
+    with SchemaRegistry() as other:
+        server = start(files_with(registry, f'url = {{ "{registry.url}", "{other.url}" }}', PAYMENTS))
+        registry.always = status(500)
+        assert encode(server) == "00000000030202" + "0a0178"
+        assert len(registry.requests) == 1 and list(other.subjects)[-1] == "payments-value"
+
+
+def test_a_registry_that_recovers_is_asked_again(start, registry):
+    server = start(files_with(registry, topics=PAYMENTS))
+    registry.failures = [status(503), hang_up, status(429)]
+    assert encode(server).startswith("0000000003")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (status(500), "status 500"),
+        (status(200, b"<html>"), "is none"),
+        (status(200, b'{"id":"seven"}'), "id or version is not there"),
+        (status(200, b'{"id":4294967296}'), "id or version is not there"),
+        (status(302, headers=[("Location", "http://127.0.0.1:1/")]), "it leads elsewhere"),
+        (status(404, b"not found"), "is none (status 404"),
+        (status(200, b'"' + b"x" * (9 << 20) + b'"'), "too large"),
+        (status(200, b"[" * 100_000), "deep"),
+        (slow(5), "does not answer"),
+        (hang_up, "does not answer"),
+    ],
+    ids=["500", "html", "no-id", "large-id", "redirect", "404", "huge", "deep", "slow", "hang-up"],
+)
+def test_a_registry_that_is_none_delays_events_and_nothing_else(hostile, wrong, message):
+    server, registry = hostile
+    registry.always = wrong
+    failure = encode(server)
+    assert failure["extensions"]["code"] in ("UNAVAILABLE", "RESOURCE_EXHAUSTED"), failure
+    assert message in failure["message"]
+    assert server.data("{ ping }") == {"ping": "pong"}
+
+
+@pytest.fixture(scope="module")
+def hostile(start_shared):
+    with SchemaRegistry() as registry:
+        yield start_shared(files_with(registry, "timeout = 0.6", PAYMENTS)), registry
+
+
+def test_schemas_that_are_refused(start, registry):
+    server = start(files_with(registry, topics=PAYMENTS))
+    registry.incompatible["payments-value"] = ["field 1 has another type"]
+    failure = encode(server)
+    assert failure["extensions"]["code"] == "FAILED_PRECONDITION"
+    assert "proto/pay.proto (subject payments-value)" in failure["message"] and "field 1 has another type" in failure["message"]
+    registry.incompatible.clear()
+    registry.failures = [status(422, {"error_code": 42201, "message": "Invalid schema"})]
+    assert encode(server)["extensions"]["code"] == "INVALID_ARGUMENT"
+    assert encode(server).startswith("0000000003")
+
+
+def test_credentials(start):
+    with SchemaRegistry(authorization=basic("me", "pass:word")) as registry:
+        assert encode(start(files_with(registry, 'user = "me", password = "pass:word"', PAYMENTS))).startswith("00")
+    with SchemaRegistry(authorization="Bearer t0ken") as registry:
+        assert encode(start(files_with(registry, 'token = "t0ken"', PAYMENTS))).startswith("00")
+        server = start(files_with(registry, 'token = "s3cret"', PAYMENTS))
+        failure = encode(server)
+        # A token that has run out must not make dead letters of all that comes.
+        assert failure["extensions"]["code"] == "UNAVAILABLE" and "refuses the credentials" in failure["message"]
+        assert "s3cret" not in server.log_text() + str(failure)
+
+
+def test_what_is_not_there_is_asked_for_again_after_a_while(start, registry):
+    server = start(files_with(registry, "missing_ttl = 0.5, auto_register = false", PAYMENTS))
+    failure = encode(server)
+    assert failure["extensions"]["code"] == "FAILED_PRECONDITION" and "perilune schemas register" in failure["message"]
+    asked = len(registry.requests)
+    assert encode(server)["extensions"]["code"] == "FAILED_PRECONDITION"
+    assert len(registry.requests) == asked
+    for subject, schema in (("common/unit.proto", UNIT), ("common/money.proto", MONEY)):
+        references = [{"name": "common/unit.proto", "subject": "common/unit.proto", "version": 1}] if schema == MONEY else ()
+        registry.register(subject, schema, references=references)
+    reference = {"name": "common/money.proto", "subject": "common/money.proto", "version": 1}
+    registry.register("payments-value", EVENT, references=[reference])
+    wait_until(lambda: str(encode(server)).startswith("0000000003"))
+
+
+def test_those_who_ask_the_same_share_one_question(start, registry):
+    server = start(files_with(registry, topics=PAYMENTS))
+    registry.register("other", 'syntax = "proto3"; package pay.v1; message Event { string text = 1; }')
+    registry.failures = [slow(0.5)]
+    query = 'mutation { decode(topic: "t", hex: "0000000001000a0178") }'
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: server.graphql(query), range(20)))
+    assert all("pay.v1.Event" in answer["data"]["decode"] for answer in answers)
+    assert len(registry.asked("/schemas/ids/1")) == 1
+    # What is known survives a reload, and needs no registry.
+    registry.always = status(500)
+    server.reload()
+    assert "pay.v1.Event" in server.graphql(query)["data"]["decode"]
+
+
+# --- other people's clients, and a registry that is not ours ---
+def messages():
+    files = descriptor_pb2.FileDescriptorSet()
+    with tempfile.TemporaryDirectory() as folder:
+        write_bundle(folder, {"pay.proto": EVENT, "common/money.proto": MONEY, "common/unit.proto": UNIT})
+        command = ["protoc", f"-I{folder}", "--include_imports", "--descriptor_set_out=/dev/stdout", "pay.proto"]
+        files.ParseFromString(subprocess.run(command, check=True, capture_output=True).stdout)
+    pool = descriptor_pool.DescriptorPool()
+    for file in files.file:
+        pool.Add(file)
+    return lambda name: message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
+
+
+@pytest.fixture
+def foreign():
+    process = subprocess.Popen([go_tool("schemaregistry")], stdout=subprocess.PIPE, text=True)
+    try:
+        yield SimpleNamespace(url=process.stdout.readline().strip())
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_clients_of_confluent_read_what_we_write_and_the_other_way_round(start, foreign):
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+    from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
+    from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
+    from confluent_kafka.serialization import MessageField, SerializationContext
+
+    topics = PAYMENTS + ', ["orders"] = { schema = "o.schema.json", registry = true }'
+    server = start(files_with(foreign, topics=topics) | {"o.schema.json": ORDER})
+    client, named = SchemaRegistryClient({"url": foreign.url}), messages()
+    of, modern = (lambda topic: SerializationContext(topic, MessageField.VALUE)), {"use.deprecated.format": False}
+    # A message inside of another one, behind a map, whose entries count.
+    for topic, name in (("payments", "pay.v1.Event"), ("inner", "pay.v1.Head.Inner")):
+        theirs = ProtobufSerializer(named(name), client, modern)(named(name)(text="from python"), of(topic))
+        assert json.loads(call(server, "decode", topic=topic, hex=theirs.hex())) == {
+            "value": {"text": "from python"},
+            "name": name,
+        }
+        assert call(server, "publish", topic=topic, message=name, text="from lua") == "ok"
+        ours = consume(server.ready["kafka"], topic)
+        assert ProtobufDeserializer(named(name), modern)(ours, of(topic)).text == "from lua"
+    theirs = JSONSerializer(ORDER, client)({"text": "py"}, of("orders"))
+    assert json.loads(call(server, "decode", topic="orders", hex=theirs.hex()))["value"] == {"text": "py"}
+    assert call(server, "publish", topic="orders", text="lua") == "ok"
+    ours = consume(server.ready["kafka"], "orders")
+    assert ours[:5] == theirs[:5]
+    assert JSONDeserializer(ORDER, schema_registry_client=client)(ours, of("orders")) == {"text": "lua"}

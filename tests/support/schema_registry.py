@@ -41,6 +41,7 @@ class SchemaRegistry:
                 pass  # clients that have left
 
         self.server = Server(("127.0.0.1", port), Handler)
+        self.server.registry = self
         self.port = self.server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
@@ -71,14 +72,16 @@ class SchemaRegistry:
         with self.lock:
             self.requests.append((handler.command, handler.path, body))
             failure = self.always or (self.failures.pop(0) if self.failures else None)
-        if failure:
-            failure(handler)
-            return
+        handler.asked = body
+        (failure or self.answer)(handler)
+
+    def answer(self, handler):
+        """As usual."""
         if self.authorization and handler.headers.get("Authorization") != self.authorization:
             reply(handler, 401, {"error_code": 401, "message": "Unauthorized"})
             return
         with self.lock:
-            status, answer = self._answer(handler.command, urlsplit(handler.path).path, body)
+            status, answer = self._answer(handler.command, urlsplit(handler.path).path, handler.asked)
         reply(handler, status, answer)
 
     def _answer(self, method, path, body):
@@ -165,9 +168,11 @@ def status(code, answer=None, headers=()):
 
 
 def slow(seconds):
+    """Too late, and then as usual."""
+
     def act(handler):
         time.sleep(seconds)
-        reply(handler, 200, {"id": 1})
+        handler.server.registry.answer(handler)
 
     return act
 

@@ -2,7 +2,8 @@
 -- The changelog of a task: one partition of a compacted topic. A commit is a batch of entries and, behind them, a marker:
 --
 --   entry    key: store, NUL, t1, t2 (8 bytes each), key of the entry; value: the entry's, or none; header b: the batch
---   marker   key: NUL; value: JSON { id = batch, previous = batch before it, positions = { topic = next offset } }
+--   marker   key: NUL; value: JSON { id = batch, previous = batch before it, positions = { topic = next offset },
+--            failed }
 --
 -- Only batches with a marker count: what a writer that died has left unfinished is passed over, and so is what one has written
 -- that did not know yet that the partition is another's (its marker has another previous batch). Compaction keeps of each key the
@@ -22,8 +23,10 @@ function changelog.entry(change, batch)
   }
 end
 
-function changelog.marker(batch, previous, positions)
-  return { key = MARKER, value = json.encode { id = batch, previous = previous, positions = positions }, headers = { b = batch } }
+-- failed: a text that goes along.
+function changelog.marker(batch, previous, positions, failed)
+  local value = { id = batch, previous = previous, positions = positions, failed = failed or "{}" }
+  return { key = MARKER, value = json.encode(value), headers = { b = batch } }
 end
 
 local function read_entry(msg)
@@ -64,7 +67,7 @@ end
 
 local function apply(self)
   local marks = { restoring = 1 }
-  if self.seen then marks = { batch = self.last, offset = self.offset, restoring = 0 } end
+  if self.seen then marks = { batch = self.last, offset = self.offset, failed = self.failed, restoring = 0 } end
   self.backend.apply(self.ready, self.positions, marks)
   self.ready, self.at = {}, {}
 end
@@ -78,6 +81,7 @@ local function take_marker(self, msg)
   for _, change in ipairs(self.batches[marker.id] or {}) do add(self, change) end
   self.batches, self.local_state = {}, false
   self.seen, self.last, self.positions, self.offset = true, marker.id, marker.positions, msg.offset + 1
+  self.failed = marker.failed
   if #self.ready >= MOST then apply(self) end
 end
 

@@ -7,7 +7,8 @@
 --
 -- A partition that comes is restored: the local database is brought to the changelog's end, and a marker is written that claims
 -- the changelog. If it is not the next in the chain when it is read back, another one has written meanwhile, and all is done
--- again. What is written by who has lost the partition without knowing it comes behind the claim, and does not count.
+-- again. What is written by who has lost the partition without knowing it comes behind the claim, and does not count; who writes
+-- finds out, as its records do not stand one behind the other.
 local Backend = require "perilune.streams.backend"
 local Task = require "perilune.streams.task"
 local changelog = require "perilune.streams.changelog"
@@ -119,6 +120,7 @@ local function catch_up(self, backend, partition)
     n = n + 1
     if n % SLICE == 0 then time.sleep(0) end
   end
+  self.ends[partition] = reader:position()[partition] or from
   return restorer:finish()
 end
 
@@ -132,8 +134,8 @@ local function restore(self, backend, partition)
   error(n, 0)
 end
 
-local function publish_marker(self, partition, batch, previous, positions)
-  local marker = changelog.marker(batch, previous, positions)
+local function publish_marker(self, partition, batch, previous, positions, failed)
+  local marker = changelog.marker(batch, previous, positions, failed)
   return events:publish(self.sub.changelog, marker.value, {
     key = marker.key, headers = marker.headers, partition = partition, format = "bytes",
   })
@@ -144,14 +146,22 @@ local function claim(self, backend, partition)
   local restored = restore(self, backend, partition)
   for _ = 1, 10 do
     local id = crypto.uuid4()
-    publish_marker(self, partition, id, backend.mark "batch", backend.positions())
+    publish_marker(self, partition, id, backend.mark "batch", backend.positions(), backend.mark "failed")
     restored = restored + restore(self, backend, partition)
     if backend.mark "batch" == id then return restored end
   end
   error(errors.unavailable(("changelog %s, partition %d: others write to it, too"):format(self.sub.changelog, partition)))
 end
 
-local function open_task(self, partition)
+-- After a failed commit: the last batch has to be one of ours, be it that its marker was written though we were not told so. Only
+-- who is given a partition may claim its changelog: else one that has lost it would take it from its owner.
+local function resume(self, backend, partition, own)
+  local restored = restore(self, backend, partition)
+  if own[backend.mark "batch"] then return restored end
+  error(errors.unavailable(("changelog %s, partition %d: another one has it now"):format(self.sub.changelog, partition)))
+end
+
+local function open_task(self, partition, own)
   local sub, started = self.sub, time.monotonic()
   if not sub.changelog then
     local task = Task.new(sub, partition, nil, milliseconds())
@@ -160,10 +170,11 @@ local function open_task(self, partition)
   end
   local path = places.path(self.topology, sub, partition)
   local backend = Backend.open(path, sub.stores)
-  local restored = claim(self, backend, partition)
+  local restored = own and resume(self, backend, partition, own) or claim(self, backend, partition)
   local task = Task.new(sub, partition, backend, milliseconds())
   task.backend, task.positions, task.batch = backend, backend.positions(), backend.mark "batch"
-  task.failed = json.decode(backend.mark "failed" or "{}")
+  task.log_end = self.ends[partition]
+  task.failed = json.decode(backend.mark "failed")
   places.hold(self.topology, sub, partition)
   log.info("stream task is ready", {
     topology = self.topology.name, partition = partition, restored = restored, seconds = time.monotonic() - started,
@@ -171,12 +182,12 @@ local function open_task(self, partition)
   return task
 end
 
--- The task of a partition; one that has failed to commit is restored anew.
+-- The task of a partition; one that has failed to commit, and is in self.failed by then, is restored anew.
 local function task_of(self, partition)
   local task = self.tasks[partition]
   if not task then
-    task = guarded(self, ("restoring partition %d"):format(partition), open_task, self, partition)
-    self.tasks[partition] = task
+    task = guarded(self, ("restoring partition %d"):format(partition), open_task, self, partition, self.failed[partition])
+    self.tasks[partition], self.failed[partition] = task, nil
   end
   return task
 end
@@ -212,6 +223,21 @@ local function report(self, task)
   task.reported, task.counts = now, {}
 end
 
+-- Into the local database, if the batch counts.
+local function keep(self, task, changes, batch, failed, marker_offset, first)
+  local alone = marker_offset == task.log_end + #changes and (not first or first.offset == task.log_end)
+  if alone then
+    task.backend.apply(changes, task.positions, { batch = batch, offset = marker_offset + 1, failed = failed })
+    task.log_end = marker_offset + 1
+    return
+  end
+  restore(self, task.backend, task.partition) -- it comes from there, if it counts
+  task.log_end = self.ends[task.partition]
+  if task.backend.mark "batch" ~= batch then
+    error(errors.unavailable(("changelog %s: another one has the partition now"):format(self.sub.changelog)))
+  end
+end
+
 local function write(self, task)
   local sent, sub, partition = {}, self.sub, task.partition
   local changes, batch
@@ -219,17 +245,20 @@ local function write(self, task)
   if sub.changelog then
     task:expire(EXPIRE)
     changes, batch = task:changes(), crypto.uuid4()
+    task.attempted = batch
     for _, change in ipairs(changes) do
       local entry = changelog.entry(change, batch)
       entry.partition = partition
       send(sent, sub.changelog, entry)
     end
   end
-  for _, one in ipairs(sent) do one:wait() end
+  local acks = {}
+  for i, one in ipairs(sent) do acks[i] = one:wait() end
   if sub.changelog then
-    local ack = publish_marker(self, partition, batch, task.batch, task.positions)
-    task.backend.apply(changes, task.positions, { batch = batch, offset = ack.offset + 1, failed = json.encode(task.failed) })
-    task.batch = batch
+    local failed = json.encode(task.failed)
+    local marker = publish_marker(self, partition, batch, task.batch, task.positions, failed)
+    keep(self, task, changes, batch, failed, marker.offset, acks[#acks + 1 - #changes])
+    task.batch, task.attempted = batch, nil
   end
   task:committed()
   report(self, task)
@@ -240,13 +269,19 @@ local function write(self, task)
   end
 end
 
+-- It is to be restored.
+local function drop(self, task)
+  self.tasks[task.partition] = nil
+  if task.batch then self.failed[task.partition] = { [task.batch] = true, [task.attempted or task.batch] = true } end
+end
+
 -- Writes what the task has done since the last time. When that fails, it is not known how much of it was written: the task goes,
 -- and is restored when it is needed again.
 local function commit(self, task)
   if not task.touched then return end
   local ok, why = pcall(write, self, task)
   if not ok then
-    self.tasks[task.partition] = nil
+    drop(self, task)
     error(passing(self, ("writing partition %d"):format(task.partition), why))
   end
   task.touched = false
@@ -260,8 +295,8 @@ local function commit_all(self, task)
 end
 
 local function give_up(self)
-  for partition, task in pairs(self.tasks) do
-    if task.touched then self.tasks[partition] = nil end
+  for _, task in pairs(self.tasks) do
+    if task.touched then drop(self, task) end
   end
 end
 
@@ -384,7 +419,7 @@ end
 
 function Runtime:revoked()
   for partition in pairs(self.tasks) do places.leave(self.topology, self.sub, partition) end
-  self.tasks = {}
+  self.tasks, self.failed = {}, {}
 end
 
 function Runtime:events(msgs)
@@ -395,7 +430,7 @@ function Runtime:events(msgs)
 end
 
 local function declaration_of(topology, sub)
-  local self = setmetatable({ topology = topology, sub = sub, tasks = {} }, Runtime)
+  local self = setmetatable({ topology = topology, sub = sub, tasks = {}, failed = {}, ends = {} }, Runtime)
   local declaration = {
     topics = sub.topics,
     group = sub.number == 1 and topology.name or ("%s-%d"):format(topology.name, sub.number),

@@ -31,13 +31,18 @@ static char *read_case(const char *name)
 static void run_case(const char *name)
 {
     char *support = read_case("support"), *text = read_case(name);
-    const char *files[] = {"support.lua", support, NULL};
+    char folder[] = "/tmp/perilune-streams-XXXXXX", code[128], command[128];
+    assert_non_null(mkdtemp(folder));
+    snprintf(code, sizeof code, "return '%s'", folder);
+    const char *files[] = {"support.lua", support, "folder.lua", code, NULL};
     ls_state *s =
         ls_new(&(ls_options){.files = files, .limits = {.instructions = UINT64_MAX, .load_ms = 60000}});
     ls_ok(s, text, "\"ok\"");
     ls_free(s);
     free(text);
     free(support);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
 }
 
 #define CASE(name)                        \
@@ -51,12 +56,14 @@ CASE(joins)
 CASE(process)
 CASE(bad)
 CASE(state)
+CASE(runtime)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stateless), cmocka_unit_test(test_windows), cmocka_unit_test(test_joins),
         cmocka_unit_test(test_process),   cmocka_unit_test(test_bad),     cmocka_unit_test(test_state),
+        cmocka_unit_test(test_runtime),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@ from collections import Counter
 import confluent_kafka
 import pytest
 
-from harness import FULL, SLOWNESS, wait_until, write_bundle
+from harness import FULL, SLOWNESS, run_cli, wait_until, write_bundle
 
 # Handlers publish what they have handled to `out`, with the version of the code.
 COPY = """
@@ -304,6 +304,7 @@ return {{ topic = "{topic}", group = "{group}", dead_letter = "{dead}", format =
   ordering = "key", concurrency = 16,
   retry = {{ attempts = 3, initial = 0.01, max = 0.02 }},
   handler = function(event, msg, ctx)
+    if require "lib.version" == "mended" then event.kind = "good" end
     if event.kind == "recovers" and msg.attempt < 3 then error(errors.unavailable "not yet") end
     if event.kind == "unavailable" then error(errors.unavailable "never") end
     if event.kind == "invalid" then error(errors.invalid_argument "the event is wrong") end
@@ -334,9 +335,11 @@ def test_each_event_is_handled_or_a_dead_letter(kafka, start):
     kinds, events = zip(*failing_events(chance), strict=True)
     kafka.produce(topic, events)
     session = {"session.timeout.ms": 1500, "heartbeat.interval.ms": 300}
-    files = app(**session, limits='run_time = 0.05, call_memory = "8 MiB"') | {
-        "events/failing.lua": FAILING.format(topic=topic, group=group, out=out, dead=dead)
-    }
+    files = (
+        version("broken")
+        | app(**session, limits='run_time = 0.05, call_memory = "8 MiB"')
+        | {"events/failing.lua": FAILING.format(topic=topic, group=group, out=out, dead=dead)}
+    )
     for restart in range(RESTARTS):
         server = start(files, "--kafka", kafka.brokers, workers=2)
         wait_consumed(server)
@@ -354,6 +357,17 @@ def test_each_event_is_handled_or_a_dead_letter(kafka, start):
     assert handled == lands_well
     assert dead_ids == {str(i) for i in range(COUNT)} - lands_well
     check_letters(letters, kafka.read(topic), kinds, group)
+
+    # With handlers that are right the events are replayed; what is no JSON comes back.
+    write_bundle(server.bundle, version("mended"))
+    server.reload()
+    replay = run_cli("dlq", "replay", dead, "--brokers", kafka.brokers)
+    assert replay.returncode == 0, replay.stdout + replay.stderr
+    kafka.wait_committed(group, topic, seconds=120)
+    undecodable = {str(i) for i, kind in enumerate(kinds) if kind == "undecodable"}
+    assert set(values(kafka.read(out))) == {str(i) for i in range(COUNT)} - undecodable
+    shown = run_cli("dlq", "show", dead, "--brokers", kafka.brokers, "--json", "--limit", "0").stdout
+    assert {dict(json.loads(line)["headers"])["id"] for line in shown.splitlines()} == undecodable
     server.stop()
 
 

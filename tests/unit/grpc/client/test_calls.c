@@ -448,6 +448,64 @@ static void test_names_that_cannot_be_resolved(void **state)
     end(f, call, remote);
 }
 
+/* What a call cannot be begun with. */
+static void test_wrong_calls(void **state)
+{
+    cf *f = cf_new();
+    pl_remote *remote = open_remote(f, "a", NULL);
+    static const pl_header metadata[101];
+    const struct {
+        pl_remote_call_config config;
+        const char *message;
+    } cases[] = {
+        {{.path = PL_STR("t.S/Echo")}, "the method must be /package.Service/Method"},
+        {{.path = PL_STR("/t.S")}, "the method must be"},
+        {{.path = PL_STR("/t.S/Two words")}, "the method must be"},
+        {{.path = PL_STR("/t.S/Echo"), .compression = PL_STR("lzma")}, "compression must be one of"},
+        {{.path = PL_STR("/t.S/Echo"), .metadata = metadata, .metadata_count = 101},
+         "more metadata than 100"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pl_remote_call *call = NULL;
+        pl_error err = {0};
+        assert_int_equal(remote->ops->start(remote, &cases[i].config, &call, &err), PL_INVALID_ARGUMENT);
+        if (!strstr(err.message, cases[i].message))
+            fail_msg("\"%s\" is not \"%s\"", err.message, cases[i].message);
+    }
+    end(f, NULL, remote);
+}
+
+static void test_wrong_messages(void **state)
+{
+    cf *f = cf_new();
+    pl_error err = {0};
+    pl_remote_status status;
+    pl_remote *remote = open_remote(f, "a", "{\"max_request\":10,\"max_response\":100}");
+    pl_remote_call *call = cf_start(remote, "Echo", 0, NULL);
+    assert_int_equal(call->ops->send(call, PL_STR("eleven bytes"), &err), PL_REMOTE_FAILED);
+    assert_int_equal(err.code, PL_RESOURCE_EXHAUSTED);
+    assert_int_equal(call->ops->send(call, PL_STR("ten"), &err), PL_REMOTE_DONE); /* the call goes on */
+    assert_int_equal(call->ops->finish(call), PL_REMOTE_DONE);
+    assert_int_equal(call->ops->send(call, PL_STR("more"), &err), PL_REMOTE_FAILED);
+    assert_int_equal(err.code, PL_FAILED_PRECONDITION);
+    cf_turn(f);
+    const pl_header *headers;
+    size_t count;
+    assert_int_equal(call->ops->headers(call, &headers, &count), PL_REMOTE_DONE);
+    assert_true(pl_str_is(call->ops->peer(call), "a"));
+    assert_string_equal(cf_receive(f, call), "ten");
+    assert_int_equal(code_of(call), PL_OK);
+    call->ops->free(call);
+    call = cf_unary(remote, "Many", 0, HEADERS("count", "2"), "x"); /* of 1000 bytes each */
+    cf_turn(f);
+    assert_null(cf_receive(f, call));
+    assert_true(cf_ended(call, &status));
+    assert_int_equal(status.code, PL_RESOURCE_EXHAUSTED);
+    assert_true(status.local);
+    assert_non_null(memmem(status.message.ptr, status.message.len, "1000 bytes, and 100 are allowed", 31));
+    end(f, call, remote);
+}
+
 /* --- memory --- */
 
 /* Every allocation fails once: what a call comes to is a status, and nothing is lost or leaked. */
@@ -546,6 +604,8 @@ int main(void)
         cmocka_unit_test(test_round_robin),
         cmocka_unit_test(test_breaker),
         cmocka_unit_test(test_names_that_cannot_be_resolved),
+        cmocka_unit_test(test_wrong_calls),
+        cmocka_unit_test(test_wrong_messages),
         cmocka_unit_test(test_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -590,6 +590,17 @@ static int core_topic_state(lua_State *L)
     return 1;
 }
 
+/* core.cluster_topic() → the topic of Kafka that events go through, or nil */
+static int core_cluster_topic(lua_State *L)
+{
+    pl_host *host = plua_host(L);
+    pl_str topic = host && host->ops->pubsub_topic ? host->ops->pubsub_topic(host) : PL_STR_NONE;
+    if (topic.len == 0)
+        return 0;
+    lua_pushlstring(L, topic.ptr, topic.len);
+    return 1;
+}
+
 /* core.publish(topic, value) */
 static int core_publish(lua_State *L)
 {
@@ -650,6 +661,7 @@ int plua_open_pubsub(lua_State *L)
                                          {"publish", core_publish},
                                          {"subscribe_topic", core_subscribe_topic},
                                          {"topic_state", core_topic_state},
+                                         {"cluster_topic", core_cluster_topic},
                                          {NULL, NULL}};
     plua_push_type(L, &(plua_type){.name = QUEUE_TYPE, .gc = queue_gc, .methods = methods});
     lua_pop(L, 1);

@@ -328,6 +328,13 @@ static void read_loaders(cfg_context *c, const char *path, pl_slot slot, void *t
         qsort(c->config->loaders, c->config->loader_count, sizeof *c->config->loaders, compare_loaders);
 }
 
+static void read_pubsub(cfg_context *c, const char *path, pl_slot slot, void *target)
+{
+    static const cfg_setting settings[] = {{"topic", cfg_string, CFG_AT(pubsub_topic)}, {NULL, NULL, 0}};
+    (void)target;
+    cfg_table(c, path, slot, settings, c->config);
+}
+
 void pl_config_read(pl_state *state, pl_slot slot, pl_arena *arena, pl_config *config, pl_report *report)
 {
     static const cfg_setting settings[] = {{"name", cfg_string, CFG_AT(name)},
@@ -335,6 +342,7 @@ void pl_config_read(pl_state *state, pl_slot slot, pl_arena *arena, pl_config *c
                                            {"graphql", cfg_graphql, 0},
                                            {"grpc", cfg_grpc, 0},
                                            {"kafka", cfg_kafka, 0},
+                                           {"pubsub", read_pubsub, 0},
                                            {"metrics", read_metrics, CFG_AT(metrics.enabled)},
                                            {"sqlite", cfg_sqlite, 0},
                                            {"limits", read_limits, 0},

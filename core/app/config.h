@@ -130,6 +130,7 @@ typedef struct pl_config {
     pl_rate_config rate_limit;
     pl_grpc_config grpc;
     pl_kafka_config kafka;
+    pl_str pubsub_topic; /* pubsub.topic: of Kafka, that perilune.pubsub goes through; empty: none */
     pl_metrics_config metrics;
     pl_database_config database; /* sqlite */
     pl_schemas_config schemas;

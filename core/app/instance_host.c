@@ -202,6 +202,12 @@ static pl_code topic_state(pl_host *host, pl_str topic, bool *placed, pl_error *
     return pl_topics_state(instance->topics, topic, placed, err);
 }
 
+static pl_str pubsub_topic(pl_host *host)
+{
+    const pl_instance *instance = instance_of(host);
+    return instance->generation ? instance->generation->config.pubsub_topic : PL_STR_NONE;
+}
+
 /* --- cached responses --- */
 pl_code pl_instance_purge(pl_instance *instance, pl_str type, pl_str id, size_t *dropped, pl_error *err)
 {
@@ -266,6 +272,7 @@ void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubs
                                     .ask_schema = ask_schema,
                                     .subscribe_topic = subscribe_topic,
                                     .topic_state = topic_state,
+                                    .pubsub_topic = pubsub_topic,
                                     .remote = remote};
     instance->loop = loop;
     instance->pubsub = pubsub;

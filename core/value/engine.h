@@ -232,6 +232,9 @@ typedef struct pl_host_ops {
     /* Of a topic that is subscribed to. *placed: what is published from now on will come. An error: why the
      * topic cannot be read. */
     pl_code (*topic_state)(pl_host *host, pl_str topic, bool *placed, pl_error *err);
+    /* The topic of Kafka that events of scripts go through to reach all servers; empty: they stay in this
+     * one. NULL where there is no server. */
+    pl_str (*pubsub_topic)(pl_host *host);
     /* Drops cached responses of all workers: everything (type ptr NULL), or those with objects of a type, or
      * with the one that has this id (ptr NULL: all). None of them is served after it returns. NOT_FOUND:
      * there is no such type. NULL where nothing is cached. */

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Publish and subscribe, over all workers and generations of a server. Events are values that JSON can hold; each subscriber gets
--- those that are published while it is there. All subscribers of a worker share one copy of an event: treat it as read-only.
+-- Publish and subscribe, over all workers and generations of a server; with pubsub.topic in app.lua, of all servers. Events are
+-- values that JSON can hold; each subscriber gets those that are published while it is there. All subscribers of a worker share
+-- one copy of an event: treat it as read-only.
 local core = require "perilune.pubsub.core"
 
 local Subscription = {}
@@ -35,7 +36,9 @@ local pubsub = {}
 
 -- pubsub:publish(topic, value): to all subscribers of the topic, on all workers; does not wait for them.
 function pubsub.publish(_, topic, value)
-  core.publish(topic, value)
+  local cluster = core.cluster_topic()
+  if not cluster then return core.publish(topic, value) end
+  require "perilune.events":publish_async(cluster, value, { key = topic, format = "json" })
 end
 
 -- pubsub:subscribe(topic, filter, options): a subscription, which is an iterator, too. filter(event) decides which events are
@@ -49,6 +52,12 @@ function pubsub.subscribe(_, topic, filter, options)
   options = options or {}
   for name in pairs(options) do
     if not OPTIONS[name] then error("pubsub:subscribe: there is no option " .. tostring(name), 2) end
+  end
+  local cluster = core.cluster_topic()
+  if cluster then
+    local passed = { key = topic, format = "json" }
+    for name, value in pairs(options) do passed[name] = value end
+    return require "perilune.topics":subscribe(cluster, filter, passed)
   end
   local queue = core.subscribe(topic, options.queue, options.on_full, options.max_bytes)
   return setmetatable({ queue = queue, filter = filter }, Subscription)

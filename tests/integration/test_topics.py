@@ -58,6 +58,11 @@ def produce(broker, topic, lines, *options):
     subprocess.run(command, check=True, input=text.encode(), timeout=30 * SLOWNESS)
 
 
+def consume_keys(broker, topic):
+    command = ["kcat", "-b", broker, "-t", topic, "-C", "-e", "-q", "-f", "%k\\n"]
+    return sorted(subprocess.run(command, check=True, capture_output=True, timeout=30 * SLOWNESS).stdout.decode().split())
+
+
 @pytest.fixture(scope="module")
 def server(start_shared):
     return start_shared(BUNDLE, workers=2)
@@ -181,6 +186,30 @@ def test_one_reader_for_many_subscribers(cluster):
         assert text_of(one.next(id="first")) == "x"
         for i in range(200):
             assert text_of((one, other)[i % 2].next(id=str(i))) == "x"
+
+
+def test_pubsub_goes_over_all_servers_through_a_topic(start):
+    files = FED | {
+        "app.lua": 'return { kafka = { brokers = "embedded", linger = 0 }, pubsub = { topic = "bus" } }',
+        "resolvers/r.lua": """
+return {
+  Mutation = { publish = function(_, args, ctx) ctx.pubsub:publish(args.topic, { text = args.text }) end },
+  Subscription = { events = {
+    subscribe = function(_, args, ctx)
+      return ctx.pubsub:subscribe(args.topic, function(event) return event.text ~= "unwanted" end, { queue = 10 })
+    end,
+    resolve = function(event) return event end,
+  } },
+}
+""",
+    }
+    first = start(files, workers=2)
+    second = start(files, "--kafka", first.ready["kafka"], workers=2)
+    with EventStream(first, EVENTS, {"topic": "a"}) as here, EventStream(second, EVENTS, {"topic": "a"}) as there:
+        for topic, text in (("b", "of another"), ("a", "unwanted"), ("a", "wanted")):
+            second.data(f'mutation {{ publish(topic: "{topic}", text: "{text}") }}')
+        assert [text_of(stream.next()) for stream in (here, there)] == ["wanted", "wanted"]
+    assert consume_keys(first.ready["kafka"], "bus") == ["a", "a", "b"]
 
 
 def test_keys_and_what_was_before(cluster):

@@ -2,7 +2,7 @@
 return {
   name = "payments",
   http = { graphiql = true },
-  graphql = { max_depth = 7, max_cost = 1000 },
+  graphql = { max_depth = 7, max_cost = 5000 },
   kafka = { brokers = os.getenv "KAFKA_BROKERS" or "embedded" },
   sqlite = { path = os.getenv "PERILUNE_SQLITE_PATH" or ".payments.db" },
   interceptors = { require "lib.logging" },

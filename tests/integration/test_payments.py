@@ -4,12 +4,13 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from harness import PERILUNE, ROOT, SLOWNESS, copy_example, go_tool, wait_until
+from harness import PERILUNE, ROOT, SLOWNESS, copy_example, go_tool, run_cli, wait_until
 from protobuf import Protos
 from streams import EventStream
 
@@ -53,6 +54,12 @@ def mails(server, user):
         mail["text"]
         for mail in server.data("query ($id: ID!) { user(id: $id) { mails { text } } }", {"id": user})["user"]["mails"]
     ]
+
+
+def contact(server):
+    """Alan's address as the mailer knows it."""
+    with sqlite3.connect(server.env["PERILUNE_SQLITE_PATH"]) as db:
+        return db.execute("SELECT email FROM contacts WHERE user_id = 'alan'").fetchone()[0]
 
 
 def deposit(server, user, amount):
@@ -131,15 +138,33 @@ def test_each_completed_payment_is_enriched_once(server):
     assert {(event["country"], event["size"]) for event in found} == {("GB", "medium")}
 
 
-def test_a_dead_letter(server):
-    server.data('mutation { updateUser(id: "alan", input: { email: "alan@mail.invalid" }) { id } }')
-    wait_until(lambda: mails(server, "alan") == ["Your address is now alan@mail.invalid."], 20, "the new address is known")
-    id_ = create(server, "lost", userId="alan")["id"]
-    letter = wait_until(lambda: consume(server, "notifications-dlq", "%h %s\\n"), 20, "the dead letter")[0]
+def test_spending(server):
+    def spent():
+        return server.data('{ user(id: "ada") { spending { text count currency } } }')["user"]["spending"]
+
+    assert wait_until(spent, 20, "a window")[0]["currency"] == "EUR"
+
+
+def test_a_dead_letter_is_sent_again(server):
+    def move(email):
+        server.data(f'mutation {{ updateUser(id: "alan", input: {{ email: "{email}" }}) {{ id }} }}')
+        wait_until(lambda: contact(server) == email, 20, "the new address is known")
+
+    move("alan@mail.invalid")
+    create(server, "lost", userId="alan")
+    letter = wait_until(lambda: consume(server, "mails-dlq", "%k %h %s\\n"), 20, "the dead letter")[0]
+    assert letter.startswith("alan ")
     assert "kafka_dlt-exception-message=the mail server of mail.invalid does not answer" in letter
     assert "perilune-attempt=3" in letter
-    assert id_ in letter
-    assert look(server, id_)["reason"] == "NOT_ENOUGH_MONEY"
+    move("alan@example.com")
+    replay = run_cli("dlq", "replay", "mails-dlq", "--brokers", server.ready["kafka"])
+    assert (replay.returncode, replay.stdout[:2]) == (0, "1 "), replay
+    wait_until(lambda: "EUR 12.50 was not paid to Cafe." in mails(server, "alan"), 20, "the mail")
+
+
+def test_its_own_tests():
+    result = run_cli("test", ROOT / "examples" / "payments")
+    assert (result.returncode, result.stdout.splitlines()[-1][-9:]) == (0, " 0 failed"), result.stdout
 
 
 # -- the README --
@@ -217,9 +242,11 @@ def test_the_tour(start, tmp_path):
     assert "OVER_PAYMENT_LIMIT" in shell.run(grpcurl)
 
     address, events, enriched = next(blocks)
+    (sums,) = next(blocks)
     shell.run(address)
     shell.until(events, "ada", "event-type=PaymentCompleted", "grace", "event-type=PaymentFailed")
     shell.until(enriched, '"country":"GB"')
+    shell.until(sums, "EUR 4987.50", '"type":"Paid","amount":1250', '"text":"EUR 12.50","count":1')
 
     (watch,), (pay,) = next(blocks), next(blocks)
     before = server.status()["workers"][0]["streams"]
@@ -228,19 +255,27 @@ def test_the_tour(start, tmp_path):
     shell.run(pay)
     assert "Bakery" in next(line for line in watcher.stdout if line.startswith("data:"))
 
-    pay, edit, _, again, look_ = next(blocks)
+    pay, _, look_, edit, _, again, _, look_again = next(blocks)
     shell.run(pay)
+    shell.until(look_, "Bicycles", "OVER_PAYMENT_LIMIT")
     shell.run(edit)
     wait_until(lambda: server.status()["generation"] == 2, what="the reload")
     shell.run(again)
-    out = shell.until(look_, "OVER_PAYMENT_LIMIT", '"status":"COMPLETED"')
+    out = shell.until(look_again, "OVER_PAYMENT_LIMIT", '"status":"COMPLETED"')
     assert out.index("COMPLETED") < out.index("OVER_PAYMENT_LIMIT")
 
-    change, _, pay, _, letters = next(blocks)
+    move, _, change, _, pay, _, listing, show = next(blocks)
+    change_again, _, replay, _, look_ = next(blocks)
+    shell.run(move)
     shell.run(change)
-    wait_until(lambda: mails(server, "alan"), what="the new address is known")
+    wait_until(lambda: contact(server) == "alan@mail.invalid", what="the new address is known")
     shell.run(pay)
-    shell.until(letters, "kafka_dlt-exception-message=the mail server of mail.invalid does not answer")
+    shell.until(listing, "mails-dlq", "UNAVAILABLE")
+    assert "the mail server of mail.invalid does not answer" in shell.run(show)
+    shell.run(change_again)
+    wait_until(lambda: contact(server) == "alan@example.com", what="the new address is known")
+    assert "1 event" in shell.run(replay)
+    shell.until(look_, "GBP 9.00 was not paid to Books.")
 
     assert "event" in shell.run(*next(blocks))
     assert not list(blocks)

@@ -3,6 +3,7 @@
 return {
   payments = "payment-events",    -- PaymentCreated, PaymentCompleted, PaymentFailed
   users    = "user-events",       -- UserUpdated
+  mails    = "mails",             -- what the mailer has to send
   accounts = "account-events",    -- Deposited, Paid
   enriched = "payments-enriched", -- completed payments with what reports want to know of their users
 }

@@ -24,9 +24,10 @@ function users.update(ctx, id, input)
   local violations = rules.check(input)
   if violations then error(errors.invalid_argument("the user is not valid", violations)) end
   return ctx.db:transaction(function(tx)
+    local old = tx:first("SELECT * FROM users WHERE id = ?", id) or error(errors.not_found("there is no user " .. id))
     tx:exec("UPDATE users SET name = coalesce(?, name), email = coalesce(?, email) WHERE id = ?", input.name, input.email, id)
-    local user = tx:first("SELECT * FROM users WHERE id = ?", id) or error(errors.not_found("there is no user " .. id))
-    events.publish(ctx, topics.users, "UserUpdated", id, { user = user })
+    local user = tx:first("SELECT * FROM users WHERE id = ?", id)
+    events.publish(ctx, topics.users, "UserUpdated", id, { user = user, old = old })
     return user
   end)
 end

@@ -23,6 +23,11 @@ local function happens(topic, type, user, contents)
   return t.events(topic, contents, { key = user })
 end
 
+-- What was published to a topic comes to its consumers.
+local function deliver(topic)
+  for _, event in ipairs(t.published(topic)) do t.events(topic, event.value, { key = event.key, headers = event.headers }) end
+end
+
 local function look(id)
   return t.graphql(LOOK, { id = id }).data.payment
 end
@@ -39,7 +44,7 @@ t.test("a payment is created, and completed by its event", function()
   t.equal(deposit("ada", 2000, "EUR"), "EUR 20.00")
   local payment = create().data.createPayment
   t.equal(payment.status, "CREATED")
-  happens("payment-events", "PaymentCreated", "ada", { payment = payment })
+  deliver "payment-events"
   t.equal(look(payment.id),
     { status = "COMPLETED", reason = null, fraudScore = 0, text = "EUR 12.50", user = { name = "Ada Lovelace" } })
 
@@ -64,23 +69,42 @@ t.test("what the rules refuse fails", function()
 end)
 
 t.test("users are told what became of their payments, once", function()
-  local event = { id = crypto.uuid7(), payment = { amount = 1250, currency = "EUR", merchant = "Cafe" } }
+  local payment = { id = "p", amount = 1250, currency = "EUR", merchant = "Cafe", created_at = 1200 }
+  local event = { id = crypto.uuid7(), at = 1200, payment = payment }
   for _ = 1, 2 do happens("payment-events", "PaymentCompleted", "grace", event) end
+  deliver "mails"
   t.equal(mails "grace", { "EUR 12.50 was paid to Cafe." })
 end)
 
 t.test("a mail server that never answers: a dead letter, after three attempts", function()
-  local change = [[mutation { updateUser(id: "alan", input: { email: "alan@mail.invalid" }) { id email } }]]
-  happens("user-events", "UserUpdated", "alan", { user = t.graphql(change).data.updateUser })
+  t.graphql [[mutation { updateUser(id: "alan", input: { email: "alan@mail.invalid" }) { id } }]]
+  deliver "user-events"
+  deliver "mails"
   t.equal(mails "alan", { "Your address is now alan@mail.invalid." }) -- to the old one
 
-  happens("payment-events", "PaymentFailed", "alan", { payment = { amount = 1, currency = "EUR", merchant = "Cafe" } })
-  t.equal(#t.published "notifications-dlq", 0)
+  local result = t.events("mails", { id = crypto.uuid7(), type = "Mail", user_id = "alan", text = "Hello" }, { key = "alan" })
+  t.equal(result.status, "retried")
   t.clock:advance(10)
-  local letter = t.published "notifications-dlq"[1]
+  t.equal(result.status, "dead_lettered")
+  local letter = t.published "mails-dlq"[1]
   t.equal(letter.key, "alan")
   t.equal(letter.headers["kafka_dlt-exception-message"], "the mail server of mail.invalid does not answer")
   t.equal(letter.headers["perilune-attempt"], "3")
+end)
+
+t.test("completed payments are added up by minutes, and enriched", function()
+  for i, second in ipairs { 0, 59, 60 } do
+    happens("payment-events", "PaymentCompleted", "grace",
+      { at = 1200 + second, payment = { id = "p" .. i, amount = 500, currency = "EUR", merchant = "Cafe", created_at = 1200 } })
+  end
+  local windows = t.store("spending", "per-minute"):fetch("grace")
+  t.equal(windows[1].value, { EUR = { count = 2, amount = 1000 } })
+  t.equal(windows[2].value, { EUR = { count = 1, amount = 500 } })
+
+  local enriched = t.published "payments-enriched"
+  t.equal(#enriched, 3)
+  t.equal(enriched[1].value, { payment_id = "p1", user_id = "grace", country = "US", merchant = "Cafe", amount = 500,
+    currency = "EUR", text = "EUR 5.00", day = "1970-01-01", size = "small" })
 end)
 
 t.test("the same request twice is one payment, and another request needs another key", function()

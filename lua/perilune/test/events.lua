@@ -42,6 +42,10 @@ local function send(topic, value, key, headers, partition, timestamp)
 end
 producer.send, producer.send_alone = send, send
 producer.wait = function(sent) return sent.partition, sent.offset end
+producer.forget = function() end
+
+-- What transactions have left in the outbox is published, as the server would do it after each commit.
+local function relay_outbox() require "perilune.outbox.relay".run() end
 
 local function shown(event, options)
   local copy = {}
@@ -59,6 +63,7 @@ end
 -- test.published(topic, { format, message }): what was published to a topic (nil: to any) since the test began: a list of
 -- { topic, key, value, bytes, headers, partition, timestamp }. The value is read as JSON where it is some, unless told otherwise.
 function events.published(topic, options)
+  relay_outbox()
   local list = {}
   for _, event in ipairs(caught) do
     if topic == nil or event.topic == topic then list[#list + 1] = shown(event, options or {}) end
@@ -126,19 +131,29 @@ local function failure_of(why, traceback)
   return { code = "INTERNAL", message = tostring(why), traceback = traceback }
 end
 
+local function run_handler(declaration, event, msg, ctx)
+  if not declaration.batch then return declaration.handler(event, msg, ctx) end
+  local failed = declaration.handler({ event }, { msg }, ctx)
+  if type(failed) == "table" and failed[1] ~= nil then error(failed[1], 0) end
+end
+
+-- Interceptors are told how the handler has ended; that stands, unless one of them raises an error.
 local function call_handler(declaration, event, msg)
-  local traceback
-  local ok, why = xpcall(function()
-    return intercepted(new_ctx(msg), function(ctx)
-      if not declaration.batch then return declaration.handler(event, msg, ctx) end
-      local failed = declaration.handler({ event }, { msg }, ctx)
-      if type(failed) == "table" and failed[1] ~= nil then error(failed[1], 0) end
-    end)
-  end, function(value)
+  local failure, traceback
+  local function trace(value)
     traceback = debug.traceback(tostring(value), 2)
     return value
-  end)
+  end
+  local ok, why = xpcall(function()
+    intercepted(new_ctx(msg), function(ctx)
+      local done, handler_why = xpcall(run_handler, trace, declaration, event, msg, ctx)
+      failure = not done and failure_of(handler_why, traceback) or nil
+      if done then return { errors = 0, code = "OK", message = "" } end
+      return { errors = 1, code = failure.code, message = failure.message }
+    end)
+  end, trace)
   if not ok then return failure_of(why, traceback) end
+  return failure
 end
 
 local function dead_letter(declaration, msg, failure, attempt)
@@ -310,9 +325,14 @@ function events.store(name, store)
 end
 
 -- Before each test: nothing was published, nothing waits, no topology has any state.
-function events.reset()
+local function clear()
   caught, waiting, drivers, offsets, clock.now = {}, {}, {}, {}, START
 end
-events.reset()
+clear()
+
+function events.reset()
+  relay_outbox() -- of tests before this one
+  clear()
+end
 
 return events

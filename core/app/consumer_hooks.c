@@ -13,6 +13,7 @@ typedef enum hook { ASSIGNED, REVOKED, TIMER } hook;
 struct pl_consumer_hooks {
     pl_group_member *member;
     bool assigned; /* there are partitions, and they do not go */
+    bool more;     /* there are others than on_assigned has heard of */
     bool leaving;  /* the consumer waits for on_revoked */
     bool lost;
     pl_instance *open; /* whose on_assigned has run, and its place there; it stays as long as it is here */
@@ -63,6 +64,7 @@ static void let_go(pl_consumer_hooks *h)
     if (h->open)
         h->open->in_flight--;
     h->open = NULL;
+    h->more = false;
 }
 
 static void arm(pl_consumer_hooks *h);
@@ -260,6 +262,7 @@ void pl_consumer_hooks_step(pl_consumer_hooks *h)
 void pl_consumer_hooks_assigned(pl_consumer_hooks *h)
 {
     h->assigned = true;
+    h->more = h->open || h->running;
     h->waits = false;
     pl_consumer_hold(h->member->consumer, PL_HELD_BY_HOOKS, true);
     pl_consumer_hooks_step(h);

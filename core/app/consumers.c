@@ -218,29 +218,32 @@ static bool open_consumer(pl_consumers *set, holder *h, pl_error *err)
                                  .not_before = decl->retry.topic_count ? not_before : NULL,
                                  .assigned = decl->hooks ? on_assigned : NULL,
                                  .leaving = decl->hooks ? on_leaving : NULL};
-    const pl_consumer_config config = {.kafka = &h->kafka.settings,
-                                       .group = decl->group.ptr,
-                                       .topics = decl->topics,
-                                       .topic_count = decl->topic_count,
-                                       .own_topics = decl->own_topics,
-                                       .own_topic_count = decl->own_topic_count,
-                                       .instance = with_worker(set, h, decl->instance),
-                                       .assignor = decl->assignor.len ? decl->assignor.ptr : NULL,
-                                       .start = decl->start,
-                                       .start_time = decl->start_time,
-                                       .transactional_id =
-                                           decl->exactly_once ? transactional_id(set, h, decl) : NULL};
+    const pl_consumer_config config = {
+        .kafka = &h->kafka.settings,
+        .group = decl->group.ptr,
+        .topics = decl->topics,
+        .topic_count = decl->topic_count,
+        .own_topics = decl->own_topics,
+        .own_topic_count = decl->own_topic_count,
+        .instance = with_worker(set, h, decl->instance),
+        .assignor = decl->assignor.len ? decl->assignor.ptr : NULL,
+        .start = decl->start,
+        .start_time = decl->start_time,
+        .share = set->worker,
+        .shares = h->kafka.settings.embedded ? h->member.live->generation->instance_count : 0,
+        .transactional_id = decl->exactly_once ? transactional_id(set, h, decl) : NULL};
     h->member.consumer = pl_consumer_new(&config, &decl->options, &ops, &h->member, set->host, set->log, err);
     if (!h->member.consumer)
         return false;
     h->watch = pl_loop_watch(set->loop, pl_consumer_fd(h->member.consumer), on_readable, &h->member);
     if (h->watch)
         return true;
-    pl_fail(err, PL_RESOURCE_EXHAUSTED, "memory or descriptors are exhausted");
-    pl_consumer_stop(h->member.consumer);
-    pl_consumer_free(h->member.consumer);
-    h->member.consumer = NULL;
-    return false;
+    /* Its own timer polls it until it has left: then another one is made. */
+    pl_log(set->log, PL_ERROR, "consumer not started: memory or descriptors are exhausted",
+           PL_F_STR("consumer", decl->name));
+    pl_consumer_close(h->member.consumer, 0);
+    pl_consumer_poll(h->member.consumer);
+    return true;
 }
 
 static void try_open(pl_consumers *set, holder *h)

@@ -132,6 +132,8 @@ pl_consumer *pl_consumer_new(const pl_consumer_config *config, const pl_consumer
     c->options = *options;
     c->start = config->start;
     c->start_time = config->start_time;
+    c->share = config->share;
+    c->shares = config->shares;
     c->timer = (pl_timer){.fire = on_timer, .data = c};
     c->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     c->group = pl_copy_text(config->group);
@@ -250,7 +252,8 @@ void pl_consumer_take(pl_consumer *c, const rd_kafka_topic_partition_list_t *par
 {
     for (int i = 0; i < partitions->cnt; i++) {
         const rd_kafka_topic_partition_t *at = &partitions->elems[i];
-        if (!pl_partition_new(c, at->topic, at->partition)) {
+        if (!pl_consumer_find(c, at->topic, at->partition) &&
+            !pl_partition_new(c, at->topic, at->partition)) {
             /* Nobody would read it: the group has to find somebody else. */
             pl_log(c->log, PL_ERROR, "out of memory: the group is left", PL_F_CSTR("group", c->group));
             c->failed = true;
@@ -364,6 +367,8 @@ static void begin_close(pl_consumer *c)
 {
     c->close_begun = true;
     cancel_gone(c);
+    if (c->shares)
+        rd_kafka_assign(c->client, NULL);
     rd_kafka_error_t *error = rd_kafka_consumer_close_queue(c->client, c->queue);
     if (error) {
         pl_log(c->log, PL_WARN, "the group was not left", PL_F_CSTR("group", c->group),
@@ -404,7 +409,7 @@ void pl_consumer_settle(pl_consumer *c)
                 return;
         }
     }
-    if (c->revoking && !c->leaving_told && c->ops.leaving) {
+    if ((c->revoking || c->shares) && !c->leaving_told && c->ops.leaving) {
         c->leaving_told = true;
         c->leaving_waits = c->ops.leaving(c->data, lost);
     }
@@ -474,6 +479,8 @@ static void set_timer(pl_consumer *c, uint64_t now, uint64_t wake)
     uint64_t at = earliest(wake, now + (c->close_begun ? CLOSING_POLL_MS : POLL_MS));
     if (c->commit_at && !c->committing)
         at = earliest(at, c->commit_at);
+    if (c->look_at && !c->closing)
+        at = earliest(at, c->look_at);
     if (c->revoking)
         at = earliest(at, c->leave_by);
     if (c->closing && !c->close_begun)
@@ -496,6 +503,8 @@ void pl_consumer_poll(pl_consumer *c)
     uint64_t wake = pl_consumer_hand_out(c, now);
     if (c->commit_at && now >= c->commit_at)
         pl_consumer_commit(c);
+    if (c->look_at && now >= c->look_at)
+        pl_consumer_look(c);
     pl_consumer_settle(c);
     if (c->close_begun && !c->committing && !c->starting && !c->preparing &&
         rd_kafka_consumer_closed(c->client)) {

@@ -32,6 +32,10 @@ typedef struct pl_consumer_config {
      * since 1970. */
     pl_start start;
     int64_t start_time;
+    /* Not 0: it is no member of the group, but reads each partition whose number modulo shares is share, and
+     * commits for the group. For the embedded broker, whose groups take seconds to form and may never form
+     * again. */
+    unsigned share, shares;
     /* With a name, what is published while a record is handled, and the offsets of the records, are one
      * transaction; else NULL. */
     const char *transactional_id;

@@ -44,7 +44,10 @@ struct pl_consumer {
     pl_consumer_options options;
     char *group;
     rd_kafka_topic_partition_list_t *subscription, *own_topics;
-    bool preparing; /* a job makes own_topics: only then it subscribes */
+    bool preparing; /* a job makes own_topics, and finds its share: only then it reads */
+    bool prepared;
+    unsigned share, shares;
+    uint64_t look_at; /* when to look for more partitions of its share; 0: not */
     pl_start start;
     int64_t start_time;
     pl_timer timer;
@@ -102,8 +105,10 @@ int64_t pl_partition_position(const pl_partition *p);
 void pl_outputs_free(pl_consumer *c, pl_output *first);
 
 /* consumer_topics.c */
-/* Makes own topics, and then subscribes; false: there are none, or it cannot be begun. */
+/* Makes own topics, and then reads; false: there is nothing to be done, or it cannot be begun. */
 bool pl_consumer_prepare(pl_consumer *c);
+/* Partitions of its share that have come into being. */
+void pl_consumer_look(pl_consumer *c);
 void pl_consumer_subscribe(pl_consumer *c); /* consumer.c */
 
 /* consumer_start.c */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <regex.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -11,11 +12,13 @@
 #define ASK_MS 10000
 #define AWAIT_MS 100
 #define AWAITED 50
+#define LOOK_MS 2000 /* for more partitions of a share */
 
 typedef struct pl_topics_job topics_job;
 struct pl_topics_job {
     pl_job job; /* first */
     pl_consumer *consumer;
+    rd_kafka_topic_partition_list_t *share;
     pl_error err; /* PL_OK: all are there */
 };
 
@@ -84,11 +87,10 @@ static void await(rd_kafka_t *client, const char *name)
         usleep(AWAIT_MS * 1000);
 }
 
-static void run(pl_job *base)
+static void make_own_topics(topics_job *job)
 {
-    topics_job *job = (topics_job *)base;
     const pl_consumer *c = job->consumer;
-    int partitions = partitions_of(c->client, c->subscription->elems[0].topic);
+    int partitions = c->own_topics->cnt ? partitions_of(c->client, c->subscription->elems[0].topic) : 0;
     for (int i = 0; i < c->own_topics->cnt; i++) {
         const char *name = c->own_topics->elems[i].topic;
         if (partitions_of(c->client, name) >= 0)
@@ -96,6 +98,62 @@ static void run(pl_job *base)
         make_topic(job, name, partitions > 0 ? partitions : -1);
         await(c->client, name);
     }
+}
+
+static void add_share(topics_job *job, const char *topic, int partitions)
+{
+    const pl_consumer *c = job->consumer;
+    for (int i = 0; i < partitions; i++) {
+        if ((unsigned)i % c->shares == c->share && !rd_kafka_topic_partition_list_find(job->share, topic, i))
+            rd_kafka_topic_partition_list_add(job->share, topic, i);
+    }
+}
+
+/* Those of a regular expression: of all topics that there are. */
+static void find_matching(topics_job *job, const char *pattern)
+{
+    const struct rd_kafka_metadata *metadata;
+    regex_t regex;
+    if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+        return;
+    if (rd_kafka_metadata(job->consumer->client, 1, NULL, &metadata, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        for (int i = 0; i < metadata->topic_cnt; i++) {
+            if (regexec(&regex, metadata->topics[i].topic, 0, NULL, 0) == 0)
+                add_share(job, metadata->topics[i].topic, metadata->topics[i].partition_cnt);
+        }
+        rd_kafka_metadata_destroy(metadata);
+    }
+    regfree(&regex);
+}
+
+static void find_share(topics_job *job)
+{
+    const pl_consumer *c = job->consumer;
+    for (int i = 0; i < c->subscription->cnt; i++) {
+        const char *name = c->subscription->elems[i].topic;
+        if (name[0] == '^')
+            find_matching(job, name);
+        else
+            add_share(job, name, partitions_of(c->client, name));
+    }
+}
+
+static void run(pl_job *base)
+{
+    topics_job *job = (topics_job *)base;
+    const pl_consumer *c = job->consumer;
+    /* The embedded broker makes topics when they are first asked for, and by no other way. */
+    if (!c->prepared && !c->shares && c->subscription->elems[0].topic[0] != '^')
+        make_own_topics(job);
+    if (c->shares)
+        find_share(job);
+}
+
+static void take_share(pl_consumer *c, const rd_kafka_topic_partition_list_t *share)
+{
+    c->look_at = c->host->ops->now(c->host) + LOOK_MS;
+    if (share->cnt > (int)c->stats.partitions)
+        pl_consumer_take(c, share);
 }
 
 static void made(pl_job *base)
@@ -106,23 +164,44 @@ static void made(pl_job *base)
         pl_log(c->log, PL_WARN, "topics of a consumer are missing, and cannot be made",
                PL_F_CSTR("group", c->group), PL_F_CSTR("error", job->err.message));
     c->preparing = false;
-    if (!c->closed)
-        pl_consumer_subscribe(c);
+    c->prepared = true;
+    if (!c->closed && !c->closing) {
+        if (c->shares)
+            take_share(c, job->share);
+        else
+            pl_consumer_subscribe(c);
+    }
+    rd_kafka_topic_partition_list_destroy(job->share);
     pl_free(job);
+    pl_consumer_wake(c);
+}
+
+static bool begin(pl_consumer *c)
+{
+    topics_job *job = pl_calloc(1, sizeof *job);
+    if (!job)
+        return false;
+    *job = (topics_job){.job = {.run = run, .done = made}, .consumer = c};
+    job->share = rd_kafka_topic_partition_list_new(8);
+    c->preparing = c->host->ops->offload(c->host, &job->job, c) == 0;
+    if (!c->preparing) {
+        rd_kafka_topic_partition_list_destroy(job->share);
+        pl_free(job);
+    }
+    return c->preparing;
+}
+
+void pl_consumer_look(pl_consumer *c)
+{
+    c->look_at = c->host->ops->now(c->host) + LOOK_MS;
+    if (!c->preparing && !c->closing)
+        begin(c);
 }
 
 bool pl_consumer_prepare(pl_consumer *c)
 {
-    topics_job *job;
-    if (c->own_topics->cnt == 0 || c->subscription->elems[0].topic[0] == '^')
+    if (!c->shares && c->own_topics->cnt == 0)
         return false;
-    if (!(job = pl_calloc(1, sizeof *job)))
-        return false;
-    *job = (topics_job){.job = {.run = run, .done = made}, .consumer = c};
-    if (c->host->ops->offload(c->host, &job->job, c) != 0) {
-        pl_free(job);
-        return false;
-    }
-    c->preparing = true;
-    return true;
+    c->look_at = c->shares ? c->host->ops->now(c->host) + LOOK_MS : 0;
+    return begin(c) || c->shares; /* a share is looked for again */
 }

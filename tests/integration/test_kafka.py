@@ -2,12 +2,14 @@
 """Events published to a real Apache Kafka: what its log, its own tools and other clients see of them."""
 
 import json
+import subprocess
 import threading
 import time
 
 import pytest
 
 from harness import SLOWNESS, code_of, wait_until, write_bundle
+from kafka import Kafka
 
 SCHEMA = """
 type Query { ping: String }
@@ -219,3 +221,16 @@ def test_reloads_and_new_settings_under_load_lose_nothing(kafka, serve):
     thread.join()
     assert reloads > 2
     assert sorted(numbers(kafka.read(topic))) == list(range(count * 50))
+
+
+def test_nodes_end_with_the_process_that_wanted_them(tmp_path):
+    """However it ends; and those that are paused, too."""
+    owner = subprocess.Popen(["sleep", "600"])
+    try:
+        cluster = Kafka(tmp_path, owner=owner.pid)
+        cluster.pause(1)
+        assert cluster.states() == {1: "paused"}
+    finally:
+        owner.kill()
+        owner.wait()
+    wait_until(lambda: cluster.states() == {1: "down"}, what="the node to end")

@@ -63,6 +63,7 @@ def values(events):
     return [event.value.decode() for event in events]
 
 
+@pytest.mark.core
 def test_reloads_under_load_cause_no_rebalance_and_lose_nothing(kafka, serve):
     """And handle nothing twice; what comes after a reload is handled by the new code."""
     topic, out, group = kafka.topic(partitions=4), kafka.topic(partitions=4), kafka.name("group")
@@ -122,6 +123,7 @@ end }}
     assert totals(server)["rebalances_total"] == rebalances
 
 
+@pytest.mark.core
 def test_the_end_during_a_backoff_is_quick_and_loses_nothing(kafka, serve):
     topic, out, group = kafka.topic(), kafka.topic(), kafka.name("group")
     handler = f"""

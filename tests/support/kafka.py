@@ -54,12 +54,12 @@ class Batch:
 
 
 class Kafka:
-    """A cluster, of one node or three. It ends with the process that has started it, or by stop()."""
+    """A cluster, of one node or three. It ends with its owner (this process), or by stop()."""
 
-    def __init__(self, directory, nodes=1, settings=None):
+    def __init__(self, directory, nodes=1, settings=None, owner=None):
         self.directory = Path(directory)
         flags = [f"--set={name}={value}" for name, value in (settings or {}).items()]
-        self._run("start", "--nodes", str(nodes), "--owner", str(os.getpid()), *flags)
+        self._run("start", "--nodes", str(nodes), "--owner", str(owner or os.getpid()), *flags)
         description = json.loads((self.directory / "kafka.json").read_text())
         self.brokers = description["brokers"]
         self.nodes = [node["id"] for node in description["nodes"]]
@@ -71,7 +71,7 @@ class Kafka:
     def _run(self, command, *args, **options):
         """A command of scripts/kafka; returns what it has printed."""
         line = [sys.executable, SCRIPT, command, "--dir", str(self.directory), *map(str, args)]
-        result = subprocess.run(line, capture_output=True, text=True, timeout=180 * SLOWNESS, **options)
+        result = subprocess.run(line, capture_output=True, text=True, timeout=300 * SLOWNESS, **options)
         assert result.returncode == 0, (line, result.stdout, result.stderr)
         return result.stdout
 
@@ -90,6 +90,10 @@ class Kafka:
 
     def stop(self, *nodes):
         self._run("stop", *nodes)
+
+    def states(self):
+        """{node: "running", "paused" or "down"}"""
+        return {node["id"]: node["state"] for node in json.loads(self._run("status"))["nodes"]}
 
     def tool(self, name, *args, text=None):
         """Runs one of Kafka's own tools to its end, and returns what it has printed."""

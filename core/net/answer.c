@@ -412,5 +412,9 @@ void edge_rewrite_error(pl_edge *edge, h2o_req_t *req, h2o_ostream_t **slot)
         h2o_iovec_t value = req->headers.entries[origin].value;
         add_cors(req, &edge->service->settings(edge->service)->cors, (pl_str){value.base, value.len});
     }
+    /* There is no record of a request, and its method may be anything. */
+    if (edge->meter)
+        edge->meter->count(edge->meter, &(pl_http_request){.method = PL_STR("")}, req->res.status,
+                           pl_loop_turn_ns(edge->loop));
     h2o_setup_next_ostream(req, &stream->super.next);
 }

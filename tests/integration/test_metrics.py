@@ -11,6 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness import SLOWNESS, http1, read_http1, run_cli, wait_until, write_bundle
+from streams import EventStream
+from subscription_bundle import BUNDLE as SUBSCRIPTIONS
 
 pytestmark = pytest.mark.core
 
@@ -160,6 +162,50 @@ def test_http(server):
     text = server.get("/metrics").text
     assert "nothing" not in text
     assert "BREW" not in text
+
+
+def test_what_is_no_http_is_counted(server):
+    before = total(scrape(server), "http_requests_total", handler="other", method="other")
+    with server.connect() as connection:
+        connection.sendall(b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n")
+        status = read_http1(connection)[0]
+    assert status >= 400
+    after = scrape(server)
+    assert total(after, "http_requests_total", handler="other", method="other") == before + 1
+    assert total(after, "http_requests_total", handler="other", method="other", code=str(status)) >= 1
+
+
+def test_subscriptions(start):
+    server = start(SUBSCRIPTIONS, workers=2)
+
+    def active():
+        return get(scrape(server), "graphql_subscriptions_active")
+
+    def ended(outcome):
+        return get(scrape(server), "graphql_operations_total", kind="subscription", outcome=outcome)
+
+    with (
+        EventStream(server, "subscription { said { text } }") as one,
+        EventStream(server, "subscription { said { text } }") as two,
+    ):
+        wait_until(lambda: active() == 2, what="both to be counted")
+        server.data('mutation { say(text: "x") }')
+        assert one.next() and two.next()
+        server.reload()  # they go over to the new generation
+        server.data('mutation { say(text: "y") }')
+        assert one.next() and two.next()
+        assert active() == 2
+        assert ended("ok") == ended("cancelled") == 0
+        assert get(scrape(server), "graphql_operation_duration_seconds_count", kind="subscription") == 2
+    wait_until(lambda: active() == 0, what="both to be gone")
+    assert ended("cancelled") == 2
+    with EventStream(server, "subscription { count(to: 2) }") as stream:
+        assert len(stream.rest()) == 2
+    with EventStream(server, "subscription { refused }") as stream:
+        stream.rest()
+    wait_until(lambda: ended("ok") == 1, what="the end of one that ends by itself")
+    assert ended("refused") == 1
+    assert active() == 0
 
 
 def test_a_client_that_leaves_is_499(server):
@@ -459,7 +505,8 @@ return { topic = "orders", group = "shop", from = "earliest", retry = { attempts
       return 1
     end } }"""
     schema = "type Query { send(n: Int!): Int }"
-    server = start({**BUNDLE, "resolvers/r.lua": resolvers, "schema/s.graphql": schema, "events/orders.lua": handler}, workers=2)
+    # One member: when a second one joins, an event that is in hand may be handled once more.
+    server = start({**BUNDLE, "resolvers/r.lua": resolvers, "schema/s.graphql": schema, "events/orders.lua": handler})
     for n in (1, 2, 3, 4):
         server.data(f"{{ send(n: {n}) }}")
     one = {"topic": "orders", "group": "shop"}

@@ -252,6 +252,9 @@ static void read_timer(cfg_context *c, const char *path, pl_slot slot, pl_str na
         return;
     }
     cfg_table(c, path, slot, settings, &entry);
+    if (pl_str_starts(name, PL_STR("perilune.")))
+        pl_report_error(c->report, c->file, 0, 0,
+                        "%s: names that begin with \"perilune.\" are the server's own.", path);
     if (!entry.has_every || !entry.has_run)
         pl_report_error(c->report, c->file, 0, 0, "%s has no \"%s\".", path,
                         entry.has_every ? "run" : "every");

@@ -345,6 +345,8 @@ static void test_sqlite(void **state)
     assert_int_equal(l.config.timer_count, 0);
     assert_int_equal(l.config.database.busy_ms, 5000);
     unload(&l);
+    expect_refused("timers = { ['perilune.outbox'] = { every = 1, run = print } }",
+                   "timers.perilune.outbox: names that begin with \"perilune.\" are the server's own.");
     expect_refused("sqlite = {}", "sqlite has no \"path\": { path = \"app.db\" }.");
     expect_refused("sqlite = { path = '' }",
                    "sqlite.path must be a path such as \"app.db\", or \":memory:\", not a string.");

@@ -100,7 +100,8 @@ static void put_request(pl_buf *out, pl_str service)
     size_t begin = pl_grpc_message_begin(out);
     if (service.len > 0) {
         pl_buf_char(out, 0x0a);
-        pl_buf_char(out, (char)service.len);
+        for (size_t n = service.len; n > 0; n >>= 7)
+            pl_buf_char(out, (char)(n < 0x80 ? n : (n & 0x7f) | 0x80));
         pl_buf_str(out, service);
     }
     pl_grpc_message_end(out, begin, 0);
@@ -124,8 +125,6 @@ static bool ask(health *h)
         pl_client_session_start(h->link->session, headers, sizeof headers / sizeof *headers, &events, h);
     if (!h->stream)
         return false;
-    if (service.len > 127) /* its length is written in one byte */
-        service.len = 127;
     put_request(&h->stream->out, service);
     h->stream->ops->finish(h->stream);
     return true;

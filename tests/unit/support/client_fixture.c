@@ -15,6 +15,11 @@ typedef struct place {
     char address[64];
     cf_server how;
     unsigned requests;
+    char health[16]; /* with health_len; -1: there is none */
+    int health_len;
+    pl_grpc_stream *watch;
+    char watched[300];
+    size_t watched_len;
 } place;
 
 typedef struct connection connection;
@@ -60,7 +65,7 @@ size_t cf_fail_at(cf *f, size_t n)
     return made;
 }
 
-/* What a server allocates does not count: nghttp2's own servers do not survive everything. */
+/* What a server allocates does not count: the client is what is tested. */
 static void pause_failing(cf *f)
 {
     f->made += pl_alloc_fail_at(0, 0);
@@ -91,6 +96,7 @@ static void host_timer_stop(pl_host *host, pl_timer *timer)
 /* --- what servers answer --- */
 typedef struct served {
     cf *f;
+    place *place;
     pl_buf data;
     unsigned left; /* of Many */
     unsigned number;
@@ -167,6 +173,32 @@ static void go_on(pl_grpc_stream *s)
         end(s, PL_STR("0"));
 }
 
+static void tell_health(place *p)
+{
+    pl_grpc_stream *s = p->watch;
+    size_t at = pl_grpc_message_begin(&s->out);
+    pl_buf_append(&s->out, p->health, (size_t)p->health_len);
+    pl_grpc_message_end(&s->out, at, 0);
+    s->ops->flush(s);
+}
+
+static void watch(pl_grpc_stream *s)
+{
+    static const pl_header unimplemented = {PL_STR("grpc-status"), PL_STR("12")};
+    served *v = s->call;
+    place *p = v->place;
+    p->watched_len = v->data.len < sizeof p->watched ? v->data.len : sizeof p->watched;
+    memcpy(p->watched, v->data.data, p->watched_len);
+    if (p->health_len < 0) {
+        v->answered = true;
+        begin(s, true, &unimplemented, 1);
+        return;
+    }
+    p->watch = s;
+    begin(s, false, NULL, 0);
+    tell_health(p);
+}
+
 static void answer(pl_grpc_stream *s)
 {
     served *v = s->call;
@@ -175,6 +207,8 @@ static void answer(pl_grpc_stream *s)
         fail(s);
     } else if (calls(s, "/Hang")) {
         return;
+    } else if (calls(s, "/Watch")) {
+        watch(s);
     } else if (calls(s, "/Many")) {
         v->left = number_of(s, "count");
         begin(s, false, NULL, 0);
@@ -205,6 +239,8 @@ static void on_closed(pl_grpc_stream *s)
 {
     served *v = s->call;
     v->f->cancelled += !v->answered;
+    if (v->place && v->place->watch == s)
+        v->place->watch = NULL;
 }
 
 static void drop_data(void *data)
@@ -231,6 +267,7 @@ static void on_request(pl_grpc_handler *handler, pl_grpc_stream *s)
         return;
     }
     v->f = f;
+    v->place = at;
     v->number = at ? at->requests : 1;
     pl_buf_init(&v->data);
     s->call = v;
@@ -247,7 +284,7 @@ static place *place_of(cf *f, pl_str address)
     if (f->place_count == MAX_SERVERS)
         abort();
     place *p = &f->places[f->place_count++];
-    *p = (place){.how = CF_SERVES};
+    *p = (place){.how = CF_SERVES, .health_len = -1};
     snprintf(p->address, sizeof p->address, "%.*s", PL_STR_ARG(address));
     return p;
 }
@@ -480,6 +517,22 @@ void cf_drop(cf *f, const char *address)
 {
     for (connection *c = f->connections; c; c = c->next)
         c->dropped |= strcmp(c->place->address, address) == 0;
+}
+
+void cf_health(cf *f, const char *address, const char *message, size_t len)
+{
+    place *p = place_of(f, pl_str_of(address));
+    p->health_len = message ? (int)len : -1;
+    if (message)
+        memcpy(p->health, message, len);
+    if (message && p->watch)
+        tell_health(p);
+}
+
+pl_str cf_watched(const cf *f, const char *address)
+{
+    const place *p = place_of((cf *)f, pl_str_of(address));
+    return (pl_str){p->watched, p->watched_len};
 }
 
 void cf_drain(cf *f, const char *address)

@@ -12,7 +12,8 @@
  *   Late   a message, then that status
  *   Hang   nothing
  *   Many   as many messages of 1000 bytes as "count" says, as fast as they are taken
- *   Flaky  as Fail for the first "times" requests, then as Echo */
+ *   Flaky  as Fail for the first "times" requests, then as Echo
+ *   Watch  what cf_health has said of the server, and each change */
 typedef struct cf cf;
 
 cf *cf_new(void); /* NULL: memory */
@@ -29,6 +30,11 @@ void cf_limit_streams(cf *f, unsigned most);
 void cf_drop(cf *f, const char *address);
 /* They are drained, with GOAWAY. */
 void cf_drain(cf *f, const char *address);
+/* What it says of its health, to those who watch it, from now on: a message; NULL (as by default): there is
+ * no such service. */
+void cf_health(cf *f, const char *address, const char *message, size_t len);
+/* What the last of those who watch has asked for. */
+pl_str cf_watched(const cf *f, const char *address);
 unsigned cf_requests(const cf *f, const char *address); /* that have come so far */
 unsigned cf_connections(const cf *f);                   /* now */
 unsigned cf_connected(const cf *f);                     /* ever */

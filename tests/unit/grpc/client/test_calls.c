@@ -448,6 +448,86 @@ static void test_names_that_cannot_be_resolved(void **state)
     end(f, call, remote);
 }
 
+/* --- health --- */
+#define WATCHED(service)                                                                                 \
+    "{\"balance\":\"round_robin\",\"service_config\":{\"healthCheckConfig\":{\"serviceName\":\"" service \
+    "\"}}}"
+#define SERVING "\x08\x01", 2
+#define NOT_SERVING "\x08\x02", 2
+
+static void ends_with(cf *f, pl_remote *remote, pl_code code)
+{
+    pl_remote_call *call = cf_unary(remote, "Echo", 0, NULL, "x");
+    cf_turn(f);
+    assert_int_equal(code_of(call), code);
+    call->ops->free(call);
+}
+
+static void test_health(void **state)
+{
+    cf *f = cf_new();
+    pl_remote *remote = open_remote(f, "a,b", WATCHED("users"));
+    cf_health(f, "a", NOT_SERVING);
+    cf_health(f, "b", SERVING);
+    for (int i = 0; i < 4; i++)
+        ends_with(f, remote, PL_OK);
+    assert_int_equal(cf_requests(f, "b"), 5); /* one is the watcher's */
+    assert_int_equal(cf_requests(f, "a"), 1);
+    assert_true(pl_str_eq(cf_watched(f, "a"), PL_STR("\0\0\0\0\7\x0a\5users")));
+    cf_health(f, "b", NOT_SERVING);
+    cf_turn(f);
+    ends_with(f, remote, PL_UNAVAILABLE);
+    cf_health(f, "a", SERVING);
+    cf_turn(f);
+    ends_with(f, remote, PL_OK);
+    cf_health(f, "a", "", 0); /* UNKNOWN, which is 0 */
+    cf_turn(f);
+    ends_with(f, remote, PL_UNAVAILABLE);
+    end(f, NULL, remote);
+}
+
+/* Who has no such service is healthy. */
+static void test_no_health(void **state)
+{
+    cf *f = cf_new();
+    pl_remote *remote = open_remote(f, "a", WATCHED(""));
+    ends_with(f, remote, PL_OK);
+    assert_int_equal(cf_watched(f, "a").len, 5);
+    end(f, NULL, remote);
+}
+
+/* A watcher that has lost its stream asks again, later and later. */
+static void test_health_asked_again(void **state)
+{
+    cf *f = cf_new();
+    pl_remote *remote = open_remote(f, "a", WATCHED(""));
+    char nonsense[16];
+    memset(nonsense, 0x80, sizeof nonsense);
+    cf_health(f, "a", SERVING);
+    ends_with(f, remote, PL_OK);
+    cf_drop(f, "a"); /* with the connection a new watcher comes */
+    cf_wait(f, 2000);
+    ends_with(f, remote, PL_OK);
+    cf_health(f, "a", nonsense, sizeof nonsense); /* no status that there is */
+    cf_turn(f);
+    ends_with(f, remote, PL_UNAVAILABLE);
+    end(f, NULL, remote);
+}
+
+/* Names of any length, which Protobuf writes with as many bytes as it takes. */
+static void test_health_of_a_long_name(void **state)
+{
+#define LONG                                                                                                 \
+    "a123456789b123456789c123456789d123456789e123456789f123456789g123456789h123456789i123456789j123456789k1" \
+    "23456789l123456789m123456789"
+    cf *f = cf_new();
+    pl_remote *remote = open_remote(f, "a", WATCHED(LONG));
+    cf_health(f, "a", SERVING);
+    ends_with(f, remote, PL_OK);
+    assert_true(pl_str_eq(cf_watched(f, "a"), PL_STR("\0\0\0\0\x85\x0a\x82\1" LONG)));
+    end(f, NULL, remote);
+}
+
 /* What a call cannot be begun with. */
 static void test_wrong_calls(void **state)
 {
@@ -604,6 +684,10 @@ int main(void)
         cmocka_unit_test(test_round_robin),
         cmocka_unit_test(test_breaker),
         cmocka_unit_test(test_names_that_cannot_be_resolved),
+        cmocka_unit_test(test_health),
+        cmocka_unit_test(test_no_health),
+        cmocka_unit_test(test_health_asked_again),
+        cmocka_unit_test(test_health_of_a_long_name),
         cmocka_unit_test(test_wrong_calls),
         cmocka_unit_test(test_wrong_messages),
         cmocka_unit_test(test_without_memory),

@@ -109,8 +109,9 @@ static void flush_rebalances(holder *h)
 {
     pl_metrics *metrics = pl_metrics_of(h->member.host);
     uint64_t now = h->member.consumer ? pl_consumer_get_stats(h->member.consumer).rebalances : 0;
-    if (metrics && now > h->rebalances)
-        pl_stat_add(pl_metrics_at(metrics, PL_METRIC_REBALANCES, &h->group), (double)(now - h->rebalances));
+    double more = now > h->rebalances ? (double)(now - h->rebalances) : 0;
+    if (metrics)
+        pl_stat_add(pl_metrics_at(metrics, PL_METRIC_REBALANCES, &h->group), more);
     h->rebalances = now;
 }
 

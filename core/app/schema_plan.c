@@ -170,10 +170,8 @@ static pl_code plan_json(planning *p, pl_str topic, pl_str path)
 pl_code pl_schema_plan_make(const pl_schema_sources *sources, pl_str topic, pl_str message, pl_str schema,
                             pl_arena *arena, pl_schema_plan *out, pl_error *err)
 {
-    pl_error own = {0};
-    planning p = {.sources = sources, .arena = arena, .plan = out, .err = err ? err : &own};
+    planning p = {.sources = sources, .arena = arena, .plan = out, .err = err};
     *out = (pl_schema_plan){0};
-    pl_error_clear(p.err);
     pl_map_init(&p.steps);
     pl_code code = message.ptr ? plan_message(&p, topic, message) : plan_json(&p, topic, schema);
     pl_map_dispose(&p.steps);

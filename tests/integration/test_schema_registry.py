@@ -415,3 +415,25 @@ def test_clients_of_confluent_read_what_we_write_and_the_other_way_round(start, 
     ours = consume(server.ready["kafka"], "orders")
     assert ours[:5] == theirs[:5]
     assert JSONDeserializer(ORDER, schema_registry_client=client)(ours, of("orders")) == {"text": "lua"}
+
+
+BUNDLE_TEST = """
+local test = require "perilune.test"
+test.test("events with schemas need no registry in tests", function()
+  local result = test.events("payments", { text = "seen" })
+  assert(result.status == "processed", result.error and result.error.message)
+  assert(test.published("payments-out", { registry = true })[1].value.text == "seen")
+  assert(test.events("payments", "nothing", { raw = true }).error.code == "INVALID_ARGUMENT")
+end)
+"""
+TESTED = """return { topic = "payments", group = "g", registry = true, message = "pay.v1.Event", retry = false,
+  handler = function(event, _, ctx)
+    ctx.events:publish("payments-out", event, { message = "pay.v1.Event", registry = true })
+  end }"""
+
+
+def test_tests_of_a_bundle_have_a_registry_of_their_own(bundle):
+    nowhere = SimpleNamespace(url="http://127.0.0.1:1")
+    made = bundle(files_with(nowhere) | {"events/e.lua": TESTED, "tests/events_test.lua": BUNDLE_TEST})
+    result = run_cli("test", made)
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -5,7 +5,9 @@ local core = require "perilune.test.core"
 local errors = require "perilune.errors"
 local json = require "perilune.json"
 local producer = require "perilune.events.core"
+local registry = require "perilune.registry"
 local serde = require "perilune.streams.serde"
+require "perilune.test.registry"
 
 local events = {}
 
@@ -50,7 +52,9 @@ local function relay_outbox() require "perilune.outbox.relay".run() end
 local function shown(event, options)
   local copy = {}
   for name, value in pairs(event) do copy[name] = value end
-  if options.format or options.message then
+  if options.registry then
+    copy.value = event.bytes and registry.decode(event.topic, event.bytes, options)
+  elseif options.format or options.message then
     copy.value = serde.of(options).decode(event.bytes)
   elseif event.bytes then
     local ok, value = pcall(json.decode, event.bytes)
@@ -60,8 +64,9 @@ local function shown(event, options)
   return copy
 end
 
--- test.published(topic, { format, message }): what was published to a topic (nil: to any) since the test began: a list of
--- { topic, key, value, bytes, headers, partition, timestamp }. The value is read as JSON where it is some, unless told otherwise.
+-- test.published(topic, { format, message, registry }): what was published to a topic (nil: to any) since the test began: a
+-- list of { topic, key, value, bytes, headers, partition, timestamp }. The value is read as JSON where it is some, unless told
+-- otherwise.
 function events.published(topic, options)
   relay_outbox()
   local list = {}
@@ -254,6 +259,8 @@ end
 local OPTIONS = { key = true, headers = true, timestamp = true, partition = true, raw = true }
 
 local function encode(declaration, topic, value)
+  local own = getmetatable(declaration)
+  if own and own.encode then return value ~= nil and own.encode(topic, value) or nil end
   local codec = is_topology(declaration) and declaration.sources[topic].codec or serde.of(declaration)
   return codec.encode(value)
 end

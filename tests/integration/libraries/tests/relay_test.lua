@@ -131,6 +131,24 @@ t.test("nothing overtakes an event that could not be sent", function()
   t.equal({ values(), left() }, { { "1", "3", "2" }, 0 })
 end)
 
+t.test("an event of the same topic does not overtake one that could not be sent", function()
+  outbox:publish("f", 1)
+  outbox:publish("f", 2)
+  local send = producer.send
+  producer.send = function(topic, value, ...)
+    if value == "1" and #sent == 0 then
+      producer.send = send
+      error(errors.resource_exhausted "not now")
+    end
+    return send(topic, value, ...)
+  end
+  relay.run()
+  t.equal(values(), {})
+  now = now + 31
+  relay.run()
+  t.equal({ values(), left() }, { { "1", "2" }, 0 })
+end)
+
 t.test("without brokers it is quiet for a while", function()
   outbox:publish("a", 1)
   refuse.a = errors.failed_precondition "there are no brokers"

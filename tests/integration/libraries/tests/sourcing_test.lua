@@ -144,6 +144,38 @@ t.test("an expected version", function()
   t.error(function() store:append("account", id, late, { expected_version = 2 }) end, "ABORTED")
 end)
 
+t.test("a command is decided again when others were faster, in the end where nobody can be", function()
+  local id, decided, rivals = fresh(), 0, nil
+  local race
+  race = sourcing.store { aggregates = { sourcing.aggregate {
+    name = "race", initial = function() return { n = 0 } end,
+    apply = { Won = function(state) state.n = state.n + 1 end },
+    decide = {
+      Run = function(state)
+        decided = decided + 1
+        if decided <= rivals then race:append("race", id, { type = "Won", by = "rival" }) end
+        return { type = "Won", by = "me", n = state.n }
+      end,
+    },
+  } } }
+  rivals = 2
+  local result = race:execute("race", id, { type = "Run" })
+  t.equal({ decided, result.version, result.events[1].n }, { 3, 3, 2 })
+  decided, rivals = 0, 1
+  t.error(function() race:execute("race", id, { type = "Run" }, { expected_version = 3 }) end, "ABORTED")
+  decided, rivals = 0, 3
+  t.equal({ race:execute("race", id, { type = "Run" }).version, decided }, { 8, 4 })
+  local versions = {}
+  for i, record in ipairs(race:events("race", id)) do versions[i] = record.version end
+  t.equal(versions, { 1, 2, 3, 4, 5, 6, 7, 8 })
+  local all, last = race:all { after = race:events("race", id)[1].position - 1 }, 0
+  t.ok(#all >= 8)
+  for _, record in ipairs(all) do
+    t.ok(record.position > last)
+    last = record.position
+  end
+end)
+
 t.test("an idempotency key gives the first result", function()
   local id = fresh()
   open(id)
@@ -315,6 +347,13 @@ t.test("an inline projection is part of the command", function()
   local id, other = fresh(), fresh()
   inline:execute("account", id, { type = "Open", owner = "ann" })
   t.equal(db:value("SELECT owner FROM owners WHERE account = ?", id), "ann")
+  store:execute("account", fresh(), { type = "Open", owner = "eve" }) -- which it has not followed
+  local third = fresh()
+  inline:execute("account", third, { type = "Open", owner = "ann" })
+  t.equal(db:value("SELECT owner FROM owners WHERE account = ?", third), nil)
+  t.equal(inline:catch_up(), true)
+  t.equal(db:value("SELECT owner FROM owners WHERE account = ?", third), "ann")
+  t.equal(db:value "SELECT count(*) FROM owners WHERE owner = 'eve'", 1)
   t.error(function() inline:execute("account", other, { type = "Open", owner = "bob" }) end, "FAILED_PRECONDITION")
   t.equal(select(2, inline:load("account", other)), 0)
 end)

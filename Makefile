@@ -184,7 +184,7 @@ unit-bin: $(TEST_BIN)
 # do little else are left out there. They have one thread and a watchdog. librdkafka makes its threads by C11's functions, which it
 # does not see: they crash at its first question.
 ifeq ($(VARIANT),tsan)
-NOT_HERE := $(filter %/lua/test_limits %/events/test_producer %/events/test_reader %/app/test_topics,$(TEST_BIN))
+NOT_HERE := $(filter %/lua/test_limits %/events/test_producer %/events/test_reader %/events/test_ensure_topic %/app/test_topics,$(TEST_BIN))
 TEST_BIN := $(filter-out $(NOT_HERE),$(TEST_BIN))
 endif
 

@@ -590,6 +590,23 @@ static int core_topic_state(lua_State *L)
     return 1;
 }
 
+/* core.caught_up() → whether the subscription has been given what was there before, by older code */
+static int core_caught_up(lua_State *L)
+{
+    const pl_work *work = plua_work(L);
+    lua_pushboolean(L, work && work->caught_up && *work->caught_up);
+    return 1;
+}
+
+/* core.set_caught_up() */
+static int core_set_caught_up(lua_State *L)
+{
+    const pl_work *work = plua_work(L);
+    if (work && work->caught_up)
+        *work->caught_up = true;
+    return 0;
+}
+
 /* core.cluster_topic() → the topic of Kafka that events go through, or nil */
 static int core_cluster_topic(lua_State *L)
 {
@@ -662,6 +679,8 @@ int plua_open_pubsub(lua_State *L)
                                          {"subscribe_topic", core_subscribe_topic},
                                          {"topic_state", core_topic_state},
                                          {"cluster_topic", core_cluster_topic},
+                                         {"caught_up", core_caught_up},
+                                         {"set_caught_up", core_set_caught_up},
                                          {NULL, NULL}};
     plua_push_type(L, &(plua_type){.name = QUEUE_TYPE, .gc = queue_gc, .methods = methods});
     lua_pop(L, 1);

@@ -47,6 +47,7 @@ struct pl_operation {
     bool grace_armed, expiry_armed, held;
     bool *gone;          /* set at the end, while it is started */
     bool counted;        /* among the endpoint's */
+    bool caught_up;      /* pl_work.caught_up */
     const char *kind;    /* NULL: not known yet */
     pl_metrics *metrics; /* NULL: none */
     uint64_t began;      /* as the meter has it */
@@ -569,6 +570,7 @@ pl_operation *pl_operation_start(const pl_operation_config *config)
     op->began = metrics ? config->host->meter->now(config->host->meter) : 0;
     op->request = *config->request;
     op->work = *config->work;
+    op->work.caught_up = &op->caught_up;
     op->current = &op->first;
     op->counted = config->endpoint != NULL;
     if (op->counted)

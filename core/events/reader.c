@@ -336,6 +336,11 @@ pl_taken pl_reader_take(pl_reader *r, pl_incoming *out, pl_error *err)
             pl_error_clear(&r->failure);
         return PL_TAKEN_FAILED;
     }
+    const pl_reader_part *part = pl_reader_tell(r);
+    if (part) {
+        *out = (pl_incoming){.topic = r->spec.topic, .partition = part->id, .offset = part->next};
+        return PL_TAKEN_CAUGHT_UP;
+    }
     pl_reader_noticed(r);
     for (unsigned i = 0; i < PASSED_AT_ONCE; i++) {
         if (pl_reader_is_over(r))

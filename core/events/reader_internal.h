@@ -13,6 +13,7 @@ typedef struct pl_reader_part {
     int32_t id;
     bool started; /* librdkafka reads it */
     bool over;    /* read up to its end */
+    bool untold;  /* it was so from the start, which is to be told */
     int64_t next; /* the offset of the next event; RD_KAFKA_OFFSET_BEGINNING until one has come */
     int64_t end;  /* before which reading ends; -1: never */
 } pl_reader_part;
@@ -41,7 +42,7 @@ struct pl_reader {
     unsigned discover_ms;
 
     pl_reader_part *parts; /* by their ids; the array and the ids do not change while a helper is busy */
-    size_t count, over, room;
+    size_t count, over, room, untold;
     bool placed;     /* all that there were to begin with are known */
     bool was_absent; /* there was no such topic when reading began */
 
@@ -71,6 +72,8 @@ void pl_reader_destroy(pl_reader *r); /* closed, and not busy */
 pl_code pl_reader_begin(pl_reader *r, pl_error *err);
 pl_reader_part *pl_reader_find(const pl_reader *r, int32_t id);
 void pl_reader_part_over(pl_reader *r, pl_reader_part *part);
+/* One that was over from the start, and has not been told yet; or NULL. */
+pl_reader_part *pl_reader_tell(pl_reader *r);
 bool pl_reader_is_over(const pl_reader *r);
 
 #endif

@@ -51,6 +51,18 @@ void pl_reader_part_over(pl_reader *r, pl_reader_part *part)
     pause_part(r, part->id);
 }
 
+pl_reader_part *pl_reader_tell(pl_reader *r)
+{
+    for (size_t i = 0; r->untold > 0 && i < r->count; i++) {
+        if (!r->parts[i].untold)
+            continue;
+        r->parts[i].untold = false;
+        r->untold--;
+        return &r->parts[i];
+    }
+    return NULL;
+}
+
 bool pl_reader_is_over(const pl_reader *r)
 {
     return r->spec.to_end && r->placed && r->over == r->count;
@@ -76,8 +88,10 @@ static bool add_part(pl_reader *r, int32_t id, int64_t start, int64_t end)
     r->parts[at] = (pl_reader_part){.id = id, .next = start, .end = r->spec.to_end ? end : -1};
     r->count++;
     if (r->spec.to_end && (end == 0 || start >= end)) {
-        r->parts[at].over = true;
+        r->parts[at].over = r->parts[at].untold = true;
+        r->parts[at].next = end;
         r->over++;
+        r->untold++;
         return true;
     }
     r->parts[at].started = true;

@@ -122,7 +122,9 @@ typedef struct pl_work {
     pl_logger *log;
     pl_event_sink *sink;     /* of events that are published for it; NULL: the host's producer */
     pl_cache_control *cache; /* NULL: what it gives is not cached */
-    const void *field;       /* set while a call is made to resolve a field: which one; else NULL */
+    bool *caught_up;   /* of a subscription, over all generations that it goes through: it has been given what
+                          was   there before it; NULL: it is none, or ends with its generation */
+    const void *field; /* set while a call is made to resolve a field: which one; else NULL */
 } pl_work;
 
 /* --- A remote procedure call that a script serves: what its ctx, there named `call`, can do ---

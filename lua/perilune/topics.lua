@@ -203,7 +203,9 @@ function Subscription:next_of_history()
     self.offsets = self.history:position()
     self.history:close()
     self.history = nil
-    if not self.queue then
+    if self.queue then
+      queues.set_caught_up()
+    else
       self:join()
       local from = { offsets = self.offsets }
       self.history = topics.read(nil, self.topic, { from = from, to = "end", format = "bytes" })
@@ -280,7 +282,8 @@ function topics.subscribe(_, topic, filter, options)
     topic = topic, filter = filter, options = options, key = options.key, event_of = shared_decoder(topic, options),
   }, Subscription)
   local ok, failure
-  if (options.from or "end") == "end" then
+  -- One that goes on after a reload has had what was before.
+  if (options.from or "end") == "end" or queues.caught_up() then
     ok, failure = pcall(self.join, self)
   else
     ok, failure = pcall(topics.read, nil, topic, { from = options.from, to = "end", format = "bytes" })

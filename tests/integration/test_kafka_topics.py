@@ -84,6 +84,11 @@ def test_from_a_time_on(kafka, server):
         assert event_of(stream.next()) == "t2"
         server.data(f'mutation {{ publish(topic: "{topic}", text: "live") }}')
         assert event_of(stream.next()) == "live"
+    other = kafka.topic()
+    kafka.produce(other, [{"value": "old", "timestamp": 1_700_000_000_000}])
+    with EventStream(server, EVENTS, {"topic": other, "since": 1_700_000_005}) as stream:
+        server.data(f'mutation {{ publish(topic: "{other}", text: "after nothing") }}')
+        assert event_of(stream.next()) == "after nothing"
 
 
 def test_a_topic_that_comes_and_grows_and_a_broker_that_stands_still(kafka, server):

@@ -221,6 +221,10 @@ def test_keys_and_what_was_before(cluster):
         for i in range(20, 24):
             first.data(f'mutation {{ publish(topic: "past", text: "{i}", key: "k{i % 2}") }}')
         assert [text_of(stream.next()) for _ in range(2)] == ["21", "23"]
+        second.bundle.joinpath("lib.lua").write_text("return 1")
+        second.reload()  # and what was before does not come again
+        first.data('mutation { publish(topic: "past", text: "25", key: "k1") }')
+        assert text_of(stream.next()) == "25"
 
 
 def test_a_reload_loses_nothing(start):

@@ -225,6 +225,22 @@ static void test_one_partition_from_an_offset_on(void **state)
     pl_reader_close(t.reader);
 }
 
+static void test_where_nothing_was_to_be_read_is_told_too(void **state)
+{
+    const pl_read_spec spec = {.topic = PL_STR("nothing"), .start = {.from = PL_READ_END}, .to_end = true};
+    pl_read_place places[4];
+    publish("nothing", 1, 0, 5);
+    taker t = open_reader(&spec);
+    run(&t);
+    assert_true(t.ended);
+    assert_int_equal(t.events, 0);
+    assert_int_equal(t.caught_up, 4);
+    assert_int_equal(pl_reader_positions(t.reader, places, 4), 4);
+    assert_int_equal(places[1].at, 5);
+    assert_int_equal(places[0].at, 0);
+    pl_reader_close(t.reader);
+}
+
 static void test_places_are_for_some_and_the_start_for_others(void **state)
 {
     const pl_read_place places[] = {{0, PL_READ_OFFSET, 1}, {1, PL_READ_END, 0}};
@@ -381,6 +397,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_partitions_from_the_beginning_to_the_end),
         cmocka_unit_test(test_one_partition_from_an_offset_on),
+        cmocka_unit_test(test_where_nothing_was_to_be_read_is_told_too),
         cmocka_unit_test(test_places_are_for_some_and_the_start_for_others),
         cmocka_unit_test(test_from_the_end_what_comes_later_is_read),
         cmocka_unit_test(test_it_tells_when_it_has_caught_up),

@@ -118,10 +118,12 @@ static pl_code wait_for_acknowledgements(replay *r, size_t most)
 }
 
 /* --- what a replayed event is --- */
-static pl_code make_headers(replay *r, const pl_incoming *in, pl_outgoing *out, pl_str mark, pl_error *err)
+/* perilune-replayed-event is for consumers that keep sequences: where the event was when it failed. */
+static pl_code make_headers(replay *r, const pl_incoming *in, pl_outgoing *out, pl_str mark, pl_str origin,
+                            pl_error *err)
 {
     size_t n = 0;
-    if (in->header_count + 1 > r->header_room) {
+    if (in->header_count + 2 > r->header_room) {
         size_t room = in->header_count + 16;
         pl_header *headers = pl_realloc(r->headers, room * sizeof *headers);
         if (!headers)
@@ -134,6 +136,7 @@ static pl_code make_headers(replay *r, const pl_incoming *in, pl_outgoing *out, 
             r->headers[n++] = in->headers[i];
     }
     r->headers[n++] = (pl_header){PL_STR("perilune-replay-of"), mark};
+    r->headers[n++] = (pl_header){PL_STR("perilune-replayed-event"), origin};
     out->headers = r->headers;
     out->header_count = n;
     return PL_OK;
@@ -156,7 +159,9 @@ static target *find_target(replay *r, pl_str topic)
 static pl_code send(replay *r, pl_scan_part *part, const dead_letter *l, const target *to, pl_error *err)
 {
     const pl_incoming *in = l->in;
-    char mark[320];
+    char mark[320], origin[320];
+    int m = snprintf(origin, sizeof origin, "%.*s/%" PRId64 "/%" PRId64,
+                     l->topic.len > 250 ? 250 : (int)l->topic.len, l->topic.ptr, l->partition, l->offset);
     int n = snprintf(mark, sizeof mark, "%s/%d/%" PRId64, r->topic, in->partition, in->offset);
     pl_outgoing event = {
         .topic = to->topic, .key = in->key, .value = in->value, .partition = PL_ANY_PARTITION};
@@ -166,7 +171,7 @@ static pl_code send(replay *r, pl_scan_part *part, const dead_letter *l, const t
     /* Where it was before: with that, events of one key stay in one partition however that was chosen. */
     if (!r->d->to && !r->d->by_key && l->partition >= 0 && l->partition <= INT32_MAX)
         event.partition = (int32_t)l->partition;
-    if (make_headers(r, in, &event, (pl_str){mark, (size_t)n}, err) != PL_OK)
+    if (make_headers(r, in, &event, (pl_str){mark, (size_t)n}, (pl_str){origin, (size_t)m}, err) != PL_OK)
         return err->code;
     sent *s = pl_calloc(1, sizeof *s);
     if (!s)

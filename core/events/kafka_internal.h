@@ -16,6 +16,10 @@ rd_kafka_conf_t *pl_kafka_conf_over(const pl_kafka_property *defaults, size_t co
 pl_code pl_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, pl_error *err);
 /* The event's; NULL: it has none. */
 rd_kafka_headers_t *pl_kafka_headers(const pl_outgoing *event);
+/* topics.h, by a client that is there. */
+struct pl_topic_want;
+pl_code pl_topics_ensure_by(rd_kafka_t *client, const struct pl_topic_want *want, unsigned *partitions,
+                            pl_error *err);
 /* The canonical code of an error of librdkafka or of a broker. */
 pl_code pl_kafka_code(rd_kafka_resp_err_t error);
 

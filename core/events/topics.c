@@ -2,6 +2,7 @@
 #include "events/topics.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "events/kafka_internal.h"
 
@@ -111,7 +112,7 @@ static pl_code ensure(asking *a, pl_error *err)
     if (a->partitions == 0 && !makes_by_itself(a->client))
         code = create(a, err);
     for (unsigned i = 0; !code && !a->complete && i < TRIES; i++) {
-        rd_kafka_poll(a->client, PAUSE_MS);
+        usleep(PAUSE_MS * 1000);
         code = look(a, err);
     }
     if (!code && !a->complete)
@@ -120,10 +121,18 @@ static pl_code ensure(asking *a, pl_error *err)
     return code;
 }
 
+pl_code pl_topics_ensure_by(rd_kafka_t *client, const pl_topic_want *want, unsigned *partitions,
+                            pl_error *err)
+{
+    asking a = {.want = want, .client = client};
+    pl_code code = ensure(&a, err);
+    *partitions = a.partitions;
+    return code;
+}
+
 pl_code pl_topics_ensure(const pl_kafka_settings *settings, const pl_topic_want *want, pl_logger *log,
                          unsigned *partitions, pl_error *err)
 {
-    asking a = {.want = want};
     char why[512];
     /* The broker must not make what is only looked for. */
     static const pl_kafka_property defaults[] = {{PL_STR("allow.auto.create.topics"), PL_STR("true")}};
@@ -131,13 +140,12 @@ pl_code pl_topics_ensure(const pl_kafka_settings *settings, const pl_topic_want 
     *partitions = 0;
     if (!conf)
         return err->code;
-    a.client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
-    if (!a.client) {
+    rd_kafka_t *client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    if (!client) {
         rd_kafka_conf_destroy(conf);
         return pl_fail(err, PL_UNAVAILABLE, "%s", why);
     }
-    pl_code code = ensure(&a, err);
-    rd_kafka_destroy(a.client);
-    *partitions = a.partitions;
+    pl_code code = pl_topics_ensure_by(client, want, partitions, err);
+    rd_kafka_destroy(client);
     return code;
 }

@@ -8,6 +8,13 @@ return function(declaration)
   if type(declaration) == "table" and declaration.deduplicate then
     declaration = require "perilune.inbox".wrap(declaration)
   end
+  if type(declaration) == "table" and type(declaration.dead_letter) == "table" then
+    if declaration.dead_letter.sequenced then return require "perilune.sequenced"(declaration) end
+    local plain = {}
+    for name, value in pairs(declaration) do plain[name] = value end
+    plain.dead_letter = declaration.dead_letter.topic
+    declaration = plain
+  end
   -- The last, as it is the first to see an event.
   if type(declaration) == "table" and (declaration.registry or declaration.schema) then
     declaration = require "perilune.registry.consumer"(declaration)

@@ -404,3 +404,57 @@ def test_wrong_declarations_are_found_by_check(bundle, declaration, message):
     assert result.returncode == 1
     assert "events/e.lua" in result.stdout + result.stderr
     assert message in result.stdout + result.stderr
+
+
+# --- sequences ---
+
+
+def test_dead_letters_in_sequence(case, kafka):
+    """Events of a key follow the one that has failed, also after a restart, until all have been replayed."""
+    c = case(partitions=2)
+    code = """ordering = "key", retry = false, handler = function(event, msg, ctx)
+      if event.v == "bad" and not GOOD then error("kaputt") end
+      if event.v == "loop" and not GOOD then while true do end end
+      seen.tell(ctx, event.n)
+    end"""
+    good = 'local GOOD = require("rules.good")\nlocal errors'
+    files = {"rules/good.lua": "return false", "app.lua": "return { kafka = { linger = 0 }, limits = { run_time = 0.2 } }"}
+
+    def serve(**more):
+        made = c.files(code, **(files | more))
+        made["events/consumer.lua"] = (
+            made["events/consumer.lua"]
+            .replace("local errors", good, 1)
+            .replace(f'dead_letter = "{c.dead}"', f'dead_letter = {{ topic = "{c.dead}", sequenced = true }}')
+        )
+        c.server = c.start_server(made, "--kafka", kafka.brokers)
+
+    def event(key, n, v="ok"):
+        return {"key": key, "value": json.dumps({"n": n, "v": v})}
+
+    serve()
+    c.produce(event("a", 1), event("a", 2, "bad"), event("b", 3), event("a", 4), event("c", 5, "loop"), event("c", 6))
+    c.wait_dead(4)
+    assert sorted(c.wait_seen(2)) == [1, 3]
+    c.server.stop()
+    serve()
+    c.produce(event("a", 7), event("b", 8))
+    dead = c.wait_dead(5)
+    assert {json.loads(one.value)["n"] for one in dead} == {2, 4, 5, 6, 7}
+    behind = {json.loads(one.value)["n"]: headers_of(one)["kafka_dlt-exception-message"] for one in dead}
+    assert f"parked behind {c.topic}/" in behind[4]
+    assert f"parked behind {c.topic}/" in behind[7]
+    # A replay before the cause is mended: all of them are back, in their order.
+    replay = run_cli("dlq", "replay", c.dead, "--brokers", kafka.brokers)
+    assert replay.returncode == 0, replay.stderr
+    dead = c.wait_dead(10)
+    assert [json.loads(one.value)["n"] for one in dead if one.key == b"a"] == [2, 4, 7, 2, 4, 7]
+    # And after it.
+    c.server.bundle.joinpath("rules/good.lua").write_text("return true")
+    c.server.reload()
+    run_cli("dlq", "replay", c.dead, "--brokers", kafka.brokers)
+    told = c.wait_seen(8)
+    assert [n for n in told if n in (2, 4, 7)] == [2, 4, 7]
+    assert [n for n in told if n in (5, 6)] == [5, 6]
+    c.produce(event("a", 9), event("c", 10))
+    assert sorted(c.wait_seen(10)[8:]) == [9, 10]

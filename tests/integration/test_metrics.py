@@ -60,7 +60,7 @@ return { ["shop.v1.Shop"] = { Get = function(request)
 end, List = function(request, call) call:send(request) end } }
 """
 BUNDLE = {
-    "app.lua": 'return { kafka = { brokers = "embedded" } }',
+    "app.lua": "return {}",
     "schema/s.graphql": SCHEMA,
     "resolvers/r.lua": METRICS,
     "proto/shop.proto": PROTO,
@@ -478,13 +478,16 @@ def test_off_by_flag(start):
     assert server.get("/metrics").status_code == 404
 
 
+EMBEDDED = 'return { kafka = { brokers = "embedded" } }'
+
+
 def test_events_that_are_published(start):
     resolvers = """return { Query = { send = function(_, args, ctx)
       ctx.events:publish(args.topic, { n = 1 })
       return 1
     end } }"""
     schema = "type Query { send(topic: String!): Int }"
-    server = start({**BUNDLE, "resolvers/r.lua": resolvers, "schema/s.graphql": schema})
+    server = start({**BUNDLE, "app.lua": EMBEDDED, "resolvers/r.lua": resolvers, "schema/s.graphql": schema})
     for topic in ("one", "two", "one"):
         server.data(f'{{ send(topic: "{topic}") }}')
     found = scrape(server)
@@ -506,7 +509,9 @@ return { topic = "orders", group = "shop", from = "earliest", retry = { attempts
     end } }"""
     schema = "type Query { send(n: Int!): Int }"
     # One member: when a second one joins, an event that is in hand may be handled once more.
-    server = start({**BUNDLE, "resolvers/r.lua": resolvers, "schema/s.graphql": schema, "events/orders.lua": handler})
+    server = start(
+        {**BUNDLE, "app.lua": EMBEDDED, "resolvers/r.lua": resolvers, "schema/s.graphql": schema, "events/orders.lua": handler}
+    )
     for n in (1, 2, 3, 4):
         server.data(f"{{ send(n: {n}) }}")
     one = {"topic": "orders", "group": "shop"}

@@ -158,7 +158,7 @@ def test_a_dead_letter_is_sent_again(server):
     assert "perilune-attempt=3" in letter
     move("alan@example.com")
     replay = run_cli("dlq", "replay", "mails-dlq", "--brokers", server.ready["kafka"])
-    assert (replay.returncode, replay.stdout[:2]) == (0, "1 "), replay
+    assert replay.returncode == 0 and "replayed, to mails" in replay.stdout, replay
     wait_until(lambda: "EUR 12.50 was not paid to Cafe." in mails(server, "alan"), 20, "the mail")
 
 
@@ -274,7 +274,7 @@ def test_the_tour(start, tmp_path):
     assert "the mail server of mail.invalid does not answer" in shell.run(show)
     shell.run(change_again)
     wait_until(lambda: contact(server) == "alan@example.com", what="the new address is known")
-    assert "1 event" in shell.run(replay)
+    assert "replayed, to mails" in shell.run(replay)
     shell.until(look_, "GBP 9.00 was not paid to Books.")
 
     assert "event" in shell.run(*next(blocks))

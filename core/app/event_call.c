@@ -13,9 +13,6 @@
 #define RETRY_WITHOUT_MEMORY_MS 1000
 #define ARGUMENTS 3 /* event, msg, ctx */
 
-static const pl_failure no_memory = {
-    .code = PL_RESOURCE_EXHAUSTED, .expected = true, .message = {"out of memory", 13}};
-
 static const pl_engine *engine_of(const pl_event_call *call)
 {
     return pl_engine_of(call->instance->state);
@@ -145,7 +142,7 @@ void pl_event_call_cancel(pl_event_call *call)
 static void fail_all(pl_event_call *call, const pl_failure *failure)
 {
     for (size_t i = 0; i < call->count; i++) {
-        if (call->items[i].failed)
+        if (call->items[i].failed || call->items[i].passed_over)
             continue; /* it could not be decoded: that is what counts */
         call->items[i].failed = true;
         call->items[i].failure = *failure;
@@ -185,7 +182,7 @@ static void handler_ended(pl_event_call *call)
     if (s.ran)
         return; /* the chain's end has settled it, or is awaited */
     cancel_scripts(call);
-    fail_all(call, &no_memory);
+    fail_all(call, &pl_failure_no_memory);
     pl_event_settle(call);
 }
 
@@ -273,7 +270,7 @@ static int push_batch(pl_event_call *call)
     e->push_list(state, call->count);
     pl_slot msgs = e->top(state);
     for (size_t i = 0; i < call->count; i++) {
-        if (!decode(call, &call->items[i]))
+        if (call->items[i].passed_over || !decode(call, &call->items[i]))
             continue;
         e->set_element(state, events, n);
         push_msg(call, &call->items[i]);
@@ -290,12 +287,15 @@ static void invoke_section(void *data)
     const pl_engine *e = engine_of(call);
     pl_state *state = call->instance->state;
     int arity = call->functions->arity;
-    s->failure = no_memory;
+    s->failure = pl_failure_no_memory;
     if (!e->reserve(state, 32))
         return;
     int nargs = call->decl->batch ? push_batch(call) : push_single(call, arity);
     if (nargs == 0) { /* nothing is left to be handled */
-        s->failure = call->items[0].failure;
+        for (size_t i = call->count; i-- > 0;) {
+            if (call->items[i].failed)
+                s->failure = call->items[i].failure;
+        }
         s->status = PL_CALL_FAILED;
         return;
     }
@@ -310,7 +310,7 @@ static void invoke_section(void *data)
 
 static void invoke(pl_event_call *call)
 {
-    section s = {.call = call, .status = PL_CALL_FAILED};
+    section s = {.call = call, .status = PL_CALL_FAILED, .failure = pl_failure_no_memory};
     pl_error err;
     pl_error_clear(&err);
     engine_of(call)->protect(call->instance->state, invoke_section, &s, &err);
@@ -328,16 +328,11 @@ static void invoke(pl_event_call *call)
 /* --- interceptors --- */
 static void chain_ended(pl_event_call *call, pl_call_status status, const pl_failure *failure)
 {
-    static const pl_failure no_next = {
-        .code = PL_INTERNAL,
-        .message = PL_STR(
-            "an interceptor has returned without calling next: it must end with \"return next(ctx)\", or "
-            "raise an error")};
     call->chain = NULL;
     if (status == PL_CALL_FAILED)
         fail_all(call, failure);
     else if (!call->handler_over)
-        fail_all(call, &no_next);
+        fail_all(call, &pl_failure_no_next);
     call->handler_over = true;
     pl_event_settle(call);
 }
@@ -429,6 +424,14 @@ static void set_deadline(pl_event_call *call)
     host->ops->timer_start(host, &call->deadline, call->work.deadline);
 }
 
+static bool is_for_others(const pl_event_call *call)
+{
+    bool all = true;
+    for (size_t i = 0; i < call->count; i++)
+        all &= call->items[i].passed_over;
+    return all;
+}
+
 void pl_event_call_start(pl_group_member *member, pl_record **records, size_t count)
 {
     pl_event_call *call = pl_calloc(1, sizeof *call + count * sizeof *call->items);
@@ -450,7 +453,11 @@ void pl_event_call_start(pl_group_member *member, pl_record **records, size_t co
         call->next->prev = call;
     member->calls = call;
     if (!fill(call, records)) {
-        fail_all(call, &no_memory);
+        fail_all(call, &pl_failure_no_memory);
+        pl_event_settle(call);
+        return;
+    }
+    if (is_for_others(call)) {
         pl_event_settle(call);
         return;
     }

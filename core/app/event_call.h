@@ -53,7 +53,8 @@ typedef struct pl_event_item {
     const pl_header *headers; /* the event's own */
     size_t header_count;
     pl_origin origin;
-    size_t place; /* in the lists that the handler of a batch gets, from 1 */
+    size_t place;     /* in the lists that the handler of a batch gets, from 1 */
+    bool passed_over; /* it is for another group: done without a handler */
     bool failed;
     pl_failure failure;
     pl_delivery delivery; /* to a retry or dead-letter topic */

@@ -20,6 +20,7 @@
 #define H_TIMESTAMP "perilune-original-timestamp"
 #define H_ATTEMPT "perilune-attempt"
 #define H_RETRY_AT "perilune-retry-at"
+#define H_FOR_GROUP "perilune-replay-group" /* of `perilune dlq replay`: the others have handled it */
 
 /* --- where a record comes from --- */
 static int64_t number_of(pl_str text, int64_t standard)
@@ -86,6 +87,8 @@ bool pl_event_read_origin(const pl_consumer_decl *decl, pl_arena *arena, pl_even
         return false;
     item->headers = all;
     item->header_count = count;
+    for (size_t i = 0; i < count; i++)
+        item->passed_over |= pl_str_is(all[i].name, H_FOR_GROUP) && !pl_str_eq(all[i].value, decl->group);
     if (item->origin.retry_topics == 0)
         return true;
     pl_header *own = pl_arena_array(arena, count, sizeof *own);

@@ -50,7 +50,8 @@ void dlq_read(const pl_incoming *in, dead_letter *out)
 bool dlq_is_own_header(pl_str name)
 {
     return !pl_str_starts(name, PREFIX) && !pl_str_is(name, "perilune-attempt") &&
-           !pl_str_is(name, "perilune-replay-of") && !pl_str_is(name, "perilune-replayed-event");
+           !pl_str_is(name, "perilune-replay-of") && !pl_str_is(name, "perilune-replayed-event") &&
+           !pl_str_is(name, "perilune-replay-group");
 }
 
 /* --- filters --- */

@@ -118,12 +118,13 @@ static pl_code wait_for_acknowledgements(replay *r, size_t most)
 }
 
 /* --- what a replayed event is --- */
-/* perilune-replayed-event is for consumers that keep sequences: where the event was when it failed. */
+/* perilune-replayed-event is for consumers that keep sequences: where the event was when it failed; and other
+ * groups pass over what is for perilune-replay-group. */
 static pl_code make_headers(replay *r, const pl_incoming *in, pl_outgoing *out, pl_str mark, pl_str origin,
-                            pl_error *err)
+                            pl_str group, pl_error *err)
 {
     size_t n = 0;
-    if (in->header_count + 2 > r->header_room) {
+    if (in->header_count + 3 > r->header_room) {
         size_t room = in->header_count + 16;
         pl_header *headers = pl_realloc(r->headers, room * sizeof *headers);
         if (!headers)
@@ -137,6 +138,8 @@ static pl_code make_headers(replay *r, const pl_incoming *in, pl_outgoing *out, 
     }
     r->headers[n++] = (pl_header){PL_STR("perilune-replay-of"), mark};
     r->headers[n++] = (pl_header){PL_STR("perilune-replayed-event"), origin};
+    if (group.len)
+        r->headers[n++] = (pl_header){PL_STR("perilune-replay-group"), group};
     out->headers = r->headers;
     out->header_count = n;
     return PL_OK;
@@ -171,7 +174,8 @@ static pl_code send(replay *r, pl_scan_part *part, const dead_letter *l, const t
     /* Where it was before: with that, events of one key stay in one partition however that was chosen. */
     if (!r->d->to && !r->d->by_key && l->partition >= 0 && l->partition <= INT32_MAX)
         event.partition = (int32_t)l->partition;
-    if (make_headers(r, in, &event, (pl_str){mark, (size_t)n}, (pl_str){origin, (size_t)m}, err) != PL_OK)
+    if (make_headers(r, in, &event, (pl_str){mark, (size_t)n}, (pl_str){origin, (size_t)m}, l->group, err) !=
+        PL_OK)
         return err->code;
     sent *s = pl_calloc(1, sizeof *s);
     if (!s)

@@ -458,3 +458,20 @@ def test_dead_letters_in_sequence(case, kafka):
     assert [n for n in told if n in (5, 6)] == [5, 6]
     c.produce(event("a", 9), event("c", 10))
     assert sorted(c.wait_seen(10)[8:]) == [9, 10]
+
+
+def test_a_replay_is_for_the_group_that_has_failed(case, kafka):
+    c = case()
+    files = c.files("""retry = false, handler = function(event, msg, ctx)
+      if not msg.headers["perilune-replay-of"] then error("once") end
+      seen.tell(ctx, "failed first")
+    end""")
+    other = files["events/consumer.lua"].replace(c.group, c.group + "-other")
+    other = other[: other.index("handler =")] + 'handler = function(event, msg, ctx) seen.tell(ctx, "other " .. event) end }'
+    c.server = c.start_server(files | {"events/other.lua": other}, "--kafka", kafka.brokers)
+    c.produce("1")
+    c.wait_dead(1)
+    assert run_cli("dlq", "replay", c.dead, "--brokers", kafka.brokers).returncode == 0
+    c.produce("2")
+    assert sorted(c.wait_seen(3)) == ["failed first", "other 1", "other 2"]
+    kafka.wait_committed(c.group + "-other", c.topic)

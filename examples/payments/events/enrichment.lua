@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Completed payments with what reports want to know of who paid. delivery = "exactly_once": what the handler publishes and the
 -- place up to which it has read are one transaction of Kafka, so each payment is in the topic once, however the server ends.
+-- (Not on the embedded broker, which keeps no offsets of transactions.)
 local rules  = require "rules.enrichment"
 local topics = require "lib.topics"
 local users  = require "lib.users"

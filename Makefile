@@ -277,10 +277,10 @@ $(B)/tests/bench/%: tests/bench/%.c $(B)/flags
 $(B)/tests/bench/protobuf: tests/bench/protobuf.c $(B)/obj/gen/test_protos.o $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -MT $@ $< $(B)/obj/gen/test_protos.o $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
-bench: ## requests per second beside bare libh2o and nghttp2, and grpc-go, in one run
+bench: ## requests and events per second beside bare libh2o, nghttp2 and librdkafka, grpc-go and kafka-go, in one run
 	@scripts/deps build bench
-	@$(MAKE) build go $(addprefix $(B)/tests/bench/,bare_h2o bare_nghttp2 protobuf)
-	@scripts/bench
+	@$(MAKE) build go kafka $(addprefix $(B)/tests/bench/,bare_h2o bare_nghttp2 bare_kafka protobuf)
+	@scripts/bench $(BENCH)
 
 lint: ## include rules, formatting, static checks, licence lines
 	@scripts/deps build test lint

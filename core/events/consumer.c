@@ -48,13 +48,9 @@ static rd_kafka_conf_t *make_conf(const pl_consumer_config *config, pl_logger *l
         {PL_STR("queued.min.messages"), PL_STR("10000")},
         {PL_STR("queued.max.messages.kbytes"), PL_STR("16384")},
         {PL_STR("fetch.wait.max.ms"), PL_STR("100")},
-        /* The embedded broker's only: when a member joins late, it does not look whether the others are back,
-         * but waits for as long as their sessions last, less a second. */
-        {PL_STR("session.timeout.ms"), PL_STR("4000")},
-        {PL_STR("heartbeat.interval.ms"), PL_STR("500")},
     };
-    size_t count = sizeof defaults / sizeof *defaults - (config->kafka->embedded ? 0 : 2);
-    rd_kafka_conf_t *conf = pl_kafka_conf_over(defaults, count, config->kafka, log, err);
+    rd_kafka_conf_t *conf =
+        pl_kafka_conf_over(defaults, sizeof defaults / sizeof *defaults, config->kafka, log, err);
     if (!conf)
         return NULL;
     if (set_properties(conf, config, err) == PL_OK)

@@ -182,7 +182,7 @@ static void test_requests_that_are_none(void **state)
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
         assert_string_equal(
             ask(&s, unknown[i]),
-            "{\"ok\":false,\"error\":\"unknown command; there are status, reload and rollback\"}\n");
+            "{\"ok\":false,\"error\":\"unknown command; there are status, metrics, reload and rollback\"}\n");
     static const char *const garbage[] = {"\n",
                                           "status\n",
                                           "{\"command\":\"status\"\n",
@@ -253,7 +253,7 @@ static void test_requests_in_pieces(void **state)
     /* Two lines: the first counts. */
     assert_string_equal(
         ask(&s, "{}\n{\"command\":\"status\"}\n"),
-        "{\"ok\":false,\"error\":\"unknown command; there are status, reload and rollback\"}\n");
+        "{\"ok\":false,\"error\":\"unknown command; there are status, metrics, reload and rollback\"}\n");
     close(slow);
     close(half);
     close(idle);

@@ -11,6 +11,7 @@
 #include "app/metrics_events.h"
 #include "base/alloc.h"
 
+#define GRACE_MS 500   /* for leaving the group once nothing is handled any more */
 #define REOPEN_MS 5000 /* after one that could not be made, or has ended by itself */
 
 /* A consumer of one declaration. */
@@ -39,7 +40,7 @@ struct pl_consumers {
     unsigned drain_ms;
     void (*drained)(void *data);
     void *drained_data;
-    pl_timer nothing_left;
+    pl_timer nothing_left, overdue;
 };
 
 static holder *holder_of(pl_group_member *member)
@@ -130,6 +131,7 @@ static void tell_drained(pl_consumers *set)
 {
     void (*drained)(void *data) = set->drained;
     set->drained = NULL;
+    set->host->ops->timer_stop(set->host, &set->overdue);
     if (drained)
         drained(set->drained_data);
 }
@@ -386,6 +388,15 @@ static void on_nothing_left(pl_timer *timer)
         tell_drained(set);
 }
 
+/* Brokers that do not answer are not waited for: the group will notice by itself. */
+static void on_overdue(pl_timer *timer)
+{
+    pl_consumers *set = timer->data;
+    if (set->drained)
+        pl_log(set->log, PL_WARN, "drain timed out: consumers have not left their groups");
+    tell_drained(set);
+}
+
 void pl_consumers_drain(pl_consumers *set, unsigned timeout_ms, void (*done)(void *data), void *data)
 {
     set->ending = true;
@@ -397,6 +408,9 @@ void pl_consumers_drain(pl_consumers *set, unsigned timeout_ms, void (*done)(voi
     close_unwanted(set);
     if (!set->drained)
         return;
+    set->overdue = (pl_timer){.fire = on_overdue, .data = set};
+    set->host->ops->timer_start(set->host, &set->overdue,
+                                set->host->ops->now(set->host) + set->drain_ms + GRACE_MS);
     /* Not from inside of this function, unless there is no memory for a timer. */
     set->nothing_left = (pl_timer){.fire = on_nothing_left, .data = set};
     if (set->host->ops->timer_start(set->host, &set->nothing_left, set->host->ops->now(set->host)) != 0)
@@ -408,6 +422,7 @@ void pl_consumers_stop(pl_consumers *set)
     if (!set)
         return;
     set->host->ops->timer_stop(set->host, &set->nothing_left);
+    set->host->ops->timer_stop(set->host, &set->overdue);
     for (pl_group_member *m = set->members; m; m = m->next) {
         holder *h = holder_of(m);
         stop_timers(set, h);

@@ -168,6 +168,8 @@ static void cancel_all(pl_consumer *c)
 void pl_consumer_stop(pl_consumer *c)
 {
     c->closing = c->closed = true;
+    if (c->transactor)
+        pl_transactor_cancel(c->transactor);
     c->host->ops->timer_stop(c->host, &c->timer);
     cancel_all(c);
 }

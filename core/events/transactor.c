@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "events/transactor.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -23,7 +24,8 @@ struct pl_transactor {
     char *id;
     pl_arena arena;
     pl_logger *log;
-    rd_kafka_t *producer;         /* NULL: it is to be made (anew) */
+    rd_kafka_t *producer; /* NULL: it is to be made (anew) */
+    atomic_bool cancelled;
     bool uncertain;               /* the last transaction may have been committed */
     rd_kafka_resp_err_t delivery; /* the first error of an event of this transaction */
 };
@@ -106,6 +108,11 @@ static void drop_producer(pl_transactor *t)
     t->producer = NULL;
 }
 
+void pl_transactor_cancel(pl_transactor *t)
+{
+    atomic_store(&t->cancelled, true);
+}
+
 void pl_transactor_free(pl_transactor *t)
 {
     if (!t)
@@ -120,6 +127,11 @@ static uint64_t now_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static bool may_wait(pl_transactor *t, uint64_t until)
+{
+    return now_ms() < until && !atomic_load(&t->cancelled);
 }
 
 /* --- what an error means --- */
@@ -185,7 +197,7 @@ static step make_producer(pl_transactor *t, pl_error *err)
     uint64_t until = now_ms() + RESULT_MS;
     while ((s = judge(rd_kafka_init_transactions(t->producer, CALL_MS), "init_transactions", &code, err)) ==
                STEP_AGAIN &&
-           now_ms() < until)
+           may_wait(t, until))
         ;
     if (s == STEP_DONE)
         return s;
@@ -233,7 +245,7 @@ static step write_outputs(attempt *a)
     pl_transactor *t = a->t;
     t->delivery = RD_KAFKA_RESP_ERR_NO_ERROR;
     for (const pl_output *o = a->outputs; o; o = o->next) {
-        while ((a->code = produce(t, &o->event)) == RD_KAFKA_RESP_ERR__QUEUE_FULL && now_ms() < a->until)
+        while ((a->code = produce(t, &o->event)) == RD_KAFKA_RESP_ERR__QUEUE_FULL && may_wait(a->t, a->until))
             rd_kafka_poll(t->producer, 100);
         if (a->code) {
             pl_fail(a->err, pl_kafka_code(a->code), "%.*s: %s", PL_STR_ARG(o->event.topic),
@@ -251,7 +263,7 @@ static step send_offsets(attempt *a)
     do
         s = judge(rd_kafka_send_offsets_to_transaction(a->t->producer, a->offsets, a->group, CALL_MS),
                   "offsets", &a->code, a->err);
-    while (s == STEP_AGAIN && now_ms() < a->until);
+    while (s == STEP_AGAIN && may_wait(a->t, a->until));
     return s == STEP_AGAIN ? STEP_ABORT : s;
 }
 
@@ -261,7 +273,7 @@ static step commit(attempt *a)
     step s;
     do
         s = judge(rd_kafka_commit_transaction(a->t->producer, CALL_MS), "commit", &a->code, a->err);
-    while (s == STEP_AGAIN && now_ms() < a->until);
+    while (s == STEP_AGAIN && may_wait(a->t, a->until));
     return s == STEP_AGAIN ? STEP_RENEW : s;
 }
 
@@ -274,7 +286,7 @@ static step abort_transaction(attempt *a)
     pl_error_clear(&ignored);
     do
         s = judge(rd_kafka_abort_transaction(a->t->producer, CALL_MS), "abort", &code, &ignored);
-    while (s == STEP_AGAIN && now_ms() < until);
+    while (s == STEP_AGAIN && may_wait(a->t, until));
     return s == STEP_DONE ? STEP_ABORT : STEP_RENEW;
 }
 
@@ -302,7 +314,7 @@ static step transact(attempt *a)
 static bool find_out(attempt *a, bool *done)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_copy(a->offsets);
-    a->code = rd_kafka_committed(a->consumer, list, RESULT_MS);
+    a->code = rd_kafka_committed(a->consumer, list, CALL_MS);
     *done = true;
     for (int i = 0; i < list->cnt && !a->code; i++) {
         a->code = list->elems[i].err;
@@ -326,6 +338,10 @@ pl_transaction_result pl_transactor_run(pl_transactor *t, const pl_output *outpu
                  .offsets = offsets,
                  .until = now_ms() + TRANSACTION_MS / 2,
                  .err = err};
+    if (!may_wait(t, UINT64_MAX)) {
+        pl_fail(err, PL_CANCELLED, "the server ends");
+        return PL_TRANSACTION_FAILED;
+    }
     if (!t->producer && make_producer(t, err) != STEP_DONE)
         return PL_TRANSACTION_FAILED;
     if (t->uncertain) {

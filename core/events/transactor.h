@@ -29,6 +29,8 @@ typedef enum pl_transaction_result {
 pl_transactor *pl_transactor_new(const pl_kafka_settings *settings, const char *id, pl_logger *log,
                                  pl_error *err);
 void pl_transactor_free(pl_transactor *t); /* NULL is fine */
+/* From any thread: what runs ends soon, as FAILED, and nothing is begun any more. */
+void pl_transactor_cancel(pl_transactor *t);
 
 /* offsets: next ones, of partitions that `consumer` has read as a member of `group`. Waits at most as long as
  * a transaction may take. After an end that is not certain the producer is made anew, which makes it certain,

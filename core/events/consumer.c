@@ -37,15 +37,16 @@ static pl_code set_properties(rd_kafka_conf_t *conf, const pl_consumer_config *c
     return PL_OK;
 }
 
-/* Defaults that the settings may overrule. What is fetched ahead is bounded: it is a process's, not a
- * topic's. */
+/* Defaults that the settings may overrule. What is fetched ahead is bounded, but by its size: librdkafka
+ * looks only once a second whether a partition that has queued.min.messages has fewer again, so that fewer
+ * than are handled in a second are what a partition gets in a second. */
 static rd_kafka_conf_t *make_conf(const pl_consumer_config *config, pl_logger *log, pl_error *err)
 {
     static const pl_kafka_property defaults[] = {
         {PL_STR("isolation.level"), PL_STR("read_committed")},
         {PL_STR("allow.auto.create.topics"), PL_STR("true")},
         {PL_STR("topic.metadata.refresh.interval.ms"), PL_STR("30000")},
-        {PL_STR("queued.min.messages"), PL_STR("10000")},
+        {PL_STR("queued.min.messages"), PL_STR("100000")},
         {PL_STR("queued.max.messages.kbytes"), PL_STR("16384")},
         {PL_STR("fetch.wait.max.ms"), PL_STR("100")},
     };

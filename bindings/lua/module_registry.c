@@ -117,7 +117,7 @@ static int registry_split(lua_State *L)
 {
     pl_str bytes;
     pl_error err;
-    int32_t id;
+    int32_t id = 0;
     pl_error_clear(&err);
     bytes.ptr = luaL_checklstring(L, 1, &bytes.len);
     if (pl_schema_read_id(&bytes, &id, &err) != PL_OK)

@@ -38,7 +38,7 @@ return {
   },
   Product = {
     __resolve_reference = function(reference)
-      time.sleep(0.001)
+      time.sleep(0.01)
       if reference.id == "broken" then error(errors.unavailable "the catalogue is being counted") end
       return find_product(reference)
     end,
@@ -46,7 +46,7 @@ return {
   },
   User = {
     __resolve_references = function(references)
-      time.sleep(0.001)
+      time.sleep(0.01)
       local users = {}
       for i, reference in ipairs(references) do
         local known = reference.email:find("@", 1, true)

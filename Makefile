@@ -84,7 +84,7 @@ TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/test_protos.o
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
-.PHONY: help build graphiql deps run test unit asan tsan integration conformance bench fuzz lint format install clean \
+.PHONY: help build prepare graphiql deps run test unit asan tsan integration conformance bench fuzz lint format install clean \
         protos unit-bin fuzz-bin asan-bin tsan-bin python npm go kafka chaos FORCE
 FORCE:
 
@@ -240,6 +240,8 @@ $(PROTOBUF_SUITE)/node_modules/.stamp: $(PROTOBUF_SUITE)/package-lock.json
 	cd $(PROTOBUF_SUITE) && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
 	@touch $@
 
+# What the suites of the running server need: once it is there, they can run side by side.
+prepare: build python npm go $(B)/conformance-c-api $(B)/protobuf-testee $(PROTOBUF_SUITE)/node_modules/.stamp kafka
 conformance: build python npm go $(B)/conformance-c-api $(B)/protobuf-testee $(PROTOBUF_SUITE)/node_modules/.stamp ## the conformance suites (CONFORMANCE_DATA: GraphQL's cases)
 	PERILUNE_RESULTS=conformance-$(VARIANT) $(RUN_PYTEST) tests/conformance
 

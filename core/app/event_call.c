@@ -76,7 +76,7 @@ static void push_msg(pl_event_call *call, const pl_event_item *item)
     set_text(call, map, "key", r->flow.key);
     set_text(call, map, "value", r->value);
     set_text(call, map, "topic", item->origin.topic);
-    set_text(call, map, "id", id_of(call, &item->origin));
+    set_text(call, map, "id", item == call->items ? call->work.id : id_of(call, &item->origin));
     set_int(call, map, "partition", item->origin.partition);
     set_int(call, map, "offset", item->origin.offset);
     set_int(call, map, "attempt", (int64_t)item->origin.attempts + r->retries + 1);

@@ -10,10 +10,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "value/json.h"
 
 #define MAX_REQUEST 4096
@@ -268,13 +268,6 @@ void pl_admin_work(pl_admin *a)
 }
 
 /* --- for clients --- */
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 pl_code pl_admin_default_path(const char *directory, char *out, size_t size, pl_error *err)
 {
     char absolute[PATH_MAX], folder[128];
@@ -317,9 +310,9 @@ pl_code pl_admin_call(const char *path, const char *command, unsigned timeout_ms
     send_all(fd, request.data, request.len);
     pl_buf_dispose(&request);
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    uint64_t until = now_ms() + timeout_ms;
+    uint64_t until = pl_clock_ms() + timeout_ms;
     ssize_t got = 1;
-    for (uint64_t now; got > 0 && (now = now_ms()) <= until && poll(&p, 1, (int)(until - now)) > 0 &&
+    for (uint64_t now; got > 0 && (now = pl_clock_ms()) <= until && poll(&p, 1, (int)(until - now)) > 0 &&
                        pl_buf_reserve(answer, 4096);) {
         got = read(fd, answer->data + answer->len, 4096);
         if (got > 0)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/instance_host.h"
 
-#include <time.h>
-
 #include "app/events.h"
 #include "app/generation.h"
 #include "app/grpc_clients.h"
@@ -14,6 +12,7 @@
 #include "app/topic_ask.h"
 #include "app/topics.h"
 #include "base/alloc.h"
+#include "base/clock.h"
 
 static pl_instance *instance_of(pl_host *host)
 {
@@ -23,26 +22,15 @@ static pl_instance *instance_of(pl_host *host)
 static uint64_t now(pl_host *host)
 {
     pl_host *loop = instance_of(host)->loop;
-    if (loop)
-        return loop->ops->now(loop);
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static uint64_t nanoseconds(clockid_t id)
-{
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+    return loop ? loop->ops->now(loop) : pl_clock_ms();
 }
 
 static void read_clock(pl_host *host, uint64_t *monotonic, uint64_t *utc)
 {
     (void)host;
-    *monotonic = nanoseconds(CLOCK_MONOTONIC);
+    *monotonic = pl_clock(CLOCK_MONOTONIC);
     if (utc)
-        *utc = nanoseconds(CLOCK_REALTIME);
+        *utc = pl_clock(CLOCK_REALTIME);
 }
 
 /* --- timers: the loop has one for all --- */

@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "app/scratch.h"
+#include "base/clock.h"
 
 #define DEFAULT_TIMEOUT_MS 30000
 #define MAX_PRINTED ((size_t)1 << 20)
@@ -143,22 +143,15 @@ static int spawn(job *j, int out, pid_t *pid)
     return error;
 }
 
-static long long now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Reads what it prints until it has closed its side. False: time is up. What is too much is not kept. */
 static bool read_all(job *j, int in)
 {
     unsigned timeout = j->input->timeout_ms ? j->input->timeout_ms : DEFAULT_TIMEOUT_MS;
-    long long end = now_ms() + timeout;
+    long long end = (long long)pl_clock_ms() + timeout;
     for (;;) {
         char piece[4096];
         struct pollfd fd = {.fd = in, .events = POLLIN};
-        long long left = end - now_ms();
+        long long left = end - (long long)pl_clock_ms();
         int ready = left > 0 ? poll(&fd, 1, (int)left) : 0;
         if (ready == 0)
             return false;

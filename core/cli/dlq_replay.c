@@ -3,9 +3,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/map.h"
 #include "cli/dlq.h"
 #include "events/producer.h"
@@ -54,13 +54,6 @@ struct replay {
     size_t header_room;
 };
 
-static uint64_t monotonic(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* SIGINT and SIGTERM are blocked while it runs: what has been done is remembered before it ends. */
 static bool is_asked_to_stop(void)
 {
@@ -81,7 +74,7 @@ static pl_code finish(replay *r, pl_scan_part *part, int64_t offset, pl_error *e
 
 static pl_code commit(replay *r, pl_error *err)
 {
-    r->committed_at = monotonic();
+    r->committed_at = pl_clock_ms();
     if (!r->dirty || r->d->dry_run)
         return PL_OK;
     r->dirty = false;
@@ -278,7 +271,7 @@ static pl_code on_idle(void *data, pl_error *err)
         r->stopped = true;
         return pl_fail(err, PL_CANCELLED, "stopped");
     }
-    return monotonic() - r->committed_at >= COMMIT_MS ? commit(r, err) : PL_OK;
+    return pl_clock_ms() - r->committed_at >= COMMIT_MS ? commit(r, err) : PL_OK;
 }
 
 /* --- all of it --- */
@@ -315,7 +308,7 @@ static pl_code run_replay(replay *r)
     static const pl_scan_ops ops = {.event = on_letter, .idle = on_idle};
     dlq *d = r->d;
     pl_error err = {0};
-    r->committed_at = monotonic();
+    r->committed_at = pl_clock_ms();
     pl_code code = pl_scan_read(r->scan, r->topic, r->parts, r->count, &ops, r, &d->err);
     if (r->enough || r->stopped)
         code = PL_OK;

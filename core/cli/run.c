@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "app/admin.h"
 #include "app/files_watch.h"
 #include "app/server.h"
+#include "base/clock.h"
 #include "cli/cli.h"
 #include "perilune/engines.h"
 #include "value/json.h"
@@ -39,13 +39,6 @@ typedef struct process {
     int signals;
     bool stopping;
 } process;
-
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static int read_options(options *o, int argc, char **argv)
 {
@@ -205,8 +198,8 @@ static void on_signal(process *p)
 
 static void on_files(process *p)
 {
-    pl_files_watch_work(p->files, now_ms());
-    if (pl_files_watch_changed(p->files, now_ms()))
+    pl_files_watch_work(p->files, pl_clock_ms());
+    if (pl_files_watch_changed(p->files, pl_clock_ms()))
         reload(p, "files changed", false);
 }
 
@@ -217,7 +210,7 @@ static void main_loop(process *p)
                            {.fd = pl_admin_fd(p->admin), .events = POLLIN},
                            {.fd = p->files ? pl_files_watch_fd(p->files) : -1, .events = POLLIN}};
     while (!p->stopping) {
-        int wait = p->files ? pl_files_watch_wait(p->files, now_ms()) : -1;
+        int wait = p->files ? pl_files_watch_wait(p->files, pl_clock_ms()) : -1;
         poll(fds, 4, wait);
         on_signal(p);
         if (!p->stopping) {

@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "events/kafka_internal.h"
 
 #define POLL_MS 100
@@ -18,13 +18,6 @@ struct pl_scan {
     pl_header *headers;
     size_t header_room;
 };
-
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* --- life --- */
 static rd_kafka_conf_t *make_conf(const pl_kafka_settings *kafka, const char *group, pl_logger *log,
@@ -320,7 +313,7 @@ static pl_code on_message(reading *r, const rd_kafka_message_t *m)
 
 static pl_code check_alive(const reading *r)
 {
-    if (now_ms() - r->alive < (uint64_t)r->scan->timeout_ms)
+    if (pl_clock_ms() - r->alive < (uint64_t)r->scan->timeout_ms)
         return PL_OK;
     for (size_t i = 0; i < r->count; i++) {
         const pl_scan_part *p = &r->parts[i];
@@ -336,13 +329,13 @@ static pl_code read_all(reading *r)
 {
     pl_code code = PL_OK;
     unsigned n = 0;
-    r->alive = now_ms();
+    r->alive = pl_clock_ms();
     while (!code && r->left > 0) {
         rd_kafka_message_t *m = rd_kafka_consumer_poll(r->scan->client, POLL_MS);
         if (m) {
             code = on_message(r, m);
             if (!m->err)
-                r->alive = now_ms();
+                r->alive = pl_clock_ms();
             rd_kafka_message_destroy(m);
         } else {
             code = check_alive(r);

@@ -4,10 +4,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/alloc.h"
 #include "base/arena.h"
+#include "base/clock.h"
 
 /* begin, produce, send offsets, commit. What librdkafka says of an error decides what comes next: the same
  * call once more (retriable), abort, or a new producer of the same name. A new one makes certain what became
@@ -122,16 +122,9 @@ void pl_transactor_free(pl_transactor *t)
     pl_free(t);
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static bool may_wait(pl_transactor *t, uint64_t until)
 {
-    return now_ms() < until && !atomic_load(&t->cancelled);
+    return pl_clock_ms() < until && !atomic_load(&t->cancelled);
 }
 
 /* --- what an error means --- */
@@ -194,7 +187,7 @@ static step make_producer(pl_transactor *t, pl_error *err)
         return STEP_RENEW;
     }
     step s;
-    uint64_t until = now_ms() + RESULT_MS;
+    uint64_t until = pl_clock_ms() + RESULT_MS;
     while ((s = judge(rd_kafka_init_transactions(t->producer, CALL_MS), "init_transactions", &code, err)) ==
                STEP_AGAIN &&
            may_wait(t, until))
@@ -282,7 +275,7 @@ static step abort_transaction(attempt *a)
     step s;
     rd_kafka_resp_err_t code;
     pl_error ignored;
-    uint64_t until = now_ms() + RESULT_MS;
+    uint64_t until = pl_clock_ms() + RESULT_MS;
     pl_error_clear(&ignored);
     do
         s = judge(rd_kafka_abort_transaction(a->t->producer, CALL_MS), "abort", &code, &ignored);
@@ -336,7 +329,7 @@ pl_transaction_result pl_transactor_run(pl_transactor *t, const pl_output *outpu
                  .consumer = consumer,
                  .group = group,
                  .offsets = offsets,
-                 .until = now_ms() + TRANSACTION_MS / 2,
+                 .until = pl_clock_ms() + TRANSACTION_MS / 2,
                  .err = err};
     if (!may_wait(t, UINT64_MAX)) {
         pl_fail(err, PL_CANCELLED, "the server ends");

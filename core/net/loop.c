@@ -5,10 +5,10 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "net/loop_internal.h"
 
 struct pl_loop {
@@ -38,9 +38,7 @@ struct epoll_loop {
 
 uint64_t pl_clock_ns(void)
 {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+    return pl_clock(CLOCK_MONOTONIC);
 }
 
 uint64_t pl_loop_turn_ns(pl_loop *loop)
@@ -75,19 +73,12 @@ static int host_offload(pl_host *host, pl_job *job, const void *lane)
     return pl_helpers_submit(loop->helpers, loop, &loop->pending_jobs, job, lane);
 }
 
-static uint64_t nanoseconds(clockid_t id)
-{
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 static void host_clock(pl_host *host, uint64_t *monotonic, uint64_t *utc)
 {
     (void)host;
-    *monotonic = nanoseconds(CLOCK_MONOTONIC);
+    *monotonic = pl_clock(CLOCK_MONOTONIC);
     if (utc)
-        *utc = nanoseconds(CLOCK_REALTIME);
+        *utc = pl_clock(CLOCK_REALTIME);
 }
 
 static const pl_host_ops host_ops = {

@@ -4,18 +4,14 @@
 
 #include <stddef.h>
 
+#include "perilune/code.h"
+
 /* The public C API. All types are opaque; nothing here aborts, installs signal handlers of its own accord
  * other than what the Lua engine needs (see docs/architecture.md, "Limits"), or keeps global state. Functions
  * of one pl_app are for one thread at a time; different apps are independent. */
 
 #ifdef __cplusplus
 extern "C" {
-#endif
-
-#if defined(__GNUC__)
-#define PL_API __attribute__((visibility("default")))
-#else
-#define PL_API
 #endif
 
 /* A bundle, loaded and ready to execute requests in this process, without a server. */

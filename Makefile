@@ -62,7 +62,7 @@ CFLAGS_all = $(CPPFLAGS_all) $(CFLAGS_$(VARIANT)) $(WARN) -fPIC -fvisibility=hid
 LDFLAGS_all = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
 LIBS := -lh2o-evloop -lssl -lcrypto -llua5.4 -lcjson -lsqlite3 -lnghttp2 -lrdkafka -lprotobuf-c -lcurl -lz -lzstd -lbrotlienc -lpthread -lm -ldl
 
-LIB_SRC := $(filter-out core/cli/%,$(shell find core bindings/lua -name '*.c' 2>/dev/null | sort))
+LIB_SRC := $(filter-out core/cli/% bindings/lua/plain/%,$(shell find core bindings/lua -name '*.c' 2>/dev/null | sort))
 CLI_SRC := $(sort $(wildcard core/cli/*.c))
 LUA_SRC := $(shell find lua/perilune -name '*.lua' 2>/dev/null | sort)
 # The built-in services: descriptors of all, and protobuf-c's code (of one reflection: the versions are the same on the wire).
@@ -73,6 +73,13 @@ PROTO_C_OBJ := $(PROTO_C_SRC:%.proto=$(B)/obj/build/proto/%.pb-c.o) \
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/lua_library.o $(B)/obj/gen/ide_files.o $(B)/obj/gen/well_known.o \
            $(B)/obj/gen/own_protos.o $(PROTO_C_OBJ)
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
+# The modules for plain Lua: what they are made of, and their Lua halves.
+MODULES_SRC := $(sort $(wildcard bindings/lua/plain/*.c core/proto/*.c)) \
+               $(patsubst %,bindings/lua/%.c,base_n calendar common cursor encode module_crypto module_json module_proto module_time types) \
+               $(patsubst %,core/base/%.c,alloc arena base64 buf error format map str suggest) $(patsubst %,core/value/%.c,engine json_read json_write value)
+MODULES_OBJ := $(MODULES_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/well_known.o
+MODULES_LUA := $(patsubst %,perilune/%.lua,errors init proto)
+LUA_MODULES := $(B)/lua/perilune.so
 
 TEST_SRC := $(shell find tests/unit -name 'test_*.c' -not -path 'tests/unit/support/*' 2>/dev/null | sort)
 # Shared by several unit tests: every other C file there.
@@ -84,7 +91,7 @@ TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/test_protos.o
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
-.PHONY: help build prepare graphiql deps run test unit asan tsan integration conformance bench fuzz lint format install clean \
+.PHONY: help build prepare graphiql deps run lua-modules install-lua test unit asan tsan integration conformance bench fuzz lint format install clean \
         protos unit-bin fuzz-bin asan-bin tsan-bin python npm go kafka chaos FORCE
 FORCE:
 
@@ -120,7 +127,7 @@ $(B)/gen/own_protos.c: scripts/embed-protos $(PROTO_SRC:%=proto/%)
 build/proto/.stamp: scripts/proto-c $(PROTO_C_SRC:%=proto/%)
 	$(call show,PROTO,build/proto)scripts/proto-c build/proto $(PROTO_C_SRC:%=proto/%) && touch $@
 protos: build/proto/.stamp
-$(LIB_OBJ) $(TEST_HELP_OBJ) $(TEST_BIN): | build/proto/.stamp
+$(filter-out $(MODULES_OBJ),$(LIB_OBJ)) $(TEST_HELP_OBJ) $(TEST_BIN): | build/proto/.stamp
 $(PROTO_C_OBJ): $(B)/obj/build/proto/%.o: build/proto/.stamp $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,CC,build/proto/$*.c)$(CC) $(CFLAGS_all) -Wno-all -Wno-extra -Wno-shadow -c build/proto/$*.c -o $@
@@ -156,7 +163,14 @@ $(B)/libperilune.so.$(VERSION): $(B)/libperilune.a
 $(B)/perilune: $(CLI_OBJ) $(B)/libperilune.a
 	$(call show,LINK,$@)$(CC) $(LDFLAGS_all) -o $@ $(CLI_OBJ) $(B)/libperilune.a $(LIBS)
 
-build: $(B)/perilune ## the perilune command and libperilune.a, in build/ (build/VARIANT/ for other variants)
+# The host has Lua itself. All modules are in one file: package.cpath finds perilune.json in perilune.so.
+$(LUA_MODULES): $(MODULES_OBJ) bindings/lua/plain/exports.map $(B)/flags
+	@mkdir -p $(@D)
+	$(call show,LINK,$@)$(CC) -shared $(filter-out -pie,$(LDFLAGS_all)) -Wl,--version-script=bindings/lua/plain/exports.map -o $@ \
+	  $(MODULES_OBJ) -Wl,--as-needed -lcjson -lcrypto -lpthread -lm
+lua-modules: $(LUA_MODULES) ## perilune.json, .proto, .time, .crypto and .errors for plain Lua 5.4
+
+build: $(B)/perilune $(LUA_MODULES) ## the perilune command, libperilune.a and the modules for plain Lua, in build/ (build/VARIANT/ for other variants)
 
 deps: ## install what building and testing need (Debian packages; root or sudo)
 	@scripts/deps
@@ -294,7 +308,7 @@ format: ## reformat the C and Python files
 
 # ---------------------------------------------------------------- install, clean
 D = $(DESTDIR)$(PREFIX)
-install: build $(B)/libperilune.so.$(VERSION) ## PREFIX=/usr/local, DESTDIR= for packaging
+install: build install-lua $(B)/libperilune.so.$(VERSION) ## PREFIX=/usr/local, DESTDIR= for packaging
 	install -d $(D)/bin $(D)/lib/pkgconfig $(D)/include $(D)/share/perilune/lua
 	install -m 755 $(B)/perilune $(D)/bin/perilune
 	install -m 644 $(B)/libperilune.a $(D)/lib/libperilune.a
@@ -306,7 +320,13 @@ install: build $(B)/libperilune.so.$(VERSION) ## PREFIX=/usr/local, DESTDIR= for
 	if [ -f build/graphiql/licences.txt ]; then install -m 644 build/graphiql/licences.txt $(D)/share/perilune/graphiql-licences.txt; fi
 	cd lua && find perilune -name '*.lua' -exec install -D -m 644 {} $(D)/share/perilune/lua/{} \;
 
+LUADIR ?= $(PREFIX)/share/lua/5.4
+LIBDIR ?= $(PREFIX)/lib/lua/5.4
+install-lua: $(LUA_MODULES) ## the modules for plain Lua alone, into LUADIR and LIBDIR
+	install -D -m 755 $(LUA_MODULES) $(DESTDIR)$(LIBDIR)/perilune.so
+	cd lua && for file in $(MODULES_LUA); do install -D -m 644 $$file $(DESTDIR)$(LUADIR)/$$file; done
+
 clean: ## remove build/
 	rm -rf build $(CLIENTS)/node_modules $(PROTOBUF_SUITE)/node_modules
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_HELP_OBJ:.o=.d) $(TEST_BIN:%=%.d) $(FUZZ_BIN:%=%.d)
+-include $(LIB_OBJ:.o=.d) $(MODULES_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_HELP_OBJ:.o=.d) $(TEST_BIN:%=%.d) $(FUZZ_BIN:%=%.d)

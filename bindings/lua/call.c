@@ -181,38 +181,6 @@ void plua_cancel_all(plua_state *st)
         plua_call_cancel((pl_state *)st, &st->waiting->call);
 }
 
-/* --- protected sections --- */
-typedef struct section {
-    void (*fn)(void *data);
-    void *data;
-} section;
-
-static int run_section(lua_State *L)
-{
-    section *s = lua_touserdata(L, 1);
-    lua_settop(L, 0);
-    s->fn(s->data);
-    return 0;
-}
-
-bool plua_protect(pl_state *state, void (*fn)(void *data), void *data, pl_error *err)
-{
-    plua_state *st = plua_cast(state);
-    section s = {fn, data};
-    if (!lua_checkstack(st->L, 4)) {
-        pl_fail_memory(err);
-        return false;
-    }
-    lua_pushcfunction(st->L, run_section);
-    lua_pushlightuserdata(st->L, &s);
-    if (lua_pcall(st->L, 1, 0, 0) == LUA_OK)
-        return true;
-    const char *message = lua_tostring(st->L, -1);
-    pl_fail(err, PL_RESOURCE_EXHAUSTED, "%s", message ? message : "the script engine failed");
-    lua_pop(st->L, 1);
-    return false;
-}
-
 /* --- waits --- */
 void plua_wait_check(lua_State *L, const char *what)
 {

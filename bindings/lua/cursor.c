@@ -139,14 +139,6 @@ static void push_reader(pl_state *state, const pl_key *name)
     lua_call(L, 2, 1);
 }
 
-static void push_argument_wrapper(pl_state *state)
-{
-    lua_State *L = LUA(state);
-    lua_pushcfunction(L, plua_require);
-    lua_pushliteral(L, "perilune.arguments");
-    lua_call(L, 1, 1);
-}
-
 /* --- keeping --- */
 static pl_ref keep(pl_state *state, pl_slot slot)
 {
@@ -189,11 +181,16 @@ static pl_key *key_get(pl_state *state, pl_str name)
     key->name = (pl_str){key->bytes, name.len};
     void *args[] = {st, key};
     pl_error err;
-    if (!plua_protect(state, intern, args, &err) || !pl_map_set(&st->keys, key->name, key)) {
+    if (!plua_protect(state, intern, args, &err)) {
         pl_free(key);
         return NULL;
     }
-    return key;
+    pl_key *same = pl_map_get(&st->keys, name); /* made by a finalizer that has run meanwhile */
+    if (!same && pl_map_set(&st->keys, key->name, key))
+        return key;
+    drop(state, key->ref);
+    pl_free(key);
+    return same;
 }
 
 /* --- builder --- */
@@ -387,11 +384,9 @@ void plua_cursor_init(pl_engine *e)
     e->length = length;
     e->field = field;
     e->element = element;
-    e->read_error = plua_read_error;
     e->next = next;
     e->index_function = index_function;
     e->push_reader = push_reader;
-    e->push_argument_wrapper = push_argument_wrapper;
     e->keep = keep;
     e->push_ref = push_ref;
     e->drop = drop;
@@ -406,7 +401,6 @@ void plua_cursor_init(pl_engine *e)
     e->push_map = push_map;
     e->push_list = push_list;
     e->push_copy = push_copy;
-    e->push_upload = plua_push_upload;
     e->set_field = set_field;
     e->set_member = set_member;
     e->set_element = set_element;

@@ -82,6 +82,7 @@ struct plua_state {
     } loads;
     int list_meta;
     int error_meta; /* the metatable of perilune.errors */
+    int protos;     /* what config.protos lives as long as; LUA_NOREF: it outlives the state */
     int loaded;     /* what require has loaded */
     pl_ref index;
     plua_metric *metrics; /* all that are declared */
@@ -108,6 +109,10 @@ void plua_open_globals(lua_State *L); /* [jumps] */
  * interruption. */
 void plua_rethrow_fatal(lua_State *L, int status);
 
+/* common.c */
+int plua_open_core(lua_State *L);     /* perilune.core */
+int plua_new_list_mark(lua_State *L); /* the metatable for plua_state.list_meta: a ref */
+
 /* coroutine.c */
 void plua_open_coroutine(lua_State *L); /* pushes the coroutine library */
 /* lua_resetthread. A call's coroutine that was suspended must not be used again: see there. */
@@ -115,8 +120,9 @@ int plua_reset(lua_State *L, lua_State *co);
 extern const char plua_wait_mark; /* what a waiting coroutine yields (a light userdata) */
 
 /* require.c */
-int plua_require(lua_State *L);                /* the global */
-int plua_load_file(lua_State *L, pl_str path); /* compiles a bundle file; pushes the chunk, or raises */
+int plua_require(lua_State *L);                   /* the global */
+void plua_push_argument_wrapper(pl_state *state); /* pl_engine.push_argument_wrapper */
+int plua_load_file(lua_State *L, pl_str path);    /* compiles a bundle file; pushes the chunk, or raises */
 const pl_file *plua_find_file(const plua_state *st, pl_str path);
 
 /* context.c */
@@ -180,6 +186,8 @@ pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, p
 void plua_call_cancel(pl_state *state, pl_call *call);
 void plua_cancel_all(plua_state *st);
 void plua_wait_drop(plua_call *call); /* forgets its wait, if any, as if it were cancelled */
+
+/* common.c: pl_engine.protect */
 bool plua_protect(pl_state *state, void (*fn)(void *data), void *data, pl_error *err);
 
 /* chain.c: interceptors, and iterators */
@@ -188,7 +196,7 @@ void plua_chain_init(pl_engine *engine);
 /* declare.c */
 void plua_declare_init(pl_engine *engine);
 
-/* cursor.c */
+/* cursor.c: all of its part that needs no calls */
 void plua_cursor_init(pl_engine *engine);
 
 #endif

@@ -2,29 +2,70 @@
 #include "bindings/lua/encode.h"
 #include "value/json.h"
 
-/* perilune.json. One arena and two buffers a state are used again and again: no function here calls back into
- * Lua, so that no second use can begin before the first has ended; what a raised error left in them is
- * cleared by the next use. */
+/* perilune.json. An arena and two buffers a state are used again and again, in one use at a time. Nothing
+ * here calls back into Lua, but where scripts may have finalizers (not in the server), one can run whenever
+ * memory is taken from Lua. It finds them busy, and makes others; so does the next use when a raised error
+ * has left them. */
 
 #define KEEP_BYTES 65536
 
 typedef struct json_state {
     pl_arena arena;
     pl_buf compact, pretty;
+    bool busy;
+    bool closed; /* the Lua state ends, and nothing frees any more what is kept */
 } json_state;
+
+static void empty(json_state *st)
+{
+    pl_arena_dispose(&st->arena);
+    pl_buf_dispose(&st->compact);
+    pl_buf_dispose(&st->pretty);
+    pl_arena_init(&st->arena, KEEP_BYTES / 4);
+    pl_buf_init(&st->compact);
+    pl_buf_init(&st->pretty);
+}
 
 static int state_gc(lua_State *L)
 {
     json_state *st = lua_touserdata(L, 1);
-    pl_arena_dispose(&st->arena);
-    pl_buf_dispose(&st->compact);
-    pl_buf_dispose(&st->pretty);
+    empty(st);
+    st->closed = true;
     return 0;
 }
 
-static json_state *state_of(lua_State *L)
+static json_state *push_state(lua_State *L)
 {
-    return lua_touserdata(L, lua_upvalueindex(1));
+    json_state *st = lua_newuserdatauv(L, sizeof(*st), 0);
+    memset(st, 0, sizeof(*st));
+    pl_arena_init(&st->arena, KEEP_BYTES / 4);
+    pl_buf_init(&st->compact);
+    pl_buf_init(&st->pretty);
+    plua_push_type(L, &(plua_type){.name = "perilune.json.state", .gc = state_gc});
+    lua_setmetatable(L, -2);
+    return st;
+}
+
+/* Pushes the state, which is to be held until `release`. The functions' upvalue is a table with it. */
+static json_state *take(lua_State *L)
+{
+    lua_rawgeti(L, lua_upvalueindex(1), 1);
+    json_state *st = lua_touserdata(L, -1);
+    if (st->busy) {
+        lua_pop(L, 1);
+        st = push_state(L);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, lua_upvalueindex(1), 1);
+    }
+    st->busy = true;
+    return st;
+}
+
+static void release(json_state *st)
+{
+    st->busy = false;
+    if (st->closed)
+        empty(st);
 }
 
 /* --- decode --- */
@@ -83,19 +124,21 @@ void plua_push_json(lua_State *L, const pl_value *v)
 
 static int json_decode(lua_State *L)
 {
-    json_state *st = state_of(L);
     pl_str text;
     text.ptr = luaL_checklstring(L, 1, &text.len);
+    json_state *st = take(L);
     pl_arena_reset(&st->arena);
     pl_value value;
     pl_error err;
     pl_error_clear(&err);
     if (pl_json_read(&st->arena, text, NULL, &value, &err)) {
         pl_arena_reset(&st->arena);
+        release(st);
         return plua_raise(L, err.code, "%s", err.message);
     }
     plua_push_json(L, &value);
     pl_arena_reset(&st->arena);
+    release(st);
     return 1;
 }
 
@@ -113,26 +156,31 @@ static bool option(lua_State *L, int table, const char *name)
 
 static int json_encode(lua_State *L)
 {
-    json_state *st = state_of(L);
     luaL_checkany(L, 1);
     if (!lua_isnoneornil(L, 2))
         luaL_checktype(L, 2, LUA_TTABLE);
     bool pretty = option(L, 2, "pretty");
     plua_encode_options options = {.sorted = option(L, 2, "sorted")};
+    json_state *st = take(L);
     pl_buf_reset(&st->compact, KEEP_BYTES);
     pl_error err;
     pl_error_clear(&err);
-    if (!plua_encode(L, 1, &options, &st->compact, &err))
+    if (!plua_encode(L, 1, &options, &st->compact, &err)) {
+        release(st);
         return plua_raise(L, err.code, "json.encode: %s", err.message);
+    }
     pl_buf *out = &st->compact;
     if (pretty && !out->failed) {
         out = &st->pretty;
         pl_buf_reset(out, KEEP_BYTES);
         pl_json_pretty(out, pl_buf_view(&st->compact));
     }
-    if (out->failed)
+    if (out->failed) {
+        release(st);
         return plua_raise(L, PL_RESOURCE_EXHAUSTED, "json.encode: out of memory");
+    }
     lua_pushlstring(L, out->data, out->len);
+    release(st);
     return 1;
 }
 
@@ -171,14 +219,9 @@ int plua_open_json(lua_State *L)
                                          {"is_list", json_is_list},
                                          {NULL, NULL}};
     luaL_newlibtable(L, functions);
-    json_state *st = lua_newuserdatauv(L, sizeof(*st), 0);
-    pl_arena_init(&st->arena, KEEP_BYTES / 4);
-    pl_buf_init(&st->compact);
-    pl_buf_init(&st->pretty);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, state_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_setmetatable(L, -2);
+    lua_createtable(L, 1, 0);
+    push_state(L);
+    lua_rawseti(L, -2, 1);
     luaL_setfuncs(L, functions, 1);
     plua_push_null(L);
     lua_setfield(L, -2, "null");

@@ -4,13 +4,17 @@
 #include "proto/codec.h"
 
 /* perilune.proto.core: the codec for scripts. The codec works on the main thread's stack, which is another
- * one than the caller's, below pl_protect; what goes in and what comes out passes through the registry. */
+ * one than the caller's, below pl_protect; what goes in and what comes out passes through the registry. A
+ * codec is busy while it works: a finalizer that runs meanwhile (scripts have none in the server) gets
+ * another one. */
 
 #define KEEP_BYTES 65536
 
-typedef struct proto_state {
+typedef struct proto_state { /* its user value is what the pool lives as long as, if anything */
     pb_codec *codec;
+    const pb_pool *pool;
     pl_buf out;
+    bool busy, closed;
 } proto_state;
 
 typedef struct task {
@@ -38,30 +42,54 @@ static int state_gc(lua_State *L)
 {
     proto_state *p = lua_touserdata(L, 1);
     pb_codec_free(p->codec);
+    p->codec = NULL;
     pl_buf_dispose(&p->out);
+    p->closed = true;
     return 0;
 }
 
-static proto_state *state_of(lua_State *L)
+static proto_state *push_state(lua_State *L, const plua_state *st)
 {
-    proto_state *p = lua_touserdata(L, lua_upvalueindex(1));
-    plua_state *st = plua_state_of(L);
+    proto_state *p = lua_newuserdatauv(L, sizeof(*p), 1);
+    *p = (proto_state){.pool = st->config.protos};
+    pl_buf_init(&p->out);
+    plua_push_type(L, &(plua_type){.name = "perilune.proto.state", .gc = state_gc});
+    lua_setmetatable(L, -2);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, st->protos);
+    lua_setiuservalue(L, -2, 1);
+    return p;
+}
+
+/* Pushes the state, which is to be held while it is used. The functions' upvalue is a table with it. */
+static proto_state *take(lua_State *L)
+{
+    plua_state *st = plua_of(L);
+    lua_rawgeti(L, lua_upvalueindex(1), 1);
+    proto_state *p = lua_touserdata(L, -1);
+    if (p->closed || !st->L)
+        plua_raise(L, PL_FAILED_PRECONDITION, "perilune.proto: the Lua state is being closed");
     if (!st->config.protos)
         plua_raise(L, PL_FAILED_PRECONDITION, "there are no messages: the bundle has no .proto files");
+    if (p->busy || p->pool != st->config.protos) {
+        lua_pop(L, 1);
+        p = push_state(L, st);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, lua_upvalueindex(1), 1);
+    }
     if (!p->codec)
-        p->codec = pb_codec_new(st->config.protos, (pl_state *)st);
+        p->codec = pb_codec_new(p->pool, (pl_state *)st);
     if (!p->codec)
         plua_raise(L, PL_RESOURCE_EXHAUSTED, "perilune.proto: out of memory");
     return p;
 }
 
-static int no_such(lua_State *L, const char *what, pl_str name)
+static int no_such(lua_State *L, const pb_pool *pool, pl_str name)
 {
     char text[512];
     size_t count;
     pl_suggestions s;
     pl_arena arena;
-    const pb_message *const *messages = pb_pool_messages(plua_state_of(L)->config.protos, &count);
+    const pb_message *const *messages = pb_pool_messages(pool, &count);
     pl_suggest_init(&s, name);
     for (size_t i = 0; i < count; i++)
         pl_suggest_add(&s, messages[i]->full_name);
@@ -71,7 +99,7 @@ static int no_such(lua_State *L, const char *what, pl_str name)
     memcpy(text, hint.ptr ? hint.ptr : "", len);
     text[len] = '\0';
     pl_arena_dispose(&arena);
-    return plua_raise(L, PL_INVALID_ARGUMENT, "there is no %s \"%.*s\"%s%s", what, PL_STR_ARG(name),
+    return plua_raise(L, PL_INVALID_ARGUMENT, "there is no message \"%.*s\"%s%s", PL_STR_ARG(name),
                       len ? "." : "", text);
 }
 
@@ -79,9 +107,9 @@ static const pb_message *check_type(lua_State *L, const proto_state *p)
 {
     pl_str name;
     name.ptr = luaL_checklstring(L, 1, &name.len);
-    const pb_message *type = pb_pool_message(pb_codec_pool(p->codec), name);
+    const pb_message *type = pb_pool_message(p->pool, name);
     if (!type)
-        no_such(L, "message", name);
+        no_such(L, p->pool, name);
     return type;
 }
 
@@ -109,15 +137,17 @@ static void run(void *data)
 /* stack: type, value, options? */
 static int perform(lua_State *L, task *t)
 {
-    t->st = plua_state_of(L);
-    t->proto = state_of(L);
-    t->type = check_type(L, t->proto);
     luaL_checkany(L, 2);
+    t->st = plua_of(L);
+    t->proto = take(L);
+    t->type = check_type(L, t->proto);
+    t->proto->busy = true;
     pl_buf_reset(&t->proto->out, KEEP_BYTES);
     lua_pushvalue(L, 2);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &passing);
     if (!plua_protect((pl_state *)t->st, run, t, &t->err))
         t->code = t->err.code;
+    t->proto->busy = false;
     if (t->pushes && !t->code)
         lua_rawgetp(L, LUA_REGISTRYINDEX, &passing);
     lua_pushnil(L);
@@ -213,8 +243,7 @@ static void push_text(lua_State *L, pl_str s)
 static int proto_types(lua_State *L)
 {
     size_t count;
-    const proto_state *p = state_of(L);
-    const pb_message *const *messages = pb_pool_messages(pb_codec_pool(p->codec), &count);
+    const pb_message *const *messages = pb_pool_messages(take(L)->pool, &count);
     lua_newtable(L);
     plua_mark_list(L, -1);
     lua_Integer n = 0;
@@ -229,10 +258,9 @@ static int proto_types(lua_State *L)
 
 static int proto_enum(lua_State *L)
 {
-    const proto_state *p = state_of(L);
     pl_str name;
     name.ptr = luaL_checklstring(L, 1, &name.len);
-    const pb_enum *e = pb_pool_enum(pb_codec_pool(p->codec), name);
+    const pb_enum *e = pb_pool_enum(take(L)->pool, name);
     if (!e)
         return plua_raise(L, PL_INVALID_ARGUMENT, "there is no enum \"%s\"", name.ptr);
     lua_createtable(L, 0, e->count < 65536 ? (int)e->count : 65536);
@@ -251,13 +279,9 @@ int plua_open_proto(lua_State *L)
                                          {"defaults", proto_defaults}, {"types", proto_types},
                                          {"enum", proto_enum},         {NULL, NULL}};
     luaL_newlibtable(L, functions);
-    proto_state *p = lua_newuserdatauv(L, sizeof(*p), 0);
-    *p = (proto_state){0};
-    pl_buf_init(&p->out);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, state_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_setmetatable(L, -2);
+    lua_createtable(L, 1, 0);
+    push_state(L, plua_of(L));
+    lua_rawseti(L, -2, 1);
     luaL_setfuncs(L, functions, 1);
     return 1;
 }

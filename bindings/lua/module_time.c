@@ -3,11 +3,9 @@
 #include <time.h>
 
 #include "bindings/lua/calendar.h"
-#include "bindings/lua/plua.h"
+#include "bindings/lua/sleep.h"
 
 /* perilune.time */
-
-#define LONGEST_SLEEP 1e9 /* seconds */
 
 static struct timespec clock_now(clockid_t clock)
 {
@@ -154,65 +152,6 @@ static int time_utc(lua_State *L)
     return 1;
 }
 
-/* --- sleep --- */
-
-typedef struct sleeper {
-    plua_wait wait;
-    pl_timer timer;
-    pl_host *host; /* NULL when the timer is not armed */
-} sleeper;
-
-static void disarm(sleeper *s)
-{
-    if (s->host)
-        s->host->ops->timer_stop(s->host, &s->timer);
-    s->host = NULL;
-}
-
-static void on_time(pl_timer *timer)
-{
-    sleeper *s = timer->data;
-    s->host = NULL;
-    plua_wait_finish(&s->wait);
-}
-
-static void on_cancelled(plua_wait *wait)
-{
-    disarm(wait->data);
-}
-
-static int sleeper_gc(lua_State *L)
-{
-    disarm(lua_touserdata(L, 1));
-    return 0;
-}
-
-static int slept(lua_State *L, int status, lua_KContext ctx)
-{
-    return 0;
-}
-
-static int time_sleep(lua_State *L)
-{
-    lua_Number seconds = luaL_checknumber(L, 1);
-    luaL_argcheck(L, seconds >= 0 && seconds <= LONGEST_SLEEP, 1, "not a number of seconds to sleep");
-    plua_wait_check(L, "time.sleep");
-    lua_settop(L, 0);
-    sleeper *s = lua_newuserdatauv(L, sizeof(*s), 0);
-    memset(s, 0, sizeof(*s));
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_setmetatable(L, 1);
-    s->wait.data = s;
-    s->timer.data = s;
-    s->timer.fire = on_time;
-    pl_host *host = plua_host(L);
-    if (host->ops->timer_start(host, &s->timer, host->ops->now(host) + (uint64_t)ceil(seconds * 1000)) != 0)
-        return plua_raise(L, PL_RESOURCE_EXHAUSTED, "time.sleep: out of memory");
-    s->host = host;
-    plua_wait_begin(L, "time.sleep", &s->wait, on_cancelled);
-    return plua_wait_yield(L, 0, slept);
-}
-
 int plua_open_time(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"now", time_now},
@@ -224,10 +163,7 @@ int plua_open_time(lua_State *L)
                                          {"utc", time_utc},
                                          {NULL, NULL}};
     luaL_newlib(L, functions);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, sleeper_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_pushcclosure(L, time_sleep, 1);
+    plua_push_sleep(L);
     lua_setfield(L, -2, "sleep");
     return 1;
 }

@@ -161,3 +161,11 @@ int plua_require(lua_State *L)
     plua_rethrow_fatal(L, status);
     return lua_error(L);
 }
+
+void plua_push_argument_wrapper(pl_state *state)
+{
+    lua_State *L = plua_cast(state)->L;
+    lua_pushcfunction(L, plua_require);
+    lua_pushliteral(L, "perilune.arguments");
+    lua_call(L, 1, 1);
+}

@@ -8,8 +8,6 @@
 
 /* States: one Lua universe with one generation's code, its memory counted and bounded. */
 
-const char plua_null_mark = 'n';
-
 /* When Lua is refused memory it collects all garbage and tries once more. That second try must leave some
  * room, or else a script that lives at its limit would pay for a full collection with every object. */
 static bool may_grow(plua_state *st, size_t more)
@@ -52,16 +50,6 @@ static void limits_default(pl_state_limits *limits)
         limits->load_ms = 5000;
 }
 
-static int core_module(lua_State *L)
-{
-    lua_newtable(L);
-    plua_push_null(L);
-    lua_setfield(L, -2, "null");
-    lua_pushliteral(L, PL_VERSION);
-    lua_setfield(L, -2, "version");
-    return 1;
-}
-
 /* Lua's library makes the type of its buffers in two steps, when it first needs one. Without memory between
  * them, no long string could be made in this state any more. */
 static void make_buffer_type(lua_State *L)
@@ -79,17 +67,12 @@ static int open_all(lua_State *L)
     make_buffer_type(L);
     lua_newtable(L);
     st->loaded = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "perilune.list");
-    lua_setfield(L, -2, "__name");
-    lua_pushboolean(L, 0); /* shared by all lists: not for scripts to change */
-    lua_setfield(L, -2, "__metatable");
-    st->list_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+    st->list_meta = plua_new_list_mark(L);
     plua_open_globals(L);
     plua_open_context(L);
     plua_open_loaders(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, st->loaded);
-    lua_pushcfunction(L, core_module);
+    lua_pushcfunction(L, plua_open_core);
     lua_call(L, 0, 1);
     lua_setfield(L, -2, "perilune.core");
     lua_pop(L, 1);
@@ -129,7 +112,7 @@ static pl_code state_new(const pl_engine *engine, const pl_state_config *config,
     st->config = *config;
     limits_default(&st->config.limits);
     st->run_cap = SIZE_MAX;
-    st->error_meta = LUA_NOREF;
+    st->error_meta = st->protos = LUA_NOREF;
     st->index = PL_REF_NONE;
     pl_map_init(&st->keys);
     plua_watch_prepare();
@@ -326,40 +309,6 @@ uint64_t plua_call_id(lua_State *L)
     return st->current ? st->current->id : 0;
 }
 
-void plua_mark_list(lua_State *L, int index)
-{
-    index = lua_absindex(L, index);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, plua_state_of(L)->list_meta);
-    lua_setmetatable(L, index);
-}
-
-void plua_push_failure(lua_State *L, pl_code code, pl_str message)
-{
-    lua_createtable(L, 0, 3);
-    lua_pushstring(L, pl_code_name(code));
-    lua_setfield(L, -2, "code");
-    lua_pushlstring(L, message.ptr, message.len);
-    lua_setfield(L, -2, "message");
-    lua_rawgeti(L, LUA_REGISTRYINDEX, plua_state_of(L)->error_meta);
-    lua_pushliteral(L, "__gc"); /* scripts can reach this metatable: no finalizer of theirs comes in here */
-    lua_pushnil(L);
-    lua_rawset(L, -3);
-    lua_setmetatable(L, -2);
-}
-
-int plua_raise(lua_State *L, pl_code code, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    char text[1024];
-    int n = vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    if (n < 0)
-        n = 0;
-    plua_push_failure(L, code, (pl_str){text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1});
-    return lua_error(L);
-}
-
 static pl_ref library(pl_state *state, pl_str module, pl_str name)
 {
     lua_State *L = plua_cast(state)->L;
@@ -409,6 +358,9 @@ static void engine_init(void)
     e->work_end = work_end;
     e->set_loaders = plua_set_loaders;
     e->dispatch = plua_dispatch;
+    e->read_error = plua_read_error;
+    e->push_argument_wrapper = plua_push_argument_wrapper;
+    e->push_upload = plua_push_upload;
     plua_cursor_init(e);
     plua_chain_init(e);
     plua_declare_init(e);

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- Protobuf messages as tables. The messages are those of the bundle's proto folder.
+-- Protobuf messages as tables. The messages are those of the bundle's proto folder; without the server, those of the descriptor
+-- sets that were loaded.
 local core = require "perilune.proto.core"
+local errors = require "perilune.errors"
 local time = require "perilune.time"
 
 local proto = {
@@ -12,6 +14,13 @@ local proto = {
   types = core.types,
   enum = core.enum,
 }
+
+local function not_here()
+  error(errors.failed_precondition "in the server the messages are those of the bundle's proto folder: nothing can be loaded")
+end
+
+proto.load = core.load or not_here
+proto.add = core.add or not_here
 
 local function through(type, value)
   return core.decode(type, core.encode(type, value))

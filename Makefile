@@ -92,7 +92,7 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
 .PHONY: help build prepare graphiql deps run lua-modules install-lua test unit asan tsan integration conformance bench fuzz lint format install clean \
-        protos unit-bin fuzz-bin asan-bin tsan-bin python npm go kafka chaos FORCE
+        protos unit-bin fuzz-bin asan-bin tsan-bin venv python python-test npm go kafka chaos FORCE
 FORCE:
 
 help: ## list the targets
@@ -206,10 +206,29 @@ unit: $(TEST_BIN) ## C unit tests, in the given VARIANT
 	@$(if $(NOT_HERE),echo 'left out under ThreadSanitizer: $(NOT_HERE)',:)
 	@scripts/run-unit --name unit-$(VARIANT) $(TEST_BIN)
 
-python: build/venv/.stamp
+venv: build/venv/.stamp
 build/venv/.stamp: tests/requirements.txt
 	@scripts/venv build/venv tests/requirements.txt
 	@touch $@
+
+# The Python package. It is built in a copy, as setuptools leaves files beside its sources, for each variant apart.
+PYTHON_SRC := $(shell find bindings/python -type f -not -path '*/tests/*' -not -name '*.pyc')
+$(B)/python/.wheel: $(PYTHON_SRC) $(wildcard core/include/*.h core/include/*/*.h) $(B)/libperilune.a build/venv/.stamp
+	$(call show,WHEEL,$(B)/python)rm -rf $(B)/python/source $(B)/python/*.whl && mkdir -p $(B)/python && cp -r bindings/python $(B)/python/source && \
+	  CC='$(CC)' CFLAGS='$(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_$(VARIANT))) $(filter-out -Wstrict-prototypes -Wwrite-strings,$(WARN))' LDFLAGS='$(LDFLAGS_$(VARIANT):-pie=)' \
+	  PERILUNE_SOURCE='$(CURDIR)' PERILUNE_LIBRARY='$(abspath $(B))/libperilune.a' PERILUNE_LIBS='$(LIBS)' \
+	  build/venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps -w $(B)/python $(B)/python/source
+	@touch $@
+# A fresh environment, with nothing but the wheel and what its tests need.
+$(B)/python/venv/.stamp: $(B)/python/.wheel bindings/python/tests/requirements.txt
+	@rm -rf $(B)/python/venv
+	@scripts/venv $(B)/python/venv bindings/python/tests/requirements.txt
+	$(call show,VENV,$(B)/python/venv)$(B)/python/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps $(B)/python/*.whl
+	@touch $@
+python: venv $(B)/python/venv/.stamp ## the wheel of the Python package, in build/python, and environments for tests
+
+python-test: python ## tests of the Python package, in a fresh environment with its wheel
+	PERILUNE_RESULTS=python-$(VARIANT) PERILUNE_VARIANT=$(VARIANT) $(PYTHON_PRELOAD) $(B)/python/venv/bin/python -m pytest -p no:cacheprovider $(PYTEST) bindings/python/tests
 
 CLIENTS := tests/integration/clients
 npm: $(CLIENTS)/node_modules/.stamp
@@ -234,11 +253,11 @@ build/kafka/.stamp: scripts/kafka scripts/kafka-libs/pom.xml
 PYTEST ?=
 RUN_PYTEST = PERILUNE=$(abspath $(B)/perilune) PERILUNE_VARIANT=$(VARIANT) build/venv/bin/python -m pytest $(PYTEST)
 
-integration: build python npm go kafka ## tests of the running server
+integration: build venv npm go kafka ## tests of the running server
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) tests/integration tests/chaos
 
 # CHAOS_SEED=N repeats the faults of a run.
-chaos: build python kafka ## each delivery guarantee while brokers and servers are killed, for CHAOS_SECONDS (make integration: a smoke of it)
+chaos: build venv kafka ## each delivery guarantee while brokers and servers are killed, for CHAOS_SECONDS (make integration: a smoke of it)
 	CHAOS_SECONDS=$(CHAOS_SECONDS) PERILUNE_RESULTS=chaos-$(VARIANT) $(RUN_PYTEST) -s tests/chaos
 
 # The program that the suite runs through the C API; it uses the public header alone.
@@ -255,20 +274,20 @@ $(PROTOBUF_SUITE)/node_modules/.stamp: $(PROTOBUF_SUITE)/package-lock.json
 	@touch $@
 
 # What the suites of the running server need: once it is there, they can run side by side.
-prepare: build python npm go $(B)/conformance-c-api $(B)/protobuf-testee $(PROTOBUF_SUITE)/node_modules/.stamp kafka
-conformance: build python npm go $(B)/conformance-c-api $(B)/protobuf-testee $(PROTOBUF_SUITE)/node_modules/.stamp ## the conformance suites (CONFORMANCE_DATA: GraphQL's cases)
+prepare: build venv npm go $(B)/conformance-c-api $(B)/protobuf-testee $(PROTOBUF_SUITE)/node_modules/.stamp kafka
+conformance: build venv npm go $(B)/conformance-c-api $(B)/protobuf-testee $(PROTOBUF_SUITE)/node_modules/.stamp ## the conformance suites (CONFORMANCE_DATA: GraphQL's cases)
 	PERILUNE_RESULTS=conformance-$(VARIANT) $(RUN_PYTEST) tests/conformance
 
 asan: ## unit tests and the core of the integration tests under AddressSanitizer and UBSan
 	@$(MAKE) VARIANT=asan unit
 	@$(MAKE) VARIANT=asan asan-bin
-asan-bin: build python go kafka
+asan-bin: build venv go kafka
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) -m core tests/integration
 
 tsan: ## unit tests and reloads with two workers under ThreadSanitizer
 	@$(MAKE) VARIANT=tsan unit
 	@$(MAKE) VARIANT=tsan tsan-bin
-tsan-bin: build python
+tsan-bin: build venv
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) -m tsan tests/integration
 
 test: ## everything above: unit tests, a core of all under ASan, integration, conformance

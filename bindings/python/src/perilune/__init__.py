@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""Perilune in Python: run, embed and extend bundles that serve GraphQL, gRPC and events."""
+
+from . import errors
+from ._core import version as __version__
+from .app import App
+from .errors import (
+    Aborted,
+    AlreadyExists,
+    Cancelled,
+    Code,
+    DataLoss,
+    DeadlineExceeded,
+    Error,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    OutOfRange,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+    Unknown,
+)
+
+__all__ = [
+    "Aborted",
+    "AlreadyExists",
+    "App",
+    "Cancelled",
+    "Code",
+    "DataLoss",
+    "DeadlineExceeded",
+    "Error",
+    "FailedPrecondition",
+    "Internal",
+    "InvalidArgument",
+    "NotFound",
+    "OutOfRange",
+    "PermissionDenied",
+    "ResourceExhausted",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "Unknown",
+    "__version__",
+    "errors",
+]

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: MIT
+import os
+
+version: str
+
+class App:
+    def __new__(cls, directory: str | os.PathLike[str] | None = None, files: dict[str, bytes] | None = None) -> App: ...
+    def execute(self, request: bytes) -> tuple[int, bytes]: ...
+    def close(self) -> None: ...

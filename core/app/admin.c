@@ -130,10 +130,12 @@ int pl_admin_fd(const pl_admin *a)
 /* --- commands --- */
 static void answer_change(pl_buf *out, pl_reload_result result, pl_server *server, const pl_report *report)
 {
-    static const char *const names[] = {
-        [PL_RELOADED] = "reloaded", [PL_RELOAD_UNCHANGED] = "unchanged", [PL_RELOAD_REFUSED] = "refused"};
+    static const char *const names[] = {[PL_RELOADED] = "reloaded",
+                                        [PL_RELOAD_UNCHANGED] = "unchanged",
+                                        [PL_RELOAD_REFUSED] = "refused",
+                                        [PL_RELOAD_BUSY] = "busy"};
     pl_buf_printf(out, "{\"ok\":%s,\"result\":\"%s\",\"generation\":%llu,\"problems\":",
-                  result != PL_RELOAD_REFUSED ? "true" : "false", names[result],
+                  result == PL_RELOADED || result == PL_RELOAD_UNCHANGED ? "true" : "false", names[result],
                   (unsigned long long)pl_server_generation(server));
     pl_report_json(report, out);
     pl_buf_char(out, '}');

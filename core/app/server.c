@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/server.h"
 
+#include <limits.h>
 #include <malloc.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -44,41 +47,53 @@ struct pl_server {
     pl_builtin_hub *builtin;
     pl_metrics_hub *metrics;
     pl_watchdog *watchdog;
-    pl_broker *broker; /* the embedded one; NULL until a generation uses it */
-    pl_worker **workers;
-    unsigned worker_count;
+    pl_broker *broker;                   /* the embedded one; NULL until a generation uses it */
+    unsigned worker_count, thread_count; /* those with threads come first */
+    uint64_t last_id;
+    struct timespec started_at;
+    int event_fd;
+    pthread_t keeper;
+    bool keeping, keeper_ends;
+    pl_worker_control control; /* with its lock, that of what follows */
+    pl_worker **workers;       /* NULL: not attached yet */
     pl_generation *live;
     pl_generation *old;  /* list: those that are drained */
     pl_bundle *previous; /* for rollback */
-    uint64_t last_id;
     uint64_t reloads, refused;
-    struct timespec started_at;
-    int event_fd;
-    pthread_mutex_t lock;  /* of returned */
+    bool changing, stopping;
     pl_instance *returned; /* instances that workers have done with */
 };
 
-/* --- instances come back --- */
-static void instance_done(void *owner, pl_instance *instance)
+static void lock(pl_server *s)
 {
-    pl_server *s = owner;
+    pthread_mutex_lock(&s->control.lock);
+}
+
+static void unlock(pl_server *s)
+{
+    pthread_mutex_unlock(&s->control.lock);
+}
+
+/* --- instances come back --- */
+static void ring(const pl_server *s)
+{
     uint64_t one = 1;
-    pthread_mutex_lock(&s->lock);
-    instance->next = s->returned;
-    s->returned = instance;
-    pthread_mutex_unlock(&s->lock);
     if (write(s->event_fd, &one, sizeof one) < 0)
         return; /* the counter is full: it is readable all the same */
 }
 
-static void free_generation(pl_server *s, pl_generation *g)
+static void instance_done(void *owner, pl_instance *instance)
 {
-    for (pl_generation **at = &s->old; *at; at = &(*at)->next) {
-        if (*at == g) {
-            *at = g->next;
-            break;
-        }
-    }
+    pl_server *s = owner;
+    lock(s);
+    instance->next = s->returned;
+    s->returned = instance;
+    unlock(s);
+    ring(s);
+}
+
+static void end_generation(const pl_server *s, pl_generation *g)
+{
     pl_log(s->config.log, PL_DEBUG, "generation ended", PL_F_INT("generation", g->id));
     pl_generation_free(g);
 #ifdef __GLIBC__
@@ -86,21 +101,41 @@ static void free_generation(pl_server *s, pl_generation *g)
 #endif
 }
 
+/* Below the lock: an instance of it is gone. True: it was the last one. */
+static bool let_go(pl_server *s, pl_generation *g)
+{
+    if (--g->instances_left > 0)
+        return false;
+    if (g == s->live && !s->stopping)
+        return false; /* all workers were detached */
+    if (g == s->live)
+        s->live = NULL;
+    for (pl_generation **at = &s->old; *at; at = &(*at)->next) {
+        if (*at == g) {
+            *at = g->next;
+            break;
+        }
+    }
+    return true;
+}
+
+/* Closing a state takes a while, so it is not done below the lock. */
 static void take_back(pl_server *s, pl_instance *instance)
 {
     pl_generation *g = instance->generation;
+    lock(s);
     for (unsigned i = 0; i < g->instance_count; i++) {
         if (g->instances[i] == instance)
             g->instances[i] = NULL;
     }
-    g->instances_left--;
+    unlock(s);
     pl_watchdog_remove(s->watchdog, instance->state);
     pl_instance_free(instance);
-    if (g->instances_left > 0)
-        return;
-    if (g == s->live)
-        s->live = NULL; /* the end of the server */
-    free_generation(s, g);
+    lock(s);
+    bool ended = let_go(s, g);
+    unlock(s);
+    if (ended)
+        end_generation(s, g);
 }
 
 void pl_server_work(pl_server *s)
@@ -108,10 +143,10 @@ void pl_server_work(pl_server *s)
     uint64_t count;
     if (read(s->event_fd, &count, sizeof count) < 0)
         count = 0;
-    pthread_mutex_lock(&s->lock);
+    lock(s);
     pl_instance *instance = s->returned;
     s->returned = NULL;
-    pthread_mutex_unlock(&s->lock);
+    unlock(s);
     while (instance) {
         pl_instance *next = instance->next;
         take_back(s, instance);
@@ -126,13 +161,16 @@ int pl_server_fd(const pl_server *s)
 
 /* --- generations --- */
 /* For those who ask workers. */
-static pl_metrics_facts facts_of(const pl_server *s)
+static pl_metrics_facts facts_of(pl_server *s)
 {
-    return (pl_metrics_facts){.reloads = s->reloads,
+    lock(s);
+    pl_metrics_facts facts = {.reloads = s->reloads,
                               .refused = s->refused,
                               .workers = s->worker_count,
                               .started_at =
                                   (double)s->started_at.tv_sec + (double)s->started_at.tv_nsec * 1e-9};
+    unlock(s);
+    return facts;
 }
 
 static void set_facts(pl_server *s)
@@ -154,17 +192,25 @@ static bool choose_brokers(pl_server *s, pl_generation *g, pl_report *report)
     if (!pl_str_is(*brokers, "embedded"))
         return true;
     if (!s->broker) {
-        s->broker = pl_broker_new(s->config.log, &err);
-        if (!s->broker) {
+        pl_broker *broker = pl_broker_new(s->config.log, &err);
+        if (!broker) {
             pl_report_add(report, &err);
             return false;
         }
+        __atomic_store_n(&s->broker, broker, __ATOMIC_RELEASE);
         pl_log(s->config.log, PL_INFO, "embedded Kafka broker: it keeps nothing, and is for development only",
                PL_F_CSTR("address", pl_broker_address(s->broker)));
     }
     *brokers = pl_str_of(pl_broker_address(s->broker));
     g->config.kafka.settings.embedded = true;
     return true;
+}
+
+static pl_bundle *read_bundle(const pl_server_config *config, pl_error *err)
+{
+    if (config->bundle)
+        return pl_bundle_ref(config->bundle);
+    return config->directory ? pl_bundle_read(config->directory, err) : pl_bundle_from_memory(NULL, 0, err);
 }
 
 static pl_generation *build(pl_server *s, pl_bundle *bundle, const char *reason, pl_report *report)
@@ -183,7 +229,7 @@ static pl_generation *build(pl_server *s, pl_bundle *bundle, const char *reason,
         pl_generation_free(g);
         return NULL;
     }
-    g->id = ++s->last_id;
+    g->id = ++s->last_id; /* one thread changes at a time */
     snprintf(g->reason, sizeof g->reason, "%s", reason);
     for (unsigned i = 0; i < s->worker_count; i++) {
         if (!pl_watchdog_add(s->watchdog, g->instances[i]->state)) {
@@ -197,21 +243,47 @@ static pl_generation *build(pl_server *s, pl_bundle *bundle, const char *reason,
     return g;
 }
 
+/* A worker that does not run, or has ended meanwhile, has no use for its instance. */
+static void give_back(pl_server *s, pl_generation *g, unsigned worker)
+{
+    lock(s);
+    pl_instance *instance = g->instances[worker];
+    unlock(s);
+    if (instance)
+        instance_done(s, instance);
+}
+
+/* Attached workers that are not attached yet take theirs from what is live. */
 static void commit(pl_server *s, pl_generation *g)
 {
+    lock(s);
     pl_generation *old = s->live;
     s->live = g;
+    bool unused = old && old->instances_left == 0;
     if (old) {
-        old->next = s->old;
-        s->old = old;
         pl_bundle_unref(s->previous);
         s->previous = pl_bundle_ref(old->bundle);
     }
+    if (old && !unused) {
+        old->next = s->old;
+        s->old = old;
+    }
+    unlock(s);
+    if (unused) {
+        end_generation(s, old);
+        old = NULL;
+    }
     pl_response_cache_configure(s->responses, g->id, g->config.graphql.cache.size);
-    for (unsigned i = 0; i < s->worker_count; i++)
-        pl_worker_adopt_begin(s->workers[i], g->instances[i]);
-    for (unsigned i = 0; i < s->worker_count; i++)
-        pl_worker_adopt_wait(s->workers[i]);
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        if (s->workers[i])
+            pl_worker_adopt_begin(s->workers[i], g->instances[i]);
+        else if (old)
+            give_back(s, old, i);
+    }
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        if (s->workers[i] && !pl_worker_adopt_wait(s->workers[i]))
+            give_back(s, g, i);
+    }
 }
 
 static uint64_t elapsed_us(const struct timespec *since)
@@ -224,11 +296,13 @@ static uint64_t elapsed_us(const struct timespec *since)
 
 static pl_reload_result refuse(pl_server *s, const char *reason, const pl_report *report)
 {
+    lock(s);
     s->refused++;
+    unlock(s);
     set_facts(s);
     pl_report_log(report, s->config.log);
     pl_log(s->config.log, PL_ERROR, "reload refused: nothing has changed", PL_F_CSTR("reason", reason),
-           PL_F_INT("generation", s->live->id), PL_F_INT("errors", report->errors.count));
+           PL_F_INT("generation", pl_server_generation(s)), PL_F_INT("errors", report->errors.count));
     return PL_RELOAD_REFUSED;
 }
 
@@ -239,41 +313,92 @@ static pl_reload_result change(pl_server *s, pl_bundle *bundle, const char *reas
     pl_generation *g = build(s, bundle, reason, report);
     if (!g)
         return refuse(s, reason, report);
+    uint64_t id = g->id; /* g may go when it is drained */
     commit(s, g);
+    lock(s);
     s->reloads++;
+    unlock(s);
     set_facts(s);
     pl_report_log(report, s->config.log);
-    pl_log(s->config.log, PL_INFO, "reloaded", PL_F_INT("generation", g->id), PL_F_CSTR("reason", reason),
+    pl_log(s->config.log, PL_INFO, "reloaded", PL_F_INT("generation", id), PL_F_CSTR("reason", reason),
            PL_F_STR("bundle", ((pl_str){bundle->hash, 12})),
            PL_F_FLOAT("ms", (double)elapsed_us(&begin) / 1000.0));
-    pl_server_work(s);
+    if (!s->keeping)
+        pl_server_work(s);
     return PL_RELOADED;
+}
+
+/* One thread at a time changes what is live. */
+static bool begin_change(pl_server *s)
+{
+    lock(s);
+    bool mine = !s->changing && !s->stopping && s->live;
+    if (mine)
+        s->changing = true;
+    unlock(s);
+    return mine;
+}
+
+static void end_change(pl_server *s)
+{
+    lock(s);
+    s->changing = false;
+    pthread_cond_broadcast(&s->control.changed);
+    unlock(s);
+}
+
+static bool is_live(pl_server *s, const pl_bundle *bundle)
+{
+    lock(s);
+    bool same = s->live && strcmp(bundle->hash, s->live->bundle->hash) == 0;
+    unlock(s);
+    return same;
+}
+
+pl_reload_result pl_server_reload_bundle(pl_server *s, pl_bundle *bundle, const char *reason, bool force,
+                                         pl_report *report)
+{
+    pl_reload_result result = PL_RELOAD_UNCHANGED;
+    if (!begin_change(s))
+        return PL_RELOAD_BUSY;
+    if (force || !is_live(s, bundle))
+        result = change(s, bundle, reason, report);
+    end_change(s);
+    return result;
 }
 
 pl_reload_result pl_server_reload(pl_server *s, const char *reason, bool force, pl_report *report)
 {
     pl_error err = {0};
-    pl_bundle *bundle = pl_bundle_read(s->config.directory, &err);
     pl_reload_result result = PL_RELOAD_UNCHANGED;
+    if (!begin_change(s))
+        return PL_RELOAD_BUSY;
+    pl_bundle *bundle = read_bundle(&s->config, &err);
     if (!bundle) {
         pl_report_add(report, &err);
         result = refuse(s, reason, report);
-    } else if (force || strcmp(bundle->hash, s->live->bundle->hash) != 0) {
+    } else if (force || !is_live(s, bundle)) {
         result = change(s, bundle, reason, report);
     }
     pl_bundle_unref(bundle);
+    end_change(s);
     return result;
 }
 
 pl_reload_result pl_server_rollback(pl_server *s, pl_report *report)
 {
-    if (!s->previous) {
+    pl_reload_result result = PL_RELOAD_REFUSED;
+    if (!begin_change(s))
+        return PL_RELOAD_BUSY;
+    lock(s);
+    pl_bundle *bundle = s->previous ? pl_bundle_ref(s->previous) : NULL;
+    unlock(s);
+    if (bundle)
+        result = change(s, bundle, "rollback", report);
+    else
         pl_report_error(report, NULL, 0, 0, "there is no earlier generation to go back to");
-        return PL_RELOAD_REFUSED;
-    }
-    pl_bundle *bundle = pl_bundle_ref(s->previous);
-    pl_reload_result result = change(s, bundle, "rollback", report);
     pl_bundle_unref(bundle);
+    end_change(s);
     return result;
 }
 
@@ -376,6 +501,31 @@ static void write_cache(pl_buf *out, pl_response_cache *cache)
     pl_buf_char(out, '}');
 }
 
+static pl_worker *worker_at(pl_server *s, unsigned index)
+{
+    lock(s);
+    pl_worker *worker = s->workers[index];
+    unlock(s);
+    return worker;
+}
+
+/* Below the lock. */
+static void write_generations(pl_server *s, pl_buf *out, const pl_worker_status *statuses)
+{
+    pl_buf_printf(
+        out, "},\"generation\":%llu,\"reloads\":%llu,\"refused\":%llu,\"can_roll_back\":%s,\"generations\":[",
+        s->live ? (unsigned long long)s->live->id : 0ULL, (unsigned long long)s->reloads,
+        (unsigned long long)s->refused, s->previous ? "true" : "false");
+    if (s->live)
+        write_generation(out, s->live, true, statuses, s->worker_count);
+    const char *comma = s->live ? "," : "";
+    for (pl_generation *g = s->old; g; g = g->next, comma = ",") {
+        pl_buf_printf(out, "%s", comma);
+        write_generation(out, g, false, statuses, s->worker_count);
+    }
+    pl_buf_char(out, ']');
+}
+
 void pl_server_status(pl_server *s, pl_buf *out)
 {
     pl_worker_status *statuses = pl_calloc(s->worker_count, sizeof *statuses);
@@ -383,23 +533,20 @@ void pl_server_status(pl_server *s, pl_buf *out)
         PL_BUF_LIT(out, "{\"error\":\"out of memory\"}");
         return;
     }
-    for (unsigned i = 0; i < s->worker_count; i++)
-        pl_worker_status_get(s->workers[i], &statuses[i]);
-    pl_server_work(s);
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        pl_worker *worker = worker_at(s, i);
+        if (worker)
+            pl_worker_status_get(worker, &statuses[i]);
+    }
+    if (!s->keeping)
+        pl_server_work(s);
     pl_buf_printf(out, "{\"version\":\"%s\",\"pid\":%d,\"started_at\":", PL_VERSION, (int)getpid());
     write_time(out, &s->started_at);
     PL_BUF_LIT(out, ",\"addresses\":{");
     pl_server_write_addresses(s, out);
-    pl_buf_printf(
-        out, "},\"generation\":%llu,\"reloads\":%llu,\"refused\":%llu,\"can_roll_back\":%s,\"generations\":[",
-        (unsigned long long)s->live->id, (unsigned long long)s->reloads, (unsigned long long)s->refused,
-        s->previous ? "true" : "false");
-    write_generation(out, s->live, true, statuses, s->worker_count);
-    for (pl_generation *g = s->old; g; g = g->next) {
-        pl_buf_char(out, ',');
-        write_generation(out, g, false, statuses, s->worker_count);
-    }
-    pl_buf_char(out, ']');
+    lock(s);
+    write_generations(s, out, statuses);
+    unlock(s);
     write_workers(out, statuses, s->worker_count);
     write_cache(out, s->responses);
     pl_buf_char(out, '}');
@@ -411,8 +558,10 @@ bool pl_server_metrics(pl_server *s, pl_buf *out)
     const pl_metrics_facts facts = facts_of(s);
     pl_stats *all = pl_stats_new();
     bool ok = all != NULL;
-    for (unsigned i = 0; ok && i < s->worker_count; i++)
-        ok = pl_worker_metrics_get(s->workers[i], all);
+    for (unsigned i = 0; ok && i < s->worker_count; i++) {
+        pl_worker *worker = worker_at(s, i);
+        ok = !worker || pl_worker_metrics_get(worker, all);
+    }
     ok = ok && pl_metrics_collect_server(all, &facts) && pl_stats_write(all, out);
     pl_stats_free(all);
     return ok;
@@ -462,33 +611,130 @@ static pl_code open_grpc(pl_server *s, const pl_bundle *bundle, pl_error *err)
     return s->grpc_listeners ? PL_OK : err->code;
 }
 
+static pl_worker *make_worker(pl_server *s, unsigned index, pl_error *err)
+{
+    pl_worker_config config = {.index = index,
+                               .control = &s->control,
+                               .edge = &s->config.edge,
+                               .listeners = s->listeners,
+                               .grpc = &s->config.grpc,
+                               .grpc_listeners = s->grpc_listeners,
+                               .helpers = s->helpers,
+                               .log = s->config.log,
+                               .shared = s->shared,
+                               .hub = s->hub,
+                               .topics = s->topics,
+                               .streams = s->streams,
+                               .builtin = s->builtin,
+                               .responses = s->responses,
+                               .metrics = s->metrics,
+                               .metrics_listeners = s->metrics_listeners,
+                               .metrics_address = s->config.metrics,
+                               .drain_ms = s->config.drain_ms,
+                               .instance_done = instance_done,
+                               .owner = s};
+    return pl_worker_new(&config, err);
+}
+
 static pl_code start_workers(pl_server *s, pl_error *err)
 {
-    for (unsigned i = 0; i < s->worker_count; i++) {
-        pl_worker_config config = {.index = i,
-                                   .edge = &s->config.edge,
-                                   .listeners = s->listeners,
-                                   .grpc = &s->config.grpc,
-                                   .grpc_listeners = s->grpc_listeners,
-                                   .helpers = s->helpers,
-                                   .log = s->config.log,
-                                   .shared = s->shared,
-                                   .hub = s->hub,
-                                   .topics = s->topics,
-                                   .streams = s->streams,
-                                   .builtin = s->builtin,
-                                   .responses = s->responses,
-                                   .metrics = s->metrics,
-                                   .metrics_listeners = s->metrics_listeners,
-                                   .metrics_address = s->config.metrics,
-                                   .drain_ms = s->config.drain_ms,
-                                   .instance_done = instance_done,
-                                   .owner = s};
-        s->workers[i] = pl_worker_new(&config, err);
-        if (!s->workers[i] || pl_worker_start(s->workers[i], s->live->instances[i], err) != PL_OK)
+    for (unsigned i = 0; i < s->thread_count; i++) {
+        pl_worker *worker = make_worker(s, i, err);
+        s->workers[i] = worker;
+        if (!worker || pl_worker_start(worker, s->live->instances[i], err) != PL_OK)
             return err->code;
     }
     return PL_OK;
+}
+
+/* A place for one more; UINT_MAX: there is none. Nothing changes until end_change. */
+static unsigned begin_attach(pl_server *s)
+{
+    unsigned found = UINT_MAX;
+    lock(s);
+    while (s->changing && !s->stopping)
+        pl_worker_control_wait(&s->control);
+    for (unsigned i = s->thread_count; !s->stopping && s->live && i < s->worker_count; i++) {
+        if (!s->workers[i] && found == UINT_MAX)
+            found = i;
+    }
+    if (found != UINT_MAX)
+        s->changing = true;
+    unlock(s);
+    return found;
+}
+
+pl_worker *pl_server_attach(pl_server *s, pl_loop *loop, pl_error *err)
+{
+    unsigned index = begin_attach(s);
+    if (index == UINT_MAX) {
+        pl_loop_free(loop);
+        pl_fail(err, PL_FAILED_PRECONDITION,
+                "no more workers can be attached: there were %u, or the server stops", s->config.attached);
+        return NULL;
+    }
+    pl_worker *worker = make_worker(s, index, err);
+    if (!worker)
+        pl_loop_free(loop);
+    else if (pl_worker_attach(worker, loop, s->live->instances[index], err) != PL_OK) {
+        pl_worker_free(worker);
+        worker = NULL;
+    }
+    lock(s);
+    s->workers[index] = worker;
+    unlock(s);
+    end_change(s);
+    return worker;
+}
+
+pl_helpers *pl_server_helpers(pl_server *s)
+{
+    return s->helpers;
+}
+
+pl_worker *pl_server_worker(pl_server *s, unsigned index)
+{
+    return index < s->worker_count ? worker_at(s, index) : NULL;
+}
+
+static void *keep(void *arg)
+{
+    pl_server *s = arg;
+    struct pollfd fd = {.fd = s->event_fd, .events = POLLIN};
+    bool ends = false;
+    while (!ends) {
+        poll(&fd, 1, -1);
+        lock(s);
+        ends = s->keeper_ends;
+        unlock(s);
+        pl_server_work(s);
+    }
+    return NULL;
+}
+
+/* Signals are for the threads of the program. */
+static pl_code start_keeper(pl_server *s, pl_error *err)
+{
+    sigset_t all, before;
+    if (!s->config.keeper)
+        return PL_OK;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    s->keeping = pthread_create(&s->keeper, NULL, keep, s) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return s->keeping ? PL_OK : pl_fail(err, PL_RESOURCE_EXHAUSTED, "a thread could not be started");
+}
+
+static void stop_keeper(pl_server *s)
+{
+    if (!s->keeping)
+        return;
+    lock(s);
+    s->keeper_ends = true;
+    unlock(s);
+    ring(s);
+    pthread_join(s->keeper, NULL);
+    s->keeping = false;
 }
 
 pl_server *pl_server_start(const pl_server_config *config, pl_report *report, pl_error *err)
@@ -499,20 +745,22 @@ pl_server *pl_server_start(const pl_server_config *config, pl_report *report, pl
         return NULL;
     }
     s->config = *config;
-    s->worker_count = config->workers ? config->workers : default_workers();
+    s->thread_count = config->workers || config->attached ? config->workers : default_workers();
+    s->worker_count = s->thread_count + config->attached;
     if (s->config.drain_ms == 0)
         s->config.drain_ms = DEFAULT_DRAIN_MS;
     s->event_fd = -1;
-    pthread_mutex_init(&s->lock, NULL);
+    pl_worker_control_init(&s->control);
     clock_gettime(CLOCK_REALTIME, &s->started_at);
-    pl_bundle *bundle = pl_bundle_read(config->directory, err);
+    pl_bundle *bundle = read_bundle(config, err);
+    s->config.bundle = config->bundle ? pl_bundle_ref(config->bundle) : NULL;
     if (!bundle || open_parts(s, err) != PL_OK || open_grpc(s, bundle, err) != PL_OK)
         goto failed;
     set_facts(s);
     s->live = build(s, bundle, "start", report);
     if (s->live)
         pl_response_cache_configure(s->responses, s->live->id, s->live->config.graphql.cache.size);
-    if (!s->live || start_workers(s, err) != PL_OK)
+    if (!s->live || start_keeper(s, err) != PL_OK || start_workers(s, err) != PL_OK)
         goto failed;
     pl_bundle_unref(bundle);
     return s;
@@ -525,14 +773,25 @@ failed:
 
 void pl_server_stop(pl_server *s, unsigned timeout_ms)
 {
-    for (unsigned i = 0; s->workers && i < s->worker_count; i++) {
+    lock(s);
+    s->stopping = true;
+    pthread_cond_broadcast(&s->control.changed);
+    while (s->changing)
+        pl_worker_control_wait(&s->control);
+    unlock(s);
+    for (unsigned i = 0; s->workers && i < s->thread_count; i++) {
         if (s->workers[i])
             pl_worker_stop_begin(s->workers[i], timeout_ms);
     }
-    for (unsigned i = 0; s->workers && i < s->worker_count; i++) {
+    for (unsigned i = s->thread_count; s->workers && i < s->worker_count; i++) {
+        if (s->workers[i])
+            pl_worker_end_attached(s->workers[i], timeout_ms);
+    }
+    for (unsigned i = 0; s->workers && i < s->thread_count; i++) {
         if (s->workers[i])
             pl_worker_stop_wait(s->workers[i]);
     }
+    stop_keeper(s);
     if (s->event_fd >= 0)
         pl_server_work(s);
 }
@@ -545,8 +804,11 @@ void pl_server_free(pl_server *s)
         pl_worker_free(s->workers[i]);
     pl_watchdog_free(s->watchdog);
     pl_generation_free(s->live);
-    while (s->old)
-        free_generation(s, s->old);
+    while (s->old) {
+        pl_generation *g = s->old;
+        s->old = g->next;
+        end_generation(s, g);
+    }
     pl_bundle_unref(s->previous);
     pl_listeners_free(s->listeners);
     pl_listeners_free(s->metrics_listeners);
@@ -563,7 +825,8 @@ void pl_server_free(pl_server *s)
     pl_metrics_hub_free(s->metrics);
     if (s->event_fd >= 0)
         close(s->event_fd);
-    pthread_mutex_destroy(&s->lock);
+    pl_bundle_unref(s->config.bundle);
+    pl_worker_control_dispose(&s->control);
     pl_free(s->workers);
     pl_free(s);
 }
@@ -595,7 +858,8 @@ const char *pl_server_metrics_address(const pl_server *s)
 
 const char *pl_server_kafka_address(const pl_server *s)
 {
-    return s->broker ? pl_broker_address(s->broker) : NULL;
+    const pl_broker *broker = __atomic_load_n(&s->broker, __ATOMIC_ACQUIRE);
+    return broker ? pl_broker_address(broker) : NULL;
 }
 
 void pl_server_write_addresses(const pl_server *s, pl_buf *out)
@@ -618,7 +882,10 @@ void pl_server_write_addresses(const pl_server *s, pl_buf *out)
     }
 }
 
-uint64_t pl_server_generation(const pl_server *s)
+uint64_t pl_server_generation(pl_server *s)
 {
-    return s->live->id;
+    lock(s);
+    uint64_t id = s->live ? s->live->id : 0;
+    unlock(s);
+    return id;
 }

@@ -29,16 +29,14 @@
 #include "net/websocket.h"
 #include "value/shared.h"
 
-/* --- a message to the worker, and the wait for its end --- */
-typedef struct request {
-    pl_message message;
-    pl_worker *worker;
+/* --- a request to the worker, and the wait for its end --- */
+typedef struct request request;
+struct request {
+    request *next;
     void (*run)(pl_worker *worker, void *arg);
     void *arg;
-    pthread_mutex_t lock;
-    pthread_cond_t ended;
-    bool done;
-} request;
+    bool done, refused;
+};
 
 struct pl_worker {
     pl_http_service service; /* first */
@@ -66,43 +64,156 @@ struct pl_worker {
     pl_instance *first;    /* to begin with */
     pl_instance *current;
     pl_instance *retired;
-    request adoption; /* the main thread's, one at a time */
+    request adoption, ending; /* the server's, one at a time */
     unsigned stop_timeout_ms;
     uint64_t stop_by;
-    pthread_t thread;
-    bool started;
-    pthread_mutex_t start_lock;
-    pthread_cond_t start_ended;
-    bool start_done;
+    bool ends; /* draining has begun */
+    void (*detached)(void *data);
+    void *detached_data;
+    void (*drain_more)(void *data, unsigned timeout_ms);
+    void *drain_more_data;
     pl_error start_error;
+    bool started;         /* with a thread that is to be joined */
+    pl_message message;   /* "look at your requests" */
+    pthread_t own_thread; /* that of pl_worker_start */
+    /* Below the control's lock. */
+    pthread_t thread; /* that turns the loop */
+    bool running, attached, start_done, posted;
+    request *requests, **last_request;
+    pl_worker *next; /* of those that run */
 };
 
-static void request_run(pl_message *message)
+void pl_worker_control_init(pl_worker_control *control)
 {
-    request *r = message->data;
-    r->run(r->worker, r->arg);
-    pthread_mutex_lock(&r->lock);
-    r->done = true;
-    pthread_cond_signal(&r->ended);
-    pthread_mutex_unlock(&r->lock);
+    *control = (pl_worker_control){.running = NULL};
+    pthread_mutex_init(&control->lock, NULL);
+    pthread_cond_init(&control->changed, NULL);
 }
 
-static void request_send(request *r, pl_worker *worker, void (*run)(pl_worker *worker, void *arg), void *arg)
+void pl_worker_control_dispose(pl_worker_control *control)
 {
-    *r = (request){.message = {.run = request_run, .data = r}, .worker = worker, .run = run, .arg = arg};
-    pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->ended, NULL);
-    pl_loop_post(worker->loop, &r->message);
+    pthread_cond_destroy(&control->changed);
+    pthread_mutex_destroy(&control->lock);
 }
 
-static void request_wait(request *r)
+static bool is_mine(const pl_worker *w)
 {
-    pthread_mutex_lock(&r->lock);
+    return pthread_equal(w->thread, pthread_self()) != 0;
+}
+
+/* Below the lock, which it lets go of for each. */
+static bool run_requests(pl_worker *w)
+{
+    pl_worker_control *control = w->config.control;
+    bool any = w->requests != NULL;
+    while (w->requests) {
+        request *r = w->requests;
+        w->requests = r->next;
+        if (!w->requests)
+            w->last_request = &w->requests;
+        pthread_mutex_unlock(&control->lock);
+        r->run(w, r->arg);
+        pthread_mutex_lock(&control->lock);
+        r->done = true;
+        pthread_cond_broadcast(&control->changed);
+    }
+    return any;
+}
+
+void pl_worker_control_wait(pl_worker_control *control)
+{
+    for (pl_worker *w = control->running; w; w = w->next) {
+        if (w->requests && is_mine(w)) {
+            run_requests(w);
+            return;
+        }
+    }
+    pthread_cond_wait(&control->changed, &control->lock);
+}
+
+static void on_requests(pl_message *message)
+{
+    pl_worker *w = message->data;
+    pthread_mutex_lock(&w->config.control->lock);
+    w->posted = false;
+    run_requests(w);
+    pthread_mutex_unlock(&w->config.control->lock);
+}
+
+/* The worker's own thread does it at once. False: the worker does not run. */
+static bool request_send(request *r, pl_worker *w, void (*run)(pl_worker *worker, void *arg), void *arg)
+{
+    pl_worker_control *control = w->config.control;
+    *r = (request){.run = run, .arg = arg};
+    pthread_mutex_lock(&control->lock);
+    bool runs = w->running, mine = runs && is_mine(w);
+    r->refused = !runs;
+    r->done = mine || !runs;
+    if (runs && !mine) {
+        *w->last_request = r;
+        w->last_request = &r->next;
+        if (!w->posted)
+            pl_loop_post(w->loop, &w->message);
+        w->posted = true;
+        pthread_cond_broadcast(&control->changed);
+    }
+    pthread_mutex_unlock(&control->lock);
+    if (mine)
+        run(w, arg);
+    return runs;
+}
+
+static bool request_wait(request *r, const pl_worker *w)
+{
+    pl_worker_control *control = w->config.control;
+    pthread_mutex_lock(&control->lock);
     while (!r->done)
-        pthread_cond_wait(&r->ended, &r->lock);
-    pthread_mutex_unlock(&r->lock);
-    pthread_cond_destroy(&r->ended);
-    pthread_mutex_destroy(&r->lock);
+        pl_worker_control_wait(control);
+    pthread_mutex_unlock(&control->lock);
+    return !r->refused;
+}
+
+/* From now on the worker takes requests. */
+static void begin_running(pl_worker *w)
+{
+    pl_worker_control *control = w->config.control;
+    pthread_mutex_lock(&control->lock);
+    w->thread = pthread_self();
+    w->running = true;
+    w->next = control->running;
+    control->running = w;
+    pthread_mutex_unlock(&control->lock);
+}
+
+static void end_running(pl_worker *w)
+{
+    pl_worker_control *control = w->config.control;
+    pthread_mutex_lock(&control->lock);
+    if (w->running) {
+        pl_worker **at = &control->running;
+        while (*at != w)
+            at = &(*at)->next;
+        *at = w->next;
+    }
+    w->running = false;
+    for (request *r = w->requests; r; r = r->next) {
+        r->refused = true;
+        r->done = true;
+    }
+    w->requests = NULL;
+    w->last_request = &w->requests;
+    pthread_cond_broadcast(&control->changed);
+    pthread_mutex_unlock(&control->lock);
+}
+
+bool pl_worker_post(pl_worker *w, pl_message *message)
+{
+    pthread_mutex_lock(&w->config.control->lock);
+    bool runs = w->running;
+    if (runs)
+        pl_loop_post(w->loop, message);
+    pthread_mutex_unlock(&w->config.control->lock);
+    return runs;
 }
 
 /* --- the HTTP service --- */
@@ -296,7 +407,7 @@ static bool collect_metrics(void *data, pl_stats *into)
     return ok;
 }
 
-/* --- life: loop and edge are made, run and freed on the worker's own thread --- */
+/* --- life: all but the worker itself is made, run and freed on its thread --- */
 pl_worker *pl_worker_new(const pl_worker_config *config, pl_error *err)
 {
     pl_worker *w = pl_calloc(1, sizeof *w);
@@ -308,17 +419,14 @@ pl_worker *pl_worker_new(const pl_worker_config *config, pl_error *err)
     w->service.handle = handle;
     w->service.settings = settings;
     w->service.drain = drain;
-    pthread_mutex_init(&w->start_lock, NULL);
-    pthread_cond_init(&w->start_ended, NULL);
+    w->message = (pl_message){.run = on_requests, .data = w};
+    w->last_request = &w->requests;
     return w;
 }
 
 static pl_code set_up(pl_worker *w, pl_error *err)
 {
     const pl_worker_config *config = &w->config;
-    w->loop = pl_loop_new(config->helpers, config->log, err);
-    if (!w->loop)
-        return err->code;
     w->host = pl_loop_host(w->loop);
     w->host->log = config->log;
     w->host->shared = config->shared;
@@ -377,6 +485,7 @@ static void forget_reads(pl_worker *w)
 /* Jobs of helper threads end in pl_loop_free; only then are the instances let go of. */
 static void tear_down(pl_worker *w)
 {
+    end_running(w);
     pl_grpc_endpoint_free(w->grpc);
     if (w->builtin)
         pl_builtin_set_endpoint(w->builtin, NULL, NULL);
@@ -404,6 +513,7 @@ static void tear_down(pl_worker *w)
     pl_builtin_leave(w->builtin);
     pl_metrics_leave(w->metrics_part);
     pl_loop_free(w->loop);
+    w->loop = NULL;
     pl_consumers_free(w->consumers);
     pl_builtin_free(w->builtin);
     while (w->retired) {
@@ -424,24 +534,32 @@ static void tear_down(pl_worker *w)
     pl_metrics_free(w->metrics);
 }
 
+static pl_code begin(pl_worker *w, pl_instance *first, pl_error *err)
+{
+    if (set_up(w, err) != PL_OK)
+        return err->code;
+    adopt(w, first);
+    begin_running(w);
+    pl_edge_set_ready(w->edge, true);
+    pl_metrics_listener_set_ready(w->metrics_listener, true);
+    return PL_OK;
+}
+
 static void *thread_main(void *arg)
 {
     pl_worker *w = arg;
+    pl_worker_control *control = w->config.control;
     pl_error err = {0};
-    pl_instance *first = w->first;
-    set_up(w, &err);
-    if (!err.code)
-        adopt(w, first);
-    pthread_mutex_lock(&w->start_lock);
+    w->loop = pl_loop_new(w->config.helpers, w->config.log, &err);
+    if (w->loop)
+        begin(w, w->first, &err);
+    pthread_mutex_lock(&control->lock);
     w->start_error = err;
     w->start_done = true;
-    pthread_cond_signal(&w->start_ended);
-    pthread_mutex_unlock(&w->start_lock);
-    if (!err.code) {
-        pl_edge_set_ready(w->edge, true);
-        pl_metrics_listener_set_ready(w->metrics_listener, true);
+    pthread_cond_broadcast(&control->changed);
+    pthread_mutex_unlock(&control->lock);
+    if (!err.code)
         pl_loop_run(w->loop);
-    }
     tear_down(w);
     return NULL;
 }
@@ -456,49 +574,94 @@ static int start_thread(pl_worker *w)
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         sigdelset(&all, faults[i]);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    int failure = pthread_create(&w->thread, NULL, thread_main, w);
+    int failure = pthread_create(&w->own_thread, NULL, thread_main, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failure;
 }
 
 pl_code pl_worker_start(pl_worker *w, pl_instance *instance, pl_error *err)
 {
+    pl_worker_control *control = w->config.control;
     w->first = instance;
     if (start_thread(w) != 0)
         return pl_fail(err, PL_UNAVAILABLE, "a worker thread could not be started");
-    pthread_mutex_lock(&w->start_lock);
+    pthread_mutex_lock(&control->lock);
     while (!w->start_done)
-        pthread_cond_wait(&w->start_ended, &w->start_lock);
-    pthread_mutex_unlock(&w->start_lock);
+        pl_worker_control_wait(control);
+    pthread_mutex_unlock(&control->lock);
     if (!w->start_error.code) {
         w->started = true;
         return PL_OK;
     }
-    pthread_join(w->thread, NULL);
+    pthread_join(w->own_thread, NULL);
     *err = w->start_error;
     return err->code;
 }
 
-void pl_worker_adopt_begin(pl_worker *w, pl_instance *instance)
+pl_code pl_worker_attach(pl_worker *w, pl_loop *loop, pl_instance *instance, pl_error *err)
 {
-    request_send(&w->adoption, w, adopt, instance);
+    w->loop = loop;
+    if (begin(w, instance, err) != PL_OK) {
+        tear_down(w);
+        return err->code;
+    }
+    pthread_mutex_lock(&w->config.control->lock);
+    w->attached = true;
+    pthread_mutex_unlock(&w->config.control->lock);
+    return PL_OK;
 }
 
-void pl_worker_adopt_wait(pl_worker *w)
+void pl_worker_move_here(pl_worker *w)
 {
-    request_wait(&w->adoption);
+    pthread_mutex_lock(&w->config.control->lock);
+    w->thread = pthread_self();
+    pthread_mutex_unlock(&w->config.control->lock);
+}
+
+bool pl_worker_is_attached(const pl_worker *w)
+{
+    pthread_mutex_lock(&w->config.control->lock);
+    bool attached = w->attached;
+    pthread_mutex_unlock(&w->config.control->lock);
+    return attached;
+}
+
+bool pl_worker_is_running(const pl_worker *w)
+{
+    return w->running; /* changed by this thread alone */
+}
+
+pl_loop *pl_worker_loop(pl_worker *w)
+{
+    return w->loop;
+}
+
+pl_http_service *pl_worker_http(pl_worker *w)
+{
+    return &w->service;
+}
+
+pl_endpoint *pl_worker_endpoint(pl_worker *w)
+{
+    return &w->endpoint;
+}
+
+bool pl_worker_adopt_begin(pl_worker *w, pl_instance *instance)
+{
+    return request_send(&w->adoption, w, adopt, instance);
+}
+
+bool pl_worker_adopt_wait(pl_worker *w)
+{
+    return request_wait(&w->adoption, w);
 }
 
 void pl_worker_status_get(pl_worker *w, pl_worker_status *out)
 {
     request r;
+    *out = (pl_worker_status){0};
     request_send(&r, w, get_status, out);
-    request_wait(&r);
-}
-
-static void published(void *data)
-{
-    pl_loop_stop(((pl_worker *)data)->loop);
+    request_wait(&r, w);
 }
 
 typedef struct metrics_request {
@@ -515,10 +678,35 @@ static void get_metrics(pl_worker *w, void *arg)
 bool pl_worker_metrics_get(pl_worker *worker, pl_stats *into)
 {
     request r;
-    metrics_request m = {.into = into};
+    metrics_request m = {.into = into, .ok = true};
     request_send(&r, worker, get_metrics, &m);
-    request_wait(&r);
+    request_wait(&r, worker);
     return m.ok;
+}
+
+/* --- the end --- */
+static void detach_finish(void *data)
+{
+    pl_worker *w = data;
+    void (*done)(void *data) = w->detached;
+    void *done_data = w->detached_data;
+    pl_worker_control *control = w->config.control;
+    tear_down(w);
+    pthread_mutex_lock(&control->lock);
+    w->attached = false;
+    pthread_cond_broadcast(&control->changed);
+    pthread_mutex_unlock(&control->lock);
+    if (done)
+        done(done_data);
+}
+
+static void published(void *data)
+{
+    pl_worker *w = data;
+    if (w->started)
+        pl_loop_stop(w->loop);
+    else
+        pl_loop_at_end(w->loop, detach_finish, w);
 }
 
 /* What clients have asked for is answered: now what was published meanwhile. */
@@ -530,21 +718,74 @@ static void drained(void *data)
         pl_events_drain(w->events, now < w->stop_by ? (unsigned)(w->stop_by - now) : 0, published, w);
 }
 
+void pl_worker_on_drain(pl_worker *w, void (*more)(void *data, unsigned timeout_ms), void *data)
+{
+    w->drain_more = more;
+    w->drain_more_data = data;
+}
+
+void pl_worker_drained(pl_worker *w)
+{
+    drained(w);
+}
+
 static void stop(pl_worker *w, void *arg)
 {
     (void)arg;
+    if (w->ends)
+        return;
+    w->ends = true;
     pl_edge_set_ready(w->edge, false);
     pl_metrics_listener_set_ready(w->metrics_listener, false);
     if (w->schedule)
         pl_schedule_stop(w->schedule);
     w->stop_by = w->host->ops->now(w->host) + w->stop_timeout_ms;
-    w->draining = w->grpc ? 3 : 2;
+    w->draining = 2 + (w->grpc != NULL) + (w->drain_more != NULL);
     if (w->builtin)
         pl_builtin_drain(w->builtin);
     if (w->grpc)
         pl_grpc_endpoint_drain(w->grpc, w->stop_timeout_ms, drained, w);
+    if (w->drain_more)
+        w->drain_more(w->drain_more_data, w->stop_timeout_ms);
     pl_consumers_drain(w->consumers, w->stop_timeout_ms, drained, w);
     pl_edge_drain(w->edge, w->stop_timeout_ms, drained, w);
+}
+
+bool pl_worker_detach(pl_worker *w, unsigned timeout_ms, void (*done)(void *data), void *data)
+{
+    if (!pl_worker_is_attached(w))
+        return false;
+    w->detached = done;
+    w->detached_data = data;
+    w->stop_timeout_ms = timeout_ms;
+    stop(w, NULL);
+    return true;
+}
+
+void pl_worker_detach_now(pl_worker *w)
+{
+    if (pl_worker_is_attached(w))
+        detach_finish(w);
+}
+
+void pl_worker_end_attached(pl_worker *w, unsigned timeout_ms)
+{
+    pl_worker_control *control = w->config.control;
+    pthread_mutex_lock(&control->lock);
+    bool mine = w->attached && is_mine(w);
+    while (!mine && w->attached)
+        pl_worker_control_wait(control);
+    pthread_mutex_unlock(&control->lock);
+    if (!mine)
+        return;
+    if (pl_loop_is_foreign(w->loop)) {
+        pl_worker_detach_now(w);
+        return;
+    }
+    if (!w->ends)
+        pl_worker_detach(w, timeout_ms, NULL, NULL);
+    while (pl_worker_is_attached(w))
+        pl_loop_turn(w->loop, -1);
 }
 
 void pl_worker_stop_begin(pl_worker *w, unsigned timeout_ms)
@@ -552,23 +793,19 @@ void pl_worker_stop_begin(pl_worker *w, unsigned timeout_ms)
     if (!w->started)
         return;
     w->stop_timeout_ms = timeout_ms;
-    request_send(&w->adoption, w, stop, NULL);
+    request_send(&w->ending, w, stop, NULL);
 }
 
 void pl_worker_stop_wait(pl_worker *w)
 {
     if (!w->started)
         return;
-    request_wait(&w->adoption);
-    pthread_join(w->thread, NULL);
+    request_wait(&w->ending, w);
+    pthread_join(w->own_thread, NULL);
     w->started = false;
 }
 
 void pl_worker_free(pl_worker *w)
 {
-    if (!w)
-        return;
-    pthread_cond_destroy(&w->start_ended);
-    pthread_mutex_destroy(&w->start_lock);
     pl_free(w);
 }

@@ -2,6 +2,8 @@
 #ifndef PL_APP_WORKER_H
 #define PL_APP_WORKER_H
 
+#include <pthread.h>
+
 #include "app/consumers.h"
 #include "app/events.h"
 #include "app/generation.h"
@@ -12,12 +14,29 @@
 #include "grpc/client/stats.h"
 #include "net/edge.h"
 
-/* A worker: a thread with a loop, an HTTP edge and the live instance. The main thread talks to it by messages
- * only. */
+/* A worker: a loop, an HTTP edge and the live instance, on one thread. The thread is its own
+ * (pl_worker_start); or the worker is attached to a loop that another program's thread turns
+ * (pl_worker_attach). Other threads talk to it by requests only, which the worker takes up between two turns.
+ */
 typedef struct pl_worker pl_worker;
+
+/* What the workers of a server share: the wait for requests. A worker's thread that waits for another worker
+ * does what is asked of itself meanwhile, so that two that ask each other both get their answers. The lock is
+ * the server's, too. */
+typedef struct pl_worker_control {
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* a request is there, or has ended; or whatever the owner waits for */
+    pl_worker *running;     /* list: those that take requests */
+} pl_worker_control;
+void pl_worker_control_init(pl_worker_control *control);
+void pl_worker_control_dispose(pl_worker_control *control);
+/* Waits for `changed`, or does what is asked of the calling thread's workers. The lock is held before and
+ * after; the caller looks again at what it waits for. */
+void pl_worker_control_wait(pl_worker_control *control);
 
 typedef struct pl_worker_config {
     unsigned index;
+    pl_worker_control *control; /* outlives the worker */
     const pl_edge_config *edge;
     pl_listeners *listeners;
     const pl_bytes_config *grpc;
@@ -45,9 +64,41 @@ pl_worker *pl_worker_new(const pl_worker_config *config, pl_error *err);
 /* Starts the thread, with instance as the live one; returns when it accepts connections. */
 pl_code pl_worker_start(pl_worker *worker, pl_instance *instance, pl_error *err);
 
-/* Makes instance the live one, between two turns of the loop; returns when the worker has done so. */
-void pl_worker_adopt_begin(pl_worker *worker, pl_instance *instance);
-void pl_worker_adopt_wait(pl_worker *worker);
+/* Attaches the worker to a loop, with instance as the live one, on the thread that turns it. The loop is the
+ * worker's from then on (also after an error, when it has been freed): it is freed at the end. Everything of
+ * the worker then happens in turns of that loop. */
+pl_code pl_worker_attach(pl_worker *worker, pl_loop *loop, pl_instance *instance, pl_error *err);
+/* Ends an attached worker, on its thread: no new connections, what is in hand has timeout_ms. When that is
+ * done, in a turn of the loop, all of it is torn down and the loop freed, and then done(data) is called, from
+ * which the worker may be freed. Jobs of helper threads that cannot be stopped are waited for. False: it is
+ * not attached (any more). */
+bool pl_worker_detach(pl_worker *worker, unsigned timeout_ms, void (*done)(void *data), void *data);
+/* The same at once, cutting what is in hand, before this returns; not from inside of the worker's own
+ * functions. */
+void pl_worker_detach_now(pl_worker *worker);
+/* Has the worker ended, for an owner that ends: turns its loop until that is done, when this is its thread
+ * (cuts it at once on a foreign loop); waits for its thread to detach it otherwise. */
+void pl_worker_end_attached(pl_worker *worker, unsigned timeout_ms);
+/* The thread that turns the loop from now on is the calling one: one at a time. */
+void pl_worker_move_here(pl_worker *worker);
+bool pl_worker_is_attached(const pl_worker *worker);
+bool pl_worker_is_running(const pl_worker *worker); /* started or attached, and not torn down; its thread */
+/* For those who bring requests to it another way; its thread. NULL: it is not running. */
+pl_loop *pl_worker_loop(pl_worker *worker);
+pl_http_service *pl_worker_http(pl_worker *worker);
+struct pl_endpoint *pl_worker_endpoint(pl_worker *worker);
+/* Requests that are in hand and came another way are drained, too: drain(data) is called when the worker is
+ * to end, and calls pl_worker_drained when they have. One of each worker. */
+void pl_worker_on_drain(pl_worker *worker, void (*drain)(void *data, unsigned timeout_ms), void *data);
+void pl_worker_drained(pl_worker *worker);
+
+/* Makes instance the live one, between two turns of the loop; wait returns when the worker has done so.
+ * False: the worker does not run, or has ended meanwhile, and has not taken it. */
+bool pl_worker_adopt_begin(pl_worker *worker, pl_instance *instance);
+bool pl_worker_adopt_wait(pl_worker *worker);
+/* As pl_loop_post to its loop, from any thread. False: the worker does not run, and the message is not taken.
+ * One that is taken is run, at the end of the worker if need be, when pl_worker_is_running is false. */
+bool pl_worker_post(pl_worker *worker, pl_message *message);
 
 typedef struct pl_worker_status {
     pl_edge_stats edge;
@@ -64,13 +115,15 @@ typedef struct pl_worker_status {
         size_t memory;
     } instances[16];
 } pl_worker_status;
+/* Any thread; all zero when the worker does not run. */
 void pl_worker_status_get(pl_worker *worker, pl_worker_status *out);
-/* Adds the worker's metrics. False: memory. */
+/* Adds the worker's metrics, if it runs. Any thread. False: memory. */
 bool pl_worker_metrics_get(pl_worker *worker, pl_stats *into);
 
-/* Ends: no new connections, those there are are given timeout_ms to finish. Wait joins the thread. */
+/* Ends one with a thread: no new connections, those there are are given timeout_ms to finish. Wait joins the
+ * thread. */
 void pl_worker_stop_begin(pl_worker *worker, unsigned timeout_ms);
 void pl_worker_stop_wait(pl_worker *worker);
-void pl_worker_free(pl_worker *worker); /* stopped, or never started; NULL is fine */
+void pl_worker_free(pl_worker *worker); /* stopped, detached, or never started; NULL is fine */
 
 #endif

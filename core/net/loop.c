@@ -5,15 +5,36 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "net/loop_internal.h"
 
+/* On a foreign h2o loop nobody calls this one's turns. Whatever happens to it (a message, a timer that is
+ * started, pl_loop_touch) leaves an entry in a timeout of no duration, which h2o runs when it has done with
+ * the sockets of its turn: there the turn is ended, as pl_loop_turn does it. Timers have a timerfd, since h2o
+ * knows timeouts of fixed durations only. */
+struct foreign {
+    h2o_timeout_t turns; /* of no duration */
+    h2o_timeout_entry_t turn;
+    bool in_turn;
+    h2o_socket_t *timer;
+    int timer_fd;
+    uint64_t armed_for; /* 0: not */
+    uint64_t h2o_now;   /* when now_ns was read */
+};
+
 struct pl_loop {
     pl_host host; /* first: a pl_host * of this loop is the loop */
     h2o_loop_t *evloop;
+    bool is_foreign;
+    struct foreign foreign;
+    uint64_t (*clock)(void *data); /* NULL: the system's */
+    void *clock_data;
+    void (*at_end)(void *data);
+    void *at_end_data;
     h2o_timeout_t at_once; /* of no duration, to have h2o run its callbacks */
     h2o_timeout_entry_t callbacks;
     pl_timers timers;
@@ -41,13 +62,30 @@ uint64_t pl_clock_ns(void)
     return pl_clock(CLOCK_MONOTONIC);
 }
 
+static uint64_t monotonic_ns(const pl_loop *loop)
+{
+    return loop->clock ? loop->clock(loop->clock_data) : pl_clock_ns();
+}
+
 uint64_t pl_loop_turn_ns(pl_loop *loop)
 {
+    /* h2o reads the clock in each turn. */
+    if (loop->is_foreign && loop->foreign.h2o_now != h2o_now(loop->evloop))
+        loop->now_known = false;
     if (!loop->now_known) {
-        loop->now_ns = pl_clock_ns();
+        loop->now_ns = monotonic_ns(loop);
         loop->now_known = true;
+        if (loop->is_foreign)
+            loop->foreign.h2o_now = h2o_now(loop->evloop);
     }
     return loop->now_ns;
+}
+
+void pl_loop_set_clock(pl_loop *loop, uint64_t (*clock)(void *data), void *data)
+{
+    loop->clock = clock;
+    loop->clock_data = data;
+    loop->now_known = false;
 }
 
 static uint64_t host_now(pl_host *host)
@@ -55,8 +93,16 @@ static uint64_t host_now(pl_host *host)
     return pl_loop_turn_ns((pl_loop *)host) / 1000000;
 }
 
+void pl_loop_touch(pl_loop *loop)
+{
+    struct foreign *f = &loop->foreign;
+    if (loop->is_foreign && !f->in_turn && !h2o_timeout_is_linked(&f->turn))
+        h2o_timeout_link(loop->evloop, &f->turns, &f->turn);
+}
+
 static int host_timer_start(pl_host *host, pl_timer *timer, uint64_t at)
 {
+    pl_loop_touch((pl_loop *)host);
     return pl_timers_start(&((pl_loop *)host)->timers, timer, at);
 }
 
@@ -75,8 +121,7 @@ static int host_offload(pl_host *host, pl_job *job, const void *lane)
 
 static void host_clock(pl_host *host, uint64_t *monotonic, uint64_t *utc)
 {
-    (void)host;
-    *monotonic = pl_clock(CLOCK_MONOTONIC);
+    *monotonic = monotonic_ns((pl_loop *)host);
     if (utc)
         *utc = pl_clock(CLOCK_REALTIME);
 }
@@ -89,6 +134,13 @@ static const pl_host_ops host_ops = {
     .offload = host_offload,
 };
 
+static void wake(const pl_loop *loop)
+{
+    uint64_t one = 1;
+    while (write(loop->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+}
+
 static inline pl_message **next_of(pl_message *message)
 {
     return (pl_message **)&message->link[0];
@@ -98,19 +150,16 @@ void pl_loop_post(pl_loop *loop, pl_message *message)
 {
     *next_of(message) = NULL;
     pthread_mutex_lock(&loop->lock);
-    bool wake = !loop->first;
-    if (wake)
+    bool first = !loop->first;
+    if (first)
         loop->first = message;
     else
         *next_of(loop->last) = message;
     loop->last = message;
     /* Under the lock, so that a loop that has taken the message is not freed while this still uses its
      * descriptor. */
-    if (wake) {
-        uint64_t one = 1;
-        while (write(loop->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-            ;
-    }
+    if (first)
+        wake(loop);
     pthread_mutex_unlock(&loop->lock);
 }
 
@@ -134,9 +183,90 @@ static bool run_messages(pl_loop *loop)
     return any;
 }
 
+/* What is to be done at the end; the loop may be gone then. */
+static void end_turn(pl_loop *loop)
+{
+    void (*fn)(void *data) = loop->at_end;
+    loop->at_end = NULL;
+    if (fn)
+        fn(loop->at_end_data);
+}
+
 static void on_wake(h2o_socket_t *socket, const char *err)
 {
-    run_messages(socket->data);
+    pl_loop *loop = socket->data;
+    if (loop->is_foreign)
+        loop->now_known = false;
+    run_messages(loop);
+    pl_loop_touch(loop);
+    /* Here, and not where the turn ends: h2o goes through its timeouts then, of which two would be gone. */
+    if (loop->is_foreign)
+        end_turn(loop);
+}
+
+void pl_loop_at_end(pl_loop *loop, void (*fn)(void *data), void *data)
+{
+    loop->at_end = fn;
+    loop->at_end_data = data;
+    if (loop->is_foreign)
+        wake(loop);
+}
+
+/* --- on a foreign loop --- */
+static void arm(pl_loop *loop)
+{
+    struct foreign *f = &loop->foreign;
+    uint64_t next = pl_timers_next(&loop->timers);
+    if (next == UINT64_MAX || next == f->armed_for)
+        return; /* a wake-up for a timer that was stopped finds nothing to do */
+    if (next <= host_now(&loop->host)) {
+        wake(loop); /* in the next turn: h2o would run an entry made now at once */
+        return;
+    }
+    struct itimerspec at = {.it_value = {(time_t)(next / 1000), (long)(next % 1000) * 1000000}};
+    f->armed_for = next;
+    timerfd_settime(f->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+static void foreign_turn(h2o_timeout_entry_t *entry)
+{
+    pl_loop *loop = (pl_loop *)((char *)entry - offsetof(pl_loop, foreign.turn));
+    loop->foreign.in_turn = true;
+    pl_timers_run(&loop->timers, host_now(&loop->host));
+    if (loop->turn)
+        loop->turn(loop->turn_data);
+    loop->foreign.in_turn = false;
+    arm(loop);
+}
+
+static void on_timer(h2o_socket_t *socket, const char *err)
+{
+    pl_loop *loop = socket->data;
+    uint64_t count;
+    while (read(loop->foreign.timer_fd, &count, sizeof(count)) < 0 && errno == EINTR)
+        ;
+    loop->foreign.armed_for = 0;
+    loop->now_known = false;
+    pl_loop_touch(loop);
+}
+
+static void foreign_open(pl_loop *loop, h2o_loop_t *evloop, int timer_fd)
+{
+    struct foreign *f = &loop->foreign;
+    loop->is_foreign = true;
+    f->timer_fd = timer_fd;
+    h2o_timeout_init(evloop, &f->turns, 0);
+    f->turn.cb = foreign_turn;
+    f->timer = h2o_evloop_socket_create(evloop, timer_fd, H2O_SOCKET_FLAG_DONT_READ);
+    f->timer->data = loop;
+    h2o_socket_read_start(f->timer, on_timer);
+}
+
+static void foreign_close(pl_loop *loop)
+{
+    h2o_timeout_unlink(&loop->foreign.turn);
+    h2o_timeout_dispose(loop->evloop, &loop->foreign.turns);
+    h2o_socket_close(loop->foreign.timer);
 }
 
 pl_code pl_descriptors_left(unsigned count, pl_error *err)
@@ -159,9 +289,10 @@ static void run_nothing(h2o_timeout_entry_t *entry)
 {
 }
 
-pl_loop *pl_loop_new(pl_helpers *helpers, pl_logger *log, pl_error *err)
+static pl_loop *loop_new(h2o_loop_t *evloop, pl_helpers *helpers, pl_logger *log, pl_error *err)
 {
     pl_loop *loop = pl_calloc(1, sizeof(*loop));
+    int timer_fd = -1;
     if (!loop) {
         pl_fail_memory(err);
         return NULL;
@@ -171,15 +302,21 @@ pl_loop *pl_loop_new(pl_helpers *helpers, pl_logger *log, pl_error *err)
         return NULL;
     }
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (loop->wake_fd < 0) {
+    if (loop->wake_fd >= 0 && evloop)
+        timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (loop->wake_fd < 0 || (evloop && timer_fd < 0)) {
         pl_fail(err, PL_RESOURCE_EXHAUSTED, "cannot open a descriptor: %s", strerror(errno));
+        if (loop->wake_fd >= 0)
+            close(loop->wake_fd);
         pl_free(loop);
         return NULL;
     }
     loop->host = (pl_host){.ops = &host_ops, .log = log};
     pthread_mutex_init(&loop->lock, NULL);
     pl_timers_init(&loop->timers);
-    loop->evloop = h2o_evloop_create();
+    if (evloop)
+        foreign_open(loop, evloop, timer_fd);
+    loop->evloop = evloop ? evloop : h2o_evloop_create();
     h2o_timeout_init(loop->evloop, &loop->at_once, 0);
     loop->callbacks.cb = run_nothing;
     loop->wake = h2o_evloop_socket_create(loop->evloop, loop->wake_fd, H2O_SOCKET_FLAG_DONT_READ);
@@ -189,6 +326,21 @@ pl_loop *pl_loop_new(pl_helpers *helpers, pl_logger *log, pl_error *err)
     if (helpers)
         pl_helpers_keep(helpers);
     return loop;
+}
+
+pl_loop *pl_loop_new(pl_helpers *helpers, pl_logger *log, pl_error *err)
+{
+    return loop_new(NULL, helpers, log, err);
+}
+
+pl_loop *pl_loop_new_on(h2o_loop_t *evloop, pl_helpers *helpers, pl_logger *log, pl_error *err)
+{
+    return loop_new(evloop, helpers, log, err);
+}
+
+bool pl_loop_is_foreign(const pl_loop *loop)
+{
+    return loop->is_foreign;
 }
 
 void pl_loop_free(pl_loop *loop)
@@ -205,9 +357,13 @@ void pl_loop_free(pl_loop *loop)
     pl_timers_dispose(&loop->timers);
     h2o_socket_close(loop->wake);
     h2o_timeout_dispose(loop->evloop, &loop->at_once);
-    int epoll_fd = ((struct epoll_loop *)loop->evloop)->epoll_fd;
-    h2o_evloop_destroy(loop->evloop);
-    close(epoll_fd);
+    if (loop->is_foreign) {
+        foreign_close(loop);
+    } else {
+        int epoll_fd = pl_loop_fd(loop);
+        h2o_evloop_destroy(loop->evloop);
+        close(epoll_fd);
+    }
     pthread_mutex_destroy(&loop->lock);
     pl_free(loop);
 }
@@ -245,19 +401,47 @@ static int32_t how_long_to_wait(pl_loop *loop)
     return next - now < INT32_MAX ? (int32_t)(next - now) : INT32_MAX;
 }
 
+void pl_loop_turn(pl_loop *loop, int wait_ms)
+{
+    loop->now_known = false;
+    int32_t wait = how_long_to_wait(loop);
+    loop->now_known = false; /* it is later when the wait is over */
+    h2o_evloop_run(loop->evloop, wait_ms < 0 || wait < wait_ms ? wait : wait_ms);
+    pl_timers_run(&loop->timers, host_now(&loop->host));
+    if (loop->turn)
+        loop->turn(loop->turn_data);
+    pl_loop_run_callbacks(loop);
+    end_turn(loop);
+}
+
 void pl_loop_run(pl_loop *loop)
 {
     loop->stopped = false;
-    while (!loop->stopped) {
-        loop->now_known = false;
-        int32_t wait = how_long_to_wait(loop);
-        loop->now_known = false; /* it is later when the wait is over */
-        h2o_evloop_run(loop->evloop, wait);
-        pl_timers_run(&loop->timers, host_now(&loop->host));
-        if (loop->turn)
-            loop->turn(loop->turn_data);
-        pl_loop_run_callbacks(loop);
+    while (!loop->stopped)
+        pl_loop_turn(loop, -1);
+}
+
+int pl_loop_fd(const pl_loop *loop)
+{
+    return ((const struct epoll_loop *)loop->evloop)->epoll_fd;
+}
+
+int pl_loop_wait_ms(pl_loop *loop)
+{
+    const h2o_evloop_t *h2o = loop->evloop;
+    /* Sockets that the descriptor does not know of yet, or that wait for their callbacks. */
+    if (h2o->_statechanged.head || h2o->_pending_as_client || h2o->_pending_as_server || loop->at_end)
+        return 0;
+    loop->now_known = false;
+    int32_t wait = how_long_to_wait(loop);
+    uint64_t at = h2o_timeout_get_wake_at(&loop->evloop->_timeouts);
+    if (at != UINT64_MAX) {
+        uint64_t now = pl_clock(CLOCK_REALTIME) / 1000000; /* h2o's clock */
+        uint64_t left = at > now ? at - now : 0;
+        if (left < (uint64_t)wait)
+            wait = (int32_t)left;
     }
+    return wait == INT32_MAX ? -1 : wait;
 }
 
 void pl_loop_stop(pl_loop *loop)

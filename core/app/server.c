@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "app/server.h"
+#include "app/server_internal.h"
 
 #include <limits.h>
 #include <malloc.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -13,7 +12,6 @@
 #include "app/builtin.h"
 #include "app/consumer_decl.h"
 #include "app/generation.h"
-#include "app/metrics_collect.h"
 #include "app/proto_load.h"
 #include "app/pubsub.h"
 #include "app/response_cache.h"
@@ -22,57 +20,13 @@
 #include "app/topics.h"
 #include "app/watchdog.h"
 #include "base/alloc.h"
-#include "base/stats_text.h"
 #include "events/broker.h"
-#include "value/json.h"
 #include "value/shared.h"
 
 #define DEFAULT_DRAIN_MS 30000
 #define DEFAULT_GRPC "127.0.0.1:50051"
 #define HELPER_THREADS 4
 #define HELPER_QUEUE 10000
-
-struct pl_server {
-    pl_server_config config;
-    pl_helpers *helpers;
-    pl_listeners *listeners;
-    pl_bytes_listeners *grpc_listeners; /* NULL: none */
-    pl_listeners *metrics_listeners;    /* the same */
-    struct pl_shared *shared;
-    pl_pubsub_hub *hub;
-    pl_topics_hub *topics;
-    pl_sse_hub *streams;
-    pl_response_cache *responses;
-    pl_proto_cache *protos;
-    pl_builtin_hub *builtin;
-    pl_metrics_hub *metrics;
-    pl_watchdog *watchdog;
-    pl_broker *broker;                   /* the embedded one; NULL until a generation uses it */
-    unsigned worker_count, thread_count; /* those with threads come first */
-    uint64_t last_id;
-    struct timespec started_at;
-    int event_fd;
-    pthread_t keeper;
-    bool keeping, keeper_ends;
-    pl_worker_control control; /* with its lock, that of what follows */
-    pl_worker **workers;       /* NULL: not attached yet */
-    pl_generation *live;
-    pl_generation *old;  /* list: those that are drained */
-    pl_bundle *previous; /* for rollback */
-    uint64_t reloads, refused;
-    bool changing, stopping;
-    pl_instance *returned; /* instances that workers have done with */
-};
-
-static void lock(pl_server *s)
-{
-    pthread_mutex_lock(&s->control.lock);
-}
-
-static void unlock(pl_server *s)
-{
-    pthread_mutex_unlock(&s->control.lock);
-}
 
 /* --- instances come back --- */
 static void ring(const pl_server *s)
@@ -85,10 +39,10 @@ static void ring(const pl_server *s)
 static void instance_done(void *owner, pl_instance *instance)
 {
     pl_server *s = owner;
-    lock(s);
+    pl_server_lock(s);
     instance->next = s->returned;
     s->returned = instance;
-    unlock(s);
+    pl_server_unlock(s);
     ring(s);
 }
 
@@ -123,17 +77,17 @@ static bool let_go(pl_server *s, pl_generation *g)
 static void take_back(pl_server *s, pl_instance *instance)
 {
     pl_generation *g = instance->generation;
-    lock(s);
+    pl_server_lock(s);
     for (unsigned i = 0; i < g->instance_count; i++) {
         if (g->instances[i] == instance)
             g->instances[i] = NULL;
     }
-    unlock(s);
+    pl_server_unlock(s);
     pl_watchdog_remove(s->watchdog, instance->state);
     pl_instance_free(instance);
-    lock(s);
+    pl_server_lock(s);
     bool ended = let_go(s, g);
-    unlock(s);
+    pl_server_unlock(s);
     if (ended)
         end_generation(s, g);
 }
@@ -143,10 +97,10 @@ void pl_server_work(pl_server *s)
     uint64_t count;
     if (read(s->event_fd, &count, sizeof count) < 0)
         count = 0;
-    lock(s);
+    pl_server_lock(s);
     pl_instance *instance = s->returned;
     s->returned = NULL;
-    unlock(s);
+    pl_server_unlock(s);
     while (instance) {
         pl_instance *next = instance->next;
         take_back(s, instance);
@@ -160,22 +114,9 @@ int pl_server_fd(const pl_server *s)
 }
 
 /* --- generations --- */
-/* For those who ask workers. */
-static pl_metrics_facts facts_of(pl_server *s)
-{
-    lock(s);
-    pl_metrics_facts facts = {.reloads = s->reloads,
-                              .refused = s->refused,
-                              .workers = s->worker_count,
-                              .started_at =
-                                  (double)s->started_at.tv_sec + (double)s->started_at.tv_nsec * 1e-9};
-    unlock(s);
-    return facts;
-}
-
 static void set_facts(pl_server *s)
 {
-    const pl_metrics_facts facts = facts_of(s);
+    const pl_metrics_facts facts = pl_server_facts(s);
     pl_metrics_hub_set_facts(s->metrics, &facts);
 }
 
@@ -246,9 +187,9 @@ static pl_generation *build(pl_server *s, pl_bundle *bundle, const char *reason,
 /* A worker that does not run, or has ended meanwhile, has no use for its instance. */
 static void give_back(pl_server *s, pl_generation *g, unsigned worker)
 {
-    lock(s);
+    pl_server_lock(s);
     pl_instance *instance = g->instances[worker];
-    unlock(s);
+    pl_server_unlock(s);
     if (instance)
         instance_done(s, instance);
 }
@@ -256,7 +197,7 @@ static void give_back(pl_server *s, pl_generation *g, unsigned worker)
 /* Attached workers that are not attached yet take theirs from what is live. */
 static void commit(pl_server *s, pl_generation *g)
 {
-    lock(s);
+    pl_server_lock(s);
     pl_generation *old = s->live;
     s->live = g;
     bool unused = old && old->instances_left == 0;
@@ -268,7 +209,7 @@ static void commit(pl_server *s, pl_generation *g)
         old->next = s->old;
         s->old = old;
     }
-    unlock(s);
+    pl_server_unlock(s);
     if (unused) {
         end_generation(s, old);
         old = NULL;
@@ -296,9 +237,9 @@ static uint64_t elapsed_us(const struct timespec *since)
 
 static pl_reload_result refuse(pl_server *s, const char *reason, const pl_report *report)
 {
-    lock(s);
+    pl_server_lock(s);
     s->refused++;
-    unlock(s);
+    pl_server_unlock(s);
     set_facts(s);
     pl_report_log(report, s->config.log);
     pl_log(s->config.log, PL_ERROR, "reload refused: nothing has changed", PL_F_CSTR("reason", reason),
@@ -315,9 +256,9 @@ static pl_reload_result change(pl_server *s, pl_bundle *bundle, const char *reas
         return refuse(s, reason, report);
     uint64_t id = g->id; /* g may go when it is drained */
     commit(s, g);
-    lock(s);
+    pl_server_lock(s);
     s->reloads++;
-    unlock(s);
+    pl_server_unlock(s);
     set_facts(s);
     pl_report_log(report, s->config.log);
     pl_log(s->config.log, PL_INFO, "reloaded", PL_F_INT("generation", id), PL_F_CSTR("reason", reason),
@@ -331,27 +272,27 @@ static pl_reload_result change(pl_server *s, pl_bundle *bundle, const char *reas
 /* One thread at a time changes what is live. */
 static bool begin_change(pl_server *s)
 {
-    lock(s);
+    pl_server_lock(s);
     bool mine = !s->changing && !s->stopping && s->live;
     if (mine)
         s->changing = true;
-    unlock(s);
+    pl_server_unlock(s);
     return mine;
 }
 
 static void end_change(pl_server *s)
 {
-    lock(s);
+    pl_server_lock(s);
     s->changing = false;
     pthread_cond_broadcast(&s->control.changed);
-    unlock(s);
+    pl_server_unlock(s);
 }
 
 static bool is_live(pl_server *s, const pl_bundle *bundle)
 {
-    lock(s);
+    pl_server_lock(s);
     bool same = s->live && strcmp(bundle->hash, s->live->bundle->hash) == 0;
-    unlock(s);
+    pl_server_unlock(s);
     return same;
 }
 
@@ -390,9 +331,9 @@ pl_reload_result pl_server_rollback(pl_server *s, pl_report *report)
     pl_reload_result result = PL_RELOAD_REFUSED;
     if (!begin_change(s))
         return PL_RELOAD_BUSY;
-    lock(s);
+    pl_server_lock(s);
     pl_bundle *bundle = s->previous ? pl_bundle_ref(s->previous) : NULL;
-    unlock(s);
+    pl_server_unlock(s);
     if (bundle)
         result = change(s, bundle, "rollback", report);
     else
@@ -400,171 +341,6 @@ pl_reload_result pl_server_rollback(pl_server *s, pl_report *report)
     pl_bundle_unref(bundle);
     end_change(s);
     return result;
-}
-
-/* --- status --- */
-static void write_time(pl_buf *out, const struct timespec *t)
-{
-    struct tm tm;
-    char text[40];
-    gmtime_r(&t->tv_sec, &tm);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    pl_buf_printf(out, "\"%s.%03ldZ\"", text, t->tv_nsec / 1000000);
-}
-
-static void write_generation(pl_buf *out, const pl_generation *g, bool live, const pl_worker_status *statuses,
-                             unsigned count)
-{
-    unsigned in_flight = 0;
-    size_t memory = 0;
-    for (unsigned w = 0; w < count; w++) {
-        for (unsigned i = 0; i < statuses[w].count; i++) {
-            if (statuses[w].instances[i].generation == g->id) {
-                in_flight += statuses[w].instances[i].in_flight;
-                memory += statuses[w].instances[i].memory;
-            }
-        }
-    }
-    pl_buf_printf(out, "{\"id\":%llu,\"state\":\"%s\",\"loaded_at\":", (unsigned long long)g->id,
-                  live ? "live" : "draining");
-    write_time(out, &g->loaded_at);
-    PL_BUF_LIT(out, ",\"reason\":");
-    pl_json_string(out, pl_str_of(g->reason));
-    pl_buf_printf(out, ",\"bundle\":\"%s\",\"requests\":%u,\"memory\":%zu}", g->bundle->hash, in_flight,
-                  memory);
-}
-
-static void write_workers(pl_buf *out, const pl_worker_status *statuses, unsigned count)
-{
-    PL_BUF_LIT(out, ",\"workers\":[");
-    for (unsigned i = 0; i < count; i++)
-        pl_buf_printf(
-            out,
-            "%s{\"connections\":%u,\"requests\":%u,\"streams\":%u,\"websockets\":%u,\"websockets_cut\":%llu,"
-            "\"subscribers\":%zu,\"events\":%llu,\"events_dropped\":%llu,"
-            "\"requests_total\":%llu,\"refused_total\":%llu,"
-            "\"grpc\":{\"connections\":%u,\"calls\":%u,\"held\":%zu,\"calls_total\":%llu,\"failed_total\":%"
-            "llu,"
-            "\"refused_total\":%llu,\"floods_total\":%llu},"
-            "\"grpc_clients\":{\"targets\":%u,\"connections\":%u,\"calls\":%u,\"calls_total\":%llu,"
-            "\"failed_total\":%llu,\"attempts_total\":%llu,\"connected_total\":%llu,"
-            "\"connect_failed_total\":%llu},"
-            "\"published\":{\"acknowledged_total\":%llu,\"failed_total\":%llu,\"queued\":%zu,\"waiting\":%zu}"
-            ","
-            "\"consumers\":{\"count\":%u,\"partitions\":%u,\"in_hand\":%zu,\"lag\":%lld,\"consumed_total\":%"
-            "llu,"
-            "\"failed_total\":%llu,\"retried_total\":%llu,\"dead_lettered_total\":%llu,\"rebalances_total\":%"
-            "llu},"
-            "\"topics\":{\"readers\":%u,\"events_total\":%llu,\"lag\":%lld}}",
-            i ? "," : "", statuses[i].edge.connections, statuses[i].edge.requests, statuses[i].edge.streams,
-            statuses[i].edge.websockets, (unsigned long long)statuses[i].edge.websockets_cut,
-            statuses[i].events.subscribers, (unsigned long long)statuses[i].events.delivered,
-            (unsigned long long)statuses[i].events.dropped,
-            (unsigned long long)statuses[i].edge.requests_total,
-            (unsigned long long)statuses[i].edge.refused_total, statuses[i].grpc.connections,
-            statuses[i].grpc.calls, statuses[i].grpc.held, (unsigned long long)statuses[i].grpc.calls_total,
-            (unsigned long long)statuses[i].grpc.failed_total,
-            (unsigned long long)statuses[i].grpc.refused_total,
-            (unsigned long long)statuses[i].grpc.floods_total, statuses[i].clients.channels,
-            statuses[i].clients.connections, statuses[i].clients.calls,
-            (unsigned long long)statuses[i].clients.calls_total,
-            (unsigned long long)statuses[i].clients.failed_total,
-            (unsigned long long)statuses[i].clients.attempts_total,
-            (unsigned long long)statuses[i].clients.connected_total,
-            (unsigned long long)statuses[i].clients.connect_failed_total,
-            (unsigned long long)statuses[i].published.acknowledged,
-            (unsigned long long)statuses[i].published.failed, statuses[i].published.queued,
-            statuses[i].published.waiting, statuses[i].consumers.count, statuses[i].consumers.partitions,
-            statuses[i].consumers.in_hand, (long long)statuses[i].consumers.lag,
-            (unsigned long long)statuses[i].consumers.consumed,
-            (unsigned long long)statuses[i].consumers.failed,
-            (unsigned long long)statuses[i].consumers.retried,
-            (unsigned long long)statuses[i].consumers.dead_lettered,
-            (unsigned long long)statuses[i].consumers.rebalances, statuses[i].topics.readers,
-            (unsigned long long)statuses[i].topics.events, (long long)statuses[i].topics.lag);
-    pl_buf_char(out, ']');
-}
-
-static void write_cache(pl_buf *out, pl_response_cache *cache)
-{
-    pl_response_cache_stats c = pl_response_cache_get_stats(cache);
-    const struct {
-        const char *name;
-        uint64_t value;
-    } counts[] = {{"entries", c.entries}, {"bytes", c.bytes},     {"max_bytes", c.max_bytes},
-                  {"hits", c.hits},       {"misses", c.misses},   {"joined", c.joined},
-                  {"stored", c.stored},   {"refused", c.refused}, {"purged", c.purged},
-                  {"evicted", c.evicted}, {"expired", c.expired}};
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        pl_buf_printf(out, "%s\"%s\":%llu", i ? "," : ",\"response_cache\":{", counts[i].name,
-                      (unsigned long long)counts[i].value);
-    pl_buf_char(out, '}');
-}
-
-static pl_worker *worker_at(pl_server *s, unsigned index)
-{
-    lock(s);
-    pl_worker *worker = s->workers[index];
-    unlock(s);
-    return worker;
-}
-
-/* Below the lock. */
-static void write_generations(pl_server *s, pl_buf *out, const pl_worker_status *statuses)
-{
-    pl_buf_printf(
-        out, "},\"generation\":%llu,\"reloads\":%llu,\"refused\":%llu,\"can_roll_back\":%s,\"generations\":[",
-        s->live ? (unsigned long long)s->live->id : 0ULL, (unsigned long long)s->reloads,
-        (unsigned long long)s->refused, s->previous ? "true" : "false");
-    if (s->live)
-        write_generation(out, s->live, true, statuses, s->worker_count);
-    const char *comma = s->live ? "," : "";
-    for (pl_generation *g = s->old; g; g = g->next, comma = ",") {
-        pl_buf_printf(out, "%s", comma);
-        write_generation(out, g, false, statuses, s->worker_count);
-    }
-    pl_buf_char(out, ']');
-}
-
-void pl_server_status(pl_server *s, pl_buf *out)
-{
-    pl_worker_status *statuses = pl_calloc(s->worker_count, sizeof *statuses);
-    if (!statuses) {
-        PL_BUF_LIT(out, "{\"error\":\"out of memory\"}");
-        return;
-    }
-    for (unsigned i = 0; i < s->worker_count; i++) {
-        pl_worker *worker = worker_at(s, i);
-        if (worker)
-            pl_worker_status_get(worker, &statuses[i]);
-    }
-    if (!s->keeping)
-        pl_server_work(s);
-    pl_buf_printf(out, "{\"version\":\"%s\",\"pid\":%d,\"started_at\":", PL_VERSION, (int)getpid());
-    write_time(out, &s->started_at);
-    PL_BUF_LIT(out, ",\"addresses\":{");
-    pl_server_write_addresses(s, out);
-    lock(s);
-    write_generations(s, out, statuses);
-    unlock(s);
-    write_workers(out, statuses, s->worker_count);
-    write_cache(out, s->responses);
-    pl_buf_char(out, '}');
-    pl_free(statuses);
-}
-
-bool pl_server_metrics(pl_server *s, pl_buf *out)
-{
-    const pl_metrics_facts facts = facts_of(s);
-    pl_stats *all = pl_stats_new();
-    bool ok = all != NULL;
-    for (unsigned i = 0; ok && i < s->worker_count; i++) {
-        pl_worker *worker = worker_at(s, i);
-        ok = !worker || pl_worker_metrics_get(worker, all);
-    }
-    ok = ok && pl_metrics_collect_server(all, &facts) && pl_stats_write(all, out);
-    pl_stats_free(all);
-    return ok;
 }
 
 /* --- life --- */
@@ -651,7 +427,7 @@ static pl_code start_workers(pl_server *s, pl_error *err)
 static unsigned begin_attach(pl_server *s)
 {
     unsigned found = UINT_MAX;
-    lock(s);
+    pl_server_lock(s);
     while (s->changing && !s->stopping)
         pl_worker_control_wait(&s->control);
     for (unsigned i = s->thread_count; !s->stopping && s->live && i < s->worker_count; i++) {
@@ -660,7 +436,7 @@ static unsigned begin_attach(pl_server *s)
     }
     if (found != UINT_MAX)
         s->changing = true;
-    unlock(s);
+    pl_server_unlock(s);
     return found;
 }
 
@@ -680,9 +456,9 @@ pl_worker *pl_server_attach(pl_server *s, pl_loop *loop, pl_error *err)
         pl_worker_free(worker);
         worker = NULL;
     }
-    lock(s);
+    pl_server_lock(s);
     s->workers[index] = worker;
-    unlock(s);
+    pl_server_unlock(s);
     end_change(s);
     return worker;
 }
@@ -694,7 +470,10 @@ pl_helpers *pl_server_helpers(pl_server *s)
 
 pl_worker *pl_server_worker(pl_server *s, unsigned index)
 {
-    return index < s->worker_count ? worker_at(s, index) : NULL;
+    pl_server_lock(s);
+    pl_worker *worker = index < s->worker_count ? s->workers[index] : NULL;
+    pl_server_unlock(s);
+    return worker;
 }
 
 static void *keep(void *arg)
@@ -704,9 +483,9 @@ static void *keep(void *arg)
     bool ends = false;
     while (!ends) {
         poll(&fd, 1, -1);
-        lock(s);
+        pl_server_lock(s);
         ends = s->keeper_ends;
-        unlock(s);
+        pl_server_unlock(s);
         pl_server_work(s);
     }
     return NULL;
@@ -729,9 +508,9 @@ static void stop_keeper(pl_server *s)
 {
     if (!s->keeping)
         return;
-    lock(s);
+    pl_server_lock(s);
     s->keeper_ends = true;
-    unlock(s);
+    pl_server_unlock(s);
     ring(s);
     pthread_join(s->keeper, NULL);
     s->keeping = false;
@@ -773,12 +552,12 @@ failed:
 
 void pl_server_stop(pl_server *s, unsigned timeout_ms)
 {
-    lock(s);
+    pl_server_lock(s);
     s->stopping = true;
     pthread_cond_broadcast(&s->control.changed);
     while (s->changing)
         pl_worker_control_wait(&s->control);
-    unlock(s);
+    pl_server_unlock(s);
     for (unsigned i = 0; s->workers && i < s->thread_count; i++) {
         if (s->workers[i])
             pl_worker_stop_begin(s->workers[i], timeout_ms);
@@ -862,30 +641,10 @@ const char *pl_server_kafka_address(const pl_server *s)
     return broker ? pl_broker_address(broker) : NULL;
 }
 
-void pl_server_write_addresses(const pl_server *s, pl_buf *out)
-{
-    const struct {
-        const char *name, *address;
-    } all[] = {{"http", pl_server_address(s)},
-               {"https", pl_server_tls_address(s)},
-               {"grpc", pl_server_grpc_address(s)},
-               {"grpcs", pl_server_grpc_tls_address(s)},
-               {"metrics", pl_server_metrics_address(s)},
-               {"kafka", pl_server_kafka_address(s)}};
-    const char *comma = "";
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        if (!all[i].address)
-            continue;
-        pl_buf_printf(out, "%s\"%s\":", comma, all[i].name);
-        pl_json_string(out, pl_str_of(all[i].address));
-        comma = ",";
-    }
-}
-
 uint64_t pl_server_generation(pl_server *s)
 {
-    lock(s);
+    pl_server_lock(s);
     uint64_t id = s->live ? s->live->id : 0;
-    unlock(s);
+    pl_server_unlock(s);
     return id;
 }

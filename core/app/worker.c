@@ -29,15 +29,6 @@
 #include "net/websocket.h"
 #include "value/shared.h"
 
-/* --- a request to the worker, and the wait for its end --- */
-typedef struct request request;
-struct request {
-    request *next;
-    void (*run)(pl_worker *worker, void *arg);
-    void *arg;
-    bool done, refused;
-};
-
 struct pl_worker {
     pl_http_service service; /* first */
     pl_worker_config config;
@@ -64,7 +55,8 @@ struct pl_worker {
     pl_instance *first;    /* to begin with */
     pl_instance *current;
     pl_instance *retired;
-    request adoption, ending; /* the server's, one at a time */
+    pl_inbox inbox;
+    pl_request adoption, ending; /* the server's, one at a time */
     unsigned stop_timeout_ms;
     uint64_t stop_by;
     bool ends; /* draining has begun */
@@ -73,148 +65,10 @@ struct pl_worker {
     void (*drain_more)(void *data, unsigned timeout_ms);
     void *drain_more_data;
     pl_error start_error;
-    bool started;         /* with a thread that is to be joined */
-    pl_message message;   /* "look at your requests" */
-    pthread_t own_thread; /* that of pl_worker_start */
-    /* Below the control's lock. */
-    pthread_t thread; /* that turns the loop */
-    bool running, attached, start_done, posted;
-    request *requests, **last_request;
-    pl_worker *next; /* of those that run */
+    bool started;              /* with a thread that is to be joined */
+    pthread_t own_thread;      /* that of pl_worker_start */
+    bool attached, start_done; /* below the control's lock */
 };
-
-void pl_worker_control_init(pl_worker_control *control)
-{
-    *control = (pl_worker_control){.running = NULL};
-    pthread_mutex_init(&control->lock, NULL);
-    pthread_cond_init(&control->changed, NULL);
-}
-
-void pl_worker_control_dispose(pl_worker_control *control)
-{
-    pthread_cond_destroy(&control->changed);
-    pthread_mutex_destroy(&control->lock);
-}
-
-static bool is_mine(const pl_worker *w)
-{
-    return pthread_equal(w->thread, pthread_self()) != 0;
-}
-
-/* Below the lock, which it lets go of for each. */
-static bool run_requests(pl_worker *w)
-{
-    pl_worker_control *control = w->config.control;
-    bool any = w->requests != NULL;
-    while (w->requests) {
-        request *r = w->requests;
-        w->requests = r->next;
-        if (!w->requests)
-            w->last_request = &w->requests;
-        pthread_mutex_unlock(&control->lock);
-        r->run(w, r->arg);
-        pthread_mutex_lock(&control->lock);
-        r->done = true;
-        pthread_cond_broadcast(&control->changed);
-    }
-    return any;
-}
-
-void pl_worker_control_wait(pl_worker_control *control)
-{
-    for (pl_worker *w = control->running; w; w = w->next) {
-        if (w->requests && is_mine(w)) {
-            run_requests(w);
-            return;
-        }
-    }
-    pthread_cond_wait(&control->changed, &control->lock);
-}
-
-static void on_requests(pl_message *message)
-{
-    pl_worker *w = message->data;
-    pthread_mutex_lock(&w->config.control->lock);
-    w->posted = false;
-    run_requests(w);
-    pthread_mutex_unlock(&w->config.control->lock);
-}
-
-/* The worker's own thread does it at once. False: the worker does not run. */
-static bool request_send(request *r, pl_worker *w, void (*run)(pl_worker *worker, void *arg), void *arg)
-{
-    pl_worker_control *control = w->config.control;
-    *r = (request){.run = run, .arg = arg};
-    pthread_mutex_lock(&control->lock);
-    bool runs = w->running, mine = runs && is_mine(w);
-    r->refused = !runs;
-    r->done = mine || !runs;
-    if (runs && !mine) {
-        *w->last_request = r;
-        w->last_request = &r->next;
-        if (!w->posted)
-            pl_loop_post(w->loop, &w->message);
-        w->posted = true;
-        pthread_cond_broadcast(&control->changed);
-    }
-    pthread_mutex_unlock(&control->lock);
-    if (mine)
-        run(w, arg);
-    return runs;
-}
-
-static bool request_wait(request *r, const pl_worker *w)
-{
-    pl_worker_control *control = w->config.control;
-    pthread_mutex_lock(&control->lock);
-    while (!r->done)
-        pl_worker_control_wait(control);
-    pthread_mutex_unlock(&control->lock);
-    return !r->refused;
-}
-
-/* From now on the worker takes requests. */
-static void begin_running(pl_worker *w)
-{
-    pl_worker_control *control = w->config.control;
-    pthread_mutex_lock(&control->lock);
-    w->thread = pthread_self();
-    w->running = true;
-    w->next = control->running;
-    control->running = w;
-    pthread_mutex_unlock(&control->lock);
-}
-
-static void end_running(pl_worker *w)
-{
-    pl_worker_control *control = w->config.control;
-    pthread_mutex_lock(&control->lock);
-    if (w->running) {
-        pl_worker **at = &control->running;
-        while (*at != w)
-            at = &(*at)->next;
-        *at = w->next;
-    }
-    w->running = false;
-    for (request *r = w->requests; r; r = r->next) {
-        r->refused = true;
-        r->done = true;
-    }
-    w->requests = NULL;
-    w->last_request = &w->requests;
-    pthread_cond_broadcast(&control->changed);
-    pthread_mutex_unlock(&control->lock);
-}
-
-bool pl_worker_post(pl_worker *w, pl_message *message)
-{
-    pthread_mutex_lock(&w->config.control->lock);
-    bool runs = w->running;
-    if (runs)
-        pl_loop_post(w->loop, message);
-    pthread_mutex_unlock(&w->config.control->lock);
-    return runs;
-}
 
 /* --- the HTTP service --- */
 /* What nobody knows is counted as nobody's. */
@@ -419,8 +273,7 @@ pl_worker *pl_worker_new(const pl_worker_config *config, pl_error *err)
     w->service.handle = handle;
     w->service.settings = settings;
     w->service.drain = drain;
-    w->message = (pl_message){.run = on_requests, .data = w};
-    w->last_request = &w->requests;
+    pl_inbox_init(&w->inbox, config->control, w);
     return w;
 }
 
@@ -485,7 +338,7 @@ static void forget_reads(pl_worker *w)
 /* Jobs of helper threads end in pl_loop_free; only then are the instances let go of. */
 static void tear_down(pl_worker *w)
 {
-    end_running(w);
+    pl_inbox_close(&w->inbox);
     pl_grpc_endpoint_free(w->grpc);
     if (w->builtin)
         pl_builtin_set_endpoint(w->builtin, NULL, NULL);
@@ -539,7 +392,7 @@ static pl_code begin(pl_worker *w, pl_instance *first, pl_error *err)
     if (set_up(w, err) != PL_OK)
         return err->code;
     adopt(w, first);
-    begin_running(w);
+    pl_inbox_open(&w->inbox, w->loop);
     pl_edge_set_ready(w->edge, true);
     pl_metrics_listener_set_ready(w->metrics_listener, true);
     return PL_OK;
@@ -613,9 +466,7 @@ pl_code pl_worker_attach(pl_worker *w, pl_loop *loop, pl_instance *instance, pl_
 
 void pl_worker_move_here(pl_worker *w)
 {
-    pthread_mutex_lock(&w->config.control->lock);
-    w->thread = pthread_self();
-    pthread_mutex_unlock(&w->config.control->lock);
+    pl_inbox_move_here(&w->inbox);
 }
 
 bool pl_worker_is_attached(const pl_worker *w)
@@ -628,7 +479,7 @@ bool pl_worker_is_attached(const pl_worker *w)
 
 bool pl_worker_is_running(const pl_worker *w)
 {
-    return w->running; /* changed by this thread alone */
+    return w->inbox.running; /* changed by this thread alone */
 }
 
 pl_loop *pl_worker_loop(pl_worker *w)
@@ -646,22 +497,27 @@ pl_endpoint *pl_worker_endpoint(pl_worker *w)
     return &w->endpoint;
 }
 
+bool pl_worker_post(pl_worker *w, pl_message *message)
+{
+    return pl_inbox_post(&w->inbox, message);
+}
+
 bool pl_worker_adopt_begin(pl_worker *w, pl_instance *instance)
 {
-    return request_send(&w->adoption, w, adopt, instance);
+    return pl_request_send(&w->adoption, &w->inbox, adopt, instance);
 }
 
 bool pl_worker_adopt_wait(pl_worker *w)
 {
-    return request_wait(&w->adoption, w);
+    return pl_request_wait(&w->adoption, &w->inbox);
 }
 
 void pl_worker_status_get(pl_worker *w, pl_worker_status *out)
 {
-    request r;
+    pl_request r;
     *out = (pl_worker_status){0};
-    request_send(&r, w, get_status, out);
-    request_wait(&r, w);
+    pl_request_send(&r, &w->inbox, get_status, out);
+    pl_request_wait(&r, &w->inbox);
 }
 
 typedef struct metrics_request {
@@ -677,10 +533,10 @@ static void get_metrics(pl_worker *w, void *arg)
 
 bool pl_worker_metrics_get(pl_worker *worker, pl_stats *into)
 {
-    request r;
+    pl_request r;
     metrics_request m = {.into = into, .ok = true};
-    request_send(&r, worker, get_metrics, &m);
-    request_wait(&r, worker);
+    pl_request_send(&r, &worker->inbox, get_metrics, &m);
+    pl_request_wait(&r, &worker->inbox);
     return m.ok;
 }
 
@@ -772,7 +628,7 @@ void pl_worker_end_attached(pl_worker *w, unsigned timeout_ms)
 {
     pl_worker_control *control = w->config.control;
     pthread_mutex_lock(&control->lock);
-    bool mine = w->attached && is_mine(w);
+    bool mine = w->attached && pl_inbox_is_mine(&w->inbox);
     while (!mine && w->attached)
         pl_worker_control_wait(control);
     pthread_mutex_unlock(&control->lock);
@@ -793,14 +649,14 @@ void pl_worker_stop_begin(pl_worker *w, unsigned timeout_ms)
     if (!w->started)
         return;
     w->stop_timeout_ms = timeout_ms;
-    request_send(&w->ending, w, stop, NULL);
+    pl_request_send(&w->ending, &w->inbox, stop, NULL);
 }
 
 void pl_worker_stop_wait(pl_worker *w)
 {
     if (!w->started)
         return;
-    request_wait(&w->ending, w);
+    pl_request_wait(&w->ending, &w->inbox);
     pthread_join(w->own_thread, NULL);
     w->started = false;
 }

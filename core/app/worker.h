@@ -2,14 +2,13 @@
 #ifndef PL_APP_WORKER_H
 #define PL_APP_WORKER_H
 
-#include <pthread.h>
-
 #include "app/consumers.h"
 #include "app/events.h"
 #include "app/generation.h"
 #include "app/grpc_endpoint.h"
 #include "app/pubsub.h"
 #include "app/topics.h"
+#include "app/worker_control.h"
 #include "base/stats.h"
 #include "grpc/client/stats.h"
 #include "net/edge.h"
@@ -19,20 +18,6 @@
  * (pl_worker_attach). Other threads talk to it by requests only, which the worker takes up between two turns.
  */
 typedef struct pl_worker pl_worker;
-
-/* What the workers of a server share: the wait for requests. A worker's thread that waits for another worker
- * does what is asked of itself meanwhile, so that two that ask each other both get their answers. The lock is
- * the server's, too. */
-typedef struct pl_worker_control {
-    pthread_mutex_t lock;
-    pthread_cond_t changed; /* a request is there, or has ended; or whatever the owner waits for */
-    pl_worker *running;     /* list: those that take requests */
-} pl_worker_control;
-void pl_worker_control_init(pl_worker_control *control);
-void pl_worker_control_dispose(pl_worker_control *control);
-/* Waits for `changed`, or does what is asked of the calling thread's workers. The lock is held before and
- * after; the caller looks again at what it waits for. */
-void pl_worker_control_wait(pl_worker_control *control);
 
 typedef struct pl_worker_config {
     unsigned index;

@@ -63,6 +63,7 @@ struct plua_queue {
     uint32_t room;
     size_t bytes, max_bytes;
     uint64_t dropped;
+    pl_topic_progress *progress; /* of the subscription that it is a source of; NULL: none */
     enum { NOT_FULL, FULL_BY_NUMBER, FULL_BY_BYTES } full; /* CLOSE: how it overflowed */
     bool is_ready;
     queue *ready_next, *ready_prev;
@@ -324,6 +325,14 @@ typedef struct arrival {
     const pl_event *event;
 } arrival;
 
+/* [jumps] */
+static void note_arrival(const queue *q, const pl_event *event)
+{
+    const pl_incoming *in = event->incoming;
+    if (in && q->progress && !pl_topic_progress_meet(q->progress, in->partition, in->offset))
+        plua_throw(q->hub->st->L);
+}
+
 static void arrive(void *data)
 {
     arrival *a = data;
@@ -335,6 +344,7 @@ static void arrive(void *data)
     lua_rawgeti(L, LUA_REGISTRYINDEX, h->queues);
     if (lua_rawgetp(L, -1, q) != LUA_TUSERDATA) /* it is being collected */
         return;
+    note_arrival(q, a->event);
     lua_getiuservalue(L, -1, 1);                               /* stack: queues queue values */
     if (q->policy != DROP_OLDEST && q->count >= q->capacity) { /* it need not be read for that */
         make_room(q, a->event, 0, L);
@@ -490,6 +500,8 @@ static int queue_gc(lua_State *L)
     stop_awaiting(q);
     leave(q);
     drop_all(q);
+    pl_topic_progress_unref(q->progress);
+    q->progress = NULL;
     return 0;
 }
 
@@ -560,7 +572,8 @@ static int core_subscribe(lua_State *L)
     return subscribed(L, q);
 }
 
-/* core.subscribe_topic(topic, capacity, policy, max_bytes) → queue, of messages of a topic of Kafka */
+/* core.subscribe_topic(topic, capacity, policy, max_bytes, progress) → queue, of messages of a topic of
+ * Kafka; progress may be nil */
 static int core_subscribe_topic(lua_State *L)
 {
     pl_str topic = check_topic(L, 1);
@@ -570,7 +583,9 @@ static int core_subscribe_topic(lua_State *L)
     if (!host->ops->subscribe_topic)
         return plua_raise(L, PL_FAILED_PRECONDITION,
                           "topics can be subscribed to only where there is a server");
+    pl_topic_progress *progress = plua_test_progress(L, 5);
     queue *q = push_queue(L);
+    q->progress = progress ? pl_topic_progress_ref(progress) : NULL;
     if (host->ops->subscribe_topic(host, topic, &q->subscriber, &err) != PL_OK)
         return plua_raise(L, err.code, "%s: %s", topic.ptr, err.message);
     return subscribed(L, q);
@@ -588,23 +603,6 @@ static int core_topic_state(lua_State *L)
         return plua_raise(L, err.code, "%s", err.message);
     lua_pushboolean(L, placed);
     return 1;
-}
-
-/* core.caught_up() → whether the subscription has been given what was there before, by older code */
-static int core_caught_up(lua_State *L)
-{
-    const pl_work *work = plua_work(L);
-    lua_pushboolean(L, work && work->caught_up && *work->caught_up);
-    return 1;
-}
-
-/* core.set_caught_up() */
-static int core_set_caught_up(lua_State *L)
-{
-    const pl_work *work = plua_work(L);
-    if (work && work->caught_up)
-        *work->caught_up = true;
-    return 0;
 }
 
 /* core.cluster_topic() → the topic of Kafka that events go through, or nil */
@@ -679,8 +677,6 @@ int plua_open_pubsub(lua_State *L)
                                          {"subscribe_topic", core_subscribe_topic},
                                          {"topic_state", core_topic_state},
                                          {"cluster_topic", core_cluster_topic},
-                                         {"caught_up", core_caught_up},
-                                         {"set_caught_up", core_set_caught_up},
                                          {NULL, NULL}};
     plua_push_type(L, &(plua_type){.name = QUEUE_TYPE, .gc = queue_gc, .methods = methods});
     lua_pop(L, 1);

@@ -9,6 +9,7 @@
 /* The C half of perilune.topics: events that are read from topics of Kafka. */
 
 #define SOURCE_TYPE "perilune.topics.source"
+#define PROGRESS_TYPE "perilune.topics.progress"
 #define MOST_PLACES 100000
 
 typedef struct source {
@@ -220,11 +221,127 @@ static int source_gc(lua_State *L)
     return 0;
 }
 
+/* --- core.progress(topic) --- */
+typedef struct progress {
+    pl_topic_progress *t;
+    unsigned leg;
+} progress;
+
+/* core.progress(topic) → the progress of the subscription for which this is called, of one more source from
+ * that topic; nil: there is nothing that goes over to another generation. */
+static int core_progress(lua_State *L)
+{
+    const pl_work *work = plua_work(L);
+    pl_str topic;
+    topic.ptr = luaL_checklstring(L, 1, &topic.len);
+    if (!work || !work->progress || work->parent)
+        return 0;
+    progress *p = lua_newuserdatauv(L, sizeof *p, 0);
+    *p = (progress){.leg = work->leg};
+    luaL_setmetatable(L, PROGRESS_TYPE);
+    if (pl_progress_open(work->progress, work->leg, topic, &p->t) != PL_OK)
+        return plua_raise(L, PL_RESOURCE_EXHAUSTED, "out of memory");
+    return p->t ? 1 : 0;
+}
+
+pl_topic_progress *plua_test_progress(lua_State *L, int index)
+{
+    progress *p = luaL_testudata(L, index, PROGRESS_TYPE);
+    return p ? p->t : NULL;
+}
+
+static pl_topic_progress *check_progress(lua_State *L)
+{
+    return ((progress *)luaL_checkudata(L, 1, PROGRESS_TYPE))->t;
+}
+
+static int32_t check_partition(lua_State *L)
+{
+    return (int32_t)luaL_checkinteger(L, 2);
+}
+
+/* progress:take(partition, offset): the event there has been taken */
+static int progress_take(lua_State *L)
+{
+    if (!pl_topic_progress_take(check_progress(L), check_partition(L), luaL_checkinteger(L, 3)))
+        return plua_raise(L, PL_RESOURCE_EXHAUSTED, "out of memory");
+    return 0;
+}
+
+/* progress:reach(partition, offset): before that there is nothing to be taken any more */
+static int progress_reach(lua_State *L)
+{
+    if (!pl_topic_progress_reach(check_progress(L), check_partition(L), luaL_checkinteger(L, 3)))
+        return plua_raise(L, PL_RESOURCE_EXHAUSTED, "out of memory");
+    return 0;
+}
+
+/* progress:offsets() → { [partition] = offset }: up to where events have been given */
+static int progress_offsets(lua_State *L)
+{
+    const pl_topic_progress *t = check_progress(L);
+    lua_newtable(L);
+    for (int32_t i = 0; i < pl_topic_progress_partitions(t); i++) {
+        if (pl_topic_progress_of(t, i) < 0)
+            continue;
+        lua_pushinteger(L, pl_topic_progress_of(t, i));
+        lua_rawseti(L, -2, i);
+    }
+    return 1;
+}
+
+/* progress:is_live() → whether it has been given what was there before it */
+static int progress_is_live(lua_State *L)
+{
+    lua_pushboolean(L, pl_topic_progress_is_live(check_progress(L)));
+    return 1;
+}
+
+static int progress_go_live(lua_State *L)
+{
+    pl_topic_progress_go_live(check_progress(L));
+    return 0;
+}
+
+/* progress:drained(): all that came before newer code began to listen has been taken */
+static int progress_drained(lua_State *L)
+{
+    progress *p = luaL_checkudata(L, 1, PROGRESS_TYPE);
+    pl_topic_progress_drained(p->t, p->leg);
+    return 0;
+}
+
+/* progress:has_left_some() → whether older code, which has ended, has left some of that */
+static int progress_has_left_some(lua_State *L)
+{
+    progress *p = luaL_checkudata(L, 1, PROGRESS_TYPE);
+    lua_pushboolean(L, pl_topic_progress_has_left_some(p->t, p->leg));
+    return 1;
+}
+
+static int progress_gc(lua_State *L)
+{
+    pl_topic_progress_unref(((progress *)lua_touserdata(L, 1))->t);
+    return 0;
+}
+
 int plua_open_topics(lua_State *L)
 {
+    static const luaL_Reg progress_methods[] = {
+        {"take", progress_take},
+        {"reach", progress_reach},
+        {"offsets", progress_offsets},
+        {"is_live", progress_is_live},
+        {"go_live", progress_go_live},
+        {"drained", progress_drained},
+        {"has_left_some", progress_has_left_some},
+        {NULL, NULL},
+    };
     static const luaL_Reg methods[] = {{"take", source_take}, {"close", source_close}, {NULL, NULL}};
-    static const luaL_Reg functions[] = {{"read", core_read}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"read", core_read}, {"progress", core_progress}, {NULL, NULL}};
     plua_push_type(L, &(plua_type){.name = SOURCE_TYPE, .gc = source_gc, .methods = methods});
+    lua_pop(L, 1);
+    plua_push_type(L, &(plua_type){.name = PROGRESS_TYPE, .gc = progress_gc, .methods = progress_methods});
     lua_pop(L, 1);
     luaL_newlib(L, functions);
     return 1;

@@ -10,6 +10,7 @@
 #include "app/pubsub.h"
 #include "base/alloc.h"
 #include "base/gone.h"
+#include "value/progress.h"
 
 #define GRACE_MS 1000 /* for a source to end by itself, when the operation has another one */
 #define SLICE_MS 20   /* of a turn in which subscriptions go over */
@@ -45,9 +46,9 @@ struct pl_operation {
     leg *successor; /* on a newer instance; takes over when current has ended */
     pl_timer grace, expiry;
     bool grace_armed, expiry_armed, held;
-    bool *gone;          /* set at the end, while it is started */
-    bool counted;        /* among the endpoint's */
-    bool caught_up;      /* pl_work.caught_up */
+    bool *gone;   /* set at the end, while it is started */
+    bool counted; /* among the endpoint's */
+    pl_progress progress;
     const char *kind;    /* NULL: not known yet */
     pl_metrics *metrics; /* NULL: none */
     uint64_t began;      /* as the meter has it */
@@ -191,6 +192,7 @@ static void end(pl_operation *op, const gql_payload *payload)
         pl_metrics_graphql_refused(op->metrics, payload->code, payload->errors);
     if (op->gone)
         *op->gone = true;
+    pl_progress_dispose(&op->progress);
     op->config.payload(op->config.data, payload);
     watch_end(&w);
 }
@@ -199,6 +201,7 @@ static void end(pl_operation *op, const gql_payload *payload)
 static void end_with(pl_operation *op, leg *l, const gql_payload *payload)
 {
     bool has_own = l->has_own;
+    l->work.progress = NULL; /* which goes with the operation */
     if (!has_own)
         leg_close(l);
     end(op, payload);
@@ -231,12 +234,14 @@ static void take_over(pl_operation *op)
 {
     leg *l = op->successor;
     grace_stop(op);
+    pl_progress_leg_ended(&op->progress);
     if (!l) {
         gql_payload farewell = op->farewell;
         end(op, &farewell);
         return;
     }
     op->current = l;
+    op->progress.current = l->work.leg;
     op->successor = NULL;
     if (l->subscribed && is_behind(l))
         go_over_soon(l);
@@ -428,12 +433,16 @@ static void current_payload(pl_operation *op, leg *l, const gql_payload *payload
     if (payload->result == GQL_RESULT_SUBSCRIBED && !leg_subscribed(l))
         return;
     if (payload->has_next) {
+        if (payload->result == GQL_RESULT_DATA)
+            pl_progress_given(&op->progress);
         if (read_headers(op, l))
             op->config.payload(op->config.data, payload);
         else
             break_off(op);
         return;
     }
+    if (payload->result == GQL_RESULT_COMPLETE) /* its last events may have been passed over */
+        pl_progress_given(&op->progress);
     if ((op->successor && op->successor->subscribed) ||
         (op->leaving && payload->result == GQL_RESULT_COMPLETE)) {
         leg_close(l);
@@ -515,6 +524,7 @@ static bool leg_start(leg *l, pl_operation *op, pl_instance *instance, pl_arena 
     l->work = op->work;
     l->work.arena = arena;
     l->work.ctx = PL_REF_NONE;
+    l->work.leg = ++op->progress.legs;
     request.held = held;
     request.place = &l->run;
     instance->in_flight++;
@@ -570,8 +580,9 @@ pl_operation *pl_operation_start(const pl_operation_config *config)
     op->began = metrics ? config->host->meter->now(config->host->meter) : 0;
     op->request = *config->request;
     op->work = *config->work;
-    op->work.caught_up = &op->caught_up;
+    op->work.progress = &op->progress;
     op->current = &op->first;
+    op->progress.current = 1; /* the first */
     op->counted = config->endpoint != NULL;
     if (op->counted)
         config->endpoint->operations++;
@@ -589,6 +600,7 @@ void pl_operation_cancel(pl_operation *op)
     note_kind(op, op->current);
     count_end(op, PL_GRAPHQL_CANCELLED);
     end_both(op);
+    pl_progress_dispose(&op->progress);
     if (op->gone)
         *op->gone = true;
 }

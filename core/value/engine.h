@@ -120,11 +120,11 @@ typedef struct pl_work {
     bool runnable; /* the core has more of this work to run at once: batches of loaders wait for it, see
                       pl_engine.dispatch */
     pl_logger *log;
-    pl_event_sink *sink;     /* of events that are published for it; NULL: the host's producer */
-    pl_cache_control *cache; /* NULL: what it gives is not cached */
-    bool *caught_up;   /* of a subscription, over all generations that it goes through: it has been given what
-                          was   there before it; NULL: it is none, or ends with its generation */
-    const void *field; /* set while a call is made to resolve a field: which one; else NULL */
+    pl_event_sink *sink;          /* of events that are published for it; NULL: the host's producer */
+    pl_cache_control *cache;      /* NULL: what it gives is not cached */
+    struct pl_progress *progress; /* of a subscription, over all generations that it goes through; or NULL */
+    unsigned leg;                 /* the number under which this one goes on there */
+    const void *field;            /* set while a call is made to resolve a field: which one; else NULL */
 } pl_work;
 
 /* --- A remote procedure call that a script serves: what its ctx, there named `call`, can do ---

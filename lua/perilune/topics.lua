@@ -145,6 +145,10 @@ end
 -- --- events:subscribe ---
 
 local PLACED_WITHIN = 5 -- seconds that subscribing waits for the brokers
+local HISTORY_WITHIN = 30 -- seconds after which brokers that cannot be reached are an error, while what was before is read
+local NO_HISTORY = { NOT_FOUND = true, OUT_OF_RANGE = true }
+
+local function as_it_is(msg) return msg.value end
 
 local NO_EVENT = {}
 local decoded = {} -- by topic and format: from message, which all subscribers of a state share, to its event
@@ -193,42 +197,76 @@ function Subscription:wanted(msg)
   return event
 end
 
+-- Up to the end that the topic has now, beginning at the offsets, and at `start` where there are none; start nil: only those
+-- partitions are read.
+function Subscription:read_history(start, offsets)
+  local source = core.read(self.topic, start or "beginning", offsets, start == nil, true, false, HISTORY_WITHIN)
+  self.history = setmetatable({ source = source, decode = as_it_is, offsets = {} }, Reader)
+end
+
+-- The history has been read up to its end.
+function Subscription:leave_history()
+  for partition, offset in pairs(self.history.offsets) do
+    self.offsets[partition] = math.max(offset, self.offsets[partition] or 0)
+    if self.progress then self.progress:reach(partition, offset) end
+  end
+  self.history:close()
+  self.history = nil
+end
+
 -- What was published before the subscription: read up to the end, then, once the queue has what comes from now on, up to the
--- end again. What both have is passed over by its offset. The message; nothing when all has been read.
+-- end again. The message; nothing when all has been read.
 function Subscription:next_of_history()
   while self.history do
     local ok, msg = pcall(self.history.next, self.history)
     if ok and msg then return msg end
-    if not ok and not (type(msg) == "table" and msg.code == "NOT_FOUND") then error(msg, 0) end -- no topic has no history
-    self.offsets = self.history:position()
-    self.history:close()
-    self.history = nil
-    if self.queue then
-      queues.set_caught_up()
-    else
+    -- A topic that is not there has no history, and one that was made anew not the one that was read.
+    if not ok and not (type(msg) == "table" and NO_HISTORY[msg.code]) then error(msg, 0) end
+    if not ok then self.offsets = {} end
+    self:leave_history()
+    if not self.queue then
       self:join()
-      local from = { offsets = self.offsets }
-      self.history = topics.read(nil, self.topic, { from = from, to = "end", format = "bytes" })
+      self:read_history("beginning", self.offsets)
+    elseif self.progress then
+      self.progress:go_live()
     end
   end
 end
 
--- The next message that the queue has and the history did not.
-function Subscription:next_of_queue()
-  while true do
-    local msg = self.queue:take()
-    local read_up_to = msg and self.offsets and self.offsets[msg.partition]
-    if not read_up_to or msg.offset >= read_up_to then return msg end
+-- What the history and the queue both have, or older code has given already.
+function Subscription:was_given(msg)
+  local up_to = self.offsets[msg.partition]
+  if not up_to then return false end
+  if msg.offset < up_to then return true end
+  self.offsets[msg.partition] = nil
+  return false
+end
+
+-- The first event is to be taken. Older code has ended by now: where it has left off, this one goes on.
+function Subscription:begin()
+  self.begun = true
+  if not self.progress then return end
+  self.offsets = self.progress:offsets()
+  if self.progress:has_left_some() and not self.history and next(self.offsets) then
+    self:read_history(nil, self.offsets)
   end
 end
 
 -- Waits for the next event that is wanted, and returns it with its message; nothing after close.
 function Subscription:next()
+  local progress = self.progress
+  if not self.begun then self:begin() end
   while not self.closed do
-    local msg = self:next_of_history() or (self.queue and self:next_of_queue())
-    if not msg then return nil end
-    local event = self:wanted(msg)
-    if event ~= nil then return event, msg end
+    local msg = self:next_of_history() or (self.queue and self.queue:take())
+    if not msg then
+      if progress and not self.closed then progress:drained() end
+      return nil
+    end
+    if not self:was_given(msg) then
+      if progress then progress:take(msg.partition, msg.offset) end
+      local event = self:wanted(msg)
+      if event ~= nil then return event, msg end
+    end
   end
 end
 
@@ -247,7 +285,7 @@ end
 -- What is published from now on comes to the queue.
 function Subscription:join()
   local options = self.options
-  local queue = queues.subscribe_topic(self.topic, options.queue, options.on_full, options.max_bytes)
+  local queue = queues.subscribe_topic(self.topic, options.queue, options.on_full, options.max_bytes, self.progress)
   self.queue = queue
   if queues.topic_state(self.topic) then return end
   queue:await(PLACED_WITHIN)
@@ -280,14 +318,16 @@ function topics.subscribe(_, topic, filter, options)
   end
   local self = setmetatable({
     topic = topic, filter = filter, options = options, key = options.key, event_of = shared_decoder(topic, options),
+    offsets = {}, -- by partition: what is before has been given
+    progress = core.progress(topic), -- over all generations that the subscription goes through
   }, Subscription)
+  local start = places_of({ from = options.from or "end" }, "events:subscribe")
+  if start == "end" and self.progress then self.progress:go_live() end
   local ok, failure
-  -- One that goes on after a reload has had what was before.
-  if (options.from or "end") == "end" or queues.caught_up() then
+  if start == "end" or self.progress and self.progress:is_live() then
     ok, failure = pcall(self.join, self)
   else
-    ok, failure = pcall(topics.read, nil, topic, { from = options.from, to = "end", format = "bytes" })
-    if ok then self.history = failure end
+    ok, failure = pcall(self.read_history, self, start, self.progress and self.progress:offsets() or {})
   end
   if ok then return self end
   self:close()

@@ -102,7 +102,8 @@ typedef struct world {
     pl_generation *retired[MOST];
     int retired_count;
     int version;
-    const char *app;
+    const char *app, *resolvers;
+    void (*made_live)(pl_instance *instance); /* NULL: nothing more is done */
 } world;
 
 static world w;
@@ -187,7 +188,7 @@ static inline pl_generation *build(const char *sdl)
     pl_report report;
     snprintf(version, sizeof version, "return %d", ++w.version);
     pl_bundle *bundle = sdl ? MEMORY_BUNDLE("app.lua", w.app, "lib/version.lua", version, "resolvers/r.lua",
-                                            resolvers, "schema/s.graphql", sdl)
+                                            w.resolvers, "schema/s.graphql", sdl)
                             : MEMORY_BUNDLE("app.lua", w.app);
     pl_report_init(&report);
     pl_generation_options options = {.engine = pl_lua_engine(), .workers = 1, .log = w.log};
@@ -204,6 +205,8 @@ static inline void make_live(pl_generation *g)
 {
     pl_instance *instance = instance_of(g);
     pl_instance_host_init(instance, &w.host, w.pubsub);
+    if (w.made_live)
+        w.made_live(instance);
     pl_lua_engine()->state_attach(instance->state, &instance->host);
     if (w.live) {
         assert_in_range(w.retired_count, 0, MOST - 1);
@@ -240,7 +243,7 @@ static inline int set_up(void **state)
     static const pl_host_ops ops = {
         .now = loop_now, .timer_start = loop_timer_start, .timer_stop = loop_timer_stop};
     pl_error err;
-    w = (world){.host.ops = &ops, .now = 5000, .app = plain_app};
+    w = (world){.host.ops = &ops, .now = 5000, .app = plain_app, .resolvers = resolvers};
     w.log = pl_logger_new_sink(no_log, NULL, PL_LOG_JSON, PL_ERROR);
     w.host.log = w.log;
     pl_timers_init(&w.timers);
@@ -294,7 +297,7 @@ struct client {
     gql_request request;
     pl_header headers[2];
     char query[128];
-    char seen[4096]; /* payloads, with ' for " */
+    char seen[16384]; /* payloads, with ' for " */
     unsigned payloads;
     bool over;
     unsigned cancel_at, hold_at;

@@ -182,19 +182,24 @@ void plua_cancel_all(plua_state *st)
 }
 
 /* --- waits --- */
+const char *plua_wait_obstacle(lua_State *L)
+{
+    const plua_state *st = plua_state_of(L);
+    if (!st->head.host || !st->current)
+        return "top-level code runs before there is a loop to wait on";
+    if (st->current->closing || st->interrupted)
+        return "the call is being closed";
+    if (!lua_isyieldable(L) || st->unyieldable > 0)
+        return "a function that cannot yield is in between (a table.sort comparison, a string.gsub "
+               "replacement, a module's top-level code)";
+    return NULL;
+}
+
 void plua_wait_check(lua_State *L, const char *what)
 {
-    plua_state *st = plua_state_of(L);
-    if (!st->head.host || !st->current)
-        luaL_error(L, "%s cannot wait here: top-level code runs before there is a loop to wait on", what);
-    if (st->current->closing || st->interrupted)
-        luaL_error(L, "%s cannot wait here: the call is being closed", what);
-    if (!lua_isyieldable(L) || st->unyieldable > 0)
-        luaL_error(
-            L,
-            "%s cannot wait here: a function that cannot yield is in between (a table.sort comparison, a "
-            "string.gsub replacement, a module's top-level code)",
-            what);
+    const char *obstacle = plua_wait_obstacle(L);
+    if (obstacle)
+        luaL_error(L, "%s cannot wait here: %s", what, obstacle);
 }
 
 void plua_wait_begin(lua_State *L, const char *what, plua_wait *wait, void (*cancelled)(plua_wait *wait))

@@ -77,20 +77,53 @@ static int run_section(lua_State *L)
     return 0;
 }
 
+/* section value → value */
+static int run_section_with(lua_State *L)
+{
+    section *s = lua_touserdata(L, 1);
+    lua_remove(L, 1);
+    s->fn(s->data);
+    return 0;
+}
+
+/* stack: … function section arguments → … */
+static bool call_section(lua_State *L, int nargs, pl_error *err)
+{
+    if (lua_pcall(L, nargs, 0, 0) == LUA_OK)
+        return true;
+    const char *message = lua_tostring(L, -1);
+    pl_fail(err, PL_RESOURCE_EXHAUSTED, "%s", message ? message : "the script engine failed");
+    lua_pop(L, 1);
+    return false;
+}
+
+static bool has_room(plua_state *st, pl_error *err)
+{
+    bool ok = lua_checkstack(st->L, 4);
+    if (!ok)
+        pl_fail_memory(err);
+    return ok;
+}
+
 bool plua_protect(pl_state *state, void (*fn)(void *data), void *data, pl_error *err)
 {
     plua_state *st = plua_cast(state);
     section s = {fn, data};
-    if (!lua_checkstack(st->L, 4)) {
-        pl_fail_memory(err);
+    if (!has_room(st, err))
         return false;
-    }
     lua_pushcfunction(st->L, run_section);
     lua_pushlightuserdata(st->L, &s);
-    if (lua_pcall(st->L, 1, 0, 0) == LUA_OK)
-        return true;
-    const char *message = lua_tostring(st->L, -1);
-    pl_fail(err, PL_RESOURCE_EXHAUSTED, "%s", message ? message : "the script engine failed");
-    lua_pop(st->L, 1);
-    return false;
+    return call_section(st->L, 1, err);
+}
+
+bool plua_protect_with(pl_state *state, pl_slot slot, void (*fn)(void *data), void *data, pl_error *err)
+{
+    plua_state *st = plua_cast(state);
+    section s = {fn, data};
+    if (!has_room(st, err))
+        return false;
+    lua_pushcfunction(st->L, run_section_with);
+    lua_pushlightuserdata(st->L, &s);
+    lua_pushvalue(st->L, slot);
+    return call_section(st->L, 2, err);
 }

@@ -88,6 +88,64 @@ static bool field(pl_state *state, pl_slot map, const pl_key *key)
     return false;
 }
 
+/* What set_null has set: entries of the metatable. stack: … metatable → …; whether name is among them */
+static bool take_null(lua_State *L, pl_str name)
+{
+    lua_pushlstring(L, name.ptr, name.len);
+    bool is = lua_rawget(L, -2) == LUA_TLIGHTUSERDATA && plua_is_null(L, -1);
+    lua_pop(L, 2);
+    return is;
+}
+
+/* stack: map, name as a light userdata → value */
+static int member_section(lua_State *L)
+{
+    const pl_str *name = lua_touserdata(L, 2);
+    lua_pushlstring(L, name->ptr, name->len);
+    if (lua_rawget(L, 1) != LUA_TNIL)
+        return 1;
+    if (lua_getmetatable(L, 1) && take_null(L, *name)) {
+        plua_push_null(L);
+        return 1;
+    }
+    return 0;
+}
+
+static bool member(pl_state *state, pl_slot map, pl_str name)
+{
+    lua_State *L = LUA(state);
+    int top = lua_gettop(L);
+    if (lua_type(L, map) != LUA_TTABLE)
+        return false;
+    lua_pushcfunction(L, member_section);
+    lua_pushvalue(L, map);
+    lua_pushlightuserdata(L, &name);
+    if (lua_pcall(L, 2, 1, 0) == LUA_OK && !lua_isnil(L, -1))
+        return true;
+    lua_settop(L, top);
+    return false;
+}
+
+static bool push_nulls(pl_state *state, pl_slot map)
+{
+    lua_State *L = LUA(state);
+    int top = lua_gettop(L);
+    if (!lua_getmetatable(L, map))
+        return false;
+    lua_newtable(L); /* stack: … metatable nulls */
+    lua_pushnil(L);
+    while (lua_next(L, top + 1)) {
+        if (lua_type(L, -2) == LUA_TSTRING && plua_is_null(L, -1)) {
+            lua_pushvalue(L, -2);
+            lua_pushvalue(L, -2);
+            lua_rawset(L, top + 2);
+        }
+        lua_pop(L, 1);
+    }
+    lua_replace(L, top + 1);
+    return true;
+}
+
 static void element(pl_state *state, pl_slot list, size_t index)
 {
     lua_rawgeti(LUA(state), list, (lua_Integer)index + 1);
@@ -383,6 +441,8 @@ void plua_cursor_init(pl_engine *e)
     e->get_string = get_string;
     e->length = length;
     e->field = field;
+    e->member = member;
+    e->push_nulls = push_nulls;
     e->element = element;
     e->next = next;
     e->index_function = index_function;

@@ -74,13 +74,25 @@ static bool describe_assertion(plua_state *st, pl_arena *arena, pl_failure *fail
     return is;
 }
 
+/* An error of the host program has a message, and its own traceback. stack: table */
+static bool describe_native(plua_state *st, pl_arena *arena, pl_failure *failure)
+{
+    const char *message, *traceback;
+    if (!plua_native_fault(st->L, -1, &message, &traceback))
+        return false;
+    failure->message = pl_arena_str(arena, pl_str_of(message));
+    if (traceback)
+        failure->traceback = pl_arena_str(arena, pl_str_of(traceback));
+    return true;
+}
+
 /* A table that is no perilune error: its JSON form says most. stack: table */
 static void describe_table(plua_state *st, pl_arena *arena, pl_failure *failure)
 {
     lua_State *L = st->L;
     pl_buf text;
     pl_error err;
-    if (describe_assertion(st, arena, failure))
+    if (describe_assertion(st, arena, failure) || describe_native(st, arena, failure))
         return;
     pl_buf_init(&text);
     PL_BUF_LIT(&text, "the script threw a table: ");
@@ -158,7 +170,9 @@ static void describe(void *data)
         return;
     }
     describe_fault(d->st, d->status, d->arena, d->failure);
-    luaL_traceback(L, d->from, NULL, 0);
+    if (d->failure->traceback.len > 0)
+        lua_pushlstring(L, d->failure->traceback.ptr, d->failure->traceback.len);
+    luaL_traceback(L, d->from, d->failure->traceback.len > 0 ? lua_tostring(L, -1) : NULL, 0);
     d->failure->traceback = copy(d->arena, L, -1);
 }
 

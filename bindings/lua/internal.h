@@ -8,6 +8,7 @@
 
 #include "base/map.h"
 #include "bindings/lua/plua.h"
+#include "value/native.h"
 
 /* One call of a script function, with the coroutine that it runs in. Calls are pooled with their coroutines.
  */
@@ -86,6 +87,7 @@ struct plua_state {
     int loaded;     /* what require has loaded */
     pl_ref index;
     plua_metric *metrics; /* all that are declared */
+    pl_native_pool natives;
 };
 
 struct pl_key {
@@ -181,20 +183,28 @@ bool plua_read_error(pl_state *state, pl_slot slot, pl_arena *arena, pl_failure 
 void plua_describe(plua_state *st, lua_State *from, int status, pl_arena *arena, pl_failure *failure);
 
 /* call.c */
+const char *plua_wait_obstacle(lua_State *L); /* why nothing can wait here; NULL: it can */
 pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, pl_work *work,
                                   pl_call **pending, pl_failure *failure);
 void plua_call_cancel(pl_state *state, pl_call *call);
 void plua_cancel_all(plua_state *st);
 void plua_wait_drop(plua_call *call); /* forgets its wait, if any, as if it were cancelled */
 
-/* common.c: pl_engine.protect */
+/* common.c: pl_engine.protect, protect_with */
 bool plua_protect(pl_state *state, void (*fn)(void *data), void *data, pl_error *err);
+bool plua_protect_with(pl_state *state, pl_slot slot, void (*fn)(void *data), void *data, pl_error *err);
 
 /* chain.c: interceptors, and iterators */
 void plua_chain_init(pl_engine *engine);
 
 /* declare.c */
 void plua_declare_init(pl_engine *engine);
+
+/* native.c */
+void plua_native_init(pl_engine *engine);
+/* The error of a fault of the host program's: its message, and (may be NULL) its traceback. False: the value
+ * at index is no such error. */
+bool plua_native_fault(lua_State *L, int index, const char **message, const char **traceback);
 
 /* cursor.c: all of its part that needs no calls */
 void plua_cursor_init(pl_engine *engine);

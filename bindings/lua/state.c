@@ -96,6 +96,7 @@ static void state_free(pl_state *state)
         lua_close(st->L);
     }
     plua_loads_dispose(st);
+    pl_native_pool_dispose(&st->natives);
     for (size_t i = 0; i < st->keys.count; i++)
         pl_free(st->keys.entries[i].value);
     pl_map_dispose(&st->keys);
@@ -350,6 +351,7 @@ static void engine_init(void)
     e->watched_at = plua_watched_at;
     e->idle = idle;
     e->protect = plua_protect;
+    e->protect_with = plua_protect_with;
     e->load = load;
     e->call_loading = call_loading;
     e->call = plua_call_function;
@@ -364,6 +366,7 @@ static void engine_init(void)
     plua_cursor_init(e);
     plua_chain_init(e);
     plua_declare_init(e);
+    plua_native_init(e);
 }
 
 const struct pl_engine *pl_lua_engine(void)

@@ -115,6 +115,7 @@ static bool build_instance(pl_generation *g, unsigned worker, const pl_generatio
                                  .shared = options->shared,
                                  .protos = pl_protos_pool(g->protos),
                                  .schemas = g->schemas,
+                                 .natives = options->natives,
                                  .testing = options->testing};
     pl_instance *instance = pl_instance_open(&source, report);
     if (!instance)

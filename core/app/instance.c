@@ -4,12 +4,14 @@
 #include <stdlib.h>
 
 #include "app/consumer_decl.h"
+#include "app/natives.h"
 #include "app/rate_limit.h"
 #include "app/services.h"
 #include "base/alloc.h"
 #include "graphql/federation/federation.h"
 #include "grpc/service.h"
 #include "proto/codec.h"
+#include "value/mailbox.h"
 
 typedef struct builder {
     pl_instance *instance;
@@ -256,6 +258,7 @@ static void bind_section(void *data)
 {
     builder *b = data;
     pl_instance *instance = b->instance;
+    pl_natives_bind(b->source->natives, instance, b->report);
     for (size_t i = 0; i < b->source->bundle->file_count; i++) {
         const pl_file *file = &b->source->bundle->files[i];
         if (pl_file_is(file, "resolvers/", ".lua"))
@@ -319,6 +322,7 @@ void pl_instance_free(pl_instance *instance)
     pb_codec_free(instance->codec);
     if (instance->state)
         pl_engine_of(instance->state)->state_free(instance->state);
+    pl_mailbox_unref(instance->mailbox);
     pl_timers_dispose(&instance->armed);
     pl_arena_dispose(&instance->arena);
     pl_free(instance);

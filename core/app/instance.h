@@ -36,6 +36,7 @@ struct pl_instance {
     struct pl_schemas *schemas;      /* the same */
     struct pl_response_cache *cache; /* the server's; may be NULL */
     struct pl_health_hub *health;    /* the same */
+    struct pl_mailbox *mailbox;      /* below the loop's; NULL until it is asked for */
     pl_timers armed;                 /* the script's */
     pl_timer turn;                   /* of the loop, for the first of them */
     unsigned in_flight;              /* requests, timer calls and helper jobs that began on it */
@@ -60,6 +61,7 @@ typedef struct pl_instance_source {
     struct pl_shared *shared;
     const struct pb_pool *protos;          /* NULL: the bundle has none */
     const struct pl_json_schemas *schemas; /* the same */
+    const struct pl_natives *natives;      /* natives.h; NULL: none */
     bool testing;
     pl_state_limits limits;
 } pl_instance_source;

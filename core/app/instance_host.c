@@ -13,6 +13,7 @@
 #include "app/topics.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "value/mailbox.h"
 
 static pl_instance *instance_of(pl_host *host)
 {
@@ -241,6 +242,17 @@ static pl_code remote(pl_host *host, const pl_remote_config *config, pl_remote *
     return pl_grpc_clients_open(instance->clients, instance, config, out, err);
 }
 
+/* --- messages from other threads --- */
+static pl_mailbox *mailbox(pl_host *host)
+{
+    pl_instance *instance = instance_of(host);
+    pl_mailbox *loop =
+        instance->loop && instance->loop->ops->mailbox ? instance->loop->ops->mailbox(instance->loop) : NULL;
+    if (!instance->mailbox && loop)
+        instance->mailbox = pl_mailbox_below(loop);
+    return instance->mailbox;
+}
+
 void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubsub)
 {
     static const pl_host_ops ops = {.now = now,
@@ -261,7 +273,8 @@ void pl_instance_host_init(pl_instance *instance, pl_host *loop, pl_pubsub *pubs
                                     .subscribe_topic = subscribe_topic,
                                     .topic_state = topic_state,
                                     .pubsub_topic = pubsub_topic,
-                                    .remote = remote};
+                                    .remote = remote,
+                                    .mailbox = mailbox};
     instance->loop = loop;
     instance->pubsub = pubsub;
     instance->turn = (pl_timer){.fire = turn, .data = instance};
@@ -289,6 +302,7 @@ void pl_instance_host_leave(pl_instance *instance)
         pl_grpc_clients_leave(instance->clients, instance);
     instance->clients = NULL;
     instance->host.meter = NULL;
+    pl_mailbox_close(instance->mailbox);
     if (instance->turn.index != 0)
         instance->loop->ops->timer_stop(instance->loop, &instance->turn);
     instance->loop = NULL;

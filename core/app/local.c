@@ -229,6 +229,7 @@ pl_local *pl_local_open(pl_bundle *bundle, const pl_local_options *options, pl_r
                                         .workers = 1,
                                         .log = options->log,
                                         .shared = local->shared,
+                                        .natives = options->natives,
                                         .testing = options->testing};
     local->generation = pl_generation_build(bundle, &generation, report);
     if (!local->generation)

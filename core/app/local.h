@@ -15,7 +15,8 @@ typedef struct pl_local_options {
     const struct pl_engine *engine;
     pl_logger *log;
     bool testing;
-    const pl_state_limits *limits; /* NULL: what app.lua says */
+    const struct pl_natives *natives; /* natives.h; outlives it; NULL: none */
+    const pl_state_limits *limits;    /* NULL: what app.lua says */
 } pl_local_options;
 
 /* NULL: *err, or report, says why. The bundle is kept by reference. */

@@ -45,7 +45,8 @@ struct pl_loop {
     void *turn_data;
     pl_helpers *helpers;
     unsigned pending_jobs; /* the helpers' */
-    int wake_fd;           /* an eventfd: readable while messages wait */
+    pl_mailbox *mailbox;
+    int wake_fd; /* an eventfd: readable while messages wait */
     h2o_socket_t *wake;
     pthread_mutex_t lock; /* of what follows */
     pl_message *first, *last;
@@ -126,12 +127,18 @@ static void host_clock(pl_host *host, uint64_t *monotonic, uint64_t *utc)
         *utc = pl_clock(CLOCK_REALTIME);
 }
 
+static pl_mailbox *host_mailbox(pl_host *host)
+{
+    return ((pl_loop *)host)->mailbox;
+}
+
 static const pl_host_ops host_ops = {
     .now = host_now,
     .clock = host_clock,
     .timer_start = host_timer_start,
     .timer_stop = host_timer_stop,
     .offload = host_offload,
+    .mailbox = host_mailbox,
 };
 
 static void wake(const pl_loop *loop)
@@ -161,6 +168,11 @@ void pl_loop_post(pl_loop *loop, pl_message *message)
     if (first)
         wake(loop);
     pthread_mutex_unlock(&loop->lock);
+}
+
+static void post(void *loop, pl_message *message)
+{
+    pl_loop_post(loop, message);
 }
 
 /* Runs what has arrived so far; what those messages post waits for the next call. Returns whether there was
@@ -301,13 +313,20 @@ static pl_loop *loop_new(h2o_loop_t *evloop, pl_helpers *helpers, pl_logger *log
         pl_free(loop);
         return NULL;
     }
+    loop->mailbox = pl_mailbox_new(post, loop);
     loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (loop->wake_fd >= 0 && evloop)
         timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (loop->wake_fd < 0 || (evloop && timer_fd < 0)) {
-        pl_fail(err, PL_RESOURCE_EXHAUSTED, "cannot open a descriptor: %s", strerror(errno));
+    if (!loop->mailbox || loop->wake_fd < 0 || (evloop && timer_fd < 0)) {
+        if (loop->mailbox)
+            pl_fail(err, PL_RESOURCE_EXHAUSTED, "cannot open a descriptor: %s", strerror(errno));
+        else
+            pl_fail_memory(err);
         if (loop->wake_fd >= 0)
             close(loop->wake_fd);
+        if (timer_fd >= 0)
+            close(timer_fd);
+        pl_mailbox_unref(loop->mailbox);
         pl_free(loop);
         return NULL;
     }
@@ -348,6 +367,7 @@ void pl_loop_free(pl_loop *loop)
     if (!loop)
         return;
     loop->closing = true;
+    pl_mailbox_close(loop->mailbox);
     if (loop->helpers) {
         pl_helpers_wait(loop->helpers, &loop->pending_jobs);
         pl_helpers_drop(loop->helpers);
@@ -364,6 +384,7 @@ void pl_loop_free(pl_loop *loop)
         h2o_evloop_destroy(loop->evloop);
         close(epoll_fd);
     }
+    pl_mailbox_unref(loop->mailbox);
     pthread_mutex_destroy(&loop->lock);
     pl_free(loop);
 }

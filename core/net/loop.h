@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "value/engine.h"
+#include "value/mailbox.h"
 
 /* A worker's event loop: an h2o loop with a timer heap and a message queue, behind the pl_host interface. One
  * thread runs it; of these functions only pl_loop_post may be called from others. It is best made on the
@@ -17,14 +18,6 @@
  * Each turn waits for sockets, messages and the next timer, runs what they call for, then the timers that are
  * due, then the turn function. The time that pl_host.now gives is read once a turn, after the wait. */
 typedef struct pl_loop pl_loop;
-
-/* A message: run(message) is called once on the loop's thread. The sender owns the memory until then. */
-typedef struct pl_message pl_message;
-struct pl_message {
-    void (*run)(pl_message *message);
-    void *data;
-    void *link[2]; /* the loop's */
-};
 
 /* helpers: threads that run pl_host.offload jobs, shared by several loops. All signals are blocked in them.
  *
@@ -63,7 +56,8 @@ bool pl_loop_is_foreign(const pl_loop *loop); /* pl_loop_new_on */
 /* Calls fn(data) once, soon, from a turn's end, when nothing of the loop's is on the stack: it may free the
  * loop, unless pl_loop_run turns it. On the loop's thread; the last fn counts. */
 void pl_loop_at_end(pl_loop *loop, void (*fn)(void *data), void *data);
-/* Any thread, until pl_loop_free begins. Messages of one sender arrive in order. */
+/* Any thread, until pl_loop_free begins (later, too, through the host's mailbox). Messages of one sender
+ * arrive in order. */
 void pl_loop_post(pl_loop *loop, pl_message *message);
 /* On h2o's loop of another program: something has come that is not the loop's own (a request to a handler of
  * h2o's), so there is a turn to end. */

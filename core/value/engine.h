@@ -206,6 +206,8 @@ struct pl_topic_want; /* value/topic.h */
 struct pl_topic_asker;
 struct pl_remote; /* value/remote.h */
 struct pl_remote_config;
+struct pl_mailbox;      /* value/mailbox.h */
+struct pl_native_entry; /* value/native.h */
 
 typedef struct pl_host_ops {
     uint64_t (*now)(pl_host *host); /* monotonic milliseconds, as of this loop turn */
@@ -268,6 +270,9 @@ typedef struct pl_host_ops {
     /* Clients of remote procedures: value/remote.h. NULL where there is no network. */
     pl_code (*remote)(pl_host *host, const struct pl_remote_config *config, struct pl_remote **out,
                       pl_error *err);
+    /* Where other threads leave messages for the state: the host's, which closes it when the state leaves its
+     * loop. NULL: memory. NULL where nothing comes from other threads. */
+    struct pl_mailbox *(*mailbox)(pl_host *host);
 } pl_host_ops;
 struct pl_host {
     const pl_host_ops *ops;
@@ -340,6 +345,8 @@ struct pl_engine {
     /* Runs fn(data); false, with *err filled, when it was left by a jump (or by memory that could not be
      * had). Nests; slots are counted anew inside, and those made inside are gone afterwards. */
     bool (*protect)(pl_state *state, void (*fn)(void *data), void *data, pl_error *err);
+    /* The same; inside of it slot 1 holds the value that is in `slot` outside. */
+    bool (*protect_with)(pl_state *state, pl_slot slot, void (*fn)(void *data), void *data, pl_error *err);
 
     /* -- code -- */
     /* Runs the top-level code of one bundle file and pushes what it returned. Errors name file and line. */
@@ -357,6 +364,9 @@ struct pl_engine {
      * specs is { name = spec }, and a spec a list of functions(value, ctx) -> value, with `fields` (specs)
      * and `depth` (of lists) where the argument is an input object. [jumps] */
     void (*push_argument_wrapper)(pl_state *state);
+    /* Pushes a function that calls one of the host program's (value/native.h), which outlives the state.
+     * NULL: the engine has no such thing. [jumps] */
+    void (*push_native)(pl_state *state, const struct pl_native_entry *entry);
     /* Where a function value was defined ("resolvers/user.lua", 12), for messages; false when unknown. */
     bool (*where)(pl_state *state, pl_slot function, pl_str *file, uint32_t *line);
     /* How many arguments the function looks at: what nobody reads need not be made. INT_MAX when it cannot be
@@ -415,6 +425,13 @@ struct pl_engine {
     /* Pushes map[key]. False when it cannot be read without running script code (a metamethod), or the value
      * cannot be indexed: then nothing is pushed, and the caller calls index_function. */
     bool (*field)(pl_state *state, pl_slot map, const pl_key *key);
+    /* The same by name, for functions of the host program: nothing is interned, and it does not jump. False,
+     * and nothing pushed, also when there is no such member, or no memory. What pl_engine.set_null has set is
+     * null. */
+    bool (*member)(pl_state *state, pl_slot map, pl_str name);
+    /* Pushes a map with all names that set_null has set in this one, and null for each; false: there are
+     * none. NULL where set_null is. */
+    bool (*push_nulls)(pl_state *state, pl_slot map);
     void (*element)(pl_state *state, pl_slot list, size_t index); /* counted from 0; pushes */
     /* Whether the value is an error that is meant for clients, made but not raised: then *failure is what
      * raising it would be, with bytes in arena. NULL where there is no such thing. [jumps] */

@@ -158,7 +158,7 @@ const pb_message *pb_type_of_url(const pb_codec *codec, pl_str url)
 }
 
 /* --- errors --- */
-static void print_step(pl_buf *out, const pb_step *s)
+static void print_step(const pb_job *j, pl_buf *out, const pb_step *s)
 {
     if (s->field && s->field->extension)
         pl_buf_str(out, s->field->key);
@@ -166,7 +166,7 @@ static void print_step(pl_buf *out, const pb_step *s)
         pl_buf_printf(out, "%s%.*s", out->len ? "." : "", PL_STR_ARG(s->field->name));
     switch (s->place) {
     case PB_AT_INDEX:
-        pl_buf_printf(out, "[%lld]", (long long)s->number + 1);
+        pl_buf_printf(out, "[%lld]", (long long)s->number + !j->e->from_zero);
         break;
     case PB_AT_NUMBER:
         pl_buf_printf(out, "[%lld]", (long long)s->number);
@@ -195,7 +195,7 @@ static void print_path(const pb_job *j, pl_buf *out)
     for (s = j->at; s && n < 16; s = s->parent)
         steps[n++] = s;
     while (n-- > 0)
-        print_step(out, steps[n]);
+        print_step(j, out, steps[n]);
     if (out->len == 0)
         pl_buf_str(out, j->root->full_name);
 }

@@ -166,7 +166,9 @@ static bool decode_any(pb_job *j, const pb_message *m, pl_str bytes)
         j->e->push_map(j->state, 2);
         if (type && !pb_decode_natural(j, type, value))
             return false;
-        if (!type && (url.len > 0 || value.len > 0))
+        if (!type && (url.len > 0 || value.len > 0) && j->e->push_bytes)
+            j->e->push_bytes(j->state, value);
+        else if (!type && (url.len > 0 || value.len > 0))
             push_text(j, value);
         if (j->e->top(j->state) > map)
             j->e->set_field(j->state, map, keys->value);

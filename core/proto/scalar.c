@@ -46,6 +46,8 @@ static bool get_integer(pb_job *j, const pb_field *f, pl_slot slot, pl_kind kind
 {
     if (kind == PL_KIND_INT) {
         *out = j->e->get_int(j->state, slot);
+        if (*out < 0 && j->e->push_unsigned && is_unsigned(f->type))
+            return out_of_range(j, f);
     } else if (kind == PL_KIND_FLOAT) {
         double v = j->e->get_float(j->state, slot);
         double most = f->type == PB_UINT64 || f->type == PB_FIXED64 ? 0x1p64 : 0x1p63;
@@ -147,6 +149,8 @@ bool pb_get_map_key(pb_job *j, const pb_field *key, pl_slot slot, pb_scalar *out
         here->number = j->e->get_int(j->state, slot);
     }
     bool text = key->type == PB_STRING, boolean = key->type == PB_BOOL;
+    if (kind == PL_KIND_STRING && is_wide(key->type) && j->e->push_unsigned)
+        return pb_get_scalar(j, key, slot, out); /* digits of what is beyond INT64_MAX */
     if (kind != (text ? PL_KIND_STRING : boolean ? PL_KIND_BOOL : PL_KIND_INT))
         return pb_bad(j, "the map's keys are %s", text ? "strings" : boolean ? "booleans" : "integers");
     return pb_get_scalar(j, key, slot, out);
@@ -219,7 +223,10 @@ bool pb_push_scalar(pb_job *j, const pb_field *f, const pb_scalar *v)
     case PB_BYTES:
         if (!pb_spend(j, v->string.len + 32))
             return false;
-        j->e->push_string(j->state, v->string);
+        if (f->type == PB_BYTES && j->e->push_bytes)
+            j->e->push_bytes(j->state, v->string);
+        else
+            j->e->push_string(j->state, v->string);
         return true;
     case PB_BOOL:
         j->e->push_bool(j->state, v->boolean);
@@ -231,7 +238,10 @@ bool pb_push_scalar(pb_job *j, const pb_field *f, const pb_scalar *v)
     case PB_ENUM:
         return push_enum(j, f, v->integer);
     default:
-        j->e->push_int(j->state, v->integer);
+        if (v->integer < 0 && j->e->push_unsigned && is_unsigned(f->type))
+            j->e->push_unsigned(j->state, (uint64_t)v->integer);
+        else
+            j->e->push_int(j->state, v->integer);
         return true;
     }
 }

@@ -320,6 +320,7 @@ typedef struct pl_state_config {
 
 struct pl_engine {
     const char *name; /* "lua" */
+    bool from_zero;   /* elements of lists are counted from 0 in messages, not from 1 */
 
     /* -- states: made on any thread, used by one at a time -- */
     pl_code (*state_new)(const pl_engine *engine, const pl_state_config *config, pl_state **out,
@@ -450,6 +451,10 @@ struct pl_engine {
     void (*push_int)(pl_state *state, int64_t v);
     void (*push_float)(pl_state *state, double v);
     void (*push_string)(pl_state *state, pl_str v);
+    /* Where an engine tells text from bytes, and has integers beyond INT64_MAX. NULL: push_string, push_int
+     * of the same bits. */
+    void (*push_bytes)(pl_state *state, pl_str v);
+    void (*push_unsigned)(pl_state *state, uint64_t v);
     void (*push_key)(pl_state *state, const pl_key *key); /* the name as a string */
     void (*push_map)(pl_state *state, size_t size_hint);
     void (*push_list)(pl_state *state, size_t size_hint);

@@ -14,7 +14,8 @@
 
 typedef struct core_state {
     PyObject *error_of; /* perilune.errors.of(code, message) */
-    PyTypeObject *app_type;
+    PyObject *plain;    /* perilune._json.plain(object) */
+    PyTypeObject *app_type, *pool_type;
 } core_state;
 
 extern struct PyModuleDef core_module;
@@ -24,5 +25,6 @@ core_state *core_state_of_type(PyTypeObject *type);
 PyObject *core_raise(core_state *state, pl_code code, const char *message);
 
 int core_add_app(PyObject *module, core_state *state);
+int core_add_pool(PyObject *module, core_state *state);
 
 #endif

@@ -19,13 +19,20 @@ PyObject *core_raise(core_state *state, pl_code code, const char *message)
     return NULL;
 }
 
+static PyObject *import(const char *module, const char *name)
+{
+    PyObject *imported = PyImport_ImportModule(module);
+    PyObject *value = imported ? PyObject_GetAttrString(imported, name) : NULL;
+    Py_XDECREF(imported);
+    return value;
+}
+
 static int core_exec(PyObject *module)
 {
     core_state *state = PyModule_GetState(module);
-    PyObject *errors = PyImport_ImportModule("perilune.errors");
-    state->error_of = errors ? PyObject_GetAttrString(errors, "of") : NULL;
-    Py_XDECREF(errors);
-    if (!state->error_of || core_add_app(module, state))
+    state->error_of = import("perilune.errors", "of");
+    state->plain = state->error_of ? import("perilune._json", "plain") : NULL;
+    if (!state->plain || core_add_app(module, state) || core_add_pool(module, state))
         return -1;
     return PyModule_AddStringConstant(module, "version", pl_version());
 }
@@ -34,7 +41,9 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg)
 {
     core_state *state = PyModule_GetState(module);
     Py_VISIT(state->error_of);
+    Py_VISIT(state->plain);
     Py_VISIT(state->app_type);
+    Py_VISIT(state->pool_type);
     return 0;
 }
 
@@ -42,7 +51,9 @@ static int core_clear(PyObject *module)
 {
     core_state *state = PyModule_GetState(module);
     Py_CLEAR(state->error_of);
+    Py_CLEAR(state->plain);
     Py_CLEAR(state->app_type);
+    Py_CLEAR(state->pool_type);
     return 0;
 }
 

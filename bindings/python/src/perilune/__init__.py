@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Perilune in Python: run, embed and extend bundles that serve GraphQL, gRPC and events."""
 
-from . import errors
+from . import errors, proto
 from ._core import version as __version__
 from .app import App
 from .errors import (
@@ -47,4 +47,5 @@ __all__ = [
     "Unknown",
     "__version__",
     "errors",
+    "proto",
 ]

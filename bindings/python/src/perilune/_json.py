@@ -15,11 +15,16 @@ from typing import Any
 from .errors import InvalidArgument
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What stands for the value where JSON's types are all there is. TypeError: nothing does."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
         return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        seconds, rest = divmod(abs(value), datetime.timedelta(seconds=1))
+        sign = "-" if value < datetime.timedelta(0) else ""
+        return f"{sign}{seconds}.{rest.microseconds:06}s"  # as Protobuf writes a Duration
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, uuid.UUID):
@@ -28,10 +33,10 @@ def _plain(value: Any) -> Any:
         return dict(value)
     if isinstance(value, set | frozenset | tuple):
         return list(value)
-    raise TypeError
+    raise TypeError(f"a value of type {type(value).__qualname__} has no form in JSON")
 
 
-_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_plain).encode
+_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=plain).encode
 
 
 def _members(value: Any) -> Iterable[tuple[str, Any]]:
@@ -56,7 +61,7 @@ def _wrong(value: Any, path: str, seen: tuple[int, ...]) -> Iterator[str]:
             yield from _wrong(member, path + name, (*seen, id(value)))
     else:
         try:
-            yield from _wrong(_plain(value), path, (*seen, id(value)))
+            yield from _wrong(plain(value), path, (*seen, id(value)))
         except TypeError:
             yield f"{path}: a value of type {type(value).__qualname__} has no form in JSON"
 

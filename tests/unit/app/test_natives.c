@@ -408,8 +408,7 @@ static void test_what_cannot_be_bound(void **state)
     pl_local_options options = {.engine = pl_lua_engine(), .natives = natives};
     pl_bundle *bundle = MEMORY_BUNDLE("app.lua", "return {}");
     assert_null(pl_local_open(bundle, &options, &report, &err));
-    assert_has(report_text(&report),
-               "the host program: There are natives_resolvers, but the bundle has no schema");
+    assert_has(report_text(&report), "the host program: There are resolvers, but the bundle has no schema");
     pl_bundle_unref(bundle);
     pl_report_dispose(&report);
     pl_natives_free(natives);

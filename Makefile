@@ -88,6 +88,12 @@ TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
 # The messages that tests use.
 TEST_PROTO := $(sort $(wildcard tests/unit/support/*.proto))
 TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/test_protos.o
+ifeq ($(VARIANT),tsan)
+# Part of every executable, so that libraries find these functions there: the file says which and why.
+TSAN_OBJ := $(B)/obj/tests/support/tsan_interceptors.o
+CLI_OBJ += $(TSAN_OBJ)
+TEST_HELP_OBJ += $(TSAN_OBJ)
+endif
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
@@ -194,16 +200,7 @@ $(TEST_HELP_OBJ): private CPPFLAGS_all += -Itests/unit
 
 unit-bin: $(TEST_BIN)
 
-# ThreadSanitizer's stack grows with each error that leaves Lua's uninstrumented loops by longjmp, until it gives up: the tests that
-# do little else are left out there. They have one thread and a watchdog. librdkafka makes its threads by C11's functions, which it
-# does not see: they crash at its first question.
-ifeq ($(VARIANT),tsan)
-NOT_HERE := $(filter %/lua/test_limits %/events/test_producer %/events/test_reader %/events/test_ensure_topic %/app/test_topics,$(TEST_BIN))
-TEST_BIN := $(filter-out $(NOT_HERE),$(TEST_BIN))
-endif
-
 unit: $(TEST_BIN) ## C unit tests, in the given VARIANT
-	@$(if $(NOT_HERE),echo 'left out under ThreadSanitizer: $(NOT_HERE)',:)
 	@scripts/run-unit --name unit-$(VARIANT) $(TEST_BIN)
 
 venv: build/venv/.stamp
@@ -261,12 +258,12 @@ chaos: build venv kafka ## each delivery guarantee while brokers and servers are
 	CHAOS_SECONDS=$(CHAOS_SECONDS) PERILUNE_RESULTS=chaos-$(VARIANT) $(RUN_PYTEST) -s tests/chaos
 
 # The program that the suite runs through the C API; it uses the public header alone.
-$(B)/conformance-c-api: tests/conformance/c_api.c $(B)/libperilune.a $(B)/flags
-	$(call show,LINK,$@)$(CC) $(filter-out -Icore -I. -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
+$(B)/conformance-c-api: tests/conformance/c_api.c $(TSAN_OBJ) $(B)/libperilune.a $(B)/flags
+	$(call show,LINK,$@)$(CC) $(filter-out -Icore -I. -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(TSAN_OBJ) $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
 
 # What protobuf's conformance test runner talks to.
-$(B)/protobuf-testee: tests/conformance/protobuf_testee.c $(B)/libperilune.a $(B)/flags
-	$(call show,LINK,$@)$(CC) $(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
+$(B)/protobuf-testee: tests/conformance/protobuf_testee.c $(TSAN_OBJ) $(B)/libperilune.a $(B)/flags
+	$(call show,LINK,$@)$(CC) $(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(TSAN_OBJ) $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
 
 PROTOBUF_SUITE := tests/conformance/protobuf
 $(PROTOBUF_SUITE)/node_modules/.stamp: $(PROTOBUF_SUITE)/package-lock.json

@@ -13,7 +13,7 @@ typedef enum hook { ASSIGNED, REVOKED, TIMER } hook;
 struct pl_consumer_hooks {
     pl_group_member *member;
     bool assigned; /* there are partitions, and they do not go */
-    bool more;     /* there are others than on_assigned has heard of */
+    bool more;     /* there are others than on_assigned has heard of: it is called anew, with all */
     bool leaving;  /* the consumer waits for on_revoked */
     bool lost;
     pl_instance *open; /* whose on_assigned has run, and its place there; it stays as long as it is here */
@@ -90,8 +90,14 @@ static void assigned_ended(pl_consumer_hooks *h, bool ok)
     h->again_ms = h->again_ms == 0                     ? FIRST_AGAIN_MS
                   : 2 * h->again_ms < LONGEST_AGAIN_MS ? 2 * h->again_ms
                                                        : LONGEST_AGAIN_MS;
-    h->again = (pl_timer){.fire = on_again, .data = h};
-    h->waits = host->ops->timer_start(host, &h->again, host->ops->now(host) + h->again_ms) == 0;
+    h->again = (pl_timer){.fire = on_again, .data = h, .index = h->again.index};
+    h->waits = true;
+    if (host->ops->timer_start(host, &h->again, host->ops->now(host) + h->again_ms) == 0)
+        return;
+    /* Nobody would call it again, and no event would be handled: the group has to find somebody else. */
+    pl_log(h->member->log, PL_ERROR, "out of memory: the group is left",
+           PL_F_STR("consumer", decl_at(h->instance, h->at)->name));
+    pl_consumer_close(h->member->consumer, 0);
 }
 
 static void call_over(pl_consumer_hooks *h)
@@ -180,6 +186,8 @@ static void begin(pl_consumer_hooks *h, hook what, pl_instance *instance, size_t
     pl_arena_init(&h->arena, 0);
     h->running = true;
     h->what = what;
+    if (what == ASSIGNED)
+        h->more = false; /* it hears of all that there are now */
     h->instance = instance;
     h->at = index;
     h->instance->in_flight++;
@@ -223,8 +231,8 @@ static void arm(pl_consumer_hooks *h)
 /* --- what is to be done next --- */
 static bool wants_revoked(const pl_consumer_hooks *h)
 {
-    return h->open &&
-           (h->leaving || !h->assigned || h->open != h->member->live || h->index != h->member->index);
+    return h->open && (h->leaving || !h->assigned || h->more || h->open != h->member->live ||
+                       h->index != h->member->index);
 }
 
 static bool wants_assigned(const pl_consumer_hooks *h)

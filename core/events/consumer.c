@@ -169,6 +169,7 @@ static void cancel_all(pl_consumer *c)
 void pl_consumer_stop(pl_consumer *c)
 {
     c->closing = c->closed = true;
+    atomic_store(&c->ends, true);
     if (c->transactor)
         pl_transactor_cancel(c->transactor);
     c->host->ops->timer_stop(c->host, &c->timer);
@@ -185,6 +186,7 @@ void pl_consumer_free(pl_consumer *c)
 {
     if (!c)
         return;
+    pl_consumer_forget_start(c);
     drop_partitions(c);
     pl_consumer_free_job(c);
     pl_group_epoch_unref(c->epoch);
@@ -247,21 +249,23 @@ static bool is_cooperative(const pl_consumer *c)
     return protocol && strcmp(protocol, "COOPERATIVE") == 0;
 }
 
+/* Nobody would read the partitions: the group has to find somebody else. */
+static void give_up_memory(pl_consumer *c)
+{
+    pl_log(c->log, PL_ERROR, "out of memory: the group is left", PL_F_CSTR("group", c->group));
+    pl_consumer_close(c, 0);
+}
+
 void pl_consumer_take(pl_consumer *c, const rd_kafka_topic_partition_list_t *partitions)
 {
     for (int i = 0; i < partitions->cnt; i++) {
         const rd_kafka_topic_partition_t *at = &partitions->elems[i];
-        if (!pl_consumer_find(c, at->topic, at->partition) &&
-            !pl_partition_new(c, at->topic, at->partition)) {
-            /* Nobody would read it: the group has to find somebody else. */
-            pl_log(c->log, PL_ERROR, "out of memory: the group is left", PL_F_CSTR("group", c->group));
-            c->failed = true;
-            pl_consumer_close(c, 0);
-        }
+        if (!pl_consumer_find(c, at->topic, at->partition) && !pl_partition_new(c, at->topic, at->partition))
+            give_up_memory(c);
     }
     pl_consumer_begin_epoch(c);
     if (c->transactor && !c->epoch)
-        pl_consumer_close(c, 0); /* memory, as above */
+        give_up_memory(c);
     if (partitions->cnt > 0 && c->ops.assigned)
         c->ops.assigned(c->data);
     if (partitions->cnt > 0)
@@ -270,10 +274,22 @@ void pl_consumer_take(pl_consumer *c, const rd_kafka_topic_partition_list_t *par
     assign(c, partitions, is_cooperative(c));
 }
 
+/* librdkafka waits for an answer. What is taken of a group that rebalances bit by bit is given back, unread,
+ * when the group is left. */
+void pl_consumer_refuse(pl_consumer *c, const rd_kafka_topic_partition_list_t *partitions)
+{
+    bool incremental = is_cooperative(c);
+    assign(c, incremental ? partitions : NULL, incremental);
+}
+
 static void on_assigned(pl_consumer *c, const rd_kafka_topic_partition_list_t *partitions)
 {
-    if (c->start != PL_FROM_TIME || partitions->cnt == 0 || !pl_consumer_start_by_time(c, partitions))
+    if (c->start != PL_FROM_TIME || partitions->cnt == 0) {
         pl_consumer_take(c, partitions);
+    } else if (!pl_consumer_start_by_time(c, partitions)) {
+        give_up_memory(c);
+        pl_consumer_refuse(c, partitions);
+    }
 }
 
 /* --- partitions go --- */
@@ -353,10 +369,11 @@ static void on_rebalance(pl_consumer *c, rd_kafka_event_t *event)
         on_assigned(c, partitions);
     } else if (what == RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
         on_revoked(c, partitions);
+    } else if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        pl_consumer_refuse(c, partitions);
     } else {
-        if (what != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
-            pl_log(c->log, PL_WARN, "rebalance failed", PL_F_CSTR("group", c->group),
-                   PL_F_CSTR("error", rd_kafka_err2str(what)));
+        pl_log(c->log, PL_WARN, "rebalance failed", PL_F_CSTR("group", c->group),
+               PL_F_CSTR("error", rd_kafka_err2str(what)));
         rd_kafka_assign(c->client, NULL);
     }
 }
@@ -425,6 +442,7 @@ void pl_consumer_close(pl_consumer *c, unsigned timeout_ms)
     if (c->closing)
         return;
     c->closing = true;
+    atomic_store(&c->ends, true);
     c->final_commit = false;
     c->close_by = c->host->ops->now(c->host) + timeout_ms;
     pl_consumer_wake(c);
@@ -499,6 +517,7 @@ void pl_consumer_poll(pl_consumer *c)
     c->woken = false;
     while ((event = rd_kafka_queue_poll(c->queue, 0)))
         on_event(c, event);
+    pl_consumer_start_again(c, now);
     uint64_t wake = pl_consumer_hand_out(c, now);
     if (c->commit_at && now >= c->commit_at)
         pl_consumer_commit(c);

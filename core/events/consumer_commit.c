@@ -37,6 +37,14 @@ static bool is_behind(const pl_partition *p)
     return next != PL_NO_OFFSET && next != p->committed;
 }
 
+bool pl_consumer_has_offsets(const pl_consumer *c)
+{
+    const pl_partition *p = c->partitions;
+    while (p && !is_behind(p))
+        p = p->next;
+    return p;
+}
+
 /* NULL: there are none. */
 static rd_kafka_topic_partition_list_t *offsets_of(const pl_consumer *c)
 {
@@ -68,10 +76,8 @@ static void ended(pl_consumer *c, bool failed)
     uint64_t now = c->host->ops->now(c->host);
     c->committing = false;
     c->committed_at = now;
-    for (const pl_partition *p = c->partitions; p && c->commit_at == 0; p = p->next) {
-        if (is_behind(p))
-            c->commit_at = now + (failed ? RETRY_MS : interval(c));
-    }
+    if (c->commit_at == 0 && pl_consumer_has_offsets(c))
+        c->commit_at = now + (failed ? RETRY_MS : interval(c));
     pl_consumer_wake(c);
 }
 
@@ -222,9 +228,7 @@ bool pl_consumer_commit(pl_consumer *c)
     c->commit_at = 0;
     if (c->transactor ? commit_transaction(c) : commit_offsets(c))
         return true;
-    for (const pl_partition *p = c->partitions; p && c->commit_at == 0; p = p->next) {
-        if (is_behind(p))
-            c->commit_at = c->host->ops->now(c->host) + RETRY_MS;
-    }
+    if (pl_consumer_has_offsets(c))
+        c->commit_at = c->host->ops->now(c->host) + RETRY_MS;
     return false;
 }

@@ -5,6 +5,8 @@
 /* What the files of the consumer share: consumer.c (its life, and what librdkafka tells), consumer_records.c
  * (partitions and the records in hand), consumer_commit.c (offsets, and transactions). */
 
+#include <stdatomic.h>
+
 #include "events/consumer.h"
 #include "events/kafka_internal.h"
 #include "events/transactor.h"
@@ -45,9 +47,10 @@ struct pl_consumer {
     char *group;
     rd_kafka_topic_partition_list_t *subscription, *own_topics;
     bool preparing; /* a job makes own_topics, and finds its share: only then it reads */
-    bool prepared;
+    bool asked;     /* it was over once */
+    bool prepared;  /* own_topics are there, or cannot be made */
     unsigned share, shares;
-    uint64_t look_at; /* when to look for more partitions of its share; 0: not */
+    uint64_t look_at; /* when to look for more partitions of its share, or own topics again; 0: not */
     pl_start start;
     int64_t start_time;
     pl_timer timer;
@@ -66,7 +69,8 @@ struct pl_consumer {
     rd_kafka_topic_partition_list_t *revoking;
     uint64_t leave_by;
     bool leaving_told, leaving_waits;
-    bool closing, close_begun, failed;
+    bool closing, close_begun;
+    atomic_bool ends; /* the same as closing, for helpers: nothing is asked for any more */
     uint64_t close_by;
     bool closed;
 
@@ -114,13 +118,19 @@ void pl_consumer_subscribe(pl_consumer *c); /* consumer.c */
 /* consumer_start.c */
 /* Asks for offsets by time, then calls pl_consumer_take with the partitions. False: memory. */
 bool pl_consumer_start_by_time(pl_consumer *c, const rd_kafka_topic_partition_list_t *partitions);
+/* What could not be answered is asked again when its time has come. */
+void pl_consumer_start_again(pl_consumer *c, uint64_t now);
 void pl_consumer_forget_start(pl_consumer *c);
 /* consumer.c: they are read from now on, from the offsets in the list. */
 void pl_consumer_take(pl_consumer *c, const rd_kafka_topic_partition_list_t *partitions);
+/* They have come, but it leaves: nothing of them is handled. */
+void pl_consumer_refuse(pl_consumer *c, const rd_kafka_topic_partition_list_t *partitions);
 
 /* consumer_commit.c */
 /* Offsets that can be committed have changed. */
 void pl_consumer_commit_soon(pl_consumer *c, uint64_t now);
+/* There is something to be committed, and no attempt has begun. */
+bool pl_consumer_has_offsets(const pl_consumer *c);
 /* Begins to commit what there is; false: there is nothing to be committed, or it cannot be begun. */
 bool pl_consumer_commit(pl_consumer *c);
 void pl_consumer_on_commit(pl_consumer *c, rd_kafka_event_t *event);

@@ -254,15 +254,27 @@ static bool room_for_batch(pl_consumer *c)
 
 static bool may_begin(const pl_consumer *c)
 {
-    return !c->held && !c->closing && (c->options.concurrency == 0 || c->running < c->options.concurrency) &&
-           c->outputs < MOST_OUTPUTS && c->output_bytes < MOST_OUTPUT_BYTES;
+    return !c->held && !c->closing && (c->options.concurrency == 0 || c->running < c->options.concurrency);
+}
+
+/* Whether the results that wait for their transaction leave room for more. When there is none, and none of
+ * them can be written since the record that they wait for is yet to be handled, that one goes on. */
+typedef enum room { ROOM, ROOM_FOR_FIRST, NO_ROOM } room;
+static room room_for_outputs(const pl_consumer *c)
+{
+    if (c->outputs < MOST_OUTPUTS && c->output_bytes < MOST_OUTPUT_BYTES)
+        return ROOM;
+    return c->job || pl_consumer_has_offsets(c) ? NO_ROOM : ROOM_FOR_FIRST;
 }
 
 /* Returns how many records were handed out. */
 static size_t hand_out_of(pl_consumer *c, pl_partition *p, uint64_t now, uint64_t *wake)
 {
-    size_t most = may_begin(c) && !p->leaving ? batch_of(c, p, now, wake) : 0;
-    size_t n = most ? pl_flow_take(p->flow, (pl_flow_record **)c->batch, most, now) : 0;
+    room left = may_begin(c) && !p->leaving ? room_for_outputs(c) : NO_ROOM;
+    size_t most = left != NO_ROOM ? batch_of(c, p, now, wake) : 0, n = 0;
+    if (most > 0)
+        n = (left == ROOM ? pl_flow_take : pl_flow_take_first)(p->flow, (pl_flow_record **)c->batch, most,
+                                                               now);
     if (n == 0)
         return 0;
     p->batch_since = 0;
@@ -291,7 +303,8 @@ uint64_t pl_consumer_hand_out(pl_consumer *c, uint64_t now)
         }
     }
     c->inside = false;
-    for (pl_partition *p = c->partitions; may_begin(c) && p; p = p->next) {
+    bool waits = may_begin(c) && room_for_outputs(c) != NO_ROOM;
+    for (pl_partition *p = c->partitions; waits && p; p = p->next) {
         if (!p->leaving && pl_flow_wake_at(p->flow) < wake)
             wake = pl_flow_wake_at(p->flow);
     }

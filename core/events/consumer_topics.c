@@ -7,10 +7,14 @@
 
 /* The topics that a consumer writes itself, for retries and dead letters, are made before it joins its group:
  * with as many partitions as the topic that they are for. Brokers that make topics when they are first asked
- * for have them then already. By a helper thread. */
+ * for have them then already. By a helper thread. While brokers cannot be
+ * reached, or have not all come up, it is tried again: meanwhile the consumer reads what there is. */
 
 #define ASK_MS 10000
-#define LOOK_MS 2000 /* for more partitions of a share */
+#define LOOK_MS 2000   /* for more partitions of a share */
+#define AGAIN_MS 10000 /* after topics could not be made */
+
+static const char lane; /* of all consumers: brokers that are out of reach hold up one helper */
 
 typedef struct pl_topics_job topics_job;
 struct pl_topics_job {
@@ -32,11 +36,17 @@ static unsigned ensure(topics_job *job, const char *name, unsigned partitions)
     return count;
 }
 
+/* Waiting may help. */
+static bool may_pass(const topics_job *job)
+{
+    return job->err.code == PL_UNAVAILABLE || job->err.code == PL_DEADLINE_EXCEEDED;
+}
+
 static void make_own_topics(topics_job *job)
 {
     const pl_consumer *c = job->consumer;
     unsigned partitions = c->own_topics->cnt ? ensure(job, c->subscription->elems[0].topic, 0) : 0;
-    for (int i = 0; i < c->own_topics->cnt; i++)
+    for (int i = 0; i < c->own_topics->cnt && !may_pass(job) && !atomic_load(&c->ends); i++)
         ensure(job, c->own_topics->elems[i].topic, partitions ? partitions : 1);
 }
 
@@ -82,6 +92,8 @@ static void run(pl_job *base)
 {
     topics_job *job = (topics_job *)base;
     const pl_consumer *c = job->consumer;
+    if (atomic_load(&c->ends))
+        return;
     if (!c->prepared && c->subscription->elems[0].topic[0] != '^')
         make_own_topics(job);
     if (c->shares)
@@ -99,15 +111,20 @@ static void made(pl_job *base)
 {
     topics_job *job = (topics_job *)base;
     pl_consumer *c = job->consumer;
-    if (job->err.code)
-        pl_log(c->log, PL_WARN, "topics of a consumer are missing, and cannot be made",
+    bool first = !c->asked, again = may_pass(job);
+    if (job->err.code && !c->prepared)
+        pl_log(c->log, PL_WARN,
+               again ? "topics of a consumer cannot be looked for or made, tried again"
+                     : "topics of a consumer are missing, and cannot be made",
                PL_F_CSTR("group", c->group), PL_F_CSTR("error", job->err.message));
     c->preparing = false;
-    c->prepared = true;
+    c->prepared |= !again;
+    c->asked = true;
     if (!c->closed && !c->closing) {
+        c->look_at = again ? c->host->ops->now(c->host) + AGAIN_MS : 0;
         if (c->shares)
             take_share(c, job->share);
-        else
+        else if (first)
             pl_consumer_subscribe(c);
     }
     rd_kafka_topic_partition_list_destroy(job->share);
@@ -122,7 +139,7 @@ static bool begin(pl_consumer *c)
         return false;
     *job = (topics_job){.job = {.run = run, .done = made}, .consumer = c};
     job->share = rd_kafka_topic_partition_list_new(8);
-    c->preparing = c->host->ops->offload(c->host, &job->job, c) == 0;
+    c->preparing = c->host->ops->offload(c->host, &job->job, &lane) == 0;
     if (!c->preparing) {
         rd_kafka_topic_partition_list_destroy(job->share);
         pl_free(job);
@@ -141,6 +158,9 @@ bool pl_consumer_prepare(pl_consumer *c)
 {
     if (!c->shares && c->own_topics->cnt == 0)
         return false;
-    c->look_at = c->shares ? c->host->ops->now(c->host) + LOOK_MS : 0;
-    return begin(c) || c->shares; /* a share is looked for again */
+    c->look_at = c->host->ops->now(c->host) + LOOK_MS;
+    if (begin(c) || c->shares)
+        return true; /* a share is looked for again */
+    c->asked = true; /* so are own topics, but it reads */
+    return false;
 }

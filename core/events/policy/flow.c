@@ -287,6 +287,18 @@ size_t pl_flow_take(pl_flow *flow, pl_flow_record **out, size_t most, uint64_t n
     return n;
 }
 
+size_t pl_flow_take_first(pl_flow *flow, pl_flow_record **out, size_t most, uint64_t now)
+{
+    wake(flow, now);
+    for (lane *l = flow->lists[READY].first; l; l = l->next) {
+        if (l->first->ticket != flow->offsets.first)
+            continue;
+        move(flow, l, READY, NULL);
+        return pl_flow_take(flow, out, most, now);
+    }
+    return 0;
+}
+
 bool pl_flow_done(pl_flow *flow, pl_flow_record *record)
 {
     uint64_t ticket = record->ticket;

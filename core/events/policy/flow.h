@@ -53,6 +53,9 @@ bool pl_flow_add(pl_flow *flow, pl_flow_record *record);
 /* Up to `most` records that are to be handled now, of one lane: they belong together as a batch. 0: none may
  * be now. */
 size_t pl_flow_take(pl_flow *flow, pl_flow_record **out, size_t most, uint64_t now);
+/* The same, but only of the lane of the first record that is not done: of that which holds up what is
+ * committed. */
+size_t pl_flow_take_first(pl_flow *flow, pl_flow_record **out, size_t most, uint64_t now);
 /* It was handled, whatever came of it, and needs nothing more. True: there is more to be committed. */
 bool pl_flow_done(pl_flow *flow, pl_flow_record *record);
 /* It is to be handled again, not before `at`; its place in its lane stays. */

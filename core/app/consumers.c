@@ -23,6 +23,7 @@ typedef struct holder {
     pl_kafka_config kafka; /* what it was made with */
     pl_watch *watch;
     bool wanted, closing;
+    unsigned number; /* of its transactions: no two consumers of the worker have the same at once */
     pl_timer reopen;
     pl_job job; /* that frees it */
 } holder;
@@ -37,6 +38,7 @@ struct pl_consumers {
     pl_group_member *members;
     pl_consumers_stats gone; /* of consumers that are no longer there */
     bool ending;
+    unsigned made; /* holders, ever */
     unsigned drain_ms;
     void (*drained)(void *data);
     void *drained_data;
@@ -179,14 +181,19 @@ static void on_closed(void *data)
     pl_consumers *set = m->set;
     bool again = h->wanted && !set->ending && !h->closing;
     size_t index = m->index;
+    unsigned number = h->number;
     let_go(set, h);
     if (!again)
         return;
-    /* It has ended by itself: another one takes its place. */
+    /* It has ended by itself: another one takes its place, and ends the transaction that it has left. */
     holder *successor = make_holder(set, index);
-    if (successor)
-        set->host->ops->timer_start(set->host, &successor->reopen,
-                                    set->host->ops->now(set->host) + REOPEN_MS);
+    if (!successor) {
+        pl_log(set->log, PL_ERROR, "consumer not started again: out of memory",
+               PL_F_STR("consumer", set->live->generation->config.consumers[index].name));
+        return;
+    }
+    successor->number = number;
+    set->host->ops->timer_start(set->host, &successor->reopen, set->host->ops->now(set->host) + REOPEN_MS);
 }
 
 /* --- the beginning of one --- */
@@ -202,8 +209,8 @@ static const char *transactional_id(pl_consumers *set, holder *h, const pl_consu
     if (decl->transactional_id.len)
         return with_worker(set, h, decl->transactional_id);
     gethostname(host, sizeof host - 1);
-    return pl_arena_printf(&h->arena, "%.*s-%s-%ld-%u-%zu", PL_STR_ARG(decl->group), host, (long)getpid(),
-                           set->worker, h->member.index)
+    return pl_arena_printf(&h->arena, "%.*s-%s-%ld-%u-%u", PL_STR_ARG(decl->group), host, (long)getpid(),
+                           set->worker, h->number)
         .ptr;
 }
 
@@ -235,6 +242,10 @@ static bool open_consumer(pl_consumers *set, holder *h, pl_error *err)
         .share = set->worker,
         .shares = h->kafka.settings.embedded ? h->member.live->generation->instance_count : 0,
         .transactional_id = decl->exactly_once ? transactional_id(set, h, decl) : NULL};
+    if ((decl->exactly_once && !config.transactional_id) || (decl->instance.len && !config.instance)) {
+        pl_fail_memory(err); /* without them it would be another kind of consumer */
+        return false;
+    }
     h->member.consumer = pl_consumer_new(&config, &decl->options, &ops, &h->member, set->host, set->log, err);
     if (!h->member.consumer)
         return false;
@@ -286,6 +297,7 @@ static holder *make_holder(pl_consumers *set, size_t index)
                                   .index = index,
                                   .next = set->members};
     h->wanted = true;
+    h->number = set->made++;
     h->reopen = (pl_timer){.fire = on_reopen, .data = h};
     pl_random_seed(&h->member.random, utc ^ (uint64_t)(uintptr_t)h);
     bool hooks = config->consumers[index].hooks;

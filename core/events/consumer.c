@@ -2,7 +2,7 @@
 #include "events/consumer.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -79,10 +79,13 @@ void pl_consumer_subscribe(pl_consumer *c)
 static pl_code open_client(pl_consumer *c, const pl_consumer_config *config, pl_error *err)
 {
     static const uint64_t one = 1;
-    char why[512] = "";
+    char why[512] = "", most[32] = "0";
+    size_t size = sizeof most;
     rd_kafka_conf_t *conf = make_conf(config, c->log, err);
     if (!conf)
         return err->code;
+    rd_kafka_conf_get(conf, "message.max.bytes", most, &size);
+    c->most_bytes = (size_t)strtoull(most, NULL, 10);
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR |
                                        RD_KAFKA_EVENT_OFFSET_COMMIT);
     c->client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
@@ -569,6 +572,8 @@ pl_consumer_stats pl_consumer_get_stats(const pl_consumer *c)
 int64_t pl_partition_position(const pl_partition *p)
 {
     int64_t next = pl_flow_next_offset(p->flow);
+    if (p->last < 0 && p->consumer->start == PL_FROM_LATEST)
+        return p->end; /* of a partition without commit the next owner would begin at an end that is later */
     return p->end > p->last && next == p->last + 1 ? p->end : next;
 }
 

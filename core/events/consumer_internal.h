@@ -83,6 +83,7 @@ struct pl_consumer {
     pl_transactor *transactor; /* NULL: there are no transactions */
     pl_group_epoch *epoch;     /* of the partitions that are here */
     size_t outputs, output_bytes;
+    size_t most_bytes; /* of an output; what is larger would fail all of its transaction, again and again */
 
     pl_consumer_stats stats;
 };

@@ -404,6 +404,11 @@ pl_str pl_record_header(const pl_record *r, const char *name)
 /* --- outputs --- */
 pl_code pl_consumer_publish(pl_consumer *c, pl_record *r, const pl_outgoing *event, pl_error *err)
 {
+    size_t bytes = event->key.len + event->value.len;
+    if (bytes > c->most_bytes)
+        return pl_fail(err, PL_INVALID_ARGUMENT,
+                       "%.*s: the event has %zu bytes, more than message.max.bytes (%zu)",
+                       PL_STR_ARG(event->topic), bytes, c->most_bytes);
     pl_output *output = pl_output_new(event);
     if (!output)
         return pl_fail_memory(err);

@@ -25,6 +25,7 @@ struct pl_producer {
     int fd;
     size_t most_waiting;
     sent *first, *last; /* those that wait */
+    bool ends;          /* it takes nothing any more */
     size_t waiting, queued;
     uint64_t acknowledged, failed;
     bool kept;
@@ -210,6 +211,7 @@ void pl_producer_free(pl_producer *p)
 {
     if (!p)
         return;
+    p->ends = true;
     if (p->client) {
         rd_kafka_purge(p->client,
                        RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
@@ -288,6 +290,8 @@ static pl_code wait_outside(pl_producer *p, const pl_outgoing *event, sent *s, p
 pl_code pl_producer_send(pl_producer *p, const pl_outgoing *event, pl_delivery *delivery, bool *waits,
                          pl_error *err)
 {
+    if (p->ends)
+        return pl_fail(err, PL_CANCELLED, "the server ends");
     sent *s = pl_calloc(1, sizeof *s);
     if (!s)
         return pl_fail_memory(err);

@@ -133,7 +133,7 @@ typedef enum step { STEP_DONE, STEP_AGAIN, STEP_ABORT, STEP_RENEW } step;
 static bool is_lost(rd_kafka_resp_err_t code)
 {
     return code == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION || code == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID ||
-           code == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS || code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
+           code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
 }
 
 /* Takes over the error. *code: what it was. */
@@ -158,7 +158,9 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     pl_transactor *t = message->_private;
     (void)rk;
     (void)opaque;
-    if (message->err && !t->delivery)
+    bool purged = message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+                  message->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT; /* since the transaction has failed */
+    if (message->err && !purged && !t->delivery)
         t->delivery = message->err;
 }
 
@@ -291,15 +293,18 @@ static step transact(attempt *a)
     s = write_outputs(a);
     if (s == STEP_DONE)
         s = send_offsets(a);
-    if (s == STEP_DONE) {
+    bool committing = s == STEP_DONE;
+    if (committing)
         s = commit(a);
-        a->t->uncertain = s == STEP_RENEW;
-    }
     if (s == STEP_ABORT && a->t->delivery) {
         a->code = a->t->delivery;
         pl_fail(a->err, pl_kafka_code(a->code), "an event was not delivered: %s", rd_kafka_err2str(a->code));
     }
-    return s == STEP_ABORT ? abort_transaction(a) : s;
+    if (s == STEP_ABORT)
+        s = abort_transaction(a);
+    /* Also when it could not be aborted: the commit may have come first. */
+    a->t->uncertain = committing && s == STEP_RENEW;
+    return s;
 }
 
 /* What the group has committed tells what became of the last transaction; its producer is no more. False: it
@@ -329,7 +334,6 @@ pl_transaction_result pl_transactor_run(pl_transactor *t, const pl_output *outpu
                  .consumer = consumer,
                  .group = group,
                  .offsets = offsets,
-                 .until = pl_clock_ms() + TRANSACTION_MS / 2,
                  .err = err};
     if (!may_wait(t, UINT64_MAX)) {
         pl_fail(err, PL_CANCELLED, "the server ends");
@@ -345,6 +349,7 @@ pl_transaction_result pl_transactor_run(pl_transactor *t, const pl_output *outpu
         if (done)
             return PL_TRANSACTION_DONE;
     }
+    a.until = pl_clock_ms() + TRANSACTION_MS / 2;
     step s = transact(&a);
     if (s == STEP_DONE)
         return PL_TRANSACTION_DONE;

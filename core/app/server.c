@@ -360,7 +360,10 @@ static pl_code open_parts(pl_server *s, pl_error *err)
     s->protos = pl_proto_cache_new();
     s->builtin = pl_builtin_hub_new(err);
     s->metrics = pl_metrics_hub_new();
-    s->helpers = pl_helpers_new(HELPER_THREADS, HELPER_QUEUE);
+    /* A transaction of Kafka waits for brokers on one of them. When these do not answer, files and databases
+     * must not have to wait, too. */
+    unsigned transactions = s->worker_count < 16 ? s->worker_count : 16;
+    s->helpers = pl_helpers_new(HELPER_THREADS + transactions, HELPER_QUEUE);
     s->watchdog = pl_watchdog_new();
     s->workers = pl_calloc(s->worker_count, sizeof(*s->workers));
     s->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

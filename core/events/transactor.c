@@ -329,12 +329,8 @@ pl_transaction_result pl_transactor_run(pl_transactor *t, const pl_output *outpu
                                         const rd_kafka_consumer_group_metadata_t *group,
                                         const rd_kafka_topic_partition_list_t *offsets, pl_error *err)
 {
-    attempt a = {.t = t,
-                 .outputs = outputs,
-                 .consumer = consumer,
-                 .group = group,
-                 .offsets = offsets,
-                 .err = err};
+    attempt a = {
+        .t = t, .outputs = outputs, .consumer = consumer, .group = group, .offsets = offsets, .err = err};
     if (!may_wait(t, UINT64_MAX)) {
         pl_fail(err, PL_CANCELLED, "the server ends");
         return PL_TRANSACTION_FAILED;

@@ -2,8 +2,8 @@
 #ifndef TEST_KAFKA_HARNESS_H
 #define TEST_KAFKA_HARNESS_H
 
-/* A loop with helpers, and librdkafka's mock cluster, in which errors can be put. Included by one file of each
- * test program, after cmocka. */
+/* A loop with helpers, and librdkafka's mock cluster, in which errors can be put. Included by one file of
+ * each test program, after cmocka. */
 
 #include <poll.h>
 #include <stdio.h>

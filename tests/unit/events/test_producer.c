@@ -219,6 +219,44 @@ static void test_memory(void **state)
     assert_int_equal(a.made, 4);
 }
 
+typedef struct again {
+    pl_delivery delivery;
+    pl_producer *producer;
+    pl_code code, second;
+    published next;
+} again;
+
+static void send_again(pl_delivery *delivery, const pl_acknowledgement *ack)
+{
+    again *a = (again *)delivery;
+    pl_error err = {0};
+    bool waits;
+    a->code = ack->code;
+    a->second = publish(a->producer, &a->next, PL_ANY_PARTITION, &waits, &err);
+}
+
+/* Whoever is told that an event was given up may publish it once more. */
+static void test_nothing_is_taken_any_more_at_the_end(void **state)
+{
+    const pl_outgoing event = {
+        .topic = PL_STR("orders"), .value = PL_STR("1"), .partition = PL_ANY_PARTITION};
+    again all[3];
+    pl_error err = {0};
+    bool waits;
+    pl_producer *producer = make("127.0.0.1:1", 1, NULL, 0); /* one in the queue, two wait */
+    for (unsigned i = 0; i < 3; i++) {
+        all[i] = (again){.delivery = {.done = send_again}, .producer = producer};
+        assert_int_equal(pl_producer_send(producer, &event, &all[i].delivery, &waits, &err), PL_OK);
+        assert_int_equal(waits, i > 0);
+    }
+    pl_producer_free(producer);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(all[i].code, PL_CANCELLED);
+        assert_int_equal(all[i].second, PL_CANCELLED);
+        assert_false(all[i].next.done);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_settings_that_are_wrong_are_named),
         cmocka_unit_test(test_topics_of_the_embedded_broker),
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_nothing_is_taken_any_more_at_the_end),
     };
     return cmocka_run_group_tests(tests, start_broker, stop_broker);
 }

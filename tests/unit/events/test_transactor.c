@@ -24,9 +24,9 @@
 #define EVENTS 3
 #define OFFSET 7
 
-#define push_errors(api, ...)                                                                                \
-    rd_kafka_mock_push_request_errors(                                                                       \
-        mock, api, sizeof((const rd_kafka_resp_err_t[]){__VA_ARGS__}) / sizeof(rd_kafka_resp_err_t),         \
+#define push_errors(api, ...)                                                                        \
+    rd_kafka_mock_push_request_errors(                                                               \
+        mock, api, sizeof((const rd_kafka_resp_err_t[]){__VA_ARGS__}) / sizeof(rd_kafka_resp_err_t), \
         __VA_ARGS__)
 
 typedef struct fixture {

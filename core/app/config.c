@@ -8,6 +8,7 @@ void pl_config_default(pl_config *config)
 {
     *config = (pl_config){.path = PL_STR("/graphql")};
     config->http.compress = true;
+    config->http.main_path = config->path;
     config->metrics = (pl_metrics_config){.enabled = true, .path = PL_STR("/metrics")};
     config->max_operations = 10000;
     config->websocket = (pl_ws_config){.init_timeout_ms = 10000,
@@ -356,6 +357,7 @@ void pl_config_read(pl_state *state, pl_slot slot, pl_arena *arena, pl_config *c
                                            {NULL, NULL, 0}};
     cfg_context c = {state, pl_engine_of(state), arena, config, report, "app.lua"};
     cfg_table(&c, "", slot, settings, config);
+    config->http.main_path = config->path;
     if (config->metrics.enabled && pl_str_eq(config->metrics.path, config->path))
         pl_report_error(report, c.file, 0, 0, "metrics.path and http.path are the same, \"%.*s\".",
                         PL_STR_ARG(config->path));

@@ -93,18 +93,17 @@ static void page_begin(pl_buf *out, pl_str title)
     PL_BUF_LIT(out, "</title>\n");
 }
 
-static void write_page(pl_buf *out, const pl_ide_files *files, const pl_config *config, pl_str title,
-                       pl_str settings)
+static void write_page(pl_buf *out, const pl_ide_files *files, pl_str page, pl_str title, pl_str settings)
 {
     page_begin(out, title);
     PL_BUF_LIT(out, "<link rel=\"stylesheet\" href=\"");
-    file_address(out, config->path, files->style);
+    file_address(out, page, files->style);
     PL_BUF_LIT(out, "\">\n<script type=\"module\" src=\"");
-    file_address(out, config->path, files->script);
+    file_address(out, page, files->script);
     PL_BUF_LIT(out, "\"></script>\n</head>\n<body>\n<div id=\"graphiql\" data-settings=\"");
     html_text(out, settings);
     PL_BUF_LIT(out, "\">\n<p>Loading GraphiQL, which needs JavaScript and the files below ");
-    file_address(out, config->path, PL_STR_NONE);
+    file_address(out, page, PL_STR_NONE);
     PL_BUF_LIT(out, " of this server.</p>\n</div>\n</body>\n</html>\n");
 }
 
@@ -143,7 +142,7 @@ static void answer_page(const pl_ide_files *files, const pl_config *config, cons
     page_title(&title, config);
     write_settings(&settings, config, pl_buf_view(&title));
     if (files->count > 0)
-        write_page(&body, files, config, pl_buf_view(&title), pl_buf_view(&settings));
+        write_page(&body, files, request->full_path, pl_buf_view(&title), pl_buf_view(&settings));
     else
         write_absent(&body, pl_buf_view(&title));
     body.failed |= title.failed || settings.failed;

@@ -14,10 +14,21 @@
  */
 #define UNSEEN_TIMEOUT_MS(edge) ((uint64_t)(edge)->request_timeout + 5000)
 
+static void nothing(void *data)
+{
+}
+
 static void on_close(void *data)
 {
     edge_conn *conn = data;
     pl_edge *edge = conn->edge;
+    void (*host)(void *) = conn->on_close.cb;
+    void *host_data = conn->on_close.data;
+    if (!edge) { /* the edge has gone, and could not take this back */
+        pl_free(conn);
+        host(host_data);
+        return;
+    }
     conn->socket = NULL;
     conn->waiting = NULL;
     if (conn->websocket)
@@ -30,9 +41,11 @@ static void on_close(void *data)
     EDGE_ADD(edge->connection_count, -1u);
     if (edge->draining && edge->connection_count == 0)
         edge_soon(edge);
+    if (host)
+        host(host_data);
 }
 
-bool edge_conn_open(pl_edge *edge, h2o_socket_t *socket)
+static edge_conn *new_conn(pl_edge *edge, h2o_socket_t *socket)
 {
     edge_conn *conn;
     if (!edge_link_empty(&edge->free_conns)) {
@@ -41,20 +54,28 @@ bool edge_conn_open(pl_edge *edge, h2o_socket_t *socket)
     } else {
         conn = pl_malloc(sizeof(*conn));
     }
-    if (!conn) {
-        h2o_socket_close(socket);
-        return false;
-    }
+    if (!conn)
+        return NULL;
     uint64_t now = edge->host->ops->now(edge->host);
     *conn = (edge_conn){
         .edge = edge, .socket = socket, .fd = h2o_socket_get_fd(socket), .idle_since = now, .seen_at = now};
     pl_arena_init(&conn->arena, 0);
     edge_link_init(&conn->queue);
     edge_link_append(&edge->conns, &conn->link);
+    conn->on_close.cb = socket->on_close.cb;
+    conn->on_close.data = socket->on_close.data;
     socket->on_close.cb = on_close;
     socket->on_close.data = conn;
     EDGE_ADD(edge->connection_count, 1);
-    return true;
+    return conn;
+}
+
+bool edge_conn_open(pl_edge *edge, h2o_socket_t *socket)
+{
+    if (new_conn(edge, socket))
+        return true;
+    h2o_socket_close(socket);
+    return false;
 }
 
 edge_conn *edge_conn_of(h2o_conn_t *conn)
@@ -62,6 +83,69 @@ edge_conn *edge_conn_of(h2o_conn_t *conn)
     h2o_socket_t *socket = conn->callbacks->get_socket(conn);
     /* There is none while a connection changes from HTTP/1.1 to HTTP/2. */
     return socket && socket->on_close.cb == on_close ? socket->on_close.data : NULL;
+}
+
+/* Several mounts may be in one program, each with a record of the socket: one behind the other. */
+static edge_conn *find_record(const pl_edge *edge, const h2o_socket_t *socket)
+{
+    void (*cb)(void *) = socket->on_close.cb;
+    void *data = socket->on_close.data;
+    while (cb == on_close) {
+        edge_conn *conn = data;
+        if (conn->edge == edge)
+            return conn;
+        cb = conn->on_close.cb;
+        data = conn->on_close.data;
+    }
+    return NULL;
+}
+
+edge_conn *edge_conn_join(pl_edge *edge, h2o_conn_t *h2o_conn)
+{
+    h2o_socket_t *socket = h2o_conn->callbacks->get_socket(h2o_conn);
+    if (!socket)
+        return NULL;
+    edge_conn *conn = find_record(edge, socket);
+    return conn ? conn : new_conn(edge, socket);
+}
+
+bool edge_conn_is_busy(const edge_conn *conn)
+{
+    return conn->in_hand != 0 || conn->websocket || !edge_link_empty(&conn->queue);
+}
+
+/* The host's socket is the host's alone again. */
+static void leave(edge_conn *conn)
+{
+    h2o_socket_t *socket = conn->socket;
+    edge_link_remove(&conn->link);
+    EDGE_ADD(conn->edge->connection_count, -1u);
+    pl_arena_dispose(&conn->arena);
+    if (socket->on_close.cb == on_close && socket->on_close.data == conn) {
+        socket->on_close.cb = conn->on_close.cb;
+        socket->on_close.data = conn->on_close.data;
+        pl_free(conn);
+        return;
+    }
+    for (edge_conn *other = socket->on_close.cb == on_close ? socket->on_close.data : NULL; other;
+         other = other->on_close.cb == on_close ? other->on_close.data : NULL) {
+        if (other->on_close.cb != on_close || other->on_close.data != conn)
+            continue;
+        other->on_close.cb = conn->on_close.cb;
+        other->on_close.data = conn->on_close.data;
+        pl_free(conn);
+        return;
+    }
+    /* The host has put something of its own before it, which still knows of the record. */
+    conn->edge = NULL;
+    if (!conn->on_close.cb)
+        conn->on_close.cb = nothing;
+}
+
+void edge_conns_leave(pl_edge *edge)
+{
+    while (!edge_link_empty(&edge->conns))
+        leave(EDGE_OF(edge_conn, link, edge->conns.next));
 }
 
 void edge_conn_name_peer(edge_conn *conn)
@@ -239,22 +323,14 @@ static void judge_streams(edge_conn *conn, uint64_t now)
     conn->partial_begin = conn->sweep_begin;
 }
 
-void edge_sweep(pl_edge *edge)
+static void sweep_idle(pl_edge *edge, uint64_t now)
 {
-    uint64_t now = edge->host->ops->now(edge->host);
     for (edge_link *l = edge->conns.next; l != &edge->conns; l = l->next) {
         edge_conn *conn = EDGE_OF(edge_conn, link, l);
         conn->http1 = conn->sweep_partial = false;
     }
     edge->globals.http1.callbacks.foreach_request(&edge->context, look_at_http1, &now);
     edge->globals.http2.callbacks.foreach_request(&edge->context, look_at_stream, &now);
-    for (edge_link *l = edge->sending.next; l != &edge->sending; l = l->next) {
-        const edge_request *r = EDGE_OF(edge_request, link, l);
-        if (!is_late(r->answered_at, edge->response_timeout, now))
-            break;
-        edge_conn_cut(r->conn);
-    }
-    edge_streams_sweep(edge, now);
     for (edge_link *l = edge->conns.next; l != &edge->conns; l = l->next) {
         edge_conn *conn = EDGE_OF(edge_conn, link, l);
         if (!conn->http1)
@@ -265,6 +341,21 @@ void edge_sweep(pl_edge *edge)
         else if (is_late(conn->seen_at, UNSEEN_TIMEOUT_MS(edge), now))
             edge_conn_cut(conn);
     }
+}
+
+void edge_sweep(pl_edge *edge)
+{
+    uint64_t now = edge->host->ops->now(edge->host);
+    if (!edge->host_context)
+        sweep_idle(edge, now);
+    for (edge_link *l = edge->sending.next; l != &edge->sending; l = l->next) {
+        const edge_request *r = EDGE_OF(edge_request, link, l);
+        if (!is_late(r->answered_at, edge->response_timeout, now))
+            break;
+        if (edge_request_owns_connection(r))
+            edge_conn_cut(r->conn);
+    }
+    edge_streams_sweep(edge, now);
 }
 
 void edge_conns_free(pl_edge *edge)

@@ -113,22 +113,31 @@ static void stop_listening(pl_edge *edge)
 
 static void cut_all(pl_edge *edge)
 {
-    for (edge_link *l = edge->conns.next; l != &edge->conns; l = l->next)
-        edge_conn_cut(EDGE_OF(edge_conn, link, l));
+    for (edge_link *l = edge->conns.next; l != &edge->conns; l = l->next) {
+        edge_conn *conn = EDGE_OF(edge_conn, link, l);
+        if (!edge->host_context || edge_conn_is_busy(conn))
+            edge_conn_cut(conn);
+    }
+}
+
+/* How much there is that a drain waits for. */
+static unsigned left_of(const pl_edge *edge)
+{
+    return edge->host_context ? edge->records + edge->websocket_count : edge->connection_count;
 }
 
 /* Returns true when the drain is over and the edge may have been freed. */
 static bool drain_step(pl_edge *edge)
 {
     uint64_t now = now_of(edge);
-    if (edge->connection_count != 0 && now >= edge->drain_until && !edge->cutting) {
+    if (left_of(edge) != 0 && now >= edge->drain_until && !edge->cutting) {
         edge->cutting = true;
         edge->drain_until = now + GRACE_MS;
         pl_log(edge->log, PL_WARN, "drain timed out: connections are cut",
                PL_F_INT("connections", edge->connection_count), PL_F_INT("requests", edge->request_count));
         cut_all(edge);
     }
-    if (!edge->drained || (edge->connection_count != 0 && now < edge->drain_until))
+    if (!edge->drained || (left_of(edge) != 0 && now < edge->drain_until))
         return false;
     void (*drained)(void *) = edge->drained;
     edge->drained = NULL;
@@ -197,7 +206,10 @@ static void configure(pl_edge *edge, const pl_edge_config *config)
     edge->response_timeout = or_default(config->response_timeout_ms, 60000);
     edge->max_connections = or_default(config->max_connections, 20000);
     edge->max_streams = or_default(config->max_streams, STREAMS_OF_H2O);
+}
 
+static void configure_h2o(pl_edge *edge)
+{
     h2o_config_init(&edge->globals);
     h2o_globalconf_t *globals = &edge->globals;
     globals->server_name = h2o_iovec_init(H2O_STRLIT("perilune"));
@@ -245,8 +257,8 @@ static void init(pl_edge *edge, pl_loop *loop, pl_http_service *service, pl_logg
     memcpy(edge->last_id, text, sizeof(edge->last_id));
 }
 
-pl_edge *pl_edge_new(pl_loop *loop, const pl_edge_config *config, pl_listeners *listeners, unsigned worker,
-                     pl_http_service *service, pl_logger *log, pl_error *err)
+pl_edge *edge_new(pl_loop *loop, const pl_edge_config *config, pl_http_service *service, pl_logger *log,
+                  pl_error *err)
 {
     pl_edge *edge = pl_calloc(1, sizeof(*edge));
     if (!edge) {
@@ -254,12 +266,22 @@ pl_edge *pl_edge_new(pl_loop *loop, const pl_edge_config *config, pl_listeners *
         return NULL;
     }
     init(edge, loop, service, log);
+    configure(edge, config);
     if (!start_timers(edge, err) || pl_descriptors_left(3, err) != PL_OK || !edge_watch_open(edge, err)) {
         edge->host->ops->timer_stop(edge->host, &edge->housekeeping);
         pl_free(edge);
         return NULL;
     }
-    configure(edge, config);
+    return edge;
+}
+
+pl_edge *pl_edge_new(pl_loop *loop, const pl_edge_config *config, pl_listeners *listeners, unsigned worker,
+                     pl_http_service *service, pl_logger *log, pl_error *err)
+{
+    pl_edge *edge = edge_new(loop, config, service, log, err);
+    if (!edge)
+        return NULL;
+    configure_h2o(edge);
     edge_uploads_configure(edge);
     h2o_context_init(&edge->context, pl_loop_h2o(loop), &edge->globals);
     listen_on(edge, &edge->listeners[0], pl_listeners_take(listeners, worker), NULL);
@@ -288,7 +310,8 @@ void pl_edge_drain(pl_edge *edge, unsigned timeout_ms, void (*done)(void *data),
     if (edge->service->drain)
         edge->service->drain(edge->service);
     edge_websockets_drain(edge);
-    h2o_context_request_shutdown(&edge->context);
+    if (!edge->host_context)
+        h2o_context_request_shutdown(&edge->context);
     edge_sweep(edge);
     /* Its timer is armed: to arm it anew cannot fail. */
     edge->host->ops->timer_start(edge->host, &edge->housekeeping, now_of(edge));
@@ -297,10 +320,11 @@ void pl_edge_drain(pl_edge *edge, unsigned timeout_ms, void (*done)(void *data),
 /* Ends what is left, turning h2o's loop for it. */
 static void end_connections(pl_edge *edge)
 {
+    h2o_loop_t *loop = pl_loop_h2o(edge->loop);
     cut_all(edge);
     pl_loop_run_callbacks(edge->loop);
-    for (int i = 0; i < 100 && edge->connection_count != 0; i++) {
-        h2o_evloop_run(edge->context.loop, 1);
+    for (int i = 0; i < 100 && left_of(edge) != 0; i++) {
+        h2o_evloop_run(loop, 1);
         catch_up(edge);
         cut_all(edge);
         pl_loop_run_callbacks(edge->loop);
@@ -308,28 +332,38 @@ static void end_connections(pl_edge *edge)
     catch_up(edge);
 }
 
-void pl_edge_free(pl_edge *edge)
+static void dispose_h2o(pl_edge *edge)
 {
-    if (!edge)
-        return;
-    stop_listening(edge);
-    edge->host->ops->timer_stop(edge->host, &edge->housekeeping);
-    end_connections(edge);
-    edge->host->ops->timer_stop(edge->host, &edge->soon);
-    edge_uploads_stop(edge);
-    edge_watch_close(edge);
-    if (edge->connection_count != 0) {
-        /* h2o still has pointers to all of this. */
-        pl_log(edge->log, PL_ERROR, "connections do not end: their memory is given up",
-               PL_F_INT("connections", edge->connection_count));
-        return;
-    }
     h2o_timeout_unlink(&edge->context.http2._graceful_shutdown_timeout);
     h2o_multithread_queue_t *queue = edge->context.queue;
     h2o_context_dispose(&edge->context);
     free(queue); /* which h2o leaves behind */
     h2o_config_dispose(&edge->globals);
     SSL_CTX_free(edge->listeners[1].accept.ssl_ctx);
+}
+
+void pl_edge_free(pl_edge *edge)
+{
+    if (!edge)
+        return;
+    stop_listening(edge);
+    if (edge->host_context)
+        edge_paths_detach(edge);
+    edge->host->ops->timer_stop(edge->host, &edge->housekeeping);
+    end_connections(edge);
+    edge->host->ops->timer_stop(edge->host, &edge->soon);
+    edge_uploads_stop(edge);
+    edge_watch_close(edge);
+    if (left_of(edge) != 0) {
+        /* h2o still has pointers to all of this. */
+        pl_log(edge->log, PL_ERROR, "connections do not end: their memory is given up",
+               PL_F_INT("connections", edge->connection_count));
+        return;
+    }
+    if (edge->host_context)
+        edge_conns_leave(edge);
+    else
+        dispose_h2o(edge);
     edge_requests_free(edge);
     edge_conns_free(edge);
     pl_free(edge);

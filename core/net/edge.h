@@ -79,6 +79,7 @@ typedef struct pl_http_uploads {
     unsigned timeout_ms; /* to receive one */
 } pl_http_uploads;
 typedef struct pl_http_settings {
+    pl_str main_path; /* what a mount's own path stands for (net/mount.h); "": nothing */
     pl_cors cors;
     pl_http_uploads uploads;
     bool compress; /* gzip and brotli where the client accepts them, for text of 1 kB to 8 MiB (more would
@@ -93,6 +94,8 @@ struct pl_http_request {
      * sent, without "?", its ptr NULL when there is none. */
     pl_str method, path, query;
     pl_str target; /* path and query as sent */
+    /* path as the client knows it: with what a mount (net/mount.h) has taken off path and target. */
+    pl_str full_path;
     pl_str body;
     /* A large body is in a file, too, from body_at on: to read it there takes no memory. The descriptor goes
      * with the body (dup it to keep it). -1: it is in memory alone. */

@@ -11,6 +11,7 @@
 
 #include "net/edge.h"
 #include "net/loop_internal.h"
+#include "net/mount.h"
 #include "net/websocket.h"
 
 typedef struct edge_conn edge_conn;
@@ -23,13 +24,19 @@ typedef struct edge_link {
     struct edge_link *prev, *next;
 } edge_link;
 
-/* A connection, from accept until its socket is closed. h2o closes sockets itself, so to end a connection is
- * to shut its descriptor down and let h2o find that out. Records are used again and freed with the edge only:
- * an event of the hang-up watch may come late, and must then find a record. */
+/* A connection, from accept, or the first request on a host's, until its socket is closed. h2o closes sockets
+ * itself, so to end a connection is to shut its descriptor down and let h2o find that out. Records are used
+ * again and freed with the edge only: an event of the hang-up watch may come late, and must then find a
+ * record. */
 struct edge_conn {
     edge_link link; /* in pl_edge.conns, or .free_conns */
     pl_edge *edge;
     h2o_socket_t *socket; /* NULL: a free record */
+    /* What a host wants to be called when the socket is closed; or nothing. */
+    struct {
+        void (*cb)(void *data);
+        void *data;
+    } on_close;
     int fd;
     unsigned in_hand;        /* requests that are at work, HTTP/2 */
     edge_request *waiting;   /* HTTP/1.1: the request that the service has not answered, or not to its end */
@@ -77,8 +84,24 @@ typedef struct edge_stream {
     bool busy;    /* h2o works at the last piece, and must not be given another one */
     bool bodiless, chunked, ended, failed;
     bool drains;    /* something was queued since `drained` was called */
+    bool lost;      /* h2o, or a filter of the host's, has put another answer in its place */
     char chunk[20]; /* the head of the chunk that h2o has */
 } edge_stream;
+
+/* How a request of h2o's knows its record: lives as long as the former. */
+typedef struct edge_tie {
+    h2o_req_prefilter_t prefilter; /* one that filters nothing; not of mounts */
+    edge_request *r;               /* NULL when the record has gone */
+} edge_tie;
+
+/* A path of a mount: a handler of the host's. */
+typedef struct edge_path {
+    h2o_handler_t super;
+    pl_mounts *mounts; /* NULL: they have been freed */
+    struct edge_path *next;
+    const h2o_globalconf_t *globals;
+    size_t prefix; /* length of what is taken off */
+} edge_path;
 
 /* A request, with its arena. Records are used again. */
 struct edge_request {
@@ -88,6 +111,8 @@ struct edge_request {
     pl_edge *edge;
     edge_conn *conn;
     h2o_req_t *req;
+    edge_tie *tie;
+    const edge_path *path; /* NULL: not of a mount */
     /* In the arena: the whole answer (NULL: there was no memory for it), or the head of one in pieces. */
     const pl_http_response *postponed;
     edge_state state;
@@ -112,7 +137,8 @@ struct pl_edge {
     unsigned request_timeout, idle_timeout, response_timeout, max_connections, max_streams;
     h2o_globalconf_t globals;
     h2o_context_t context;
-    bool context_made;
+    h2o_context_t *host_context; /* of a mount, which has none of these two; else NULL */
+    pl_mounts *mounts;
     struct edge_listener {
         pl_edge *edge;
         h2o_socket_t *socket; /* NULL: none, or closed */
@@ -128,8 +154,9 @@ struct pl_edge {
         disposing; /* h2o is in the middle of ending a connection or stream, and must not be written to */
     edge_link free_requests;
     unsigned free_request_count;
-    bool queued;  /* some connection may have a request in its queue that can go on */
-    int watch_fd; /* an epoll instance: hang-ups */
+    unsigned records; /* of requests that are in use */
+    bool queued;      /* some connection may have a request in its queue that can go on */
+    int watch_fd;     /* an epoll instance: hang-ups */
     h2o_socket_t *watch;
     pl_timer housekeeping; /* armed as long as the edge lives */
     pl_timer soon;         /* end of this turn */
@@ -183,6 +210,13 @@ static inline void edge_link_push(edge_link *list, edge_link *link)
 /* Takes the socket over; false: memory (the socket is closed). */
 bool edge_conn_open(pl_edge *edge, h2o_socket_t *socket);
 edge_conn *edge_conn_of(h2o_conn_t *conn); /* NULL: not on a socket of ours */
+/* The record of a host's connection, made when it is the first request. NULL: memory, or there is no socket.
+ */
+edge_conn *edge_conn_join(pl_edge *edge, h2o_conn_t *conn);
+/* Whether something of the edge's is in hand there. */
+bool edge_conn_is_busy(const edge_conn *conn);
+/* Gives hosts' sockets back to them. */
+void edge_conns_leave(pl_edge *edge);
 void edge_conn_name_peer(edge_conn *conn);
 /* For OpenSSL: keeps the certificate of a client whose handshake is done. */
 void edge_on_tls_info(const SSL *ssl, int where, int value);
@@ -199,6 +233,8 @@ void edge_conns_free(pl_edge *edge);
 /* request.c */
 /* Registers the handler and what else requests need in edge->globals. */
 void edge_requests_register(pl_edge *edge);
+/* A handler's on_req of h2o's, for one of the edge's requests. path NULL: not of a mount. */
+int edge_request_begin(pl_edge *edge, const edge_path *path, h2o_req_t *req);
 /* Unlinks it, and keeps the record for use again. */
 void edge_request_free(edge_request *r);
 /* A waiting HTTP/1.1 request: the service is told, and its connection is ended. */
@@ -208,6 +244,11 @@ void edge_request_abandon(edge_request *r);
 void edge_requests_catch_up(pl_edge *edge);
 void edge_requests_free(pl_edge *edge);
 
+/* Whether its connection may be ended for its sake: nobody else's request can be on it. */
+static inline bool edge_request_owns_connection(const edge_request *r)
+{
+    return !r->edge->host_context || r->public.http_version < 0x200;
+}
 /* What the service is told when it will not be able to answer. */
 void edge_request_tell(edge_request *r);
 static inline void edge_request_count(const edge_request *r, int status)
@@ -249,7 +290,18 @@ void edge_websockets_flush(pl_edge *edge);
 /* Closes all that the service has not closed. */
 void edge_websockets_drain(pl_edge *edge);
 
+/* mount.c */
+/* What the service sees of path and target. False: memory. */
+bool edge_path_place(edge_request *r);
+/* The same below the main path; false: there is no such place. */
+bool edge_path_place_below(edge_request *r);
+void edge_paths_attach(pl_edge *edge);
+void edge_paths_detach(pl_edge *edge);
+
 /* edge.c */
+/* All but listeners, h2o's context, and what a mount does not have. */
+pl_edge *edge_new(pl_loop *loop, const pl_edge_config *config, pl_http_service *service, pl_logger *log,
+                  pl_error *err);
 void edge_soon(pl_edge *edge); /* edge_requests_catch_up, and the end of a drain, at the end of this turn */
 
 #endif

@@ -10,12 +10,6 @@
 #define MOST_FREE_REQUESTS 1024 /* kept for use again */
 #define LONGEST_ID 128
 
-/* How a request of h2o knows its record: a prefilter that filters nothing. NULL when the record has gone. */
-typedef struct tie {
-    h2o_req_prefilter_t super;
-    edge_request *r;
-} tie;
-
 static void pass_on(h2o_req_prefilter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
 {
     h2o_setup_next_prefilter(self, req, slot);
@@ -26,6 +20,7 @@ static void pass_on(h2o_req_prefilter_t *self, h2o_req_t *req, h2o_ostream_t **s
 static edge_request *new_request(pl_edge *edge)
 {
     edge_request *r;
+    edge->records++;
     if (!edge_link_empty(&edge->free_requests)) {
         r = EDGE_OF(edge_request, link, edge->free_requests.next);
         edge_link_remove(&r->link);
@@ -33,8 +28,10 @@ static edge_request *new_request(pl_edge *edge)
         return r;
     }
     r = pl_malloc(sizeof(*r));
-    if (!r)
+    if (!r) {
+        edge->records--;
         return NULL;
+    }
     edge_link_init(&r->link);
     r->edge = edge;
     pl_arena_init(&r->arena, ARENA_CHUNK);
@@ -53,6 +50,9 @@ static void destroy_request(edge_request *r)
 void edge_request_free(edge_request *r)
 {
     pl_edge *edge = r->edge;
+    edge->records--;
+    if (edge->draining && edge->host_context && edge->records == 0)
+        edge_soon(edge);
     edge_body_gone(r);
     edge_link_remove(&r->link);
     if (r->stream.begun)
@@ -159,6 +159,7 @@ static void fill(edge_request *r, h2o_req_t *req, edge_conn *conn)
         .path = str_of(req->path_normalized),
         .query = query,
         .target = str_of(req->path),
+        .full_path = str_of(req->path_normalized),
         .body = str_of(req->entity),
         .headers = headers,
         .peer = conn->peer,
@@ -240,7 +241,7 @@ static void start(edge_request *r)
     EDGE_ADD(edge->request_count, 1);
     EDGE_ADD(edge->requests_total, 1);
     r->conn->in_hand++;
-    if (r->public.body.len > edge->max_body && r->public.body.len > edge_body_limit(edge, r->req)) {
+    if (r->public.body.len > edge->max_body && r->public.body.len > edge_body_limit(r)) {
         answer_error(r, 413);
         return;
     }
@@ -250,9 +251,11 @@ static void start(edge_request *r)
     }
     if (answer_here(r))
         return;
-    const tie *t = (const tie *)r->req->prefilters;
+    const edge_tie *tie = r->tie;
     bool known = edge->service->handle(edge->service, &r->public);
-    if (t->r != r) /* it has become a WebSocket, and its record is gone */
+    if (tie->r == r && !known && r->state == EDGE_AT_WORK && edge_path_place_below(r))
+        known = edge->service->handle(edge->service, &r->public);
+    if (tie->r != r) /* it has become a WebSocket, and its record is gone */
         return;
     if (!known) {
         if (r->state == EDGE_AT_WORK)
@@ -265,29 +268,63 @@ static void start(edge_request *r)
     }
 }
 
-typedef struct handler {
-    h2o_handler_t super;
-    pl_edge *edge;
-} handler;
+static void on_gone(edge_request *r);
 
-static int on_request(h2o_handler_t *self, h2o_req_t *req)
+/* Of all that h2o offers, only a logger of the path is called for each request that ends, however it ends,
+ * and costs no memory. */
+static void on_dispose(h2o_logger_t *self, h2o_req_t *req)
 {
-    pl_edge *edge = ((handler *)self)->edge;
-    edge_conn *conn = edge_conn_of(req->conn);
+    if (!req->prefilters || req->prefilters->on_setup_ostream != pass_on)
+        return;
+    edge_request *r = ((edge_tie *)req->prefilters)->r;
+    if (r)
+        on_gone(r);
+}
+
+/* A host may send its request on to another path when it is answered: the memory of the request's pool is
+ * what lasts as long as the request. */
+static void on_release(void *memory)
+{
+    edge_tie *tie = memory;
+    if (tie->r)
+        on_gone(tie->r);
+}
+
+static edge_tie *tie_to(edge_request *r, h2o_req_t *req)
+{
+    edge_tie *tie;
+    if (r->path) {
+        tie = h2o_mem_alloc_shared(&req->pool, sizeof(*tie), on_release);
+    } else {
+        tie = (edge_tie *)h2o_add_prefilter(req, sizeof(*tie));
+        tie->prefilter.on_setup_ostream = pass_on;
+    }
+    tie->r = r;
+    return tie;
+}
+
+int edge_request_begin(pl_edge *edge, const edge_path *path, h2o_req_t *req)
+{
+    pl_loop_touch(edge->loop);
+    edge_conn *conn = path ? edge_conn_join(edge, req->conn) : edge_conn_of(req->conn);
     edge_request *r = conn ? new_request(edge) : NULL;
     if (!r) {
         h2o_send_error_503(req, "Service Unavailable", "out of memory", 0);
         return 0;
     }
-    tie *t = (tie *)h2o_add_prefilter(req, sizeof(*t));
-    t->super.on_setup_ostream = pass_on;
-    t->r = r;
+    r->path = path;
+    r->tie = tie_to(r, req);
     if (conn->peer.len == 0)
         edge_conn_name_peer(conn);
     fill(r, req, conn);
     if (req->version < 0x200)
         conn->partial_since = 0;
-    if (conn->in_hand >= edge->max_streams) {
+    if (path && !edge_path_place(r)) {
+        r->state = EDGE_AT_WORK;
+        EDGE_ADD(edge->request_count, 1);
+        conn->in_hand++;
+        answer_error(r, 503);
+    } else if (conn->in_hand >= edge->max_streams) {
         r->state = EDGE_QUEUED;
         edge_link_append(&conn->queue, &r->link);
     } else {
@@ -310,13 +347,9 @@ void edge_request_tell(edge_request *r)
 /* h2o disposes of the request: its answer has been sent, or its stream or connection has ended. This is
  * called from the middle of what h2o does with the connection: what the service answers to other requests is
  * postponed. */
-static void on_dispose(h2o_logger_t *self, h2o_req_t *req)
+static void on_gone(edge_request *r)
 {
-    if (!req->prefilters || req->prefilters->on_setup_ostream != pass_on)
-        return;
-    edge_request *r = ((tie *)req->prefilters)->r;
-    if (!r)
-        return;
+    const h2o_req_t *req = r->req;
     pl_edge *edge = r->edge;
     edge_conn *conn = r->conn;
     if (conn->waiting == r)
@@ -344,7 +377,7 @@ void edge_request_detach(edge_request *r)
         r->conn->waiting = NULL;
     r->conn->in_hand--;
     EDGE_ADD(r->edge->request_count, -1u);
-    ((tie *)r->req->prefilters)->r = NULL;
+    r->tie->r = NULL;
 }
 
 void edge_request_abandon(edge_request *r)
@@ -356,7 +389,7 @@ void edge_request_abandon(edge_request *r)
     }
     r->conn->waiting = NULL;
     r->conn->in_hand--;
-    ((tie *)req->prefilters)->r = NULL;
+    r->tie->r = NULL;
     edge_request_tell(r);
     /* h2o closes the connection when it cannot write this: the descriptor has been shut down. */
     req->http1_is_persistent = 0;
@@ -395,6 +428,16 @@ static void on_error_setup(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **s
     edge_rewrite_error(edge, req, slot);
 }
 
+typedef struct handler {
+    h2o_handler_t super;
+    pl_edge *edge;
+} handler;
+
+static int on_request(h2o_handler_t *self, h2o_req_t *req)
+{
+    return edge_request_begin(((handler *)self)->edge, NULL, req);
+}
+
 void edge_requests_register(pl_edge *edge)
 {
     h2o_hostconf_t *host =
@@ -403,8 +446,6 @@ void edge_requests_register(pl_edge *edge)
     handler *h = (handler *)h2o_create_handler(path, sizeof(*h));
     h->super.on_req = on_request;
     h->edge = edge;
-    /* Of all that h2o offers, only a logger is called for each request that ends, however it ends, and costs
-     * no memory. */
     h2o_logger_t *logger = h2o_create_logger(path, sizeof(*logger));
     logger->log_access = on_dispose;
     /* The errors that h2o sends before a path is chosen. */

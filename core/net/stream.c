@@ -124,6 +124,14 @@ static void give(edge_request *r, pl_str piece, h2o_send_state_t state)
     h2o_send(r->req, parts, count, state);
 }
 
+/* Before the last piece was given: the request ends, or is answered by something else. */
+static void stop(h2o_generator_t *self, h2o_req_t *req)
+{
+    edge_request *r = EDGE_OF(edge_request, stream.generator, self);
+    r->stream.lost = true;
+    make_due(r);
+}
+
 static void start(edge_request *r)
 {
     edge_stream *s = &r->stream;
@@ -137,15 +145,21 @@ static void start(edge_request *r)
     if (s->chunked)
         h2o_add_header(&r->req->pool, &r->req->res.headers, H2O_TOKEN_TRANSFER_ENCODING, NULL,
                        H2O_STRLIT("chunked"));
+    r->req->compress_hint = H2O_COMPRESS_HINT_DISABLE; /* it would hold pieces back, and pack the chunks */
     /* Over HTTP/1.0 the end of the connection is the end of the body. */
     if (r->public.http_version < 0x101 || r->edge->draining)
         r->req->http1_is_persistent = 0;
     h2o_start_response(r->req, &s->generator);
 }
 
-/* The connection has been shut down, and h2o finds that out when it writes. */
+/* The connection has been shut down, and h2o finds that out when it writes; or the stream is reset. */
 static void make_it_write(edge_request *r)
 {
+    if (r->public.http_version >= 0x200) {
+        start(r);
+        give(r, PL_STR_NONE, H2O_SEND_STATE_ERROR);
+        return;
+    }
     r->req->http1_is_persistent = 0;
     start(r);
     give(r, PL_STR("\n"), H2O_SEND_STATE_FINAL);
@@ -178,6 +192,11 @@ static void break_off(edge_request *r)
 static void flush(edge_request *r)
 {
     edge_stream *s = &r->stream;
+    if (s->lost) {
+        if (r->state == EDGE_STREAMING)
+            edge_stream_abandon(r);
+        return;
+    }
     if (s->failed && r->state != EDGE_ENDED) {
         break_off(r);
         return;
@@ -214,9 +233,13 @@ void edge_streams_flush(pl_edge *edge)
 void edge_streams_sweep(pl_edge *edge, uint64_t now)
 {
     for (edge_link *l = edge->streams.next; l != &edge->streams; l = l->next) {
-        const edge_request *r = EDGE_OF(edge_request, link, l);
-        if (r->stream.busy && now >= r->stream.output.since + edge->response_timeout)
+        edge_request *r = EDGE_OF(edge_request, link, l);
+        if (!r->stream.busy || now < r->stream.output.since + edge->response_timeout)
+            continue;
+        if (edge_request_owns_connection(r))
             edge_conn_cut(r->conn);
+        else if (r->state == EDGE_STREAMING)
+            edge_stream_abandon(r);
     }
 }
 
@@ -224,7 +247,7 @@ void edge_streams_sweep(pl_edge *edge, uint64_t now)
 
 void edge_stream_init(edge_request *r)
 {
-    r->stream = (edge_stream){.generator = {.proceed = proceed}};
+    r->stream = (edge_stream){.generator = {.proceed = proceed, .stop = stop}};
     edge_link_init(&r->stream.due);
     edge_output_init(&r->stream.output);
 }

@@ -98,22 +98,26 @@ static bool is_form(const h2o_req_t *req)
            (value->base[n] == ';' || value->base[n] == ' ' || value->base[n] == '\t');
 }
 
-bool edge_is_upload(const pl_edge *edge, const h2o_req_t *req)
+static bool is_upload_to(const pl_edge *edge, const h2o_req_t *req, pl_str path)
 {
     const pl_http_uploads *uploads = uploads_of(edge);
-    if (uploads->path.len == 0 ||
-        !h2o_memis(req->input.method.base, req->input.method.len, H2O_STRLIT("POST")))
-        return false;
+    return uploads->path.len != 0 && pl_str_eq(path, uploads->path) &&
+           h2o_memis(req->input.method.base, req->input.method.len, H2O_STRLIT("POST")) && is_form(req);
+}
+
+bool edge_is_upload(const pl_edge *edge, const h2o_req_t *req)
+{
     pl_str path = {req->input.path.base, req->input.path.len};
     const char *query = path.ptr ? memchr(path.ptr, '?', path.len) : NULL;
     if (query)
         path.len = (size_t)(query - path.ptr);
-    return pl_str_eq(path, uploads->path) && is_form(req);
+    return is_upload_to(edge, req, path);
 }
 
-size_t edge_body_limit(const pl_edge *edge, const h2o_req_t *req)
+size_t edge_body_limit(const edge_request *r)
 {
-    return edge_is_upload(edge, req) ? uploads_of(edge)->max_size : edge->max_body;
+    bool upload = is_upload_to(r->edge, r->req, r->public.path);
+    return upload ? uploads_of(r->edge)->max_size : r->edge->max_body;
 }
 
 unsigned edge_receive_timeout(const pl_edge *edge, const h2o_req_t *req)
@@ -195,6 +199,8 @@ void edge_body_gone(edge_request *r)
 /* --- settings --- */
 void edge_uploads_configure(pl_edge *edge)
 {
+    if (edge->host_context) /* bodies are received as the host will have it */
+        return;
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, prepare);
     const pl_http_uploads *uploads = uploads_of(edge);

@@ -14,8 +14,8 @@
 void edge_uploads_configure(pl_edge *edge);
 /* Whether a request may bring an upload, by its head; it need not be complete. */
 bool edge_is_upload(const pl_edge *edge, const h2o_req_t *req);
-/* How large its body may be. */
-size_t edge_body_limit(const pl_edge *edge, const h2o_req_t *req);
+/* How large the body of a complete request may be. */
+size_t edge_body_limit(const edge_request *r);
 /* How long it may take to arrive, in milliseconds. */
 unsigned edge_receive_timeout(const pl_edge *edge, const h2o_req_t *req);
 /* A complete request: fills in where its body is on disk, and counts it. */

@@ -70,6 +70,7 @@ static void begin_browser(asked *a)
 
 static bool ask(asked *a)
 {
+    a->request.full_path = a->request.path;
     return pl_ide_answer(&files, &a->config, &a->request, &a->response);
 }
 

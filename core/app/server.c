@@ -161,6 +161,7 @@ static pl_generation *build(pl_server *s, pl_bundle *bundle, const char *reason,
                                      .log = s->config.log,
                                      .shared = s->shared,
                                      .protos = s->protos,
+                                     .natives = s->config.natives,
                                      .override = s->config.override,
                                      .override_data = s->config.override_data};
     pl_generation *g = pl_generation_build(bundle, &options, report);
@@ -477,6 +478,27 @@ pl_worker *pl_server_worker(pl_server *s, unsigned index)
     pl_worker *worker = index < s->worker_count ? s->workers[index] : NULL;
     pl_server_unlock(s);
     return worker;
+}
+
+void pl_server_direct(pl_server *s, pl_direct_request *request)
+{
+    unsigned turn = __atomic_fetch_add(&s->turn, 1, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        pl_worker *worker = pl_server_worker(s, (turn + i) % s->worker_count);
+        if (worker && pl_worker_direct(worker, request))
+            return;
+    }
+    pl_direct_refuse(request);
+}
+
+bool pl_server_is_inside(pl_server *s)
+{
+    bool inside = false;
+    pl_server_lock(s);
+    for (const pl_inbox *inbox = s->control.open; inbox; inbox = inbox->next)
+        inside |= pl_inbox_is_mine(inbox);
+    pl_server_unlock(s);
+    return inside;
 }
 
 static void *keep(void *arg)

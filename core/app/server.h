@@ -29,6 +29,7 @@ typedef struct pl_server_config {
     const char *metrics; /* where /metrics is served, instead of the HTTP port; NULL: there */
     unsigned drain_ms;   /* for old generations and at the end; 0 is 30,000 */
     const struct pl_engine *engine;
+    const struct pl_natives *natives; /* of the host program; outlives the server; NULL: none */
     pl_logger *log;
     void (*override)(void *data, pl_config *config); /* see generation.h */
     void *override_data;
@@ -74,6 +75,11 @@ pl_worker *pl_server_attach(pl_server *server, pl_loop *loop, pl_error *err);
 pl_helpers *pl_server_helpers(pl_server *server); /* for such a loop */
 /* Workers 0, 1, …; NULL: no more, or an attached one that is not. It lives as long as the server. */
 pl_worker *pl_server_worker(pl_server *server, unsigned index);
+
+/* Gives the request (direct.h) to a worker, each in turn; it ends with UNAVAILABLE when none runs. */
+void pl_server_direct(pl_server *server, pl_direct_request *request);
+/* Whether the calling thread is one that turns a worker's loop. */
+bool pl_server_is_inside(pl_server *server);
 
 /* A descriptor that is readable when pl_server_work has something to do. */
 int pl_server_fd(const pl_server *server);

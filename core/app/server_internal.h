@@ -26,6 +26,7 @@ struct pl_server {
     struct pl_broker *broker;            /* the embedded one; NULL until a generation uses it */
     unsigned worker_count, thread_count; /* those with threads come first */
     uint64_t last_id;
+    unsigned turn; /* whose turn it is to get a direct request; atomic */
     struct timespec started_at;
     int event_fd;
     pthread_t keeper;

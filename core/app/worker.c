@@ -6,6 +6,7 @@
 
 #include "app/builtin.h"
 #include "app/consumers.h"
+#include "app/direct.h"
 #include "app/events.h"
 #include "app/graphql_http.h"
 #include "app/graphql_read.h"
@@ -50,6 +51,7 @@ struct pl_worker {
     pl_schemas *schemas;
     pl_builtin *builtin;   /* the same */
     pl_rpc_http *rpc;      /* the same services on the HTTP port */
+    pl_direct *direct;     /* requests of the host program */
     unsigned draining;     /* how many of what drains have not ended yet */
     pl_schedule *schedule; /* named timers, on worker 0 */
     pl_instance *first;    /* to begin with */
@@ -297,6 +299,8 @@ static pl_code set_up(pl_worker *w, pl_error *err)
         return pl_fail_memory(err);
     if (!(w->rpc = pl_rpc_http_new(w->host, config->log)))
         return pl_fail_memory(err);
+    if (!(w->direct = pl_direct_new(&w->endpoint, w->rpc, config->index, config->log)))
+        return pl_fail_memory(err);
     if (!(w->clients = pl_grpc_clients_new(w->loop, config->log, err)))
         return err->code;
     pl_loop_on_turn(w->loop, after_turn, w);
@@ -344,6 +348,8 @@ static void tear_down(pl_worker *w)
         pl_builtin_set_endpoint(w->builtin, NULL, NULL);
     pl_edge_free(w->edge); /* cancels what is still in hand */
     pl_metrics_listener_free(w->metrics_listener);
+    pl_direct_free(w->direct);
+    w->direct = NULL;
     pl_rpc_http_free(w->rpc);
     if (w->schedule)
         pl_schedule_free(w->schedule);
@@ -502,6 +508,17 @@ bool pl_worker_post(pl_worker *w, pl_message *message)
     return pl_inbox_post(&w->inbox, message);
 }
 
+static void on_direct(pl_message *message)
+{
+    pl_worker *w = message->data;
+    pl_direct_run(message, w->direct);
+}
+
+bool pl_worker_direct(pl_worker *w, pl_direct_request *r)
+{
+    return pl_inbox_post(&w->inbox, pl_direct_message(r, on_direct, w));
+}
+
 bool pl_worker_adopt_begin(pl_worker *w, pl_instance *instance)
 {
     return pl_request_send(&w->adoption, &w->inbox, adopt, instance);
@@ -596,13 +613,14 @@ static void stop(pl_worker *w, void *arg)
     if (w->schedule)
         pl_schedule_stop(w->schedule);
     w->stop_by = w->host->ops->now(w->host) + w->stop_timeout_ms;
-    w->draining = 2 + (w->grpc != NULL) + (w->drain_more != NULL);
+    w->draining = 3 + (w->grpc != NULL) + (w->drain_more != NULL);
     if (w->builtin)
         pl_builtin_drain(w->builtin);
     if (w->grpc)
         pl_grpc_endpoint_drain(w->grpc, w->stop_timeout_ms, drained, w);
     if (w->drain_more)
         w->drain_more(w->drain_more_data, w->stop_timeout_ms);
+    pl_direct_drain(w->direct, w->stop_timeout_ms, drained, w);
     pl_consumers_drain(w->consumers, w->stop_timeout_ms, drained, w);
     pl_edge_drain(w->edge, w->stop_timeout_ms, drained, w);
 }

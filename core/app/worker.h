@@ -3,6 +3,7 @@
 #define PL_APP_WORKER_H
 
 #include "app/consumers.h"
+#include "app/direct.h"
 #include "app/events.h"
 #include "app/generation.h"
 #include "app/grpc_endpoint.h"
@@ -84,6 +85,10 @@ bool pl_worker_adopt_wait(pl_worker *worker);
 /* As pl_loop_post to its loop, from any thread. False: the worker does not run, and the message is not taken.
  * One that is taken is run, at the end of the worker if need be, when pl_worker_is_running is false. */
 bool pl_worker_post(pl_worker *worker, pl_message *message);
+
+/* Has the worker carry out a request of the host program (direct.h), from any thread. False: it does not run,
+ * and the request is still the caller's. */
+bool pl_worker_direct(pl_worker *worker, pl_direct_request *request);
 
 typedef struct pl_worker_status {
     pl_edge_stats edge;

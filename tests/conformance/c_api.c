@@ -40,7 +40,7 @@ static int run_line(const char *line)
         size_t length;
         pl_app_execute(app, text, strlen(text), &response, &length);
         printf("%s\n", response ? response : "null");
-        pl_app_free(response);
+        pl_free_text(response);
         free(text);
     }
     status = 0;

@@ -144,14 +144,14 @@ static PyObject *app_execute(PyObject *object, PyObject *request)
     Py_BEGIN_ALLOW_THREADS;
     pthread_mutex_lock(&self->lock);
     if (self->app)
-        code = (pl_code)pl_app_execute(self->app, bytes, (size_t)length, &response, &response_length);
+        code = pl_app_execute(self->app, bytes, (size_t)length, &response, &response_length);
     pthread_mutex_unlock(&self->lock);
     Py_END_ALLOW_THREADS;
     if (!response)
         return code == PL_FAILED_PRECONDITION ? core_raise(state_of(self), code, "the app is closed")
                                               : PyErr_NoMemory();
     PyObject *result = Py_BuildValue("iy#", (int)code, response, (Py_ssize_t)response_length);
-    pl_app_free(response);
+    pl_free_text(response);
     return result;
 }
 

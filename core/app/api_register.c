@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/api_internal.h"
+
+/* Functions of the host program. The list is read by generations that are built, so it is left alone once the
+ * app has started. */
+static bool begin(pl_app *app)
+{
+    pthread_mutex_lock(&app->lock);
+    if (app->state == PL_APP_NEW)
+        return true;
+    pthread_mutex_unlock(&app->lock);
+    return false;
+}
+
+static pl_code end(pl_app *app, pl_code code)
+{
+    pthread_mutex_unlock(&app->lock);
+    return code == PL_ALREADY_EXISTS ? PL_INVALID_ARGUMENT : code;
+}
+
+pl_code pl_app_resolver(pl_app *app, const char *type, const char *field, pl_native_function function,
+                        void *data)
+{
+    if (!begin(app))
+        return PL_FAILED_PRECONDITION;
+    return end(app, pl_natives_add_resolver(app->natives, type, field, function, data));
+}
+
+pl_code pl_app_scalar(pl_app *app, const char *type, pl_native_function serialize, pl_native_function parse,
+                      void *data)
+{
+    if (!begin(app))
+        return PL_FAILED_PRECONDITION;
+    return end(app, pl_natives_add_scalar(app->natives, type, serialize, parse, data));
+}

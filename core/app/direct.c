@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/direct_internal.h"
+#include "base/alloc.h"
+
+pl_direct_request *pl_direct_make(const pl_direct_kind *kind, pl_str name, pl_str text, pl_app_done done,
+                                  void *data)
+{
+    pl_direct_request *r = NULL;
+    size_t size;
+    if (!__builtin_add_overflow(name.len, text.len, &size) && size < PTRDIFF_MAX / 2)
+        r = pl_malloc(sizeof *r + size);
+    if (!r)
+        return NULL;
+    *r = (pl_direct_request){.kind = kind, .done = done, .data = data};
+    pl_arena_init(&r->arena, 0);
+    if (name.len > 0)
+        memcpy(r->bytes, name.ptr, name.len);
+    if (text.len > 0)
+        memcpy(r->bytes + name.len, text.ptr, text.len);
+    r->name = (pl_str){r->bytes, name.len};
+    r->text = (pl_str){r->bytes + name.len, text.len};
+    return r;
+}
+
+static void list_add(pl_direct *d, pl_direct_request *r)
+{
+    r->direct = d;
+    r->next = d->requests;
+    if (r->next)
+        r->next->prev = r;
+    d->requests = r;
+}
+
+static void list_remove(pl_direct_request *r)
+{
+    pl_direct *d = r->direct;
+    if (!d)
+        return;
+    *(r->prev ? &r->prev->next : &d->requests) = r->next;
+    if (r->next)
+        r->next->prev = r->prev;
+}
+
+static void drain_step(pl_direct *d)
+{
+    void (*drained)(void *data) = d->drained;
+    if (!d->draining || d->requests || !drained)
+        return;
+    d->drained = NULL;
+    d->host->ops->timer_stop(d->host, &d->deadline);
+    drained(d->drained_data);
+}
+
+void pl_direct_end(pl_direct_request *r, pl_code code, pl_str response)
+{
+    pl_direct *d = r->direct;
+    list_remove(r);
+    r->done(r->data, code, response.ptr, response.len);
+    pl_arena_dispose(&r->arena);
+    pl_free(r);
+    if (d)
+        drain_step(d);
+}
+
+static const char no_memory[] = "{\"errors\":[{\"message\":\"out of memory\"}]}";
+
+void pl_direct_answer_error(pl_app_done done, void *data, pl_code code, pl_str message)
+{
+    pl_buf body;
+    pl_buf_init(&body);
+    gql_write_error(&body, code, message);
+    if (body.failed)
+        done(data, PL_RESOURCE_EXHAUSTED, no_memory, sizeof no_memory - 1);
+    else
+        done(data, code, body.data, body.len);
+    pl_buf_dispose(&body);
+}
+
+static void end_with(void *data, pl_code code, const char *response, size_t length)
+{
+    pl_direct_end(data, code, (pl_str){response, length});
+}
+
+void pl_direct_fail(pl_direct_request *r, pl_code code, pl_str message)
+{
+    pl_direct_answer_error(end_with, r, code, message);
+}
+
+pl_str pl_direct_id(pl_direct_request *r)
+{
+    return pl_arena_printf(&r->arena, "app-%u-%llu", r->direct->worker,
+                           (unsigned long long)++r->direct->last_id);
+}
+
+/* --- on their way to a worker --- */
+static const pl_str stopped = PL_STR("The app is not running, or is about to end.");
+
+pl_message *pl_direct_message(pl_direct_request *r, void (*run)(pl_message *message), void *data)
+{
+    r->message = (pl_message){.run = run, .data = data};
+    return &r->message;
+}
+
+void pl_direct_run(pl_message *message, pl_direct *direct)
+{
+    pl_direct_request *r = (pl_direct_request *)message;
+    if (!direct || direct->draining || !direct->endpoint->live) {
+        pl_direct_refuse(r);
+        return;
+    }
+    list_add(direct, r);
+    r->kind->start(r);
+}
+
+void pl_direct_refuse(pl_direct_request *r)
+{
+    pl_direct_fail(r, PL_UNAVAILABLE, stopped);
+}
+
+/* --- life --- */
+static void cancel_all(pl_direct *d)
+{
+    while (d->requests) {
+        pl_direct_request *r = d->requests;
+        r->kind->cancel(r);
+        pl_direct_fail(r, PL_UNAVAILABLE, PL_STR("The app has ended before the request has."));
+    }
+}
+
+static void on_deadline(pl_timer *timer)
+{
+    cancel_all(timer->data);
+}
+
+pl_direct *pl_direct_new(pl_endpoint *endpoint, pl_rpc_http *rpc, unsigned worker, pl_logger *log)
+{
+    pl_direct *d = pl_calloc(1, sizeof *d);
+    if (!d)
+        return NULL;
+    d->endpoint = endpoint;
+    d->rpc = rpc;
+    d->host = endpoint->host;
+    d->log = log;
+    d->worker = worker;
+    d->deadline = (pl_timer){.fire = on_deadline, .data = d};
+    return d;
+}
+
+void pl_direct_drain(pl_direct *d, unsigned timeout_ms, void (*done)(void *data), void *data)
+{
+    uint64_t at = d->host->ops->now(d->host) + timeout_ms;
+    d->draining = true;
+    d->drained = done;
+    d->drained_data = data;
+    if (d->requests && d->host->ops->timer_start(d->host, &d->deadline, at) != 0)
+        cancel_all(d); /* nobody would end them in time */
+    drain_step(d);
+}
+
+void pl_direct_free(pl_direct *d)
+{
+    if (!d)
+        return;
+    d->drained = NULL;
+    cancel_all(d);
+    d->host->ops->timer_stop(d->host, &d->deadline);
+    pl_free(d);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_APP_DIRECT_H
+#define PL_APP_DIRECT_H
+
+#include <perilune.h>
+
+#include "app/endpoint.h"
+#include "app/instance.h"
+#include "app/rpc_http.h"
+#include "net/loop.h"
+
+/* Requests that come from the host program itself, by message instead of a socket: to a worker, which answers
+ * them on its thread, in the way that it answers those of clients (limits, interceptors, generations). */
+typedef struct pl_direct pl_direct;                 /* a worker's part */
+typedef struct pl_direct_request pl_direct_request; /* one of them */
+
+/* The endpoint, which says what is live, and rpc outlive it. NULL: memory. */
+pl_direct *pl_direct_new(pl_endpoint *endpoint, pl_rpc_http *rpc, unsigned worker, pl_logger *log);
+/* No more are taken; done(data) when those in hand have ended, perhaps at once; after timeout_ms they are
+ * cancelled. */
+void pl_direct_drain(pl_direct *direct, unsigned timeout_ms, void (*done)(void *data), void *data);
+void pl_direct_free(pl_direct *direct); /* what is in hand is cancelled; NULL is fine */
+
+/* {"query", "operationName", "variables", "extensions"} as JSON, which is copied. done is called once. NULL:
+ * memory, and done is not called. Any thread. */
+pl_direct_request *pl_direct_graphql(pl_str request, pl_app_done done, void *data);
+/* A unary method, "user.v1.UserService/GetUser", with a request in JSON. The same. */
+pl_direct_request *pl_direct_method(pl_str method, pl_str request, pl_app_done done, void *data);
+
+/* What is to be posted to a worker's loop, and what its run does there: direct NULL refuses it, as the worker
+ * has ended. The request is gone when done has been called. */
+pl_message *pl_direct_message(pl_direct_request *request, void (*run)(pl_message *message), void *data);
+void pl_direct_run(pl_message *message, pl_direct *direct);
+/* There is nobody to be posted to. */
+void pl_direct_refuse(pl_direct_request *request);
+
+/* {"errors":[{"message":…,"extensions":{"code":…}}]} */
+void pl_direct_answer_error(pl_app_done done, void *data, pl_code code, pl_str message);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PL_APP_DIRECT_INTERNAL_H
+#define PL_APP_DIRECT_INTERNAL_H
+
+/* What the files of direct requests share: direct.c has their life, the others one kind each. */
+
+#include "app/direct.h"
+
+struct pl_direct {
+    pl_endpoint *endpoint;
+    pl_rpc_http *rpc;
+    pl_host *host;
+    pl_logger *log;
+    unsigned worker;
+    uint64_t last_id;
+    pl_direct_request *requests; /* in hand */
+    bool draining;
+    void (*drained)(void *data);
+    void *drained_data;
+    pl_timer deadline;
+};
+
+typedef struct pl_direct_kind {
+    /* Begins it, on its worker; it may have ended when this returns. */
+    void (*start)(pl_direct_request *request);
+    /* Lets go of what it holds, as nobody waits any more. */
+    void (*cancel)(pl_direct_request *request);
+} pl_direct_kind;
+
+struct pl_direct_request {
+    pl_message message; /* first */
+    const pl_direct_kind *kind;
+    pl_direct *direct; /* NULL: not on its worker yet */
+    pl_direct_request *prev, *next;
+    pl_app_done done;
+    void *data;
+    pl_arena arena;
+    void *job;   /* the kind's */
+    pl_str name; /* of a method */
+    pl_str text;
+    char bytes[];
+};
+
+pl_direct_request *pl_direct_make(const pl_direct_kind *kind, pl_str name, pl_str text, pl_app_done done,
+                                  void *data);
+/* Calls done; the request is gone. */
+void pl_direct_end(pl_direct_request *request, pl_code code, pl_str response);
+void pl_direct_fail(pl_direct_request *request, pl_code code, pl_str message);
+/* "app-0-17", in the arena; ptr NULL: memory. */
+pl_str pl_direct_id(pl_direct_request *request);
+
+#endif

@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "app/app_harness.h"
+
+#include <perilune.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/alloc.h"
+#include "support/failing.h"
+
+/* An app's life through the public API: with workers, and without. */
+
+#define HELLO "{\"query\":\"{ version }\"}"
+
+typedef struct files {
+    pl_app_file list[3];
+    char code[512];
+} files;
+
+static const files *versioned(files *f, const char *version)
+{
+    static const char schema[] = "type Query { version: String!, slow(s: Float!): String! }\n"
+                                 "type Subscription { ticks: Int }";
+    int length = snprintf(f->code, sizeof f->code,
+                          "local time = require 'perilune.time'\n"
+                          "local shared = require 'perilune.shared'.dict('d')\n"
+                          "return { Query = { version = function() shared:incr('asked', 1) return '%s' end,\n"
+                          "  slow = function(_, args) time.sleep(args.s) return '%s' end },\n"
+                          "  Subscription = { ticks = { subscribe = function() end } } }",
+                          version, version);
+    f->list[0] = (pl_app_file){"schema/s.graphql", schema, sizeof schema - 1};
+    f->list[1] = (pl_app_file){"resolvers/q.lua", f->code, (size_t)length};
+    return f;
+}
+
+static pl_app *app_new(int workers, const char *http)
+{
+    files f;
+    char error[1000];
+    pl_app_options options = PL_APP_OPTIONS_INIT;
+    options.files = versioned(&f, "one")->list;
+    options.file_count = 2;
+    options.workers = workers;
+    options.http = http;
+    pl_app *app = pl_app_new(&options, error, sizeof error);
+    if (!app)
+        fail_msg("%s", error);
+    return app;
+}
+
+static pl_app *app_start(int workers, const char *http)
+{
+    char error[1000];
+    pl_app *app = app_new(workers, http);
+    if (pl_app_start(app, error, sizeof error) != PL_OK)
+        fail_msg("%s", error);
+    return app;
+}
+
+static pl_code change(pl_app *app, const char *version, char *error, size_t size)
+{
+    files f;
+    return pl_app_reload_memory(app, versioned(&f, version)->list, 2, error, size);
+}
+
+static const char *ask_as(pl_app *app, const char *request, pl_code expected)
+{
+    static char text[4096];
+    char *response;
+    size_t length;
+    pl_code code = pl_app_execute(app, request, strlen(request), &response, &length);
+    assert_non_null(response);
+    if (code != expected)
+        fail_msg("%s: %s", pl_code_name(code), response);
+    assert_int_equal(strlen(response), length);
+    snprintf(text, sizeof text, "%s", response);
+    pl_free_text(response);
+    return text;
+}
+
+static const char *ask(pl_app *app, const char *query)
+{
+    char request[512];
+    snprintf(request, sizeof request, "{\"query\":\"%s\"}", query);
+    return ask_as(app, request, PL_OK);
+}
+
+static void has(const char *text, const char *part)
+{
+    expect_text(text, part, __FILE__, __LINE__);
+}
+
+/* --- options --- */
+static void refused(const pl_app_options *options, const char *why)
+{
+    char error[300] = "";
+    assert_null(pl_app_new(options, error, sizeof error));
+    has(error, why);
+    assert_null(pl_app_new(options, NULL, 0));
+}
+
+static void test_options(void **state)
+{
+    const pl_app_options init = PL_APP_OPTIONS_INIT;
+    struct {
+        pl_app_options options;
+        int more;
+    } newer = {.options = PL_APP_OPTIONS_INIT};
+    pl_app_options o = init;
+    o.size = 0;
+    refused(&o, "PL_APP_OPTIONS_INIT");
+    refused(NULL, "PL_APP_OPTIONS_INIT");
+    o = init;
+    o.workers = -2;
+    refused(&o, "workers is -2");
+    o = init;
+    o.https = "127.0.0.1:0";
+    refused(&o, "https needs certificate and key");
+    o = init;
+    o.directory = "x";
+    o.files = (const pl_app_file[]){{"a", "b", 1}};
+    refused(&o, "both");
+    o = init;
+    o.files = (const pl_app_file[]){{NULL, "b", 1}};
+    o.file_count = 1;
+    refused(&o, "files[0] has no path");
+    newer.options.size = sizeof newer;
+    newer.more = 1;
+    refused(&newer.options, "does not know");
+    newer.more = 0;
+    pl_app *app = pl_app_new(&newer.options, NULL, 0);
+    assert_non_null(app); /* a newer caller that asks for nothing new */
+    pl_app_free(app);
+    o = init;
+    o.size = offsetof(pl_app_options, log);
+    o.log = (void *)1; /* beyond what an older caller has */
+    app = pl_app_new(&o, NULL, 0);
+    assert_int_equal(pl_app_start(app, NULL, 0), PL_OK);
+    pl_app_free(app);
+    pl_app_free(NULL);
+    assert_string_equal(pl_version(), PL_VERSION);
+}
+
+static void test_a_start_that_fails_can_be_repeated(void **state)
+{
+    folder f;
+    char error[1000];
+    pl_app_options options = PL_APP_OPTIONS_INIT;
+    folder_new(&f);
+    folder_write(&f, "schema/s.graphql", "type Query { version: String }");
+    folder_write(&f, "resolvers/q.lua", "return { Query = { other = function() end } }");
+    options.directory = f.path;
+    options.workers = 1;
+    pl_app *app = pl_app_new(&options, NULL, 0);
+    assert_int_equal(pl_app_start(app, error, sizeof error), PL_INVALID_ARGUMENT);
+    has(error, "resolvers/q.lua:1: ");
+    assert_int_equal(pl_app_start(app, NULL, 0), PL_INVALID_ARGUMENT);
+    char cut[10];
+    assert_int_equal(pl_app_start(app, cut, sizeof cut), PL_INVALID_ARGUMENT);
+    assert_memory_equal(cut, "resolvers", 10);
+    has(ask_as(app, HELLO, PL_UNAVAILABLE), "UNAVAILABLE");
+    assert_int_equal(pl_app_generation(app), 0);
+    assert_int_equal(pl_app_reload(app, NULL, error, sizeof error), PL_UNAVAILABLE);
+    folder_write(&f, "resolvers/q.lua", "return { Query = { version = function() return 'x' end } }");
+    assert_int_equal(pl_app_start(app, error, sizeof error), PL_OK);
+    assert_string_equal(error, "");
+    assert_int_equal(pl_app_start(app, error, sizeof error), PL_FAILED_PRECONDITION);
+    assert_string_equal(ask(app, "{ version }"), "{\"data\":{\"version\":\"x\"}}");
+    bool unchanged = false;
+    assert_int_equal(pl_app_reload(app, &unchanged, NULL, 0), PL_OK);
+    assert_true(unchanged);
+    folder_write(&f, "resolvers/q.lua", "return { Query = { version = function() return 'y' end } }");
+    assert_int_equal(pl_app_reload(app, &unchanged, NULL, 0), PL_OK);
+    assert_false(unchanged);
+    assert_string_equal(ask(app, "{ version }"), "{\"data\":{\"version\":\"y\"}}");
+    pl_app_free(app);
+    folder_remove(&f);
+}
+
+/* --- with workers --- */
+static void test_workers(void **state)
+{
+    char error[1000];
+    pl_app *app = app_start(2, "127.0.0.1:0");
+    const char *http = pl_app_address(app, "http");
+    assert_non_null(http);
+    assert_null(pl_app_address(app, "grpc"));
+    assert_null(pl_app_address(app, "nonsense"));
+    char *addresses = pl_app_addresses(app), expected[400];
+    snprintf(expected, sizeof expected, "{\"http\":\"%s\"}", http);
+    assert_string_equal(addresses, expected);
+    pl_free_text(addresses);
+    assert_string_equal(http_ask(http, "{ version }"), "{\"data\":{\"version\":\"one\"}}");
+    for (int i = 0; i < 4; i++)
+        assert_string_equal(ask(app, "{ version slow(s: 0.01) }"),
+                            "{\"data\":{\"version\":\"one\",\"slow\":\"one\"}}");
+    assert_int_equal(change(app, "two", error, sizeof error), PL_OK);
+    assert_string_equal(ask(app, "{ version }"), "{\"data\":{\"version\":\"two\"}}");
+    assert_string_equal(http_ask(http, "{ version }"), "{\"data\":{\"version\":\"two\"}}");
+    assert_int_equal(change(app, "' +", error, sizeof error), PL_INVALID_ARGUMENT);
+    has(error, "resolvers/q.lua:3: ");
+    assert_int_equal(pl_app_generation(app), 2);
+    bool unchanged = false;
+    assert_int_equal(pl_app_reload(app, &unchanged, NULL, 0), PL_OK); /* of what was given last */
+    assert_true(unchanged);
+    assert_int_equal(pl_app_rollback(app, NULL, 0), PL_OK);
+    assert_string_equal(ask(app, "{ version }"), "{\"data\":{\"version\":\"one\"}}");
+    char *status = pl_app_status(app);
+    has(status, "\"generation\":3");
+    pl_free_text(status);
+    char *metrics = pl_app_metrics(app);
+    has(metrics, "perilune_reloads_total");
+    pl_free_text(metrics);
+    assert_int_equal(pl_app_turn(app, 0), PL_FAILED_PRECONDITION);
+    assert_int_equal(pl_app_fd(app), -1);
+    pl_app_stop(app, 1000);
+    has(ask_as(app, HELLO, PL_UNAVAILABLE), "UNAVAILABLE");
+    assert_string_equal(pl_app_address(app, "http"), http);
+    assert_int_equal(pl_app_start(app, error, sizeof error), PL_FAILED_PRECONDITION);
+    assert_int_equal(change(app, "three", error, sizeof error), PL_UNAVAILABLE);
+    pl_free_text(pl_app_status(app));
+    pl_app_free(app);
+}
+
+static void test_answers(void **state)
+{
+    pl_app *app = app_start(1, NULL);
+    assert_null(pl_app_address(app, "http"));
+    has(ask_as(app, "{", PL_INVALID_ARGUMENT), "\"errors\"");
+    has(ask_as(app, "[1]", PL_INVALID_ARGUMENT), "must be a JSON object");
+    has(ask_as(app, "{\"query\":\"{ nope }\"}", PL_INVALID_ARGUMENT), "Cannot query field");
+    has(ask_as(app, "{\"query\":\"subscription { ticks }\"}", PL_UNIMPLEMENTED), "many responses");
+    has(ask_as(app, "{\"query\":\"{ slow(s: \\\"x\\\") }\"}", PL_INVALID_ARGUMENT), "Float");
+    assert_string_equal(
+        ask_as(app, "{\"query\":\"query A { version } query B { slow(s: 0) }\",\"operationName\":\"B\"}",
+               PL_OK),
+        "{\"data\":{\"slow\":\"one\"}}");
+    char *response;
+    assert_int_equal(pl_app_execute(app, HELLO, strlen(HELLO), &response, NULL), PL_OK);
+    pl_free_text(response);
+    pl_app_free(app);
+    pl_app_options options = PL_APP_OPTIONS_INIT; /* an empty bundle */
+    app = pl_app_new(&options, NULL, 0);
+    assert_int_equal(pl_app_start(app, NULL, 0), PL_OK);
+    has(ask_as(app, HELLO, PL_FAILED_PRECONDITION), "no schema");
+    pl_app_free(app);
+}
+
+typedef struct call {
+    pl_app *app;
+    atomic_int ended;
+    pl_code code;
+    char response[256];
+    pl_code nested;
+} call;
+
+static void on_done(void *data, pl_code code, const char *response, size_t length)
+{
+    call *c = data;
+    char *text;
+    c->code = code;
+    snprintf(c->response, sizeof c->response, "%.*s", (int)length, response);
+    c->nested = pl_app_execute(c->app, HELLO, strlen(HELLO), &text, NULL);
+    pl_free_text(text);
+    atomic_fetch_add(&c->ended, 1);
+}
+
+static void test_without_waiting(void **state)
+{
+    pl_app *app = app_start(2, NULL);
+    call c = {.app = app};
+    pl_app_execute_async(app, HELLO, strlen(HELLO), on_done, &c);
+    while (!atomic_load(&c.ended))
+        sched_yield();
+    assert_int_equal(c.code, PL_OK);
+    assert_string_equal(c.response, "{\"data\":{\"version\":\"one\"}}");
+    assert_int_equal(c.nested, PL_FAILED_PRECONDITION);
+    /* The end cuts what takes longer than it is given. */
+    const char slow[] = "{\"query\":\"{ slow(s: 100) }\"}";
+    call cut = {.app = app};
+    pl_app_execute_async(app, slow, sizeof slow - 1, on_done, &cut);
+    pl_app_stop(app, 20);
+    assert_int_equal(atomic_load(&cut.ended), 1);
+    assert_int_equal(cut.code, PL_UNAVAILABLE);
+    has(cut.response, "\"code\":\"UNAVAILABLE\"");
+    pl_app_execute_async(app, HELLO, strlen(HELLO), on_done, &c);
+    assert_int_equal(c.code, PL_UNAVAILABLE);
+    pl_app_free(app);
+}
+
+static void test_the_end_waits(void **state)
+{
+    pl_app *app = app_start(1, NULL);
+    const char slow[] = "{\"query\":\"{ slow(s: 0.05) }\"}";
+    call c = {.app = app};
+    pl_app_execute_async(app, slow, sizeof slow - 1, on_done, &c);
+    pl_app_stop(app, 20000);
+    assert_int_equal(atomic_load(&c.ended), 1);
+    assert_string_equal(c.response, "{\"data\":{\"slow\":\"one\"}}");
+    pl_app_free(app);
+}
+
+static void test_a_request_ends_where_it_began(void **state)
+{
+    pl_app *app = app_start(1, NULL);
+    const char slow[] = "{\"query\":\"{ slow(s: 0.05) }\"}";
+    call c = {.app = app};
+    pl_app_execute_async(app, slow, sizeof slow - 1, on_done, &c);
+    assert_int_equal(change(app, "two", NULL, 0), PL_OK);
+    assert_string_equal(ask(app, "{ version }"), "{\"data\":{\"version\":\"two\"}}");
+    while (!atomic_load(&c.ended))
+        sched_yield();
+    assert_string_equal(c.response, "{\"data\":{\"slow\":\"one\"}}");
+    pl_app_free(app);
+}
+
+typedef struct asker {
+    pl_app *app;
+    pthread_t thread;
+    atomic_bool *stop;
+    unsigned asked;
+    const char *versions;
+} asker;
+
+static void *ask_often(void *arg)
+{
+    asker *a = arg;
+    while (!atomic_load(a->stop) || a->asked == 0) {
+        char *response;
+        size_t length;
+        pl_code code = pl_app_execute(a->app, HELLO, strlen(HELLO), &response, &length);
+        assert_int_equal(code, PL_OK);
+        char version = response[strlen("{\"data\":{\"version\":\"")];
+        if (!strchr(a->versions, version))
+            fail_msg("%s", response);
+        pl_free_text(response);
+        a->asked++;
+    }
+    return NULL;
+}
+
+/* Two apps of one process, of which one is reloaded, while threads ask both. */
+static void test_two_apps(void **state)
+{
+    pl_app *apps[2] = {app_start(2, NULL), app_start(1, NULL)};
+    asker askers[4];
+    atomic_bool stop = false;
+    assert_int_equal(change(apps[1], "x", NULL, 0), PL_OK);
+    for (int i = 0; i < 4; i++) {
+        askers[i] = (asker){.app = apps[i % 2], .stop = &stop, .versions = i % 2 ? "x" : "ot"};
+        assert_int_equal(pthread_create(&askers[i].thread, NULL, ask_often, &askers[i]), 0);
+    }
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(change(apps[0], i % 2 ? "one" : "two", NULL, 0), PL_OK);
+    atomic_store(&stop, true);
+    for (int i = 0; i < 4; i++)
+        pthread_join(askers[i].thread, NULL);
+    assert_int_equal(pl_app_generation(apps[0]), 21);
+    assert_int_equal(pl_app_generation(apps[1]), 2);
+    pl_app_free(apps[0]);
+    assert_string_equal(ask(apps[1], "{ version }"), "{\"data\":{\"version\":\"x\"}}");
+    pl_app_free(apps[1]);
+}
+
+static void test_dictionaries_are_apart(void **state)
+{
+    static const char schema[] = "type Query { add: Int! }";
+    static const char code[] = "local d = require 'perilune.shared'.dict('d')\n"
+                               "return { Query = { add = function() return d:incr('n', 1) end } }";
+    const pl_app_file list[] = {{"schema/s.graphql", schema, sizeof schema - 1},
+                                {"resolvers/q.lua", code, sizeof code - 1}};
+    char error[1000];
+    pl_app *a = pl_app_open_memory(list, 2, error, sizeof error);
+    if (!a)
+        fail_msg("%s", error);
+    pl_app *b = pl_app_open_memory(list, 2, error, sizeof error);
+    assert_string_equal(ask(a, "{ add }"), "{\"data\":{\"add\":1}}");
+    assert_string_equal(ask(a, "{ add }"), "{\"data\":{\"add\":2}}");
+    assert_string_equal(ask(b, "{ add }"), "{\"data\":{\"add\":1}}");
+    assert_int_equal(pl_app_rollback(b, error, sizeof error), PL_FAILED_PRECONDITION);
+    has(error, "no earlier generation");
+    pl_app_close(a);
+    pl_app_close(b);
+}
+
+/* --- without workers --- */
+static void test_the_callers_loop(void **state)
+{
+    pl_app *app = app_start(0, NULL);
+    const char slow[] = "{\"query\":\"{ slow(s: 0.02) }\"}";
+    call calls[10];
+    for (int i = 0; i < 10; i++) {
+        calls[i] = (call){.app = app};
+        pl_app_execute_async(app, slow, sizeof slow - 1, on_done, &calls[i]);
+        assert_int_equal(atomic_load(&calls[i].ended), 0); /* not before a turn */
+    }
+    for (unsigned ended = 0; ended < 10;) {
+        struct pollfd fd = {.fd = pl_app_fd(app), .events = POLLIN};
+        assert_true(poll(&fd, 1, pl_app_timeout(app)) >= 0);
+        assert_int_equal(pl_app_turn(app, 0), PL_OK);
+        ended = 0;
+        for (int i = 0; i < 10; i++)
+            ended += (unsigned)atomic_load(&calls[i].ended);
+    }
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(calls[i].code, PL_OK);
+        assert_int_equal(calls[i].nested, PL_FAILED_PRECONDITION);
+    }
+    assert_int_equal(change(app, "two", NULL, 0), PL_OK);
+    assert_string_equal(ask(app, "{ version }"), "{\"data\":{\"version\":\"two\"}}");
+    pl_free_text(pl_app_status(app));
+    pl_free_text(pl_app_metrics(app));
+    pl_app_stop(app, 1000);
+    assert_int_equal(pl_app_turn(app, 0), PL_UNAVAILABLE);
+    assert_int_equal(pl_app_fd(app), -1);
+    pl_app_free(app);
+}
+
+static void *ask_and_reload(void *arg)
+{
+    pl_app *app = arg;
+    assert_string_equal(ask(app, "{ slow(s: 0.001) }"), "{\"data\":{\"slow\":\"one\"}}");
+    assert_int_equal(change(app, "two", NULL, 0), PL_OK);
+    assert_string_equal(ask(app, "{ version }"), "{\"data\":{\"version\":\"two\"}}");
+    return NULL;
+}
+
+static void test_another_thread_goes_on(void **state)
+{
+    pthread_t thread;
+    pl_app *app = app_start(0, NULL);
+    assert_string_equal(ask(app, "{ version }"), "{\"data\":{\"version\":\"one\"}}");
+    assert_int_equal(pthread_create(&thread, NULL, ask_and_reload, app), 0);
+    pthread_join(thread, NULL);
+    assert_string_equal(ask(app, "{ version }"), "{\"data\":{\"version\":\"two\"}}");
+    pl_app_free(app);
+}
+
+static uint64_t own_clock(void *data)
+{
+    return *(uint64_t *)data;
+}
+
+static void test_own_clock(void **state)
+{
+    files f;
+    uint64_t now = 5000000000;
+    pl_app_options options = PL_APP_OPTIONS_INIT;
+    options.files = versioned(&f, "one")->list;
+    options.file_count = 2;
+    options.clock = own_clock;
+    options.clock_data = &now;
+    options.workers = 1;
+    refused(&options, "clock");
+    options.workers = 0;
+    pl_app *app = pl_app_new(&options, NULL, 0);
+    assert_int_equal(pl_app_start(app, NULL, 0), PL_OK);
+    const char slow[] = "{\"query\":\"{ slow(s: 5) }\"}";
+    call c = {.app = app};
+    pl_app_execute_async(app, slow, sizeof slow - 1, on_done, &c);
+    for (int i = 0; i < 10; i++)
+        pl_app_turn(app, 1);
+    assert_int_equal(atomic_load(&c.ended), 0);
+    now += 5001000000;
+    for (int i = 0; i < 10 && !atomic_load(&c.ended); i++)
+        pl_app_turn(app, 0);
+    assert_int_equal(atomic_load(&c.ended), 1);
+    assert_string_equal(c.response, "{\"data\":{\"slow\":\"one\"}}");
+    pl_app_free(app);
+}
+
+/* --- the log --- */
+static void on_line(void *data, pl_log_level level, const char *line, size_t length)
+{
+    char *out = data;
+    snprintf(out + strlen(out), 20000 - strlen(out), "%d %.*s\n", level, (int)length, line);
+}
+
+static void test_log(void **state)
+{
+    char lines[20000] = "";
+    files f;
+    pl_app_options options = PL_APP_OPTIONS_INIT;
+    options.files = versioned(&f, "one")->list;
+    options.file_count = 2;
+    options.workers = 1;
+    options.log = on_line;
+    options.log_data = lines;
+    pl_app *app = pl_app_new(&options, NULL, 0);
+    assert_int_equal(pl_app_start(app, NULL, 0), PL_OK);
+    assert_int_equal(change(app, "two", NULL, 0), PL_OK);
+    pl_app_free(app);
+    has(lines, "\"reloaded\"");
+    has(lines, "2 {"); /* PL_LOG_INFO */
+    assert_null(strstr(lines, "1 {\"time\""));
+}
+
+/* --- memory --- */
+/* All of it is on this thread: the first allocation fails, and all after it; then the second, and so on. */
+static void test_memory_failures(void **state)
+{
+    failing a = {.sticky = true, .dense = 200, .step = 37};
+    size_t answered = 0;
+    while (failing_next(&a)) {
+        files f;
+        char error[1000], *response = NULL;
+        pl_app_options options = PL_APP_OPTIONS_INIT;
+        options.files = versioned(&f, "one")->list;
+        options.file_count = 2;
+        failing_begin(&a);
+        pl_app *app = pl_app_new(&options, error, sizeof error);
+        pl_code code = app ? pl_app_start(app, error, sizeof error) : PL_RESOURCE_EXHAUSTED;
+        if (!code) {
+            code = pl_app_execute(app, HELLO, strlen(HELLO), &response, NULL);
+            answered += code == PL_OK;
+            pl_free_text(response);
+        }
+        if (!code)
+            code = change(app, "two", error, sizeof error);
+        bool failed = failing_end(&a);
+        assert_true(failed || !code);
+        if (code && code != PL_RESOURCE_EXHAUSTED && code != PL_INVALID_ARGUMENT && code != PL_INTERNAL &&
+            code != PL_UNAVAILABLE)
+            fail_msg("%s %s", pl_code_name(code), error);
+        if (app && pl_app_generation(app) > 0)
+            has(ask_as(app, HELLO, PL_OK), "version"); /* it goes on */
+        pl_app_free(app);
+    }
+    assert_true(answered > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_a_start_that_fails_can_be_repeated),
+        cmocka_unit_test(test_workers),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_without_waiting),
+        cmocka_unit_test(test_the_end_waits),
+        cmocka_unit_test(test_a_request_ends_where_it_began),
+        cmocka_unit_test(test_two_apps),
+        cmocka_unit_test(test_dictionaries_are_apart),
+        cmocka_unit_test(test_the_callers_loop),
+        cmocka_unit_test(test_another_thread_goes_on),
+        cmocka_unit_test(test_own_clock),
+        cmocka_unit_test(test_log),
+        cmocka_unit_test(test_memory_failures),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

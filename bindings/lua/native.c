@@ -52,6 +52,30 @@ static void push_fault(lua_State *L, const pl_failure *failure)
     lua_setmetatable(L, -2);
 }
 
+/* core.fault(raised): the same, of any error value; in a message handler, so that it has the traceback. */
+static int native_fault(lua_State *L)
+{
+    const char *message, *traceback;
+    luaL_checkany(L, 1);
+    lua_settop(L, 1);
+    if (plua_native_fault(L, 1, &message, &traceback))
+        return 1;
+    luaL_tolstring(L, 1, NULL);
+    luaL_traceback(L, L, NULL, 1); /* stack: raised message traceback */
+    pl_failure failure = {.message = {lua_tostring(L, 2), lua_rawlen(L, 2)},
+                          .traceback = {lua_tostring(L, 3), lua_rawlen(L, 3)}};
+    push_fault(L, &failure);
+    return 1;
+}
+
+int plua_open_native(lua_State *L)
+{
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, native_fault);
+    lua_setfield(L, -2, "fault");
+    return 1;
+}
+
 static const char *text_of(lua_State *L, int index, const char *name)
 {
     lua_pushstring(L, name);

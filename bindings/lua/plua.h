@@ -87,6 +87,7 @@ int plua_open_registry(lua_State *L);
 int plua_open_streams(lua_State *L);
 int plua_open_test(lua_State *L);
 int plua_open_metrics(lua_State *L);
+int plua_open_native(lua_State *L);
 /* A kind of userdata. */
 typedef struct plua_type {
     const char *name;        /* in the registry, and in messages */

@@ -29,6 +29,7 @@ static const plua_module modules[] = {
     {"perilune.topics.core", plua_open_topics},
     {"perilune.registry.core", plua_open_registry},
     {"perilune.metrics.core", plua_open_metrics},
+    {"perilune.native.core", plua_open_native},
     {"perilune.streams.core", plua_open_streams},
     {NULL, NULL},
 };

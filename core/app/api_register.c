@@ -33,3 +33,25 @@ pl_code pl_app_scalar(pl_app *app, const char *type, pl_native_function serializ
         return PL_FAILED_PRECONDITION;
     return end(app, pl_natives_add_scalar(app->natives, type, serialize, parse, data));
 }
+
+pl_code pl_app_method(pl_app *app, const char *service, const char *method, pl_native_function function,
+                      void *data)
+{
+    if (!begin(app))
+        return PL_FAILED_PRECONDITION;
+    return end(app, pl_natives_add_method(app->natives, service, method, function, data));
+}
+
+pl_code pl_app_consumer(pl_app *app, const char *declaration, pl_native_function handler, void *data)
+{
+    if (!begin(app))
+        return PL_FAILED_PRECONDITION;
+    return end(app, pl_natives_add_consumer(app->natives, declaration, handler, data, NULL));
+}
+
+pl_code pl_app_interceptor(pl_app *app, pl_native_function before, pl_native_function after, void *data)
+{
+    if (!begin(app))
+        return PL_FAILED_PRECONDITION;
+    return end(app, pl_natives_add_interceptor(app->natives, before, after, data));
+}

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "app/config_values.h"
+#include "app/natives.h"
 #include "proto/codec.h"
 
 #define MOST_CONSUMERS 256
@@ -615,6 +616,15 @@ static void load_file(loader *l, const pl_file *file)
     e->pop_to(l->c.state, top);
 }
 
+static void load_natives(loader *l)
+{
+    pl_slot top = l->c.e->top(l->c.state);
+    l->c.file = PL_HOST_PROGRAM;
+    pl_natives_push_consumers(l->source->natives, l->c.state);
+    add_all(l, top + 1);
+    l->c.e->pop_to(l->c.state, top);
+}
+
 static bool is_consumer_file(const pl_file *file)
 {
     return pl_file_is(file, "events/", ".lua");
@@ -659,12 +669,15 @@ void pl_consumers_load(pl_instance *instance, const pl_instance_source *source, 
     loader l = {.c = {instance->state, source->engine, source->config_arena, source->config, report, ""},
                 .instance = instance,
                 .source = source};
-    if (!pl_bundle_has_consumers(bundle))
+    size_t natives = pl_natives_consumer_count(source->natives);
+    if (!pl_bundle_has_consumers(bundle) && natives == 0)
         return;
     if (!make_room(&l)) {
         report->errors.out_of_memory = true;
         return;
     }
+    if (natives > 0)
+        load_natives(&l);
     for (size_t i = 0; i < bundle->file_count; i++) {
         if (is_consumer_file(&bundle->files[i]))
             load_file(&l, &bundle->files[i]);

@@ -111,21 +111,35 @@ static void keep_loaders(builder *b, pl_slot app)
         e->set_loaders(state, loaders, n);
 }
 
-/* The chain of app.interceptors. */
+/* Pushes app.interceptors; false: there are none. */
+static bool push_interceptors(builder *b, pl_slot app)
+{
+    const pl_engine *e = engine_of(b);
+    pl_state *state = b->instance->state;
+    if (app > 0 && push_member(b, PL_STR("interceptors")) && e->kind(state, e->top(state)) == PL_KIND_LIST)
+        return true;
+    e->pop_to(state, app);
+    return false;
+}
+
+/* The chain of the host program's, and of app.interceptors. app: 0 without app.lua. */
 static void keep_interceptors(builder *b, pl_slot app)
 {
     const pl_engine *e = engine_of(b);
     pl_state *state = b->instance->state;
-    if (!push_member(b, PL_STR("interceptors")) || e->kind(state, e->top(state)) != PL_KIND_LIST) {
-        e->pop_to(state, app);
-        return;
+    pl_error err = {0};
+    size_t natives = pl_natives_interceptor_count(b->source->natives);
+    pl_slot list = push_interceptors(b, app) ? e->top(state) : 0;
+    size_t n = natives + (list > 0 ? e->length(state, list) : 0);
+    pl_ref *functions = n > 0 ? pl_arena_array(&b->instance->arena, n, sizeof *functions) : NULL;
+    b->report->errors.out_of_memory |= n > 0 && !functions;
+    if (natives > 0 && functions &&
+        pl_natives_keep_interceptors(b->source->natives, state, functions, &err) < natives) {
+        pl_report_add(b->report, &err);
+        functions = NULL;
     }
-    pl_slot list = e->top(state);
-    size_t n = e->length(state, list);
-    pl_ref *functions = pl_arena_array(&b->instance->arena, n, sizeof *functions);
-    b->report->errors.out_of_memory |= !functions;
-    for (size_t i = 0; functions && i < n; i++) {
-        e->element(state, list, i);
+    for (size_t i = natives; functions && i < n; i++) {
+        e->element(state, list, i - natives);
         functions[i] = e->keep(state, e->top(state));
         e->pop_to(state, list);
     }
@@ -153,7 +167,8 @@ static void open_section(void *data)
     pl_slot app;
     pl_error err = {0};
     if (!pl_bundle_find(b->source->bundle, PL_STR("app.lua"))) {
-        b->ok = true;
+        keep_interceptors(b, 0);
+        b->ok = !pl_report_has_errors(b->report);
         return;
     }
     if (e->load(state, PL_STR("app.lua"), &app, &err) != PL_OK) {

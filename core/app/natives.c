@@ -2,6 +2,7 @@
 #include "app/natives.h"
 
 #include "base/alloc.h"
+#include "value/json.h"
 
 /* An entry of a table of tables, as a file of resolvers has it: { [group] = { [name] = function } }. */
 typedef struct native native;
@@ -11,9 +12,25 @@ struct native {
     pl_native_entry entry;
 };
 
+typedef struct consumer {
+    struct consumer *next;
+    pl_value declaration; /* MAP */
+    pl_native_entry handler;
+} consumer;
+
+typedef struct interceptor {
+    struct interceptor *next;
+    pl_native_entry before, after; /* function NULL: there is none */
+} interceptor;
+
 struct pl_natives {
     pl_arena arena;
     native *resolvers, **last_resolver;
+    native *methods, **last_method;
+    consumer *consumers, **last_consumer;
+    size_t consumer_count;
+    interceptor *interceptors, **last_interceptor;
+    size_t interceptor_count;
 };
 
 pl_natives *pl_natives_new(void)
@@ -23,6 +40,9 @@ pl_natives *pl_natives_new(void)
         return NULL;
     pl_arena_init(&n->arena, 0);
     n->last_resolver = &n->resolvers;
+    n->last_method = &n->methods;
+    n->last_consumer = &n->consumers;
+    n->last_interceptor = &n->interceptors;
     return n;
 }
 
@@ -35,16 +55,21 @@ void pl_natives_free(pl_natives *n)
 }
 
 /* --- the list --- */
-static bool is_name(const char *name)
+
+/* dots: between parts, which each begin with a letter. */
+static bool is_name(const char *name, bool dots)
 {
     size_t i = 0;
+    bool begins = true;
     for (; name && name[i] && i < 500; i++) {
         char c = name[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-        if (!letter && (i == 0 || c < '0' || c > '9'))
+        bool dot = dots && c == '.';
+        if (!letter && (begins || (!dot && (c < '0' || c > '9'))))
             return false;
+        begins = dot;
     }
-    return i > 0 && i < 500;
+    return i > 0 && i < 500 && !begins;
 }
 
 static native *find(native *list, const char *group, const char *name)
@@ -73,7 +98,7 @@ static pl_code add(pl_natives *n, native ***last, const char *group, const char 
 pl_code pl_natives_add_resolver(pl_natives *n, const char *type, const char *field,
                                 pl_native_function function, void *data)
 {
-    if (!is_name(type) || !is_name(field) || !function)
+    if (!is_name(type, false) || !is_name(field, false) || !function)
         return PL_INVALID_ARGUMENT;
     if (find(n->resolvers, type, field))
         return PL_ALREADY_EXISTS;
@@ -84,13 +109,61 @@ pl_code pl_natives_add_scalar(pl_natives *n, const char *type, pl_native_functio
                               pl_native_function parse, void *data)
 {
     pl_code code = serialize || parse ? PL_OK : PL_INVALID_ARGUMENT;
-    if (is_name(type) && (find(n->resolvers, type, "serialize") || find(n->resolvers, type, "parse")))
+    if (is_name(type, false) && (find(n->resolvers, type, "serialize") || find(n->resolvers, type, "parse")))
         return PL_ALREADY_EXISTS;
     if (!code && serialize)
         code = pl_natives_add_resolver(n, type, "serialize", serialize, data);
     if (!code && parse)
         code = pl_natives_add_resolver(n, type, "parse", parse, data);
     return code;
+}
+
+pl_code pl_natives_add_method(pl_natives *n, const char *service, const char *method,
+                              pl_native_function function, void *data)
+{
+    if (!is_name(service, true) || !is_name(method, false) || !function)
+        return PL_INVALID_ARGUMENT;
+    if (find(n->methods, service, method))
+        return PL_ALREADY_EXISTS;
+    return add(n, &n->last_method, service, method, function, data);
+}
+
+pl_code pl_natives_add_consumer(pl_natives *n, const char *declaration, pl_native_function handler,
+                                void *data, pl_error *err)
+{
+    pl_error unused;
+    err = err ? err : &unused;
+    pl_error_clear(err);
+    if (!declaration || !handler)
+        return pl_fail(err, PL_INVALID_ARGUMENT, "a consumer needs a declaration and a handler");
+    consumer *one = pl_arena_zalloc(&n->arena, sizeof *one);
+    if (!one)
+        return pl_fail_memory(err);
+    if (pl_json_read(&n->arena, pl_str_of(declaration), NULL, &one->declaration, err) != PL_OK)
+        return err->code == PL_RESOURCE_EXHAUSTED ? err->code : PL_INVALID_ARGUMENT;
+    if (one->declaration.kind != PL_KIND_MAP)
+        return pl_fail(err, PL_INVALID_ARGUMENT, "the declaration of a consumer is a JSON object");
+    one->handler = (pl_native_entry){handler, data, "the handler of events"};
+    *n->last_consumer = one;
+    n->last_consumer = &one->next;
+    n->consumer_count++;
+    return PL_OK;
+}
+
+pl_code pl_natives_add_interceptor(pl_natives *n, pl_native_function before, pl_native_function after,
+                                   void *data)
+{
+    if (!before && !after)
+        return PL_INVALID_ARGUMENT;
+    interceptor *one = pl_arena_zalloc(&n->arena, sizeof *one);
+    if (!one)
+        return PL_RESOURCE_EXHAUSTED;
+    one->before = (pl_native_entry){before, data, "an interceptor (before)"};
+    one->after = (pl_native_entry){after, data, "an interceptor (after)"};
+    *n->last_interceptor = one;
+    n->last_interceptor = &one->next;
+    n->interceptor_count++;
+    return PL_OK;
 }
 
 /* --- binding --- */
@@ -133,4 +206,80 @@ void pl_natives_bind(const pl_natives *n, pl_instance *instance, pl_report *repo
         pl_report_error(report, PL_HOST_PROGRAM, 0, 0,
                         "There are resolvers, but the bundle has no schema/*.graphql.");
     e->pop_to(state, top);
+}
+
+bool pl_natives_have_methods(const pl_natives *n)
+{
+    return n && n->methods;
+}
+
+bool pl_natives_have_method(const pl_natives *n, pl_str service, pl_str method)
+{
+    const native *one = n ? n->methods : NULL;
+    while (one && !(pl_str_eq(one->group, service) && pl_str_eq(one->name, method)))
+        one = one->next;
+    return one != NULL;
+}
+
+void pl_natives_push_services(const pl_natives *n, pl_state *state)
+{
+    push_table(state, n->methods);
+}
+
+size_t pl_natives_consumer_count(const pl_natives *n)
+{
+    return n ? n->consumer_count : 0;
+}
+
+void pl_natives_push_consumers(const pl_natives *n, pl_state *state)
+{
+    const pl_engine *e = pl_engine_of(state);
+    size_t i = 0;
+    e->make_room(state, 16);
+    e->push_list(state, n->consumer_count);
+    pl_slot list = e->top(state);
+    for (const consumer *one = n->consumers; one; one = one->next) {
+        pl_push_value(state, &one->declaration);
+        e->push_native(state, &one->handler);
+        e->set_member(state, list + 1, PL_STR("handler"));
+        e->set_element(state, list, i++);
+    }
+}
+
+size_t pl_natives_interceptor_count(const pl_natives *n)
+{
+    return n ? n->interceptor_count : 0;
+}
+
+static void push_or_absent(pl_state *state, const pl_native_entry *entry)
+{
+    if (entry->function)
+        pl_engine_of(state)->push_native(state, entry);
+    else
+        pl_engine_of(state)->push_absent(state);
+}
+
+size_t pl_natives_keep_interceptors(const pl_natives *n, pl_state *state, pl_ref *refs, pl_error *err)
+{
+    const pl_engine *e = pl_engine_of(state);
+    size_t kept = 0;
+    pl_slot result, top = e->top(state);
+    e->make_room(state, 16);
+    pl_ref make =
+        e->library ? e->library(state, PL_STR("perilune.native"), PL_STR("interceptor")) : PL_REF_NONE;
+    if (make == PL_REF_NONE || !e->push_native) {
+        pl_fail(err, PL_UNIMPLEMENTED, "the engine cannot call interceptors of the host program");
+        return 0;
+    }
+    for (const interceptor *one = n->interceptors; one; one = one->next) {
+        e->push_ref(state, make);
+        push_or_absent(state, &one->before);
+        push_or_absent(state, &one->after);
+        if (e->call_loading(state, 2, &result, err) != PL_OK)
+            break;
+        refs[kept++] = e->keep(state, result);
+        e->pop_to(state, top);
+    }
+    e->drop(state, make);
+    return kept;
 }

@@ -12,6 +12,7 @@
 #include "app/builtin.h"
 #include "app/consumer_decl.h"
 #include "app/generation.h"
+#include "app/natives.h"
 #include "app/proto_load.h"
 #include "app/pubsub.h"
 #include "app/response_cache.h"
@@ -128,7 +129,8 @@ static bool choose_brokers(pl_server *s, pl_generation *g, pl_report *report)
     pl_error_clear(&err);
     if (s->config.kafka)
         *brokers = pl_str_of(strcmp(s->config.kafka, "off") == 0 ? "" : s->config.kafka);
-    else if (brokers->len == 0 && (g->config.kafka.set || pl_bundle_has_consumers(g->bundle)))
+    else if (brokers->len == 0 &&
+             (g->config.kafka.set || pl_bundle_has_consumers(g->bundle) || g->config.consumer_count > 0))
         *brokers = PL_STR("embedded");
     if (!pl_str_is(*brokers, "embedded"))
         return true;
@@ -383,7 +385,8 @@ static pl_code open_parts(pl_server *s, pl_error *err)
 static pl_code open_grpc(pl_server *s, const pl_bundle *bundle, pl_error *err)
 {
     pl_bytes_config *grpc = &s->config.grpc;
-    if (!grpc->address && !grpc->tls_address && !s->config.no_grpc && pl_bundle_has_services(bundle))
+    bool services = pl_bundle_has_services(bundle) || pl_natives_have_methods(s->config.natives);
+    if (!grpc->address && !grpc->tls_address && !s->config.no_grpc && services)
         grpc->address = DEFAULT_GRPC;
     if (s->config.no_grpc || (!grpc->address && !grpc->tls_address))
         return PL_OK;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "app/natives.h"
 #include "base/suggest.h"
 #include "grpc/codec_proto.h"
 #include "grpc/service.h"
@@ -15,8 +16,10 @@ typedef struct loader {
     const pb_pool *protos; /* NULL: none */
     bool described;        /* .proto files of the bundle have services */
     bool warn;             /* once, not for each instance */
-    const char *file;      /* that is being read */
-    pl_str service;        /* the same */
+    const pl_natives *natives;
+    bool is_native;   /* what is being read is the host program's */
+    const char *file; /* that is being read */
+    pl_str service;   /* the same */
     const pb_service *descriptor;
 } loader;
 
@@ -204,12 +207,20 @@ static bool add_method(loader *l, pl_str name, pl_slot entry)
         .codec = &pl_grpc_bytes_codec};
     if (l->descriptor ? !describe(l, name, plain, kind, &method) : !check_undescribed(l, name, plain))
         return l->descriptor != NULL;
+    if (l->is_native && (method.client_streaming || method.server_streaming)) {
+        pl_report_error(l->report, l->file, 0, 0,
+                        "The method %.*s.%.*s is %s: functions of it serve unary methods.",
+                        PL_STR_ARG(l->service), PL_STR_ARG(name), kind_of(method.descriptor)->name);
+        return true;
+    }
     method.function = l->e->keep(l->state, l->e->top(l->state));
     method.arity = l->e->arity(l->state, l->e->top(l->state));
     pl_code code = method.path.ptr ? pl_grpc_service_add(l->instance->grpc, &method) : PL_RESOURCE_EXHAUSTED;
     if (code == PL_ALREADY_EXISTS)
-        pl_report_error(l->report, l->file, 0, 0, "The method %.*s/%.*s is there already, in another file.",
-                        PL_STR_ARG(l->service), PL_STR_ARG(name));
+        pl_report_error(
+            l->report, l->file, line_of(l, l->e->top(l->state)), 0,
+            "The method %.*s/%.*s is there already, in %s.", PL_STR_ARG(l->service), PL_STR_ARG(name),
+            pl_natives_have_method(l->natives, l->service, name) ? PL_HOST_PROGRAM : "another file");
     else if (code != PL_OK)
         l->report->errors.out_of_memory = true;
     else
@@ -288,6 +299,17 @@ static void warn_missing(loader *l)
     }
 }
 
+static void load_natives(loader *l)
+{
+    pl_slot top = l->e->top(l->state);
+    l->file = PL_HOST_PROGRAM;
+    l->is_native = true;
+    pl_natives_push_services(l->natives, l->state);
+    each(l, top + 1, "Services", add_service);
+    l->e->pop_to(l->state, top);
+    l->is_native = false;
+}
+
 static bool open_protos(loader *l)
 {
     size_t services = 0;
@@ -307,8 +329,9 @@ void pl_services_load(pl_instance *instance, const pl_instance_source *source, p
                 .e = source->engine,
                 .report = report,
                 .protos = source->protos,
-                .warn = source->read_config};
-    if (!pl_bundle_has_services(bundle))
+                .warn = source->read_config,
+                .natives = source->natives};
+    if (!pl_bundle_has_services(bundle) && !pl_natives_have_methods(l.natives))
         return;
     instance->grpc = pl_grpc_service_new(instance->state, &source->config->grpc.calls, instance->interceptors,
                                          &instance->in_flight);
@@ -316,6 +339,8 @@ void pl_services_load(pl_instance *instance, const pl_instance_source *source, p
         report->errors.out_of_memory = true;
         return;
     }
+    if (pl_natives_have_methods(l.natives))
+        load_natives(&l);
     for (size_t i = 0; i < bundle->file_count; i++) {
         if (pl_file_is(&bundle->files[i], "services/", ".lua"))
             load_file(&l, &bundle->files[i]);

@@ -191,6 +191,44 @@ static void test_objects(void **state)
     pl_natives_free(natives);
 }
 
+/* --- scalars --- */
+static pl_native_status shout(pl_native_call *call, void *data)
+{
+    char text[64];
+    assert_int_equal(pl_native_argument_count(call), 1);
+    const char *s = pl_native_string(call, pl_native_argument(call, 0), NULL);
+    if (!s[0])
+        return pl_native_fail(call, PL_INVALID_ARGUMENT, "there is nothing to shout");
+    snprintf(text, sizeof text, "%s%s", s, (const char *)data);
+    pl_native_put_text(call, text);
+    return PL_NATIVE_DONE;
+}
+
+static pl_native_status put_any(pl_native_call *call, void *data)
+{
+    pl_native_slot any = pl_native_field(call, pl_native_argument(call, 1), "any");
+    pl_native_put_text(call, pl_native_string(call, any, NULL));
+    return PL_NATIVE_DONE;
+}
+
+static void test_scalars(void **state)
+{
+    char mark[] = "!";
+    pl_natives *natives = pl_natives_new();
+    assert_int_equal(pl_natives_add_scalar(natives, "Any", shout, shout, mark), PL_OK);
+    assert_int_equal(pl_natives_add_resolver(natives, "Query", "value", user, NULL), PL_OK);
+    assert_int_equal(pl_natives_add_resolver(natives, "Query", "echo", put_any, NULL), PL_OK);
+    pl_local *local = open_ok(natives);
+    assert_string_equal(local_ask(local, "{ echo(any: \\\"x\\\") }"), "{\"data\":{\"echo\":\"x!\"}}");
+    assert_string_equal(local_execute(local, "{\"query\":\"query($a: Any) { echo(any: $a) }\","
+                                             "\"variables\":{\"a\":\"y\"}}"),
+                        "{\"data\":{\"echo\":\"y!\"}}");
+    assert_has(local_ask(local, "{ echo(any: \\\"\\\") }"), "there is nothing to shout");
+    assert_has(local_ask(local, "{ value }"), "there is nothing to shout"); /* a map is no text */
+    pl_local_close(local);
+    pl_natives_free(natives);
+}
+
 /* --- failures --- */
 static pl_native_status fail_found(pl_native_call *call, void *data)
 {
@@ -438,10 +476,15 @@ static void test_without_lua(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arguments_as_json), cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_results),           cmocka_unit_test(test_objects),
-        cmocka_unit_test(test_failures),          cmocka_unit_test(test_unexpected_failures_are_logged),
-        cmocka_unit_test(test_mistakes),          cmocka_unit_test(test_what_cannot_be_bound),
+        cmocka_unit_test(test_arguments_as_json),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_results),
+        cmocka_unit_test(test_objects),
+        cmocka_unit_test(test_scalars),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_unexpected_failures_are_logged),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_what_cannot_be_bound),
         cmocka_unit_test(test_without_lua),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

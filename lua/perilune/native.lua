@@ -1,0 +1,39 @@
+-- SPDX-License-Identifier: MIT
+-- For the server: what becomes of functions of the host program before they are bound, where a function alone is not enough.
+local core = require "perilune.native.core"
+local errors = require "perilune.errors"
+
+local native = {}
+
+-- What an interceptor's `after` sees of a call that has raised an error, in the form of what `next` returns.
+local function outcome_of(raised)
+  if errors.is(raised) then return { errors = 1, code = raised.code, message = raised.message } end
+  return { errors = 1, code = "INTERNAL", message = tostring(raised) }
+end
+
+-- Other errors than those for clients keep their traceback.
+local function keep(raised)
+  return errors.is(raised) and raised or core.fault(raised)
+end
+
+-- before(ctx) may refuse what follows by an error; after(ctx, outcome) sees how that has ended. Either may be nil.
+function native.interceptor(before, after)
+  if not after then
+    return function(ctx, next)
+      before(ctx)
+      return next(ctx)
+    end
+  end
+  return function(ctx, next)
+    if before then before(ctx) end
+    local ok, outcome = xpcall(next, keep, ctx)
+    if not ok then
+      after(ctx, outcome_of(outcome))
+      error(outcome, 0)
+    end
+    after(ctx, outcome)
+    return outcome
+  end
+end
+
+return native

@@ -75,16 +75,21 @@ LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/lua_library.o $(B)/obj/gen/i
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
 # The modules for plain Lua: what they are made of, and their Lua halves.
 MODULES_SRC := $(sort $(wildcard bindings/lua/plain/*.c core/proto/*.c)) \
-               $(patsubst %,bindings/lua/%.c,base_n calendar common cursor encode module_crypto module_json module_proto module_time types) \
-               $(patsubst %,core/base/%.c,alloc arena base64 buf error format map str suggest) $(patsubst %,core/value/%.c,engine json_read json_write value)
+               $(patsubst %,bindings/lua/%.c,base_n calendar common cursor encode module_crypto module_json module_log module_proto module_time types) \
+               $(patsubst %,core/base/%.c,alloc arena base64 buf error format log log_line map str suggest) $(patsubst %,core/value/%.c,engine json_read json_write value)
 MODULES_OBJ := $(MODULES_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/well_known.o
 MODULES_LUA := $(patsubst %,perilune/%.lua,errors init proto)
 LUA_MODULES := $(B)/lua/perilune.so
 
 TEST_SRC := $(shell find tests/unit -name 'test_*.c' -not -path 'tests/unit/support/*' 2>/dev/null | sort)
 # Shared by several unit tests: every other C file there.
-TEST_HELP_SRC := $(filter-out $(TEST_SRC),$(shell find tests/unit -name '*.c' 2>/dev/null | sort))
+TEST_HELP_SRC := $(filter-out $(TEST_SRC) tests/unit/lua/plain/%,$(shell find tests/unit -name '*.c' 2>/dev/null | sort))
 TEST_BIN := $(TEST_SRC:%.c=$(B)/%)
+# Tests of the modules for plain Lua are linked with these instead of the library. Some are also the server's.
+MODULES_TEST := $(filter tests/unit/lua/plain/%,$(TEST_SRC))
+MODULES_TEST_BOTH := $(patsubst %,$(B)/tests/unit/lua/plain/%,test_json test_modules test_proto)
+MODULES_TEST_BIN := $(MODULES_TEST:%.c=$(B)/%) $(MODULES_TEST_BOTH)
+TEST_BIN := $(sort $(TEST_BIN) $(MODULES_TEST_BIN))
 # The messages that tests use.
 TEST_PROTO := $(sort $(wildcard tests/unit/support/*.proto))
 TEST_HELP_OBJ := $(TEST_HELP_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/test_protos.o
@@ -174,7 +179,7 @@ $(LUA_MODULES): $(MODULES_OBJ) bindings/lua/plain/exports.map $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)$(CC) -shared $(filter-out -pie,$(LDFLAGS_all)) -Wl,--version-script=bindings/lua/plain/exports.map -o $@ \
 	  $(MODULES_OBJ) -Wl,--as-needed -lcjson -lcrypto -lpthread -lm
-lua-modules: $(LUA_MODULES) ## perilune.json, .proto, .time, .crypto and .errors for plain Lua 5.4
+lua-modules: $(LUA_MODULES) ## the modules for plain Lua 5.4 alone (docs/lua-standalone.md)
 
 build: $(B)/perilune $(LUA_MODULES) ## the perilune command, libperilune.a and the modules for plain Lua, in build/ (build/VARIANT/ for other variants)
 
@@ -193,6 +198,14 @@ $(B)/tests/unit/%: tests/unit/%.c $(TEST_HELP_OBJ) $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,TEST,$@)$(CC) $(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -Itests/unit -MF $@.d -MT $@ $< $(TEST_HELP_OBJ) \
 	  $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ -lcmocka $(LIBS)
+MODULES_TEST_OBJ := $(patsubst %,$(B)/obj/tests/unit/%.o,lua/plain/plain_fixture support/failing) $(B)/obj/gen/test_protos.o
+$(MODULES_TEST:%.c=$(B)/%): $(B)/%: %.c
+$(MODULES_TEST_BOTH): $(B)/tests/unit/lua/plain/%: tests/unit/lua/%.c
+$(MODULES_TEST_BIN): $(MODULES_TEST_OBJ) $(MODULES_OBJ) $(B)/flags
+	@mkdir -p $(@D)
+	$(call show,TEST,$@)$(CC) $(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -Itests/unit -MF $@.d -MT $@ $(filter %.c,$^) \
+	  $(MODULES_TEST_OBJ) $(MODULES_OBJ) $(TEST_LDFLAGS) -o $@ -lcmocka -llua5.4 -lcjson -lcrypto -lpthread -lm
+$(MODULES_TEST_OBJ): private CPPFLAGS_all += -Itests/unit
 $(B)/gen/test_protos.c: scripts/embed-protos $(TEST_PROTO)
 	@mkdir -p $(@D)
 	$(call show,EMBED,$@)scripts/embed-protos test_protos tests/unit/support $(TEST_PROTO) >$@
@@ -345,4 +358,4 @@ install-lua: $(LUA_MODULES) ## the modules for plain Lua alone, into LUADIR and 
 clean: ## remove build/
 	rm -rf build $(CLIENTS)/node_modules $(PROTOBUF_SUITE)/node_modules
 
--include $(LIB_OBJ:.o=.d) $(MODULES_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_HELP_OBJ:.o=.d) $(TEST_BIN:%=%.d) $(FUZZ_BIN:%=%.d)
+-include $(LIB_OBJ:.o=.d) $(MODULES_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_HELP_OBJ:.o=.d) $(MODULES_TEST_OBJ:.o=.d) $(TEST_BIN:%=%.d) $(FUZZ_BIN:%=%.d)

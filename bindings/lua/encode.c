@@ -189,8 +189,8 @@ static bool encode_map_unsorted(encoder *e, int table)
 }
 
 typedef struct sort_key {
-    pl_str name; /* of a string key: its bytes are held by the table */
-    lua_Integer integer;
+    pl_str name;       /* of a string key */
+    lua_Integer place; /* in the table of keys */
     char text[24];
     bool is_integer;
 } sort_key;
@@ -205,7 +205,23 @@ static int compare_keys(const void *a, const void *b)
     return pl_str_cmp(sort_name(a), sort_name(b));
 }
 
-/* Pushes a userdata with the table's keys in order; their number in *count. False: a key is no name. */
+/* The key at the top. False: it is no name. */
+static bool read_sort_key(lua_State *L, sort_key *k)
+{
+    k->is_integer = lua_isinteger(L, -1);
+    if (k->is_integer) {
+        snprintf(k->text, sizeof(k->text), "%lld", (long long)lua_tointeger(L, -1));
+        return true;
+    }
+    if (lua_type(L, -1) != LUA_TSTRING)
+        return false;
+    k->name.ptr = lua_tolstring(L, -1, &k->name.len);
+    return true;
+}
+
+/* stack: … → … keys held: a userdata with the table's keys in order, of which *count is the number, and a
+ * table that holds them. (A finalizer that runs while memory is taken may change the table that is encoded.)
+ * False: a key is no name. */
 static bool push_sorted_keys(encoder *e, int table, size_t *count)
 {
     lua_State *L = e->L;
@@ -213,22 +229,20 @@ static bool push_sorted_keys(encoder *e, int table, size_t *count)
     for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1))
         n++;
     sort_key *keys = lua_newuserdatauv(L, n * sizeof(*keys), 0);
-    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
-        sort_key *k = &keys[i];
-        k->is_integer = lua_isinteger(L, -2);
-        if (k->is_integer) {
-            k->integer = lua_tointeger(L, -2);
-            snprintf(k->text, sizeof(k->text), "%lld", (long long)k->integer);
-        } else if (lua_type(L, -2) == LUA_TSTRING) {
-            k->name.ptr = lua_tolstring(L, -2, &k->name.len);
+    lua_createtable(L, n > 65536 ? 65536 : (int)n, 0);
+    int held = lua_gettop(L);
+    for (lua_pushnil(L); lua_next(L, table) && i < n;) {
+        lua_pop(L, 1);
+        if (read_sort_key(L, &keys[i])) {
+            keys[i].place = (lua_Integer)i + 1;
+            lua_pushvalue(L, -1);
+            lua_rawseti(L, held, keys[i++].place);
         } else if (!e->options.lossy) {
             e->depth--;
             return unsuitable(e, odd_key);
-        } else {
-            continue;
         }
-        i++;
     }
+    lua_settop(L, held);
     qsort(keys, i, sizeof(*keys), compare_keys);
     *count = i;
     return true;
@@ -240,19 +254,17 @@ static bool encode_map_sorted(encoder *e, int table)
     size_t count = 0;
     if (!push_sorted_keys(e, table, &count))
         return false;
-    const sort_key *keys = lua_touserdata(L, -1);
+    int held = lua_gettop(L);
+    const sort_key *keys = lua_touserdata(L, held - 1);
     for (size_t i = 0; i < count; i++) {
-        if (keys[i].is_integer)
-            lua_pushinteger(L, keys[i].integer);
-        else
-            lua_pushlstring(L, keys[i].name.ptr, keys[i].name.len);
+        lua_rawgeti(L, held, keys[i].place);
         lua_pushvalue(L, -1);
         lua_rawget(L, table);
         if (!encode_member(e, i == 0))
             return false;
         lua_pop(L, 2);
     }
-    lua_pop(L, 1);
+    lua_pop(L, 2);
     return true;
 }
 

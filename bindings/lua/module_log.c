@@ -61,11 +61,12 @@ static void set_field(line *l, pl_log_field *field, int index)
     }
 }
 
-/* stack: message fields; then a buffer for each field that is a table */
+/* stack: message fields → message fields (key value buffer?)*; they are held, as a finalizer may change the
+ * table meanwhile */
 static void read_fields(line *l)
 {
     lua_State *L = l->L;
-    luaL_checkstack(L, MOST_FIELDS + 10, "too many fields");
+    luaL_checkstack(L, 3 * MOST_FIELDS + 10, "too many fields");
     for (lua_pushnil(L); lua_next(L, 2);) {
         int key = lua_gettop(L) - 1;
         if (lua_type(L, key) != LUA_TSTRING || l->count == MOST_FIELDS) {
@@ -74,9 +75,7 @@ static void read_fields(line *l)
             continue;
         }
         set_field(l, add_field(l, lua_tostring(L, key)), key + 1);
-        if (lua_gettop(L) > key + 1) /* the buffer goes below the key */
-            lua_insert(L, key);
-        lua_pop(L, 1);
+        lua_pushvalue(L, key);
     }
 }
 

@@ -83,6 +83,16 @@ static proto_state *take(lua_State *L)
     return p;
 }
 
+/* Nobody has given it messages of their own. */
+static bool is_bare(const pb_message *const *messages, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!messages[i]->file->built_in)
+            return false;
+    }
+    return true;
+}
+
 static int no_such(lua_State *L, const pb_pool *pool, pl_str name)
 {
     char text[512];
@@ -90,6 +100,10 @@ static int no_such(lua_State *L, const pb_pool *pool, pl_str name)
     pl_suggestions s;
     pl_arena arena;
     const pb_message *const *messages = pb_pool_messages(pool, &count);
+    if (is_bare(messages, count))
+        return plua_raise(L, PL_INVALID_ARGUMENT,
+                          "there is no message \"%.*s\": no descriptor set has been loaded (proto.load)",
+                          PL_STR_ARG(name));
     pl_suggest_init(&s, name);
     for (size_t i = 0; i < count; i++)
         pl_suggest_add(&s, messages[i]->full_name);

@@ -15,6 +15,9 @@
 /* Makes the plua_state the first time. Requires perilune.errors. [jumps] */
 plua_state *plua_plain_open(lua_State *L);
 
+/* log.c: lines of JSON on stderr, text when that is a terminal. NULL: memory. */
+pl_logger *plua_plain_logger(void);
+
 /* descriptors.c: adds load and add to the table of perilune.proto.core at the top. [jumps] */
 void plua_add_descriptors(lua_State *L);
 

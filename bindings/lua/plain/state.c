@@ -29,6 +29,20 @@ plua_state *plua_of(lua_State *L)
     return st;
 }
 
+/* NULL, which is a logger that says nothing, when it cannot be made and when the state ends. */
+pl_logger *plua_log(lua_State *L)
+{
+    plua_state *st = plua_of(L);
+    if (!st->config.log && st->L)
+        st->config.log = plua_plain_logger();
+    return st->config.log;
+}
+
+const pl_work *plua_work(lua_State *L)
+{
+    return NULL;
+}
+
 /* Nothing watches these states: a host that wants to interrupt a script has its own hooks. */
 void plua_check_interrupt(lua_State *L)
 {
@@ -40,6 +54,8 @@ static int state_gc(lua_State *L)
     plua_state *st = lua_touserdata(L, 1);
     st->L = NULL;
     st->config.protos = NULL;
+    pl_logger_free(st->config.log);
+    st->config.log = NULL;
     for (size_t i = 0; i < st->keys.count; i++)
         pl_free(st->keys.entries[i].value);
     pl_map_dispose(&st->keys);

@@ -35,6 +35,8 @@ typedef struct slot_call {
     char result[2048];
 } slot_call;
 
+const bool fixture_in_server = true;
+
 struct fixture {
     pl_host host; /* first */
     pl_host_ops ops;

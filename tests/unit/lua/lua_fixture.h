@@ -13,6 +13,9 @@
 
 typedef struct fixture fixture;
 
+/* False where the modules are tested without the server (plain/plain_fixture.c): there nothing waits. */
+extern const bool fixture_in_server;
+
 typedef struct fixture_options {
     const char *directory; /* of the bundle; NULL is none */
     size_t memory;         /* of the state */

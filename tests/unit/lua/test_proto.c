@@ -155,6 +155,12 @@ static void large_messages(void **state)
                         "('\\1'):rep(2000000)).numbers == 2000000)");
 }
 
+static void no_loading(void **state)
+{
+    fixture_fails(f, PROTO "proto.load 'x.binpb'", "FAILED_PRECONDITION: in the server");
+    fixture_fails(f, PROTO "proto.add ''", "FAILED_PRECONDITION: in the server");
+}
+
 static int open_all(void **state)
 {
     pl_error err;
@@ -173,12 +179,14 @@ static int close_all(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest everywhere[] = {
         cmocka_unit_test(round_trip),         cmocka_unit_test(presence),
         cmocka_unit_test(unknown_fields),     cmocka_unit_test(json),
         cmocka_unit_test(known_types),        cmocka_unit_test(types),
-        cmocka_unit_test(where_it_is_called), cmocka_unit_test(without_messages),
-        cmocka_unit_test(without_memory),     cmocka_unit_test(large_messages),
+        cmocka_unit_test(where_it_is_called), cmocka_unit_test(without_memory),
     };
-    return cmocka_run_group_tests(tests, open_all, close_all);
+    const struct CMUnitTest in_server[] = {cmocka_unit_test(without_messages),
+                                           cmocka_unit_test(large_messages), cmocka_unit_test(no_loading)};
+    int failed = cmocka_run_group_tests(everywhere, open_all, close_all);
+    return fixture_in_server ? failed + cmocka_run_group_tests(in_server, open_all, close_all) : failed;
 }

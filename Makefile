@@ -198,7 +198,7 @@ $(B)/tests/unit/%: tests/unit/%.c $(TEST_HELP_OBJ) $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,TEST,$@)$(CC) $(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -Itests/unit -MF $@.d -MT $@ $< $(TEST_HELP_OBJ) \
 	  $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ -lcmocka $(LIBS)
-MODULES_TEST_OBJ := $(patsubst %,$(B)/obj/tests/unit/%.o,lua/plain/plain_fixture support/failing) $(B)/obj/gen/test_protos.o
+MODULES_TEST_OBJ := $(patsubst %,$(B)/obj/tests/unit/%.o,lua/plain/plain_fixture support/failing) $(B)/obj/gen/test_protos.o $(TSAN_OBJ)
 $(MODULES_TEST:%.c=$(B)/%): $(B)/%: %.c
 $(MODULES_TEST_BOTH): $(B)/tests/unit/lua/plain/%: tests/unit/lua/%.c
 $(MODULES_TEST_BIN): $(MODULES_TEST_OBJ) $(MODULES_OBJ) $(B)/flags

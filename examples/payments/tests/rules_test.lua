@@ -22,7 +22,7 @@ end
 
 t.test("requests: what is wrong is named", function()
   t.equal(rules.check(request {}), nil)
-  t.equal(rules.check(request { amount = 0, currency = "XXX", merchant = " ", idempotency_key = "" }), {
+  t.equal(rules.check(request { amount = 0, currency = "ZZZ", merchant = " ", idempotency_key = "" }), {
     amount = "must be more than 0, in minor units",
     currency = "must be EUR, GBP, JPY or USD",
     merchant = "must not be empty",

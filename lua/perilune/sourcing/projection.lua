@@ -119,10 +119,20 @@ end
 
 local function last_position(on) return on:value "SELECT max(position) FROM perilune_events" or 0 end
 
+local function left_to_newer_code(self, row)
+  if self.warned then return end
+  self.warned = true
+  log.warn("projection is left to newer code", { projection = self.name, version = self.version, newer = row.version })
+end
+
 -- A generation to be built, if there is to be one: when the code is of a newer version than the live one, or somebody has asked.
 local function begin_build(self, tx, live)
   local building = row_of(self, tx, 0)
-  if building and building.version ~= self.version then
+  if building and building.version > self.version then
+    left_to_newer_code(self, building)
+    return nil
+  end
+  if building and building.version < self.version then
     drop_generation(self, tx, building.generation)
     building = nil
   end
@@ -138,12 +148,6 @@ local function go_live(self, tx, live, building)
   drop_generation(self, tx, live.generation)
   tx:exec("UPDATE perilune_projections SET live = 1 WHERE name = ? AND generation = ?", self.name, building.generation)
   log.info("projection was rebuilt", { projection = self.name, version = self.version, generation = building.generation })
-end
-
-local function left_to_newer_code(self, live)
-  if self.warned then return end
-  self.warned = true
-  log.warn("projection is left to newer code", { projection = self.name, version = self.version, live = live.version })
 end
 
 local function step(self, store, tx, most)
@@ -181,6 +185,7 @@ end
 local function run(self, store, db)
   for _ = 1, ROUNDS do
     local most = self.careful > 0 and 1 or BATCH
+    self.at = nil -- an inline projection may have failed in a command
     local ok, more = pcall(db.transaction, db, function(tx) return step(self, store, tx, most) end)
     if ok then
       self.careful = math.max(0, self.careful - 1)
@@ -208,7 +213,14 @@ end
 -- Inside of the transaction that has appended events behind `before`: follows them there, unless it is behind.
 function Projection:follow(store, tx, before)
   local live = row_of(self, tx, 1)
-  if live and live.version == self.version and live.position == before then advance(self, store, tx, live, BATCH) end
+  if not live or live.version ~= self.version or live.position ~= before then return end
+  while advance(self, store, tx, live, BATCH) do live = row_of(self, tx, 1) end
+end
+
+-- Forgets what newer code has begun to build: that code was taken back.
+function Projection:drop_newer(tx)
+  local building = row_of(self, tx, 0)
+  if building and building.version > self.version then drop_generation(self, tx, building.generation) end
 end
 
 -- Whether all events that there are have been followed.

@@ -106,22 +106,23 @@ local function check_outbox(self, db)
   end
 end
 
--- The database, with all tables in it.
+-- What is read with: the transaction that is under way, or the database.
+local function reader(db) return core.running(db) or db end
+
+-- The database, with all tables in it. Those that are made in a transaction that is under way may go with it.
 function Store:open()
   if self.db then return self.db end
   local db = self.given or sqlite.open()
   if type(db) == "string" then db = sqlite.open(db) end
   check_outbox(self, db)
-  if db:value "SELECT count(*) FROM sqlite_master WHERE name IN ('perilune_events', 'perilune_projections')" < 2 then
-    db:exec_script(TABLES)
+  local on = reader(db)
+  if on:value "SELECT count(*) FROM sqlite_master WHERE name IN ('perilune_events', 'perilune_projections')" < 2 then
+    on:exec_script(TABLES)
   end
-  for _, projection in ipairs(self.order) do projection:set_up(db) end
-  self.db = db
+  for _, projection in ipairs(self.order) do projection:set_up(on) end
+  if on == db then self.db = db end
   return db
 end
-
--- What is read with: the transaction that is under way, or the database.
-local function reader(db) return core.running(db) or db end
 
 local function in_transaction(db, fn)
   local tx = core.running(db)
@@ -432,6 +433,7 @@ end
 function Store:rebuild(name)
   local projection, db = projection_of(self, name), self:open()
   in_transaction(db, function(tx)
+    projection:drop_newer(tx)
     tx:exec("UPDATE perilune_projections SET rebuild = 1 WHERE name = ? AND live = 1", projection.name)
     core.project(tx)
   end)

@@ -332,6 +332,76 @@ t.test("a newer version of the code builds its own tables; older code leaves the
   t.equal(balance_of(id), 6)
 end)
 
+t.test("the first command may be one of a transaction", function()
+  local counts = { name = "first_counts", tables = "CREATE TABLE {first_counts} (n)", project = {
+    Opened = function(tables) tables:exec "INSERT INTO {first_counts} VALUES (1)" end,
+  } }
+  local name = "first-" .. fresh() .. ".db"
+  local own = sqlite.open(name)
+  local plain = sourcing.aggregate { name = "plain", apply = { Opened = function(s) s.open = true end }, decide = {
+    Open = function() return { type = "Opened" } end,
+  } }
+  local function make()
+    return sourcing.store { aggregates = { plain }, projections = { sourcing.projection(counts) }, database = own }
+  end
+  local one = make()
+  t.error(function()
+    own:transaction(function()
+      one:execute("plain", 1, { type = "Open" })
+      error "taken back"
+    end)
+  end, "taken back")
+  t.equal(one:load("plain", 1), {}) -- the tables went, too
+  own:transaction(function() one:execute("plain", 1, { type = "Open" }) end)
+  t.equal({ one:load("plain", 1), one:catch_up() }, { { open = true }, true })
+  t.equal({ make():load("plain", 1), own:value "SELECT count(*) FROM first_counts" }, { { open = true }, 1 })
+end)
+
+t.test("an inline projection follows commands of many events whole", function()
+  local many = sourcing.aggregate { name = "many", apply = { Counted = function() end }, decide = {
+    Count = function(_, command)
+      local events = {}
+      for i = 1, command.n do events[i] = { type = "Counted" } end
+      return events
+    end,
+  } }
+  local own = sqlite.open("many-" .. fresh() .. ".db")
+  local one = sourcing.store { aggregates = { many }, database = own, projections = { sourcing.projection {
+    name = "counted", inline = true, tables = "CREATE TABLE {counted} (n)",
+    project = { Counted = function(tables) tables:exec "INSERT INTO {counted} VALUES (1)" end },
+  } } }
+  one:execute("many", 1, { type = "Count", n = 250 })
+  t.equal(own:value "SELECT count(*) FROM counted", 250)
+end)
+
+t.test("older code leaves alone what newer code builds, until it is asked for a rebuild of its own", function()
+  local own = sqlite.open("builds-" .. fresh() .. ".db")
+  local plain = sourcing.aggregate { name = "plain", apply = { Opened = function() end }, decide = {
+    Open = function() return { type = "Opened" } end,
+  } }
+  local function code(version)
+    return sourcing.store { aggregates = { plain }, database = own, projections = { sourcing.projection {
+      name = "opened", version = version, tables = "CREATE TABLE {opened} (n)",
+      project = { Opened = function(tables) tables:exec "INSERT INTO {opened} VALUES (1)" end },
+    } } }
+  end
+  local older, newer = code(1), code(2)
+  for i = 1, 60 do older:execute("plain", i, { type = "Open" }) end
+  older:catch_up()
+  newer.projections.opened.careful = 1000 -- one by one: it is not done after a turn
+  newer:project()
+  older:execute("plain", 61, { type = "Open" })
+  older:project()
+  local status = older:status()[1]
+  t.equal({ status.behind, status.rebuilding }, { 0, { version = 2, position = 20 } })
+  newer:project()
+  t.equal(older:status()[1].rebuilding, { version = 2, position = 40 })
+  older:rebuild "opened" -- the newer code was taken back
+  t.equal(older:catch_up(), true)
+  local after = older:status()[1]
+  t.equal({ after.version, after.rebuilding, own:value "SELECT count(*) FROM opened" }, { 1, nil, 61 })
+end)
+
 t.test("an inline projection is part of the command", function()
   local inline = sourcing.store {
     aggregates = { account },

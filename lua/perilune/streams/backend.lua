@@ -45,11 +45,14 @@ function Backend.open(path, definitions)
   end
   -- Called with dots, as overlays do.
   local backend = {}
-  for _, name in ipairs { "get", "fetch", "range", "by_time", "apply", "positions", "mark", "clear" } do
+  for _, name in ipairs { "get", "fetch", "range", "by_time", "has", "apply", "positions", "mark", "clear" } do
     backend[name] = function(...) return self[name](self, ...) end
   end
   return backend
 end
+
+-- Whether there is a store of that name.
+function Backend:has(store) return self.queries[store] ~= nil end
 
 function Backend:get(store, key, t1, t2)
   return self.db:value(self.queries[store].get, store, sqlite.blob(key), t1, t2)

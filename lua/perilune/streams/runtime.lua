@@ -105,7 +105,7 @@ local function check_topics(self)
 end
 
 -- Restoring ----------------------------------------------------------------------------------------------------------------
--- Brings the backend to the end of the changelog; how many entries that were.
+-- Brings the backend to the end of the changelog; how many entries that were, and the strays among them (see changelog).
 local function catch_up(self, backend, partition)
   local restorer, from = changelog.restorer(backend, math.maxinteger)
   local reader <close> = events:read(self.sub.changelog, {
@@ -125,8 +125,8 @@ local function catch_up(self, backend, partition)
 end
 
 local function restore(self, backend, partition)
-  local ok, n = pcall(catch_up, self, backend, partition)
-  if ok then return n end
+  local ok, n, strays = pcall(catch_up, self, backend, partition)
+  if ok then return n, strays end
   if errors.is(n, "OUT_OF_RANGE") and backend.mark "offset" then -- it is of another changelog
     backend.clear()
     return catch_up(self, backend, partition)
@@ -134,21 +134,60 @@ local function restore(self, backend, partition)
   error(n, 0)
 end
 
-local function publish_marker(self, partition, batch, previous, positions, failed)
-  local marker = changelog.marker(batch, previous, positions, failed)
+local function publish_marker(self, partition, batch, previous, number, positions, failed)
+  local marker = changelog.marker(batch, previous, number, positions, failed)
   return events:publish(self.sub.changelog, marker.value, {
     key = marker.key, headers = marker.headers, partition = partition, format = "bytes",
   })
 end
 
--- Restores, and makes sure that nobody else's writes count from now on.
+-- Adds what counts in the places of strays to the changes, unless it changes there anyway.
+local function mend(backend, strays, changes)
+  if #strays == 0 then return changes end
+  local known = {}
+  local function place(change) return string.pack("s4i8i8", change.store, change.t1, change.t2) .. change.key end
+  for _, change in ipairs(changes) do known[place(change)] = true end
+  for _, stray in ipairs(strays) do
+    if backend.has(stray.store) and not known[place(stray)] then
+      changes[#changes + 1] = {
+        store = stray.store, key = stray.key, t1 = stray.t1, t2 = stray.t2,
+        value = backend.get(stray.store, stray.key, stray.t1, stray.t2) or false,
+      }
+    end
+  end
+  return changes
+end
+
+local send
+
+local function send_changes(self, partition, changes, batch, sent)
+  for _, change in ipairs(changes) do
+    local entry = changelog.entry(change, batch)
+    entry.partition = partition
+    send(sent, self.sub.changelog, entry)
+  end
+end
+
+local function wait_for(sent)
+  local acks = {}
+  for i, one in ipairs(sent) do acks[i] = one:wait() end
+  return acks
+end
+
+-- Restores, and makes sure that nobody else's writes count from now on. How many entries that were, and strays that have come
+-- meanwhile.
 local function claim(self, backend, partition)
-  local restored = restore(self, backend, partition)
+  local restored, strays = restore(self, backend, partition)
   for _ = 1, 10 do
-    local id = crypto.uuid4()
-    publish_marker(self, partition, id, backend.mark "batch", backend.positions(), backend.mark "failed")
-    restored = restored + restore(self, backend, partition)
-    if backend.mark "batch" == id then return restored end
+    local id, sent = crypto.uuid4(), {}
+    send_changes(self, partition, mend(backend, strays, {}), id, sent)
+    wait_for(sent)
+    publish_marker(self, partition, id, backend.mark "batch", backend.mark "number", backend.positions(),
+      backend.mark "failed")
+    local n
+    n, strays = restore(self, backend, partition)
+    restored = restored + n
+    if backend.mark "batch" == id then return restored, strays end
   end
   error(errors.unavailable(("changelog %s, partition %d: others write to it, too"):format(self.sub.changelog, partition)))
 end
@@ -156,8 +195,8 @@ end
 -- After a failed commit: the last batch has to be one of ours, be it that its marker was written though we were not told so. Only
 -- who is given a partition may claim its changelog: else one that has lost it would take it from its owner.
 local function resume(self, backend, partition, own)
-  local restored = restore(self, backend, partition)
-  if own[backend.mark "batch"] then return restored end
+  local restored, strays = restore(self, backend, partition)
+  if own[backend.mark "batch"] then return restored, strays end
   error(errors.unavailable(("changelog %s, partition %d: another one has it now"):format(self.sub.changelog, partition)))
 end
 
@@ -170,11 +209,13 @@ local function open_task(self, partition, own)
   end
   local path = places.path(self.topology, sub, partition)
   local backend = Backend.open(path, sub.stores)
-  local restored = own and resume(self, backend, partition, own) or claim(self, backend, partition)
+  local restored, strays = (own and resume or claim)(self, backend, partition, own)
   local task = Task.new(sub, partition, backend, milliseconds())
   task.backend, task.positions, task.batch = backend, backend.positions(), backend.mark "batch"
-  task.log_end = self.ends[partition]
+  task.number, task.log_end = backend.mark "number", self.ends[partition]
   task.failed = json.decode(backend.mark "failed")
+  task.strays = table.move(self.strays[partition] or {}, 1, #(self.strays[partition] or {}), #strays + 1, strays)
+  task.touched, self.strays[partition] = #task.strays > 0, nil
   places.hold(self.topology, sub, partition)
   log.info("stream task is ready", {
     topology = self.topology.name, partition = partition, restored = restored, seconds = time.monotonic() - started,
@@ -204,7 +245,7 @@ local function sorted(headers)
   return list
 end
 
-local function send(sent, topic, event)
+function send(sent, topic, event)
   sent[#sent + 1] = events:publish_async(topic, event.value, {
     key = event.key,
     headers = sorted(event.headers),
@@ -223,19 +264,21 @@ local function report(self, task)
   task.reported, task.counts = now, {}
 end
 
--- Into the local database, if the batch counts.
+-- Into the local database, if the batch counts. The strays that there are now.
 local function keep(self, task, changes, batch, failed, marker_offset, first)
   local alone = marker_offset == task.log_end + #changes and (not first or first.offset == task.log_end)
   if alone then
-    task.backend.apply(changes, task.positions, { batch = batch, offset = marker_offset + 1, failed = failed })
+    local marks = { batch = batch, number = (task.number or 0) + 1, offset = marker_offset + 1, failed = failed }
+    task.backend.apply(changes, task.positions, marks)
     task.log_end = marker_offset + 1
-    return
+    return {}
   end
-  restore(self, task.backend, task.partition) -- it comes from there, if it counts
+  local _, strays = restore(self, task.backend, task.partition) -- it comes from there, if it counts
   task.log_end = self.ends[task.partition]
   if task.backend.mark "batch" ~= batch then
     error(errors.unavailable(("changelog %s: another one has the partition now"):format(self.sub.changelog)))
   end
+  return strays
 end
 
 local function write(self, task)
@@ -243,22 +286,17 @@ local function write(self, task)
   local changes, batch
   for _, event in ipairs(task.out) do send(sent, event.topic, event) end
   if sub.changelog then
-    task:expire(EXPIRE)
-    changes, batch = task:changes(), crypto.uuid4()
+    task:expire(math.max(EXPIRE, 2 * task.state.count)) -- or state would grow faster than it goes
+    changes, batch = mend(task.backend, task.strays, task:changes()), crypto.uuid4()
     task.attempted = batch
-    for _, change in ipairs(changes) do
-      local entry = changelog.entry(change, batch)
-      entry.partition = partition
-      send(sent, sub.changelog, entry)
-    end
+    send_changes(self, partition, changes, batch, sent)
   end
-  local acks = {}
-  for i, one in ipairs(sent) do acks[i] = one:wait() end
+  local acks = wait_for(sent)
   if sub.changelog then
     local failed = json.encode(task.failed)
-    local marker = publish_marker(self, partition, batch, task.batch, task.positions, failed)
-    keep(self, task, changes, batch, failed, marker.offset, acks[#acks + 1 - #changes])
-    task.batch, task.attempted = batch, nil
+    local marker = publish_marker(self, partition, batch, task.batch, task.number, task.positions, failed)
+    task.strays = keep(self, task, changes, batch, failed, marker.offset, acks[#acks + 1 - #changes])
+    task.batch, task.number, task.attempted = batch, (task.number or 0) + 1, nil
   end
   task:committed()
   report(self, task)
@@ -271,7 +309,7 @@ end
 
 -- It is to be restored.
 local function drop(self, task)
-  self.tasks[task.partition] = nil
+  self.tasks[task.partition], self.strays[task.partition] = nil, task.strays
   if task.batch then self.failed[task.partition] = { [task.batch] = true, [task.attempted or task.batch] = true } end
 end
 
@@ -284,7 +322,7 @@ local function commit(self, task)
     drop(self, task)
     error(passing(self, ("writing partition %d"):format(task.partition), why))
   end
-  task.touched = false
+  task.touched = task.strays and #task.strays > 0
 end
 
 local function commit_all(self, task)
@@ -419,7 +457,7 @@ end
 
 function Runtime:revoked()
   for partition in pairs(self.tasks) do places.leave(self.topology, self.sub, partition) end
-  self.tasks, self.failed = {}, {}
+  self.tasks, self.failed, self.strays = {}, {}, {}
 end
 
 function Runtime:events(msgs)
@@ -430,7 +468,7 @@ function Runtime:events(msgs)
 end
 
 local function declaration_of(topology, sub)
-  local self = setmetatable({ topology = topology, sub = sub, tasks = {}, failed = {}, ends = {} }, Runtime)
+  local self = setmetatable({ topology = topology, sub = sub, tasks = {}, failed = {}, strays = {}, ends = {} }, Runtime)
   local declaration = {
     topics = sub.topics,
     group = sub.number == 1 and topology.name or ("%s-%d"):format(topology.name, sub.number),

@@ -90,7 +90,7 @@ for number = PART, 80, PARTS do
     task:expire(1 + chance(5))
     local changes, id, positions = task:changes(), ("b%d"):format(at), { l = at, r = at }
     for _, change in ipairs(changes) do write(changelog.entry(change, id)) end
-    write(changelog.marker(id, batch, positions))
+    write(changelog.marker(id, batch, nil, positions))
     if what > 0 then -- else the local commit is lost, and comes back from the changelog
       backend.apply(changes, positions, { batch = id, offset = #log })
     end
@@ -99,7 +99,7 @@ for number = PART, 80, PARTS do
     if what > 1 then return end
     -- A rebalance: what another has begun and not finished counts for nothing.
     write(changelog.entry({ store = "latest", key = "a", t1 = 0, t2 = 0, value = "garbage!!" }, "torn"))
-    if chance(2) == 0 then write(changelog.marker("torn", "never", { l = 1, r = 1 })) end
+    if chance(2) == 0 then write(changelog.marker("torn", "never", nil, { l = 1, r = 1 })) end
     if chance(3) == 0 then backend.clear() end
     restore_all(backend, log)
     same(backend.positions(), positions)
@@ -149,8 +149,8 @@ do
     record.offset = offset
     return record
   end
-  local function marker(offset, id, previous)
-    local record = changelog.marker(id, previous, { ["in"] = offset })
+  local function marker(offset, id, previous, number)
+    local record = changelog.marker(id, previous, number, { ["in"] = offset })
     record.offset = offset
     return record
   end
@@ -179,6 +179,28 @@ do
   same({ restore({ entry(0, "c", "1", "q"), marker(1, "q", "p") }, 2), has "b", has "c" }, { 1, nil, "1" }) -- of another log
   backend.apply({ { store = "s", key = "half", t1 = 0, t2 = 0, value = "1" } }, {}, { restoring = 1 })
   same({ restore { entry(0, "c", "1", "q"), marker(1, "q", "p") }, has "half" }, { 1, nil })
+  -- The first marker that compaction has left: one that did not count, or one behind which there is one that does not.
+  local start = { entry(7, "a", "z", "z"), marker(8, "z", "gone", 3) }
+  backend.clear()
+  restore({ start[1], start[2], entry(9, "a", "1", "d"), marker(10, "d", "c", 4) }, 11)
+  same({ has "a", backend.mark "batch", backend.positions() }, { "1", "d", { ["in"] = 10 } })
+  backend.clear()
+  restore({ marker(8, "c", "b", 3), entry(9, "a", "z", "z"), marker(10, "z", "b", 3), marker(11, "d", "c", 4) }, 12)
+  same({ has "a", backend.mark "batch", backend.mark "number" }, { nil, "d", 5 })
+  -- Entries that do not count, and are the latest of their place.
+  local function strays(...)
+    backend.clear()
+    local _, list = restore({ ... }, 20)
+    local keys = {}
+    for i, stray in ipairs(list) do keys[i] = stray.key end
+    table.sort(keys)
+    return keys
+  end
+  local torn = { entry(0, "a", "1", "x"), marker(1, "x"), entry(2, "a", "2", "torn"), entry(3, "b", "2", "torn") }
+  same(strays(table.unpack(torn)), { "a", "b" })
+  same(strays(torn[1], torn[2], torn[3], torn[4], entry(4, "a", "1", "y"), marker(5, "y", "x")), { "b" })
+  same(strays(torn[1], torn[2], torn[3], marker(4, "torn", "w"), entry(5, "a", "3", "y")), { "a" })
+  same(strays(torn[1], torn[2], torn[3], entry(4, "a", "3", "y"), entry(5, "b", "3", "y"), marker(6, "y", "x")), {})
   -- Values and keys are bytes.
   backend.apply({ { store = "s", key = "\0\255'", t1 = 0, t2 = 0, value = "\0\1" } }, {}, {})
   same({ has "\0\255'", backend.range("s", "\0", "\1", 5)[1].key, backend.range("s", "d", nil, 5) }, { "\0\1", "\0\255'", {} })

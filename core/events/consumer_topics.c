@@ -14,7 +14,7 @@
 #define LOOK_MS 2000   /* for more partitions of a share */
 #define AGAIN_MS 10000 /* after topics could not be made */
 
-static const char lane; /* of all consumers: brokers that are out of reach hold up one helper */
+static const char lane; /* of all that ask again: brokers that are out of reach hold up one helper */
 
 typedef struct pl_topics_job topics_job;
 struct pl_topics_job {
@@ -139,7 +139,9 @@ static bool begin(pl_consumer *c)
         return false;
     *job = (topics_job){.job = {.run = run, .done = made}, .consumer = c};
     job->share = rd_kafka_topic_partition_list_new(8);
-    c->preparing = c->host->ops->offload(c->host, &job->job, &lane) == 0;
+    /* At first all at once: those that came into their group one by one would have it rebalance each time. */
+    const void *in = c->asked ? (const void *)&lane : c;
+    c->preparing = c->host->ops->offload(c->host, &job->job, in) == 0;
     if (!c->preparing) {
         rd_kafka_topic_partition_list_destroy(job->share);
         pl_free(job);

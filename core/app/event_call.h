@@ -57,7 +57,8 @@ typedef struct pl_event_item {
     bool passed_over; /* it is for another group: done without a handler */
     bool failed;
     pl_failure failure;
-    pl_delivery delivery; /* to a retry or dead-letter topic */
+    pl_delivery delivery; /* to a retry or dead-letter topic, */
+    const char *to;       /* this one; NULL: none yet */
     bool dead;            /* which of both */
     pl_event_call *call;
 } pl_event_item;

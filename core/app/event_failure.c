@@ -187,11 +187,14 @@ static pl_code send_on(pl_event_item *item, const pl_outgoing *event, pl_error *
     return code;
 }
 
-static void try_later(pl_event_item *item, const char *topic, const char *why)
+static void try_later(pl_event_item *item, const char *why)
 {
+    const pl_origin *o = &item->origin;
     pl_log(item->call->member->log, PL_ERROR,
            item->dead ? "dead letter not written, tried again" : "not retried, tried again",
-           PL_F_CSTR("to", topic), PL_F_STR("event", item->call->work.id), PL_F_CSTR("error", why));
+           PL_F_CSTR("to", item->to ? item->to : "?"), PL_F_STR("topic", o->topic),
+           PL_F_INT("partition", o->partition), PL_F_INT("offset", o->offset),
+           PL_F_STR("group", item->call->decl->group), PL_F_CSTR("error", why));
     pl_consumer_retry(item->call->member->consumer, item->record, AGAIN_MS);
     item->record = NULL;
 }
@@ -235,7 +238,7 @@ static void delivered(pl_delivery *delivery, const pl_acknowledgement *ack)
     pl_event_item *item = delivery->data;
     pl_event_call *call = item->call;
     if (ack->code)
-        try_later(item, "?", ack->why);
+        try_later(item, ack->why);
     else
         sent_on(item);
     if (--call->pending == 0)
@@ -264,10 +267,11 @@ static void pass_on(pl_event_item *item, const pl_retry_verdict *verdict)
     }
     event.headers = l.headers;
     event.header_count = l.count;
+    item->to = event.topic.ptr;
     if (!l.headers || !event.topic.ptr || l.failed)
-        try_later(item, "?", "out of memory");
+        try_later(item, "out of memory");
     else if (send_on(item, &event, &err) != PL_OK)
-        try_later(item, event.topic.ptr, err.message);
+        try_later(item, err.message);
     else if (call->decl->exactly_once)
         sent_on(item);
 }

@@ -309,9 +309,18 @@ static bool is_hopeless(pl_reader *r)
     return true;
 }
 
-static void on_failed_lookup(pl_reader *r)
+/* Whoever reads is told after a while, but it is tried again. */
+static void lose_patience(pl_reader *r, const char *why)
 {
     uint64_t now = r->host->ops->now(r->host);
+    if (!r->spec.patience_ms || now - r->failing_at < r->spec.patience_ms)
+        return;
+    fail(r, false, PL_UNAVAILABLE, why);
+    r->failing_at = now;
+}
+
+static void on_failed_lookup(pl_reader *r)
+{
     pl_code code = pl_kafka_code(r->found.error);
     if (r->found.no_topic) {
         if (r->attempts + 1 == ABSENT_TRIES) { /* all that will be in it comes later */
@@ -324,12 +333,10 @@ static void on_failed_lookup(pl_reader *r)
     if (r->attempts == 2)
         pl_log(r->log, PL_WARN, "topic cannot be read yet", PL_F_CSTR("topic", r->spec.topic.ptr),
                PL_F_CSTR("error", r->found.why));
-    if (code == PL_PERMISSION_DENIED || code == PL_UNAUTHENTICATED) {
+    if (code == PL_PERMISSION_DENIED || code == PL_UNAUTHENTICATED)
         fail(r, false, code, r->found.why);
-    } else if (r->spec.patience_ms && now - r->failing_at >= r->spec.patience_ms) {
-        fail(r, false, PL_UNAVAILABLE, r->found.why);
-        r->failing_at = now;
-    }
+    else
+        lose_patience(r, r->found.why);
     again_soon(r);
 }
 
@@ -347,6 +354,8 @@ static bool add_found(pl_reader *r)
 static void on_found(pl_reader *r)
 {
     if (!add_found(r) || r->found.incomplete || (r->found.no_partition && !r->placed)) {
+        if (r->found.incomplete && !r->placed)
+            lose_patience(r, "not all of its partitions have a leader");
         again_soon(r);
         return;
     }

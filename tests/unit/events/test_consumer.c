@@ -9,76 +9,21 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
-#include "events/broker.h"
+#include "base/clock.h"
 #include "events/consumer.h"
-#include "events/producer.h"
-#include "net/loop.h"
+#include "events/kafka_harness.h"
 #include "support/failing.h"
 
 /* On the mock cluster, whose groups take seconds to form, and may not form again: most tests read their share
  * of a topic without one. Groups are tested with a real Kafka (tests/integration). */
-
-static pl_broker *broker;
-static pl_helpers *helpers;
-static pl_loop *loop;
-
-static int start_all(void **state)
-{
-    pl_error err;
-    broker = pl_broker_new(NULL, &err);
-    helpers = pl_helpers_new(2, 100);
-    loop = pl_loop_new(helpers, NULL, &err);
-    return broker && helpers && loop ? 0 : -1;
-}
-
-static int stop_all(void **state)
-{
-    pl_loop_free(loop);
-    pl_helpers_free(helpers);
-    pl_broker_free(broker);
-    return 0;
-}
-
-/* --- publishing --- */
-static void on_done(pl_delivery *delivery, const pl_acknowledgement *ack)
-{
-    assert_int_equal(ack->code, PL_OK);
-}
-
-static void publish(const char *topic, unsigned count)
-{
-    const pl_kafka_settings kafka = {.brokers = pl_str_of(pl_broker_address(broker))};
-    const pl_producer_config config = {.kafka = &kafka};
-    static const pl_header headers[] = {{PL_STR("trace"), PL_STR("a\0b")}};
-    static pl_delivery deliveries[100];
-    pl_error err = {0};
-    pl_producer *producer = pl_producer_new(&config, &err);
-    assert_non_null(producer);
-    for (unsigned i = 0; i < count; i++) {
-        char value[16], key[16];
-        bool waits;
-        snprintf(value, sizeof value, "%u", i);
-        snprintf(key, sizeof key, "k%u", i % 3);
-        const pl_outgoing event = {.topic = pl_str_of(topic),
-                                   .key = pl_str_of(key),
-                                   .value = pl_str_of(value),
-                                   .headers = headers,
-                                   .header_count = 1,
-                                   .timestamp = 1000 + i};
-        deliveries[i] = (pl_delivery){.done = on_done};
-        assert_int_equal(pl_producer_send(producer, &event, &deliveries[i], &waits, &err), PL_OK);
-    }
-    while (pl_producer_under_way(producer) > 0)
-        pl_producer_poll(producer);
-    pl_producer_free(producer);
-}
 
 /* --- handling --- */
 typedef struct reader {
     pl_consumer *consumer;
     pl_watch *watch;
     unsigned handled[100]; /* by value */
-    unsigned total, wanted, order[100];
+    unsigned total, order[100];
+    unsigned wanted;      /* so many records stop the loop; 0: partitions do */
     unsigned retry_value; /* is handed back the first time; 100: none */
     unsigned keep_value;  /* is never done; 100: none */
     pl_record *kept;
@@ -86,15 +31,12 @@ typedef struct reader {
     unsigned assigned, cancelled;
     bool grouped;
     bool closed;
+    const char *group, *own_topic; /* NULL: "g", none */
+    pl_start start;
+    int64_t start_time;
+    pl_host *host; /* NULL: the loop's */
+    pl_logger *log;
 } reader;
-
-static unsigned value_of(const pl_record *r)
-{
-    unsigned value = 0;
-    for (size_t i = 0; i < r->value.len; i++)
-        value = value * 10 + (unsigned)(r->value.ptr[i] - '0');
-    return value;
-}
 
 static void handle(void *data, pl_record **records, size_t count)
 {
@@ -102,7 +44,7 @@ static void handle(void *data, pl_record **records, size_t count)
     if (count > r->largest_batch)
         r->largest_batch = count;
     for (size_t i = 0; i < count; i++) {
-        unsigned value = value_of(records[i]);
+        unsigned value = number_of(records[i]->value);
         assert_true(value < 100);
         r->handled[value]++;
         r->order[r->total++] = value;
@@ -128,7 +70,10 @@ static void cancel(void *data, pl_record *record)
 
 static void on_assigned(void *data)
 {
-    ((reader *)data)->assigned++;
+    reader *r = data;
+    r->assigned++;
+    if (r->wanted == 0)
+        pl_loop_stop(loop);
 }
 
 static void on_closed(void *data)
@@ -146,15 +91,16 @@ static pl_consumer *make(reader *r, const char *topic, const pl_consumer_options
 {
     static const pl_consumer_ops ops = {
         .handle = handle, .cancel = cancel, .assigned = on_assigned, .closed = on_closed};
-    const pl_kafka_settings kafka = {.brokers = pl_str_of(pl_broker_address(broker))};
-    const pl_consumer_config config = {
-
-        .kafka = &kafka,
-        .group = "g",
-        .topics = (const char *const[]){topic},
-        .topic_count = 1,
-        .shares = r->grouped ? 0 : 1};
-    return pl_consumer_new(&config, options, &ops, r, pl_loop_host(loop), NULL, err);
+    const pl_consumer_config config = {.kafka = &mock_kafka,
+                                       .group = r->group ? r->group : "g",
+                                       .topics = (const char *const[]){topic},
+                                       .topic_count = 1,
+                                       .own_topics = &r->own_topic,
+                                       .own_topic_count = r->own_topic != NULL,
+                                       .start = r->start,
+                                       .start_time = r->start_time,
+                                       .shares = r->grouped ? 0 : 1};
+    return pl_consumer_new(&config, options, &ops, r, r->host ? r->host : pl_loop_host(loop), r->log, err);
 }
 
 static void open_reader(reader *r, const char *topic, const pl_consumer_options *options)
@@ -171,7 +117,7 @@ static void close_reader(reader *r)
 {
     if (!r->closed) {
         pl_consumer_close(r->consumer, 100);
-        pl_loop_run(loop);
+        assert_true(run_for(LONGEST_MS));
     }
     assert_true(r->closed);
     pl_watch_end(r->watch);
@@ -183,9 +129,9 @@ static void test_records_are_handled_in_order_and_committed_up_to_the_first_that
     reader r = {.retry_value = 4, .keep_value = 7, .wanted = 24}; /* 7 holds up seven others */
     const pl_consumer_options by_key = {
         .flow = {.ordering = PL_BY_KEY, .concurrency = 100}, .concurrency = 100, .commit_ms = 10};
-    publish("keys", 30);
+    publish_numbers("keys", 0, 0, 30);
     open_reader(&r, "keys", &by_key);
-    pl_loop_run(loop);
+    assert_true(run_for(LONGEST_MS));
     assert_int_equal(r.assigned, 1);
     pl_partition_stats p;
     unsigned partitions = 0;
@@ -200,7 +146,7 @@ static void test_records_are_handled_in_order_and_committed_up_to_the_first_that
 
     reader again = {.retry_value = 100, .keep_value = 100, .wanted = 23};
     open_reader(&again, "keys", &by_key);
-    pl_loop_run(loop);
+    assert_true(run_for(LONGEST_MS));
     for (unsigned i = 7; i < 30; i++)
         assert_int_equal(again.handled[i], 1);
     close_reader(&again);
@@ -210,11 +156,10 @@ static void test_a_batch_waits_to_be_full(void **state)
 {
     reader r = {.retry_value = 100, .keep_value = 100, .wanted = 20, .grouped = true};
     const pl_consumer_options batches = {.batch_size = 50, .batch_wait = 300};
-    pl_error err;
-    assert_int_equal(pl_broker_create_topic(broker, "batches", 1, &err), PL_OK);
-    publish("batches", 20);
+    make_topic("batches", 1);
+    publish_numbers("batches", 0, 0, 20);
     open_reader(&r, "batches", &batches);
-    pl_loop_run(loop);
+    assert_true(run_for(LONGEST_MS));
     assert_int_equal(r.largest_batch, 20);
     for (unsigned i = 0; i < 20; i++)
         assert_int_equal(r.order[i], i);
@@ -240,25 +185,27 @@ static void test_records_for_which_there_was_no_memory_come_again(void **state)
 {
     reader r = {.retry_value = 100, .keep_value = 100, .wanted = 20};
     const pl_consumer_options plain = {.commit_ms = 10};
-    pl_error err;
+    pl_error err = {0};
     pl_host *host = pl_loop_host(loop);
-    assert_int_equal(pl_broker_create_topic(broker, "hunger", 1, &err), PL_OK);
-    publish("hunger", 20);
+    make_topic("hunger", 1);
+    publish_numbers("hunger", 0, 0, 1);
     r.consumer = make(&r, "hunger", &plain, &err);
     assert_non_null(r.consumer);
     /* Until the group has formed there is memory; then for a while none, then again. */
     r.wanted = 1;
     r.keep_value = 0;
     r.watch = pl_loop_watch(loop, pl_consumer_fd(r.consumer), on_readable, &r);
-    pl_loop_run(loop);
+    assert_true(run_for(LONGEST_MS));
     assert_int_equal(r.order[0], 0);
     pl_watch_end(r.watch);
     r.wanted = 20;
+    publish_numbers("hunger", 0, 1, 19);
     r.watch = pl_loop_watch(loop, pl_consumer_fd(r.consumer), starve, &r);
     pl_timer timer = {.fire = feed, .data = &r};
     host->ops->timer_start(host, &timer, host->ops->now(host) + 50);
     pl_consumer_done(r.consumer, r.kept);
-    pl_loop_run(loop);
+    assert_true(run_for(LONGEST_MS));
+    host->ops->timer_stop(host, &timer);
     for (unsigned i = 0; i < 20; i++)
         assert_int_equal(r.order[i], i);
     close_reader(&r);
@@ -299,6 +246,140 @@ static void test_wrong_settings_are_named(void **state)
     assert_non_null(strstr(err.message, "session.timeout.ms"));
 }
 
+/* --- what is asked of brokers before anything is read --- */
+typedef struct warnings {
+    unsigned count;
+    uint64_t first, last; /* milliseconds */
+    bool stops;           /* the loop */
+} warnings;
+
+static void on_log(void *data, pl_level level, pl_str line)
+{
+    warnings *w = data;
+    if (level != PL_WARN || !memmem(line.ptr, line.len, "again", 5))
+        return;
+    w->last = pl_clock_ms();
+    if (w->count++ == 0)
+        w->first = w->last;
+    if (w->stops)
+        pl_loop_stop(loop);
+}
+
+#define LIST_OFFSETS 2
+#define REFUSED RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+
+static void open_by_time(reader *r, warnings *w)
+{
+    const pl_consumer_options plain = {.commit_ms = 10};
+    r->grouped = true;
+    r->start = PL_FROM_TIME;
+    r->start_time = 1700000000000;
+    r->log = pl_logger_new_sink(on_log, w, PL_LOG_JSON, PL_WARN);
+    open_reader(r, "times", &plain);
+}
+
+static void test_offsets_by_time_are_asked_for_again_after_a_while(void **state)
+{
+    warnings w = {0};
+    reader r = {.group = "by-time"};
+    make_topic("times", 1);
+    rd_kafka_mock_push_request_errors(mock, LIST_OFFSETS, 2, REFUSED, REFUSED);
+    open_by_time(&r, &w);
+    assert_true(run_for(LONGEST_MS));
+    assert_int_equal(r.assigned, 1);
+    assert_int_equal(w.count, 2);
+    assert_true(w.last - w.first >= 900);
+    close_reader(&r);
+    pl_logger_free(r.log);
+}
+
+static void test_a_group_is_left_while_offsets_are_asked_for(void **state)
+{
+    warnings w = {.stops = true};
+    reader r = {.group = "impatient"};
+    rd_kafka_resp_err_t errors[50];
+    for (size_t i = 0; i < 50; i++)
+        errors[i] = REFUSED;
+    rd_kafka_mock_push_request_errors_array(mock, LIST_OFFSETS, 50, errors);
+    open_by_time(&r, &w);
+    assert_true(run_for(LONGEST_MS));
+    w.stops = false;
+    pl_consumer_close(r.consumer, 1000);
+    assert_true(run_for(10000));
+    assert_int_equal(r.assigned, 0);
+    close_reader(&r);
+    rd_kafka_mock_clear_request_errors(mock, LIST_OFFSETS);
+    pl_logger_free(r.log);
+}
+
+/* A host whose clock can be put on. */
+typedef struct ahead {
+    pl_host host; /* first */
+    pl_host_ops ops;
+    uint64_t ms;
+} ahead;
+
+static uint64_t ahead_now(pl_host *host)
+{
+    pl_host *real = pl_loop_host(loop);
+    return real->ops->now(real) + ((ahead *)host)->ms;
+}
+
+static int ahead_timer_start(pl_host *host, pl_timer *timer, uint64_t at)
+{
+    pl_host *real = pl_loop_host(loop);
+    uint64_t ms = ((ahead *)host)->ms;
+    return real->ops->timer_start(real, timer, at > ms ? at - ms : 0);
+}
+
+static void ahead_timer_stop(pl_host *host, pl_timer *timer)
+{
+    pl_loop_host(loop)->ops->timer_stop(pl_loop_host(loop), timer);
+}
+
+static int ahead_offload(pl_host *host, pl_job *job, const void *lane)
+{
+    return pl_loop_host(loop)->ops->offload(pl_loop_host(loop), job, lane);
+}
+
+static bool is_there(const char *topic)
+{
+    return rd_kafka_mock_topic_create(mock, topic, 1, 1) == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS;
+}
+
+static void test_own_topics_are_made_when_brokers_are_there_later(void **state)
+{
+    warnings w = {.stops = true};
+    ahead a = {.ops = {.now = ahead_now,
+                       .timer_start = ahead_timer_start,
+                       .timer_stop = ahead_timer_stop,
+                       .offload = ahead_offload}};
+    reader r = {.wanted = 100,
+                .retry_value = 100,
+                .keep_value = 100,
+                .grouped = true,
+                .group = "late",
+                .own_topic = "late-dlq",
+                .host = &a.host,
+                .log = pl_logger_new_sink(on_log, &w, PL_LOG_JSON, PL_WARN)};
+    const pl_consumer_options plain = {.commit_ms = 10};
+    a.host.ops = &a.ops;
+    make_topic("late", 1);
+    rd_kafka_mock_topic_set_error(mock, "late", RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE);
+    open_reader(&r, "late", &plain);
+    assert_true(run_for(LONGEST_MS)); /* the warning */
+    rd_kafka_mock_topic_set_error(mock, "late", RD_KAFKA_RESP_ERR_NO_ERROR);
+    run_for(100);
+    a.ms = 10000;
+    for (unsigned i = 0; i < 50 && !is_there("late-dlq"); i++) {
+        pl_consumer_poll(r.consumer);
+        run_for(100);
+    }
+    close_reader(&r);
+    assert_int_equal(w.count, 1);
+    pl_logger_free(r.log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +388,9 @@ int main(void)
         cmocka_unit_test(test_records_for_which_there_was_no_memory_come_again),
         cmocka_unit_test(test_without_memory_there_is_none),
         cmocka_unit_test(test_wrong_settings_are_named),
+        cmocka_unit_test(test_offsets_by_time_are_asked_for_again_after_a_while),
+        cmocka_unit_test(test_a_group_is_left_while_offsets_are_asked_for),
+        cmocka_unit_test(test_own_topics_are_made_when_brokers_are_there_later),
     };
-    return cmocka_run_group_tests(tests, start_all, stop_all);
+    return cmocka_run_group_tests(tests, start_kafka, stop_kafka);
 }

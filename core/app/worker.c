@@ -46,7 +46,8 @@ struct pl_worker {
     pl_endpoint endpoint;
     pl_sse *sse;
     pl_edge *edge;
-    pl_grpc_endpoint *grpc; /* NULL: none */
+    pl_grpc_endpoint *grpc;             /* NULL: none */
+    pl_bytes_listeners *grpc_listeners; /* of this worker alone; NULL: none */
     pl_grpc_clients *clients;
     pl_schemas *schemas;
     pl_builtin *builtin;   /* the same */
@@ -65,6 +66,7 @@ struct pl_worker {
     void (*detached)(void *data);
     void *detached_data;
     void (*drain_more)(void *data, unsigned timeout_ms);
+    void (*end_more)(void *data);
     void *drain_more_data;
     pl_error start_error;
     bool started;              /* with a thread that is to be joined */
@@ -279,6 +281,20 @@ pl_worker *pl_worker_new(const pl_worker_config *config, pl_error *err)
     return w;
 }
 
+static pl_code open_grpc(pl_worker *w, pl_bytes_listeners *listeners, pl_error *err)
+{
+    const pl_worker_config *config = &w->config;
+    if (!w->builtin)
+        w->builtin = pl_builtin_new(w->loop, config->builtin, err);
+    if (w->builtin)
+        w->grpc = pl_grpc_endpoint_new(w->loop, config->grpc, listeners, config->index, config->log, err);
+    if (!w->grpc)
+        return err->code;
+    pl_grpc_endpoint_set_native(w->grpc, pl_builtin_service(w->builtin));
+    pl_builtin_set_endpoint(w->builtin, w->grpc, w->clients);
+    return PL_OK;
+}
+
 static pl_code set_up(pl_worker *w, pl_error *err)
 {
     const pl_worker_config *config = &w->config;
@@ -317,15 +333,7 @@ static pl_code set_up(pl_worker *w, pl_error *err)
         return err->code;
     if (!w->edge || !config->grpc_listeners)
         return w->edge ? PL_OK : err->code;
-    w->builtin = pl_builtin_new(w->loop, config->builtin, err);
-    if (w->builtin)
-        w->grpc = pl_grpc_endpoint_new(w->loop, config->grpc, config->grpc_listeners, config->index,
-                                       config->log, err);
-    if (!w->grpc)
-        return err->code;
-    pl_grpc_endpoint_set_native(w->grpc, pl_builtin_service(w->builtin));
-    pl_builtin_set_endpoint(w->builtin, w->grpc, w->clients);
-    return PL_OK;
+    return open_grpc(w, config->grpc_listeners, err);
 }
 
 /* Instances outlive the readers of their scripts here. */
@@ -343,7 +351,11 @@ static void forget_reads(pl_worker *w)
 static void tear_down(pl_worker *w)
 {
     pl_inbox_close(&w->inbox);
+    if (w->end_more)
+        w->end_more(w->drain_more_data);
     pl_grpc_endpoint_free(w->grpc);
+    w->grpc = NULL;
+    pl_bytes_listeners_free(w->grpc_listeners);
     if (w->builtin)
         pl_builtin_set_endpoint(w->builtin, NULL, NULL);
     pl_edge_free(w->edge); /* cancels what is still in hand */
@@ -591,10 +603,33 @@ static void drained(void *data)
         pl_events_drain(w->events, now < w->stop_by ? (unsigned)(w->stop_by - now) : 0, published, w);
 }
 
-void pl_worker_on_drain(pl_worker *w, void (*more)(void *data, unsigned timeout_ms), void *data)
+void pl_worker_on_drain(pl_worker *w, void (*more)(void *data, unsigned timeout_ms), void (*end)(void *data),
+                        void *data)
 {
     w->drain_more = more;
+    w->end_more = end;
     w->drain_more_data = data;
+}
+
+pl_code pl_worker_listen_grpc(pl_worker *w, pl_bytes_listeners *listeners, pl_error *err)
+{
+    if (w->grpc || !w->current) {
+        pl_bytes_listeners_free(listeners);
+        return pl_fail(err, PL_FAILED_PRECONDITION,
+                       w->grpc ? "gRPC is served already on this loop" : "it is not attached");
+    }
+    pl_bytes_listeners_free(w->grpc_listeners); /* of an attempt that failed */
+    w->grpc_listeners = listeners;
+    if (open_grpc(w, listeners, err) != PL_OK)
+        return err->code;
+    pl_grpc_endpoint_adopt(w->grpc, w->current);
+    pl_builtin_adopt(w->builtin, w->current);
+    return PL_OK;
+}
+
+unsigned pl_worker_index(const pl_worker *w)
+{
+    return w->config.index;
 }
 
 void pl_worker_drained(pl_worker *w)

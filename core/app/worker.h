@@ -74,9 +74,16 @@ pl_loop *pl_worker_loop(pl_worker *worker);
 pl_http_service *pl_worker_http(pl_worker *worker);
 struct pl_endpoint *pl_worker_endpoint(pl_worker *worker);
 /* Requests that are in hand and came another way are drained, too: drain(data) is called when the worker is
- * to end, and calls pl_worker_drained when they have. One of each worker. */
-void pl_worker_on_drain(pl_worker *worker, void (*drain)(void *data, unsigned timeout_ms), void *data);
+ * to end, and calls pl_worker_drained when they have. end(data) is called when the worker is torn down,
+ * before anything else, also without a drain; when it returns, the worker will not be used any more. One of
+ * each worker. */
+void pl_worker_on_drain(pl_worker *worker, void (*drain)(void *data, unsigned timeout_ms),
+                        void (*end)(void *data), void *data);
 void pl_worker_drained(pl_worker *worker);
+/* Serves gRPC on these listeners, too, which are the worker's then, also after an error. On its thread.
+ * FAILED_PRECONDITION: it serves gRPC already. */
+pl_code pl_worker_listen_grpc(pl_worker *worker, pl_bytes_listeners *listeners, pl_error *err);
+unsigned pl_worker_index(const pl_worker *worker);
 
 /* Makes instance the live one, between two turns of the loop; wait returns when the worker has done so.
  * False: the worker does not run, or has ended meanwhile, and has not taken it. */

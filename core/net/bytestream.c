@@ -172,6 +172,22 @@ pl_bytes_listeners *pl_bytes_listeners_open(const pl_bytes_config *config, unsig
     return NULL;
 }
 
+pl_bytes_listeners *pl_bytes_listeners_adopt(int fd, struct ssl_ctx_st *tls, unsigned worker, pl_error *err)
+{
+    pl_bytes_listeners *l = pl_calloc(1, sizeof(*l));
+    if (!l) {
+        pl_fail_memory(err);
+        return NULL;
+    }
+    if (tls)
+        SSL_CTX_up_ref(tls);
+    l->context = tls;
+    if (pl_listener_adopt(tls ? &l->tls : &l->plain, fd, worker, err) == PL_OK)
+        return l;
+    pl_bytes_listeners_free(l);
+    return NULL;
+}
+
 void pl_bytes_listeners_free(pl_bytes_listeners *l)
 {
     if (!l)

@@ -25,6 +25,11 @@ typedef struct pl_bytes_config {
 /* As pl_listeners. */
 typedef struct pl_bytes_listeners pl_bytes_listeners;
 pl_bytes_listeners *pl_bytes_listeners_open(const pl_bytes_config *config, unsigned workers, pl_error *err);
+/* Of one socket that listens already, for this worker alone. The descriptor is duplicated, and of tls, with
+ * which h2 is agreed on by ALPN (NULL: cleartext), a reference is kept. Errors: INVALID_ARGUMENT: it does not
+ * listen; RESOURCE_EXHAUSTED. */
+struct ssl_ctx_st;
+pl_bytes_listeners *pl_bytes_listeners_adopt(int fd, struct ssl_ctx_st *tls, unsigned worker, pl_error *err);
 void pl_bytes_listeners_free(pl_bytes_listeners *listeners);                     /* NULL is fine */
 const char *pl_bytes_listeners_address(const pl_bytes_listeners *listeners);     /* NULL: none */
 const char *pl_bytes_listeners_tls_address(const pl_bytes_listeners *listeners); /* NULL: none */

@@ -193,6 +193,39 @@ static pl_code open_unix(const char *address, unsigned workers, listener *l, pl_
     return PL_OK;
 }
 
+/* As it was bound. */
+static void describe(int fd, listener *l)
+{
+    struct sockaddr_storage bound;
+    socklen_t size = sizeof(bound);
+    pl_error err;
+    if (getsockname(fd, (struct sockaddr *)&bound, &size) == 0 && bound.ss_family == AF_UNIX)
+        snprintf(l->address, sizeof(l->address), "unix:%.*s",
+                 (int)(size - offsetof(struct sockaddr_un, sun_path)),
+                 ((struct sockaddr_un *)&bound)->sun_path);
+    else
+        describe_tcp(fd, l, &err);
+}
+
+pl_code pl_listener_adopt(listener *l, int fd, unsigned worker, pl_error *err)
+{
+    int listens = 0;
+    socklen_t size = sizeof(listens);
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || !listens)
+        return pl_fail(err, PL_INVALID_ARGUMENT, "descriptor %d is no listening socket", fd);
+    l->workers = worker + 1;
+    l->fds = pl_malloc(l->workers * sizeof(l->fds[0]));
+    if (!l->fds)
+        return pl_fail_memory(err);
+    for (unsigned i = 0; i < worker; i++)
+        l->fds[i] = -1;
+    l->fds[worker] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (l->fds[worker] < 0)
+        return pl_fail(err, PL_RESOURCE_EXHAUSTED, "cannot duplicate a descriptor: %s", strerror(errno));
+    describe(fd, l);
+    return PL_OK;
+}
+
 pl_code pl_listener_open(listener *l, const char *address, unsigned workers, pl_error *err)
 {
     l->workers = workers;

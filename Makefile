@@ -62,7 +62,7 @@ CFLAGS_all = $(CPPFLAGS_all) $(CFLAGS_$(VARIANT)) $(WARN) -fPIC -fvisibility=hid
 LDFLAGS_all = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
 LIBS := -lh2o-evloop -lssl -lcrypto -llua5.4 -lcjson -lsqlite3 -lnghttp2 -lrdkafka -lprotobuf-c -lcurl -lz -lzstd -lbrotlienc -lpthread -lm -ldl
 
-LIB_SRC := $(filter-out core/cli/% bindings/lua/plain/%,$(shell find core bindings/lua -name '*.c' 2>/dev/null | sort))
+LIB_SRC := $(filter-out core/cli/% bindings/lua/plain/%,$(shell find core bindings/lua bindings/h2o -name '*.c' 2>/dev/null | sort))
 CLI_SRC := $(sort $(wildcard core/cli/*.c))
 LUA_SRC := $(shell find lua/perilune -name '*.lua' 2>/dev/null | sort)
 # The built-in services: descriptors of all, and protobuf-c's code (of one reflection: the versions are the same on the wire).

@@ -102,7 +102,10 @@ static pl_code check_options(const pl_app_options *o, pl_error *err)
     if ((o->https || o->grpcs) && (!o->certificate || !o->key))
         return pl_fail(err, PL_INVALID_ARGUMENT, "%s needs certificate and key",
                        o->https ? "https" : "grpcs");
-    if (o->clock && o->workers != 0)
+    if (o->h2o_contexts > 1024)
+        return pl_fail(err, PL_INVALID_ARGUMENT, "h2o_contexts is %u; 0 to 1024 is expected",
+                       o->h2o_contexts);
+    if (o->clock && (o->workers != 0 || o->h2o_contexts != 0))
         return pl_fail(err, PL_INVALID_ARGUMENT, "only an app without workers can have a clock of its own");
     if (o->log_level < PL_LOG_DEFAULT || o->log_level > PL_LOG_NONE)
         return pl_fail(err, PL_INVALID_ARGUMENT, "log_level is none");
@@ -172,6 +175,8 @@ void pl_app_free(pl_app *app)
         return;
     pl_app_stop(app, 0);
     pl_server_free(app->server);
+    if (app->free_guest)
+        app->free_guest(app->guest);
     pl_natives_free(app->natives);
     pl_bundle_unref(app->bundle);
     pl_logger_free(app->log);
@@ -187,7 +192,7 @@ static pl_server_config config_of(const pl_app *app)
         .directory = o->directory,
         .bundle = app->bundle,
         .workers = o->workers > 0 ? (unsigned)o->workers : 0,
-        .attached = o->workers == 0,
+        .attached = o->h2o_contexts > 0 ? o->h2o_contexts : o->workers == 0,
         .keeper = true,
         .edge = {.address = o->http,
                  .tls_address = o->https,
@@ -210,14 +215,14 @@ static pl_server_config config_of(const pl_app *app)
 /* The worker of an app without threads. */
 static pl_code attach(pl_app *app, pl_server *server, pl_error *err)
 {
-    if (app->options.workers != 0)
+    if (app->options.workers != 0 || app->options.h2o_contexts > 0)
         return PL_OK;
     pl_loop *loop = pl_loop_new(pl_server_helpers(server), app->log, err);
     if (!loop)
         return err->code;
     if (app->options.clock)
         pl_loop_set_clock(loop, app->options.clock, app->options.clock_data);
-    app->worker = pl_server_attach(server, loop, err);
+    app->worker = pl_server_attach(server, loop, NULL, err);
     return app->worker ? PL_OK : err->code;
 }
 

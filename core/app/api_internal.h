@@ -22,6 +22,8 @@ struct pl_app {
     pl_server *server; /* from the first start that succeeds to pl_app_free; atomic */
     pl_worker *worker; /* without threads: the one on the caller's */
     bool turning;      /* its loop, just now */
+    void *guest;       /* of a binding that is in the middle between the app and its host; or NULL */
+    void (*free_guest)(void *guest);
     char address[300]; /* what pl_app_address("kafka") has found, and the like */
 };
 

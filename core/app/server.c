@@ -447,7 +447,7 @@ static unsigned begin_attach(pl_server *s)
     return found;
 }
 
-pl_worker *pl_server_attach(pl_server *s, pl_loop *loop, pl_error *err)
+pl_worker *pl_server_attach(pl_server *s, pl_loop *loop, const pl_worker_place *place, pl_error *err)
 {
     unsigned index = begin_attach(s);
     if (index == UINT_MAX) {
@@ -459,7 +459,7 @@ pl_worker *pl_server_attach(pl_server *s, pl_loop *loop, pl_error *err)
     pl_worker *worker = make_worker(s, index, err);
     if (!worker)
         pl_loop_free(loop);
-    else if (pl_worker_attach(worker, loop, s->live->instances[index], err) != PL_OK) {
+    else if (pl_worker_attach(worker, loop, place, s->live->instances[index], err) != PL_OK) {
         pl_worker_free(worker);
         worker = NULL;
     }

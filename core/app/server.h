@@ -71,7 +71,7 @@ bool pl_server_metrics(pl_server *server, pl_buf *out);
  * It takes part in everything from then on. NULL: err says why: FAILED_PRECONDITION (all are, or the server
  * stops), RESOURCE_EXHAUSTED. The loop is freed then. The worker is the server's; it ends by pl_worker_detach
  * on its thread, and cannot be attached again. */
-pl_worker *pl_server_attach(pl_server *server, pl_loop *loop, pl_error *err);
+pl_worker *pl_server_attach(pl_server *server, pl_loop *loop, const pl_worker_place *place, pl_error *err);
 pl_helpers *pl_server_helpers(pl_server *server); /* for such a loop */
 /* Workers 0, 1, …; NULL: no more, or an attached one that is not. It lives as long as the server. */
 pl_worker *pl_server_worker(pl_server *server, unsigned index);

@@ -65,9 +65,6 @@ struct pl_worker {
     bool ends; /* draining has begun */
     void (*detached)(void *data);
     void *detached_data;
-    void (*drain_more)(void *data, unsigned timeout_ms);
-    void (*end_more)(void *data);
-    void *drain_more_data;
     pl_error start_error;
     bool started;              /* with a thread that is to be joined */
     pthread_t own_thread;      /* that of pl_worker_start */
@@ -295,7 +292,7 @@ static pl_code open_grpc(pl_worker *w, pl_bytes_listeners *listeners, pl_error *
     return PL_OK;
 }
 
-static pl_code set_up(pl_worker *w, pl_error *err)
+static pl_code set_up(pl_worker *w, const pl_worker_place *place, pl_error *err)
 {
     const pl_worker_config *config = &w->config;
     w->host = pl_loop_host(w->loop);
@@ -322,8 +319,10 @@ static pl_code set_up(pl_worker *w, pl_error *err)
     pl_loop_on_turn(w->loop, after_turn, w);
     if (config->index == 0 && !(w->schedule = pl_schedule_new(w->host, w->pubsub, config->log)))
         return pl_fail_memory(err);
-    w->edge =
-        pl_edge_new(w->loop, config->edge, config->listeners, config->index, &w->service, config->log, err);
+    w->edge = place ? pl_edge_mount(w->loop, place->context, place->mounts, config->edge, &w->service,
+                                    config->log, err)
+                    : pl_edge_new(w->loop, config->edge, config->listeners, config->index, &w->service,
+                                  config->log, err);
     if (w->edge)
         pl_edge_set_meter(w->edge, pl_metrics_http_meter(w->metrics));
     if (w->edge && config->metrics_listeners && config->index == 0 &&
@@ -351,8 +350,6 @@ static void forget_reads(pl_worker *w)
 static void tear_down(pl_worker *w)
 {
     pl_inbox_close(&w->inbox);
-    if (w->end_more)
-        w->end_more(w->drain_more_data);
     pl_grpc_endpoint_free(w->grpc);
     w->grpc = NULL;
     pl_bytes_listeners_free(w->grpc_listeners);
@@ -405,9 +402,9 @@ static void tear_down(pl_worker *w)
     pl_metrics_free(w->metrics);
 }
 
-static pl_code begin(pl_worker *w, pl_instance *first, pl_error *err)
+static pl_code begin(pl_worker *w, const pl_worker_place *place, pl_instance *first, pl_error *err)
 {
-    if (set_up(w, err) != PL_OK)
+    if (set_up(w, place, err) != PL_OK)
         return err->code;
     adopt(w, first);
     pl_inbox_open(&w->inbox, w->loop);
@@ -423,7 +420,7 @@ static void *thread_main(void *arg)
     pl_error err = {0};
     w->loop = pl_loop_new(w->config.helpers, w->config.log, &err);
     if (w->loop)
-        begin(w, w->first, &err);
+        begin(w, NULL, w->first, &err);
     pthread_mutex_lock(&control->lock);
     w->start_error = err;
     w->start_done = true;
@@ -469,10 +466,11 @@ pl_code pl_worker_start(pl_worker *w, pl_instance *instance, pl_error *err)
     return err->code;
 }
 
-pl_code pl_worker_attach(pl_worker *w, pl_loop *loop, pl_instance *instance, pl_error *err)
+pl_code pl_worker_attach(pl_worker *w, pl_loop *loop, const pl_worker_place *place, pl_instance *instance,
+                         pl_error *err)
 {
     w->loop = loop;
-    if (begin(w, instance, err) != PL_OK) {
+    if (begin(w, place, instance, err) != PL_OK) {
         tear_down(w);
         return err->code;
     }
@@ -603,14 +601,6 @@ static void drained(void *data)
         pl_events_drain(w->events, now < w->stop_by ? (unsigned)(w->stop_by - now) : 0, published, w);
 }
 
-void pl_worker_on_drain(pl_worker *w, void (*more)(void *data, unsigned timeout_ms), void (*end)(void *data),
-                        void *data)
-{
-    w->drain_more = more;
-    w->end_more = end;
-    w->drain_more_data = data;
-}
-
 pl_code pl_worker_listen_grpc(pl_worker *w, pl_bytes_listeners *listeners, pl_error *err)
 {
     if (w->grpc || !w->current) {
@@ -632,11 +622,6 @@ unsigned pl_worker_index(const pl_worker *w)
     return w->config.index;
 }
 
-void pl_worker_drained(pl_worker *w)
-{
-    drained(w);
-}
-
 static void stop(pl_worker *w, void *arg)
 {
     (void)arg;
@@ -648,13 +633,11 @@ static void stop(pl_worker *w, void *arg)
     if (w->schedule)
         pl_schedule_stop(w->schedule);
     w->stop_by = w->host->ops->now(w->host) + w->stop_timeout_ms;
-    w->draining = 3 + (w->grpc != NULL) + (w->drain_more != NULL);
+    w->draining = 3 + (w->grpc != NULL);
     if (w->builtin)
         pl_builtin_drain(w->builtin);
     if (w->grpc)
         pl_grpc_endpoint_drain(w->grpc, w->stop_timeout_ms, drained, w);
-    if (w->drain_more)
-        w->drain_more(w->drain_more_data, w->stop_timeout_ms);
     pl_direct_drain(w->direct, w->stop_timeout_ms, drained, w);
     pl_consumers_drain(w->consumers, w->stop_timeout_ms, drained, w);
     pl_edge_drain(w->edge, w->stop_timeout_ms, drained, w);

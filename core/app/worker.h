@@ -13,6 +13,7 @@
 #include "base/stats.h"
 #include "grpc/client/stats.h"
 #include "net/edge.h"
+#include "net/mount.h"
 
 /* A worker: a loop, an HTTP edge and the live instance, on one thread. The thread is its own
  * (pl_worker_start); or the worker is attached to a loop that another program's thread turns
@@ -50,10 +51,17 @@ pl_worker *pl_worker_new(const pl_worker_config *config, pl_error *err);
 /* Starts the thread, with instance as the live one; returns when it accepts connections. */
 pl_code pl_worker_start(pl_worker *worker, pl_instance *instance, pl_error *err);
 
-/* Attaches the worker to a loop, with instance as the live one, on the thread that turns it. The loop is the
+/* Where requests by HTTP come from: paths of a program that runs h2o itself (net/mount.h). */
+typedef struct pl_worker_place {
+    struct st_h2o_context_t *context;
+    pl_mounts *mounts;
+} pl_worker_place;
+/* Attaches the worker to a loop, with instance as the live one, on the thread that turns it. place NULL: what
+ * its listeners bring, if there are any. The loop is the
  * worker's from then on (also after an error, when it has been freed): it is freed at the end. Everything of
  * the worker then happens in turns of that loop. */
-pl_code pl_worker_attach(pl_worker *worker, pl_loop *loop, pl_instance *instance, pl_error *err);
+pl_code pl_worker_attach(pl_worker *worker, pl_loop *loop, const pl_worker_place *place,
+                         pl_instance *instance, pl_error *err);
 /* Ends an attached worker, on its thread: no new connections, what is in hand has timeout_ms. When that is
  * done, in a turn of the loop, all of it is torn down and the loop freed, and then done(data) is called, from
  * which the worker may be freed. Jobs of helper threads that cannot be stopped are waited for. False: it is
@@ -73,13 +81,6 @@ bool pl_worker_is_running(const pl_worker *worker); /* started or attached, and 
 pl_loop *pl_worker_loop(pl_worker *worker);
 pl_http_service *pl_worker_http(pl_worker *worker);
 struct pl_endpoint *pl_worker_endpoint(pl_worker *worker);
-/* Requests that are in hand and came another way are drained, too: drain(data) is called when the worker is
- * to end, and calls pl_worker_drained when they have. end(data) is called when the worker is torn down,
- * before anything else, also without a drain; when it returns, the worker will not be used any more. One of
- * each worker. */
-void pl_worker_on_drain(pl_worker *worker, void (*drain)(void *data, unsigned timeout_ms),
-                        void (*end)(void *data), void *data);
-void pl_worker_drained(pl_worker *worker);
 /* Serves gRPC on these listeners, too, which are the worker's then, also after an error. On its thread.
  * FAILED_PRECONDITION: it serves gRPC already. */
 pl_code pl_worker_listen_grpc(pl_worker *worker, pl_bytes_listeners *listeners, pl_error *err);

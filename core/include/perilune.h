@@ -92,12 +92,16 @@ typedef struct pl_app_options {
      * workers, which asks it in pl_app_turn. Sleeping until something is due is then the caller's. */
     uint64_t (*clock)(void *data);
     void *clock_data;
+
+    /* How many contexts of the program's own h2o it is attached to (perilune/h2o.h). With workers 0 it then
+     * has no others, and none on the caller's thread. */
+    unsigned h2o_contexts;
 } pl_app_options;
 #define PL_WORKERS_ALL (-1)
 #define PL_APP_OPTIONS_INIT                                                                                \
     {                                                                                                      \
         sizeof(pl_app_options), NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, \
-            NULL, NULL, PL_LOG_DEFAULT, NULL, NULL                                                         \
+            NULL, NULL, PL_LOG_DEFAULT, NULL, NULL, 0                                                      \
     }
 
 /* NULL: memory, or options that cannot be; error says which. Nothing is read yet. To be freed by

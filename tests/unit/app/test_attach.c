@@ -116,7 +116,7 @@ static void test_own_loop(void **state)
     pl_error err = {0};
     site_start(&s, 0, 1);
     pl_loop *loop = new_loop(&s);
-    pl_worker *worker = pl_server_attach(s.server, loop, &err);
+    pl_worker *worker = pl_server_attach(s.server, loop, NULL, &err);
     assert_non_null(worker);
     assert_ptr_equal(pl_server_worker(s.server, 0), worker);
     assert_string_equal(ask_meanwhile(&s, "{ version }", turn_own, loop), "{\"data\":{\"version\":\"one\"}}");
@@ -128,7 +128,7 @@ static void test_own_loop(void **state)
     pl_server_status(s.server, &buf);
     expect_text(buf.data, "\"generation\":2", __FILE__, __LINE__);
     pl_buf_dispose(&buf);
-    assert_null(pl_server_attach(s.server, new_loop(&s), &err)); /* there is but one place */
+    assert_null(pl_server_attach(s.server, new_loop(&s), NULL, &err)); /* there is but one place */
     assert_int_equal(err.code, PL_FAILED_PRECONDITION);
     site_end(&s); /* detaches it, turning the loop */
 }
@@ -148,7 +148,7 @@ static void test_descriptor_and_timeout_tell_all(void **state)
     pl_error err = {0};
     site_start(&s, 0, 1);
     pl_loop *loop = new_loop(&s);
-    assert_non_null(pl_server_attach(s.server, loop, &err));
+    assert_non_null(pl_server_attach(s.server, loop, NULL, &err));
     uint64_t began = clock_ms();
     assert_string_equal(ask_meanwhile(&s, "{ slow(s: 0.02) }", poll_own, loop),
                         "{\"data\":{\"slow\":\"one\"}}");
@@ -172,7 +172,7 @@ static pl_worker *attach_h2o(site *s, h2o_loop_t *h2o)
     pl_error err = {0};
     pl_loop *loop = pl_loop_new_on(h2o, pl_server_helpers(s->server), NULL, &err);
     assert_non_null(loop);
-    pl_worker *worker = pl_server_attach(s->server, loop, &err);
+    pl_worker *worker = pl_server_attach(s->server, loop, NULL, &err);
     assert_non_null(worker);
     return worker;
 }

@@ -1,0 +1,2 @@
+-- SPDX-License-Identifier: MIT
+return { name = "embedded", http = { graphiql = true } }

@@ -67,27 +67,16 @@ char *pl_app_metrics(pl_app *app)
 }
 
 /* --- requests --- */
-static const char no_memory[] = "{\"errors\":[{\"message\":\"out of memory\"}]}";
-
-typedef pl_direct_request *maker(pl_str name, pl_str text, pl_app_done done, void *data);
-
-static pl_direct_request *make_graphql(pl_str name, pl_str text, pl_app_done done, void *data)
-{
-    (void)name;
-    return pl_direct_graphql(text, done, data);
-}
-
-static void send(pl_app *app, maker *make, pl_str name, pl_str text, pl_app_done done, void *data)
+/* Gives away the request (NULL: there was no memory for it); its `done` is called in any case. */
+static void send(pl_app *app, pl_direct_request *request, pl_app_done done, void *data)
 {
     pl_server *server = pl_app_server(app);
-    pl_direct_request *direct = make(name, text, done, data);
-    if (!direct) {
-        done(data, PL_RESOURCE_EXHAUSTED, no_memory, sizeof no_memory - 1);
-    } else if (server) {
-        pl_server_direct(server, direct);
-    } else {
-        pl_direct_refuse(direct);
-    }
+    if (!request)
+        done(data, PL_RESOURCE_EXHAUSTED, "", 0);
+    else if (server)
+        pl_server_direct(server, request);
+    else
+        pl_direct_refuse(request, PL_UNAVAILABLE, PL_STR_NONE);
 }
 
 /* --- waiting for one --- */
@@ -103,13 +92,14 @@ typedef struct waiter {
 static void wake(void *data, pl_code code, const char *response, size_t length)
 {
     waiter *w = data;
-    char *text = pl_malloc(length + 1);
+    char *text = code == PL_OK || length > 0 ? pl_malloc(length + 1) : NULL;
     if (text) {
-        memcpy(text, response, length);
+        if (length > 0)
+            memcpy(text, response, length);
         text[length] = '\0';
     }
     pthread_mutex_lock(&w->lock);
-    w->code = text ? code : PL_RESOURCE_EXHAUSTED;
+    w->code = text || code ? code : PL_RESOURCE_EXHAUSTED;
     w->text = text;
     w->length = text ? length : 0;
     w->done = true;
@@ -127,36 +117,94 @@ static void wait(pl_app *app, waiter *w)
     pthread_mutex_unlock(&w->lock);
 }
 
-static pl_code ask(pl_app *app, maker *make, pl_str name, pl_str text, char **response, size_t *length)
+static void waiter_init(waiter *w)
 {
-    waiter w = {.code = PL_OK};
+    *w = (waiter){.code = PL_OK};
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->ended, NULL);
+}
+
+/* Sends it, waits, and gives what has come. */
+static pl_code ask(pl_app *app, pl_direct_request *request, waiter *w, char **response, size_t *length)
+{
+    static const pl_str inside = PL_STR("A callback or a native function of the app cannot wait for it.");
     pl_app_entry entry;
     pl_server *server = pl_app_server(app);
-    pthread_mutex_init(&w.lock, NULL);
-    pthread_cond_init(&w.ended, NULL);
-    bool inside = app->options.workers != 0 && server && pl_server_is_inside(server);
-    if (inside || !pl_app_enter(app, &entry)) {
-        pl_direct_answer_error(wake, &w, PL_FAILED_PRECONDITION,
-                               PL_STR("A callback or a native function of the app cannot wait for it."));
+    bool from_worker = app->options.workers != 0 && server && pl_server_is_inside(server);
+    if (from_worker || !pl_app_enter(app, &entry)) {
+        if (request)
+            pl_direct_refuse(request, PL_FAILED_PRECONDITION, inside);
+        else
+            wake(w, PL_RESOURCE_EXHAUSTED, "", 0);
     } else {
-        send(app, make, name, text, wake, &w);
-        wait(app, &w);
+        send(app, request, wake, w);
+        wait(app, w);
         pl_app_leave(app, &entry);
     }
-    pthread_cond_destroy(&w.ended);
-    pthread_mutex_destroy(&w.lock);
-    *response = w.text;
+    pthread_cond_destroy(&w->ended);
+    pthread_mutex_destroy(&w->lock);
+    *response = w->text;
     if (length)
-        *length = w.length;
-    return w.code;
+        *length = w->length;
+    return w->code;
 }
 
 pl_code pl_app_execute(pl_app *app, const char *text, size_t text_length, char **response, size_t *length)
 {
-    return ask(app, make_graphql, PL_STR(""), (pl_str){text, text_length}, response, length);
+    waiter w;
+    waiter_init(&w);
+    return ask(app, pl_direct_graphql((pl_str){text, text_length}, wake, &w), &w, response, length);
 }
 
 void pl_app_execute_async(pl_app *app, const char *text, size_t text_length, pl_app_done done, void *data)
 {
-    send(app, make_graphql, PL_STR(""), (pl_str){text, text_length}, done, data);
+    send(app, pl_direct_graphql((pl_str){text, text_length}, done, data), done, data);
+}
+
+pl_code pl_app_call(pl_app *app, const char *method, const char *text, size_t text_length, char **response,
+                    size_t *length)
+{
+    waiter w;
+    waiter_init(&w);
+    pl_str request = {text, text_length};
+    return ask(app, pl_direct_method(pl_str_of(method), request, wake, &w), &w, response, length);
+}
+
+void pl_app_call_async(pl_app *app, const char *method, const char *text, size_t text_length,
+                       pl_app_done done, void *data)
+{
+    pl_str request = {text, text_length};
+    send(app, pl_direct_method(pl_str_of(method), request, done, data), done, data);
+}
+
+/* --- events --- */
+static pl_code give_failure(pl_code code, char *message, char *error, size_t error_size)
+{
+    if (error && error_size > 0)
+        snprintf(error, error_size, "%s", code && message ? message : "");
+    pl_free(message);
+    return code;
+}
+
+pl_code pl_app_publish(pl_app *app, const pl_app_event *event, char *error, size_t error_size)
+{
+    waiter w;
+    char *response;
+    waiter_init(&w);
+    pl_code code = ask(app, pl_direct_publish(event, wake, &w), &w, &response, NULL);
+    return give_failure(code, response, error, error_size);
+}
+
+void pl_app_publish_async(pl_app *app, const pl_app_event *event, pl_app_done done, void *data)
+{
+    send(app, pl_direct_publish(event, done, data), done, data);
+}
+
+pl_code pl_app_handle_event(pl_app *app, const pl_app_event *event, char *error, size_t error_size)
+{
+    waiter w;
+    char *response;
+    waiter_init(&w);
+    pl_code code = ask(app, pl_direct_handle(event, wake, &w), &w, &response, NULL);
+    return give_failure(code, response, error, error_size);
 }

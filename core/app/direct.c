@@ -22,6 +22,12 @@ pl_direct_request *pl_direct_make(const pl_direct_kind *kind, pl_str name, pl_st
     return r;
 }
 
+void pl_direct_unmake(pl_direct_request *r)
+{
+    pl_arena_dispose(&r->arena);
+    pl_free(r);
+}
+
 static void list_add(pl_direct *d, pl_direct_request *r)
 {
     r->direct = d;
@@ -56,34 +62,23 @@ void pl_direct_end(pl_direct_request *r, pl_code code, pl_str response)
     pl_direct *d = r->direct;
     list_remove(r);
     r->done(r->data, code, response.ptr, response.len);
-    pl_arena_dispose(&r->arena);
-    pl_free(r);
+    pl_direct_unmake(r);
     if (d)
         drain_step(d);
 }
 
-static const char no_memory[] = "{\"errors\":[{\"message\":\"out of memory\"}]}";
-
-void pl_direct_answer_error(pl_app_done done, void *data, pl_code code, pl_str message)
+void pl_direct_fail(pl_direct_request *r, pl_code code, pl_str message)
 {
     pl_buf body;
     pl_buf_init(&body);
-    gql_write_error(&body, code, message);
-    if (body.failed)
-        done(data, PL_RESOURCE_EXHAUSTED, no_memory, sizeof no_memory - 1);
-    else
-        done(data, code, body.data, body.len);
+    r->kind->write_error(&body, code, message);
+    if (body.failed) {
+        pl_buf_dispose(&body);
+        pl_direct_end(r, PL_RESOURCE_EXHAUSTED, PL_STR(""));
+        return;
+    }
+    pl_direct_end(r, code, pl_buf_view(&body));
     pl_buf_dispose(&body);
-}
-
-static void end_with(void *data, pl_code code, const char *response, size_t length)
-{
-    pl_direct_end(data, code, (pl_str){response, length});
-}
-
-void pl_direct_fail(pl_direct_request *r, pl_code code, pl_str message)
-{
-    pl_direct_answer_error(end_with, r, code, message);
 }
 
 pl_str pl_direct_id(pl_direct_request *r)
@@ -93,8 +88,6 @@ pl_str pl_direct_id(pl_direct_request *r)
 }
 
 /* --- on their way to a worker --- */
-static const pl_str stopped = PL_STR("The app is not running, or is about to end.");
-
 pl_message *pl_direct_message(pl_direct_request *r, void (*run)(pl_message *message), void *data)
 {
     r->message = (pl_message){.run = run, .data = data};
@@ -105,21 +98,26 @@ void pl_direct_run(pl_message *message, pl_direct *direct)
 {
     pl_direct_request *r = (pl_direct_request *)message;
     if (!direct || direct->draining || !direct->endpoint->live) {
-        pl_direct_refuse(r);
+        pl_direct_refuse(r, PL_UNAVAILABLE, PL_STR_NONE);
         return;
     }
+    pl_direct_end_calls(direct);
     list_add(direct, r);
     r->kind->start(r);
 }
 
-void pl_direct_refuse(pl_direct_request *r)
+void pl_direct_refuse(pl_direct_request *r, pl_code code, pl_str message)
 {
-    pl_direct_fail(r, PL_UNAVAILABLE, stopped);
+    if (message.ptr)
+        pl_direct_fail(r, code, message);
+    else
+        pl_direct_fail(r, PL_UNAVAILABLE, PL_STR("The app does not run, or is about to end."));
 }
 
 /* --- life --- */
 static void cancel_all(pl_direct *d)
 {
+    pl_direct_end_calls(d);
     while (d->requests) {
         pl_direct_request *r = d->requests;
         r->kind->cancel(r);
@@ -146,6 +144,15 @@ pl_direct *pl_direct_new(pl_endpoint *endpoint, pl_rpc_http *rpc, unsigned worke
     return d;
 }
 
+void pl_direct_cut(pl_direct *d, const pl_instance *instance)
+{
+    for (pl_direct_request *r = d->requests, *next; r; r = next) {
+        next = r->next; /* ending one begins and ends no other */
+        if (r->kind->cut)
+            r->kind->cut(r, instance);
+    }
+}
+
 void pl_direct_drain(pl_direct *d, unsigned timeout_ms, void (*done)(void *data), void *data)
 {
     uint64_t at = d->host->ops->now(d->host) + timeout_ms;
@@ -164,5 +171,6 @@ void pl_direct_free(pl_direct *d)
     d->drained = NULL;
     cancel_all(d);
     d->host->ops->timer_stop(d->host, &d->deadline);
+    d->host->ops->timer_stop(d->host, &d->soon);
     pl_free(d);
 }

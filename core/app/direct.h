@@ -27,14 +27,18 @@ pl_direct_request *pl_direct_graphql(pl_str request, pl_app_done done, void *dat
 /* A unary method, "user.v1.UserService/GetUser", with a request in JSON. The same. */
 pl_direct_request *pl_direct_method(pl_str method, pl_str request, pl_app_done done, void *data);
 
+/* An event, which is copied. Published: the response is {"partition", "offset"}. Handled: by the consumers of
+ * its topic, without a broker. A failure's response is its message. */
+pl_direct_request *pl_direct_publish(const pl_app_event *event, pl_app_done done, void *data);
+pl_direct_request *pl_direct_handle(const pl_app_event *event, pl_app_done done, void *data);
+/* What has begun on this instance is cancelled, but for that which others cancel: operations and calls. */
+void pl_direct_cut(pl_direct *direct, const pl_instance *instance);
+
 /* What is to be posted to a worker's loop, and what its run does there: direct NULL refuses it, as the worker
  * has ended. The request is gone when done has been called. */
 pl_message *pl_direct_message(pl_direct_request *request, void (*run)(pl_message *message), void *data);
 void pl_direct_run(pl_message *message, pl_direct *direct);
-/* There is nobody to be posted to. */
-void pl_direct_refuse(pl_direct_request *request);
-
-/* {"errors":[{"message":…,"extensions":{"code":…}}]} */
-void pl_direct_answer_error(pl_app_done done, void *data, pl_code code, pl_str message);
+/* Instead of posting it: it ends like this, or, without a message, with UNAVAILABLE, as nobody is there. */
+void pl_direct_refuse(pl_direct_request *request, pl_code code, pl_str message);
 
 #endif

@@ -93,6 +93,6 @@ static void cancel(pl_direct_request *r)
 
 pl_direct_request *pl_direct_graphql(pl_str request, pl_app_done done, void *data)
 {
-    static const pl_direct_kind kind = {.start = start, .cancel = cancel};
+    static const pl_direct_kind kind = {.start = start, .cancel = cancel, .write_error = gql_write_error};
     return pl_direct_make(&kind, PL_STR(""), request, done, data);
 }

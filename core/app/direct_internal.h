@@ -5,6 +5,7 @@
 /* What the files of direct requests share: direct.c has their life, the others one kind each. */
 
 #include "app/direct.h"
+#include "value/outgoing.h"
 
 struct pl_direct {
     pl_endpoint *endpoint;
@@ -18,6 +19,8 @@ struct pl_direct {
     void (*drained)(void *data);
     void *drained_data;
     pl_timer deadline;
+    struct pl_direct_call *due; /* calls of methods that have ended (direct_method.c) */
+    pl_timer soon;
 };
 
 typedef struct pl_direct_kind {
@@ -25,6 +28,10 @@ typedef struct pl_direct_kind {
     void (*start)(pl_direct_request *request);
     /* Lets go of what it holds, as nobody waits any more. */
     void (*cancel)(pl_direct_request *request);
+    /* Does the same as it began on this instance, and ends the request; NULL: others see to that. */
+    void (*cut)(pl_direct_request *request, const pl_instance *instance);
+    /* What a failure is in its answers. */
+    void (*write_error)(pl_buf *out, pl_code code, pl_str message);
 } pl_direct_kind;
 
 struct pl_direct_request {
@@ -48,5 +55,14 @@ void pl_direct_end(pl_direct_request *request, pl_code code, pl_str response);
 void pl_direct_fail(pl_direct_request *request, pl_code code, pl_str message);
 /* "app-0-17", in the arena; ptr NULL: memory. */
 pl_str pl_direct_id(pl_direct_request *request);
+
+/* Copies an event into the request's arena. False: memory. */
+bool pl_direct_copy_event(pl_direct_request *request, const pl_app_event *event, pl_outgoing *out);
+void pl_direct_write_message(pl_buf *out, pl_code code, pl_str message); /* write_error: the message alone */
+/* The request, which has not been sent, is given up. */
+void pl_direct_unmake(pl_direct_request *request);
+
+/* direct_method.c: those that are due. */
+void pl_direct_end_calls(pl_direct *direct);
 
 #endif

@@ -132,7 +132,7 @@ void pl_event_call_cancel(pl_event_call *call)
     for (size_t i = 0; i < call->count; i++) {
         pl_event_item *item = &call->items[i];
         pl_delivery_forget(&item->delivery);
-        if (item->record)
+        if (item->record && consumer)
             pl_consumer_retry(consumer, item->record, 0);
     }
     pl_event_call_free(call);
@@ -407,7 +407,7 @@ static bool fill(pl_event_call *call, pl_record **records)
                            .operation_kind = call->decl->batch ? "batch" : "event",
                            .ctx = PL_REF_NONE,
                            .log = call->member->log};
-    if (call->decl->exactly_once) {
+    if (call->decl->exactly_once && !call->member->handed) {
         call->sink.publish = publish;
         call->work.sink = &call->sink;
     }
@@ -435,6 +435,10 @@ static bool is_for_others(const pl_event_call *call)
 void pl_event_call_start(pl_group_member *member, pl_record **records, size_t count)
 {
     pl_event_call *call = pl_calloc(1, sizeof *call + count * sizeof *call->items);
+    if (!call && member->handed) {
+        member->handed->settled(member, &pl_failure_no_memory);
+        return;
+    }
     if (!call) {
         for (size_t i = 0; i < count; i++)
             pl_consumer_retry(member->consumer, records[i], RETRY_WITHOUT_MEMORY_MS);

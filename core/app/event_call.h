@@ -17,6 +17,16 @@ typedef struct pl_event_call pl_event_call;
 typedef struct pl_group_member pl_group_member;
 struct pl_consumer_hooks;
 
+/* An event that the host program hands over: there is no broker to give it back to. */
+typedef struct pl_handed_event pl_handed_event;
+struct pl_handed_event {
+    const pl_header *headers;
+    size_t header_count;
+    /* The handler is over, and the call gone. failure NULL: it is handled; else it lives during the call, and
+     * so does the member. May be called before pl_event_call_start returns. */
+    void (*settled)(pl_group_member *member, const pl_failure *failure);
+};
+
 /* A consumer of the worker, as its calls see it. */
 struct pl_group_member {
     struct pl_consumers *set;
@@ -24,7 +34,8 @@ struct pl_group_member {
     pl_host *host;
     pl_events *events;
     pl_logger *log;
-    pl_consumer *consumer;
+    pl_consumer *consumer;           /* NULL with the following */
+    const pl_handed_event *handed;   /* NULL: events come from brokers */
     struct pl_consumer_hooks *hooks; /* NULL: the declaration has none */
     pl_event_call *calls;            /* in hand */
     pl_instance *live;               /* whose handler is called, and its place there */
@@ -85,7 +96,7 @@ struct pl_event_call {
 
 /* Begins to handle them; memory that is short is an error like others. */
 void pl_event_call_start(pl_group_member *member, pl_record **records, size_t count);
-/* Ends it: its records are handed back. */
+/* Ends it: its records are handed back (handed: settled is not called). */
 void pl_event_call_cancel(pl_event_call *call);
 /* Nothing is left of it to be done. */
 void pl_event_call_free(pl_event_call *call);

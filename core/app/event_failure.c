@@ -83,6 +83,11 @@ bool pl_event_read_origin(const pl_consumer_decl *decl, pl_arena *arena, pl_even
                                .offset = r->flow.offset,
                                .timestamp = r->timestamp,
                                .retry_topics = retry_topic_of(decl, r)};
+    if (item->call->member->handed) {
+        item->headers = item->call->member->handed->headers;
+        item->header_count = item->call->member->handed->header_count;
+        return true;
+    }
     if (!pl_record_headers(r, arena, &all, &count))
         return false;
     item->headers = all;
@@ -374,8 +379,25 @@ static void keep_outputs(pl_event_call *call)
     }
 }
 
+/* Nothing is tried again, and there are no dead letters: whoever has handed it over is told. */
+static void settle_handed(pl_event_call *call)
+{
+    pl_group_member *member = call->member;
+    pl_arena arena = call->arena; /* the failure is in it */
+    pl_failure failure = call->items[0].failure;
+    bool failed = call->items[0].failed;
+    pl_arena_init(&call->arena, 0);
+    pl_event_call_free(call);
+    member->handed->settled(member, failed ? &failure : NULL);
+    pl_arena_dispose(&arena);
+}
+
 void pl_event_settle(pl_event_call *call)
 {
+    if (call->member->handed) {
+        settle_handed(call);
+        return;
+    }
     call->pending = 1; /* until all have been seen */
     count_attempt(call);
     if (call->decl->exactly_once)

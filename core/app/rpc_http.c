@@ -365,6 +365,11 @@ void pl_rpc_http_free(pl_rpc_http *rpc)
     pl_free(rpc);
 }
 
+pl_grpc_server *pl_rpc_http_server(pl_rpc_http *rpc)
+{
+    return rpc->server;
+}
+
 pl_grpc_server_stats pl_rpc_http_get_stats(const pl_rpc_http *rpc)
 {
     return pl_grpc_server_get_stats(rpc->server);

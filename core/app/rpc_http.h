@@ -16,6 +16,8 @@ pl_rpc_http *pl_rpc_http_new(pl_host *host, pl_logger *log); /* NULL: memory */
 void pl_rpc_http_adopt(pl_rpc_http *rpc, pl_instance *instance);
 /* Answers the request, now or later. False: it is none for services. */
 bool pl_rpc_http_handle(pl_rpc_http *rpc, pl_http_request *http);
+/* Who answers their calls, for requests that come another way. */
+pl_grpc_server *pl_rpc_http_server(pl_rpc_http *rpc);
 /* After the edge, which has cancelled what was in hand. NULL is fine. */
 void pl_rpc_http_free(pl_rpc_http *rpc);
 pl_grpc_server_stats pl_rpc_http_get_stats(const pl_rpc_http *rpc);

@@ -491,7 +491,7 @@ void pl_server_direct(pl_server *s, pl_direct_request *request)
         if (worker && pl_worker_direct(worker, request))
             return;
     }
-    pl_direct_refuse(request);
+    pl_direct_refuse(request, PL_UNAVAILABLE, PL_STR_NONE);
 }
 
 bool pl_server_is_inside(pl_server *s)

@@ -162,6 +162,7 @@ static void drain_overdue(pl_timer *timer)
     if (w->schedule)
         pl_schedule_cancel(w->schedule, instance);
     pl_consumers_cancel(w->consumers, instance);
+    pl_direct_cut(w->direct, instance);
 }
 
 static void retire(pl_worker *w, pl_instance *instance)

@@ -36,6 +36,15 @@ int pl_grpc_connect_http_status(pl_code code)
     return code_of(code)->http;
 }
 
+pl_code pl_grpc_connect_code(pl_str name)
+{
+    for (pl_code code = PL_CANCELLED; code <= PL_UNAUTHENTICATED; code++) {
+        if (pl_str_is(name, codes[code].name))
+            return code;
+    }
+    return PL_OK;
+}
+
 /* A google.protobuf.Any. */
 static void write_detail(pl_str any, pl_buf *out)
 {

@@ -94,6 +94,7 @@ void pl_grpc_connect_error(const pl_grpc_status *status, pl_buf *out);
 /* The message of the end of a stream: error and trailers. */
 void pl_grpc_connect_end(const pl_grpc_call *call, pl_buf *out);
 int pl_grpc_connect_http_status(pl_code code);
+pl_code pl_grpc_connect_code(pl_str name); /* of "not_found"; OK: it is none */
 
 /* --- wire_answer.c: what several of them send --- */
 /* The application's headers, and what the stream adds, behind n of one's own; room for PL_GRPC_OWN_HEADERS

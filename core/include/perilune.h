@@ -192,14 +192,16 @@ PL_API pl_code pl_app_execute(pl_app *app, const char *request, size_t request_l
 PL_API void pl_app_execute_async(pl_app *app, const char *request, size_t request_length, pl_app_done done,
                                  void *data);
 
-/* Calls a unary method ("user.v1.UserService/GetUser") with a request in JSON, as proto3 maps it, and waits.
- * Otherwise *response is a message. */
+/* Calls a unary method ("user.v1.UserService/GetUser") with a request in JSON, as proto3 maps it, and waits,
+ * as a client over the Connect protocol. *response is the answer in JSON; otherwise the error as that
+ * protocol has it, {"code":"not_found","message":"…","details":[…]}, or NULL when there is no memory for it.
+ * UNIMPLEMENTED: there is no such method, or it is a stream. */
 PL_API pl_code pl_app_call(pl_app *app, const char *method, const char *request, size_t request_length,
                            char **response, size_t *length);
 PL_API void pl_app_call_async(pl_app *app, const char *method, const char *request, size_t request_length,
                               pl_app_done done, void *data);
 
-/* An event. Strings are copied; lengths are in bytes, key may be NULL. */
+/* An event. Strings are copied; lengths are in bytes; key may be NULL, and value, which is a tombstone. */
 typedef struct pl_app_event {
     const char *topic;
     const char *key;
@@ -208,7 +210,8 @@ typedef struct pl_app_event {
     size_t value_length;
     const char *const *headers; /* name, value, name, value, …, NULL; may be NULL */
 } pl_app_event;
-/* Publishes it and waits until the broker has it. error says why not. */
+/* Publishes it and waits until the broker has it. error says why not. The response of the second is
+ * {"partition": 0, "offset": 7}, or a message. */
 PL_API pl_code pl_app_publish(pl_app *app, const pl_app_event *event, char *error, size_t error_size);
 PL_API void pl_app_publish_async(pl_app *app, const pl_app_event *event, pl_app_done done, void *data);
 /* Has the bundle's consumers of the topic handle it as if it had come from a broker, and waits for the end of

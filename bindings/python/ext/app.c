@@ -1,39 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-#include <pthread.h>
+#include "app.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "core.h"
-
-#define ERROR_SIZE 16384
-
-/* A pl_app, used by one thread at a time: whoever waits for its lock, or for the library, holds no GIL. */
-typedef struct app_object {
-    PyObject_HEAD pl_app *app; /* NULL: closed */
-    pthread_mutex_t lock;
-    pid_t pid; /* of the process whose threads and sockets are the app's */
-} app_object;
-
-static core_state *state_of(app_object *self)
-{
-    return core_state_of_type(Py_TYPE((PyObject *)self));
-}
-
-/* --- the files of a bundle in memory: {path: bytes} --- */
-typedef struct bundle_files {
-    PyObject *keep; /* a list of what the pointers point into */
-    pl_app_file *list;
-    size_t count;
-} bundle_files;
-
-static void files_free(bundle_files *files)
+/* --- files --- */
+void core_files_free(core_files *files)
 {
     PyMem_Free(files->list);
     Py_CLEAR(files->keep);
 }
 
-static int files_add(bundle_files *files, PyObject *path, PyObject *bytes)
+static int files_add(core_files *files, PyObject *path, PyObject *bytes)
 {
     pl_app_file *file = &files->list[files->count];
     char *data;
@@ -50,12 +29,16 @@ static int files_add(bundle_files *files, PyObject *path, PyObject *bytes)
     return 0;
 }
 
-static int files_read(PyObject *dict, bundle_files *files)
+int core_files_read(PyObject *dict, core_files *files)
 {
     PyObject *path, *bytes;
     Py_ssize_t at = 0;
-    *files = (bundle_files){.keep = PyList_New(0),
-                            .list = PyMem_Calloc((size_t)PyDict_Size(dict) + 1, sizeof(pl_app_file))};
+    if (!PyDict_Check(dict)) {
+        PyErr_SetString(PyExc_TypeError, "files must be a dict");
+        return -1;
+    }
+    *files = (core_files){.keep = PyList_New(0),
+                          .list = PyMem_Calloc((size_t)PyDict_Size(dict) + 1, sizeof(pl_app_file))};
     if (!files->list)
         PyErr_NoMemory();
     while (files->keep && files->list && PyDict_Next(dict, &at, &path, &bytes))
@@ -63,109 +46,162 @@ static int files_read(PyObject *dict, bundle_files *files)
             break;
     if (!PyErr_Occurred())
         return 0;
-    files_free(files);
+    core_files_free(files);
     return -1;
 }
 
-/* --- App(directory, files): one of them is None --- */
+/* --- who uses it --- */
+pl_app *core_app_enter(app_object *self)
+{
+    core_state *state = core_state_of((PyObject *)self);
+    if (self->pid != getpid()) {
+        core_raise(state, PL_FAILED_PRECONDITION,
+                   "the app belongs to the parent process: make one in this process");
+        return NULL;
+    }
+    pthread_mutex_lock(&self->lock);
+    pl_app *app = self->app;
+    self->users += app != NULL;
+    pthread_mutex_unlock(&self->lock);
+    if (!app)
+        core_raise(state, PL_FAILED_PRECONDITION, "the app is closed");
+    return app;
+}
+
+void core_app_leave(app_object *self)
+{
+    pthread_mutex_lock(&self->lock);
+    if (--self->users == 0)
+        pthread_cond_broadcast(&self->idle);
+    pthread_mutex_unlock(&self->lock);
+}
+
+PyObject *core_app_result(app_object *self, pl_code code, const char *error)
+{
+    if (code)
+        return core_raise(core_state_of((PyObject *)self), code,
+                          error && error[0] ? error : pl_code_name(code));
+    Py_RETURN_NONE;
+}
+
+/* --- its beginning and end --- */
+typedef struct wanted {
+    pl_app_options options;
+    PyObject *directory, *files, *path, *lines;
+    core_files list;
+} wanted;
+
+static int parse(wanted *w, PyObject *args, PyObject *kwargs)
+{
+    static const char *const names[] = {
+        "directory", "files",       "lines", "log_level", "workers", "http",    "https",    "grpc",
+        "grpcs",     "certificate", "key",   "client_ca", "kafka",   "metrics", "drain_ms", NULL};
+    int level = PL_LOG_INFO;
+    pl_app_options *o = &w->options;
+    *w = (wanted){.options = PL_APP_OPTIONS_INIT, .directory = Py_None, .files = Py_None, .lines = Py_None};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOOiizzzzzzzzzI:App", (char **)names, &w->directory,
+                                     &w->files, &w->lines, &level, &o->workers, &o->http, &o->https, &o->grpc,
+                                     &o->grpcs, &o->certificate, &o->key, &o->client_ca, &o->kafka,
+                                     &o->metrics, &o->drain_ms))
+        return -1;
+    o->log_level = (pl_log_level)level;
+    if (w->files != Py_None) {
+        if (core_files_read(w->files, &w->list))
+            return -1;
+        o->files = w->list.list;
+        o->file_count = w->list.count;
+    }
+    if (w->directory != Py_None) {
+        if (!PyUnicode_FSConverter(w->directory, &w->path))
+            return -1;
+        o->directory = PyBytes_AsString(w->path);
+    }
+    return 0;
+}
+
+static int open_lines(app_object *self, wanted *w)
+{
+    if (w->lines == Py_None)
+        return 0;
+    core_lines *lines = core_lines_of(w->lines);
+    if (!lines)
+        return -1;
+    self->lines = core_lines_ref(lines);
+    w->options.log = core_lines_add;
+    w->options.log_data = lines;
+    return 0;
+}
+
 static PyObject *app_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"directory", "files", NULL};
-    PyObject *directory = Py_None, *dict = Py_None, *path = NULL;
-    bundle_files files = {0};
+    wanted w;
     app_object *self = NULL;
-    char error[ERROR_SIZE] = "";
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO", names, &directory, &dict))
-        return NULL;
-    if (dict != Py_None && (!PyDict_Check(dict) || files_read(dict, &files)))
-        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "files must be a dict or None");
-    if (dict == Py_None && !PyUnicode_FSConverter(directory, &path))
-        return NULL;
-    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    self = (app_object *)allocate(type, 0);
+    char error[CORE_ERROR_SIZE] = "";
+    if (parse(&w, args, kwargs))
+        goto done;
+    self = core_make(type);
     if (!self)
         goto done;
-    pthread_mutex_init(&self->lock, NULL);
     self->pid = getpid();
-    const char *name = path ? PyBytes_AsString(path) : NULL;
-    Py_BEGIN_ALLOW_THREADS;
-    self->app = name ? pl_app_open(name, error, sizeof error)
-                     : pl_app_open_memory(files.list, files.count, error, sizeof error);
-    Py_END_ALLOW_THREADS;
-    if (!self->app) {
-        core_raise(state_of(self), PL_INVALID_ARGUMENT, error);
-        Py_CLEAR(self);
+    pthread_mutex_init(&self->lock, NULL);
+    pthread_cond_init(&self->idle, NULL);
+    if (!open_lines(self, &w)) {
+        self->app = pl_app_new(&w.options, error, sizeof error);
+        if (!self->app)
+            core_raise(core_state_of((PyObject *)self), PL_INVALID_ARGUMENT, error);
     }
+    if (!self->app)
+        Py_CLEAR(self);
 done:
-    Py_XDECREF(path);
-    files_free(&files);
+    Py_XDECREF(w.path);
+    core_files_free(&w.list);
     return (PyObject *)self;
 }
 
-static void app_stop(app_object *self)
+/* Without the GIL. */
+static void end(app_object *self)
 {
-    Py_BEGIN_ALLOW_THREADS;
     pthread_mutex_lock(&self->lock);
     pl_app *app = self->app;
     self->app = NULL;
-    if (self->pid == getpid())
-        pl_app_close(app);
     pthread_mutex_unlock(&self->lock);
+    if (!app)
+        return;
+    pl_app_stop(app, 0); /* whoever waits for something gets an answer */
+    pthread_mutex_lock(&self->lock);
+    while (self->users > 0)
+        pthread_cond_wait(&self->idle, &self->lock);
+    pthread_mutex_unlock(&self->lock);
+    pl_app_free(app);
+}
+
+PyObject *core_app_close(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    app_object *self = (app_object *)object;
+    if (self->pid != getpid())
+        Py_RETURN_NONE;
+    Py_BEGIN_ALLOW_THREADS;
+    end(self);
     Py_END_ALLOW_THREADS;
+    core_functions_free(self->functions);
+    self->functions = NULL;
+    core_lines_unref(self->lines);
+    self->lines = NULL;
+    Py_RETURN_NONE;
 }
 
 static void app_dealloc(PyObject *object)
 {
-    PyTypeObject *type = Py_TYPE(object);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    app_stop((app_object *)object);
-    release(object);
-    Py_DECREF(type);
-}
-
-static PyObject *app_close(PyObject *object, PyObject *Py_UNUSED(ignored))
-{
-    app_stop((app_object *)object);
-    Py_RETURN_NONE;
-}
-
-static PyObject *app_execute(PyObject *object, PyObject *request)
-{
     app_object *self = (app_object *)object;
-    char *bytes, *response = NULL;
-    Py_ssize_t length;
-    size_t response_length = 0;
-    pl_code code = PL_FAILED_PRECONDITION;
-    if (self->pid != getpid())
-        return core_raise(state_of(self), code,
-                          "the app belongs to the parent process: open one in this process");
-    if (PyBytes_AsStringAndSize(request, &bytes, &length))
-        return NULL;
-    Py_BEGIN_ALLOW_THREADS;
-    pthread_mutex_lock(&self->lock);
-    if (self->app)
-        code = pl_app_execute(self->app, bytes, (size_t)length, &response, &response_length);
-    pthread_mutex_unlock(&self->lock);
-    Py_END_ALLOW_THREADS;
-    if (!response)
-        return code == PL_FAILED_PRECONDITION ? core_raise(state_of(self), code, "the app is closed")
-                                              : PyErr_NoMemory();
-    PyObject *result = Py_BuildValue("iy#", (int)code, response, (Py_ssize_t)response_length);
-    pl_free_text(response);
-    return result;
+    if (self->pid != 0)
+        Py_XDECREF(core_app_close(object, NULL));
+    core_release(object);
 }
-
-static PyMethodDef app_methods[] = {
-    {"execute", app_execute, METH_O,
-     "execute(request: bytes) -> (code, response: bytes)\n\nOne GraphQL request, both as JSON."},
-    {"close", app_close, METH_NOARGS, "close()\n\nEnds it; a second time does nothing."},
-    {NULL, NULL, 0, NULL},
-};
 
 static PyType_Slot app_slots[] = {
     {Py_tp_new, (void *)app_new},
     {Py_tp_dealloc, (void *)app_dealloc},
-    {Py_tp_methods, app_methods},
+    {Py_tp_methods, core_app_methods},
     {0, NULL},
 };
 
@@ -178,6 +214,5 @@ static PyType_Spec app_spec = {
 
 int core_add_app(PyObject *module, core_state *state)
 {
-    state->app_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &app_spec, NULL);
-    return state->app_type ? PyModule_AddType(module, state->app_type) : -1;
+    return core_add_type(module, &app_spec, &state->app_type);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "core.h"
-
 #include <string.h>
 
-core_state *core_state_of_type(PyTypeObject *type)
+#include "core.h"
+
+core_state *core_state_of(PyObject *object)
 {
-    return PyType_GetModuleState(type);
+    return PyType_GetModuleState(Py_TYPE(object));
 }
 
 PyObject *core_raise(core_state *state, pl_code code, const char *message)
@@ -19,6 +19,26 @@ PyObject *core_raise(core_state *state, pl_code code, const char *message)
     return NULL;
 }
 
+void *core_make(PyTypeObject *type)
+{
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    return allocate(type, 0);
+}
+
+void core_release(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(object);
+    Py_DECREF(type);
+}
+
+int core_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
+{
+    *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    return *type ? PyModule_AddType(module, *type) : -1;
+}
+
 static PyObject *import(const char *module, const char *name)
 {
     PyObject *imported = PyImport_ImportModule(module);
@@ -30,9 +50,13 @@ static PyObject *import(const char *module, const char *name)
 static int core_exec(PyObject *module)
 {
     core_state *state = PyModule_GetState(module);
-    state->error_of = import("perilune.errors", "of");
-    state->plain = state->error_of ? import("perilune._json", "plain") : NULL;
-    if (!state->plain || core_add_app(module, state) || core_add_pool(module, state))
+    if (!(state->error_of = import("perilune.errors", "of")) ||
+        !(state->plain = import("perilune._json", "plain")) ||
+        !(state->describe = import("perilune._engine", "describe")) ||
+        !(state->context = import("perilune._engine", "Context")))
+        return -1;
+    if (core_add_app(module, state) || core_add_pool(module, state) || core_add_lane(module, state) ||
+        core_add_inbox(module, state) || core_add_lines(module, state))
         return -1;
     return PyModule_AddStringConstant(module, "version", pl_version());
 }
@@ -42,8 +66,14 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg)
     core_state *state = PyModule_GetState(module);
     Py_VISIT(state->error_of);
     Py_VISIT(state->plain);
+    Py_VISIT(state->describe);
+    Py_VISIT(state->context);
     Py_VISIT(state->app_type);
     Py_VISIT(state->pool_type);
+    Py_VISIT(state->lane_type);
+    Py_VISIT(state->call_type);
+    Py_VISIT(state->inbox_type);
+    Py_VISIT(state->lines_type);
     return 0;
 }
 
@@ -52,8 +82,14 @@ static int core_clear(PyObject *module)
     core_state *state = PyModule_GetState(module);
     Py_CLEAR(state->error_of);
     Py_CLEAR(state->plain);
+    Py_CLEAR(state->describe);
+    Py_CLEAR(state->context);
     Py_CLEAR(state->app_type);
     Py_CLEAR(state->pool_type);
+    Py_CLEAR(state->lane_type);
+    Py_CLEAR(state->call_type);
+    Py_CLEAR(state->inbox_type);
+    Py_CLEAR(state->lines_type);
     return 0;
 }
 

@@ -323,7 +323,7 @@ static codec *take(pool_object *self)
         return self->idle[--self->idle_count];
     codec *c = PyMem_Calloc(1, sizeof *c);
     if (c) {
-        c->state = core_state_of_type(Py_TYPE((PyObject *)self));
+        c->state = core_state_of((PyObject *)self);
         c->codec = pl_proto_codec_new(self->pool, &values, c);
     }
     if (c && c->codec)
@@ -346,7 +346,7 @@ static PyObject *give_back(pool_object *self, codec *c, pl_code code, const char
         return result;
     Py_XDECREF(result);
     if (!raised)
-        return core_raise(core_state_of_type(Py_TYPE((PyObject *)self)), code, error);
+        return core_raise(core_state_of((PyObject *)self), code, error);
     PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);
     Py_DECREF(raised);
     return NULL;
@@ -475,14 +475,13 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     (void)kwargs;
     if (!PyArg_ParseTuple(args, "y#:Pool", &set, &length))
         return NULL;
-    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    pool_object *self = (pool_object *)allocate(type, 0);
+    pool_object *self = core_make(type);
     if (!self)
         return NULL;
     self->pool = pl_proto_pool_new(set, (size_t)length, error, sizeof error);
     if (self->pool)
         return (PyObject *)self;
-    core_raise(core_state_of_type(type), PL_INVALID_ARGUMENT, error);
+    core_raise(PyType_GetModuleState(type), PL_INVALID_ARGUMENT, error);
     Py_DECREF(self);
     return NULL;
 }
@@ -490,13 +489,10 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static void pool_dealloc(PyObject *object)
 {
     pool_object *self = (pool_object *)object;
-    PyTypeObject *type = Py_TYPE(object);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     while (self->idle_count > 0)
         codec_free(self->idle[--self->idle_count]);
     pl_proto_pool_free(self->pool);
-    release(object);
-    Py_DECREF(type);
+    core_release(object);
 }
 
 static PyMethodDef pool_methods[] = {
@@ -525,6 +521,5 @@ static PyType_Spec pool_spec = {
 
 int core_add_pool(PyObject *module, core_state *state)
 {
-    state->pool_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &pool_spec, NULL);
-    return state->pool_type ? PyModule_AddType(module, state->pool_type) : -1;
+    return core_add_type(module, &pool_spec, &state->pool_type);
 }

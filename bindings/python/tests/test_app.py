@@ -50,13 +50,15 @@ def test_errors_of_the_operation_are_in_the_response(app):
 def test_what_is_wrong_with_a_bundle_names_its_place(app):
     files = HELLO | {"resolvers/b.lua": "return { Query = { bonjour = function() end } }"}
     with pytest.raises(perilune.InvalidArgument, match=r"resolvers/b\.lua:1.*bonjour"):
-        app(files=files)
+        app(files=files).start()
     with pytest.raises(perilune.Error, match="no-such-folder") as caught:
-        app("/no-such-folder")
+        app("/no-such-folder").graphql("{ a }")
     assert isinstance(caught.value.code, perilune.Code)
-    for wrong in ({}, {"directory": ".", "files": {}}):
-        with pytest.raises(TypeError):
-            app(**wrong)
+    with pytest.raises(TypeError):
+        app(".", files={})
+    for wrong in ({"workers": 0}, {"queue": 0}, {"log_level": "loud"}):
+        with pytest.raises(ValueError):
+            app(files=HELLO, **wrong)
 
 
 def test_variables_may_be_dataclasses_and_times(app):

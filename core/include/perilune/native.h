@@ -72,6 +72,13 @@ PL_API void pl_native_release(pl_native_call *call, pl_native_slot first);
  * Bytes that are no UTF-8 become U+FFFD. */
 PL_API const char *pl_native_json(pl_native_call *call, pl_native_slot slot, size_t *length);
 
+/* The same as MessagePack, which keeps bytes: a string that is no UTF-8 is of type bin. For functions that
+ * are carried out on another thread. */
+PL_API const char *pl_native_pack(pl_native_call *call, pl_native_slot slot, size_t *length);
+/* A map, as MessagePack, of what is known of the request: protocol, request_id, peer, operation_name,
+ * operation_kind, and headers, a map in which a name may come more than once. */
+PL_API const char *pl_native_pack_request(pl_native_call *call, size_t *length);
+
 /* Of the request the call is part of. Valid as long as the arguments are. */
 PL_API const char *pl_native_request_id(pl_native_call *call);
 /* NULL: there is no such header. name in lower case. */

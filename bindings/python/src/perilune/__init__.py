@@ -3,7 +3,8 @@
 
 from . import errors, proto
 from ._core import version as __version__
-from .app import App
+from ._engine import Context
+from .app import App, Server
 from .errors import (
     Aborted,
     AlreadyExists,
@@ -31,6 +32,7 @@ __all__ = [
     "App",
     "Cancelled",
     "Code",
+    "Context",
     "DataLoss",
     "DeadlineExceeded",
     "Error",
@@ -41,6 +43,7 @@ __all__ = [
     "OutOfRange",
     "PermissionDenied",
     "ResourceExhausted",
+    "Server",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lane.h"
+
+/* Lane, which takes calls from its queue; and Call, what a task holds of one that waits for it. */
+
+#define MOST_BYTES ((size_t)64 << 20) /* of arguments in the queue */
+#define BATCH 64
+
+/* --- from any thread --- */
+core_lane *core_lane_ref(core_lane *lane)
+{
+    atomic_fetch_add(&lane->refs, 1);
+    return lane;
+}
+
+void core_lane_unref(core_lane *lane)
+{
+    if (!lane || atomic_fetch_sub(&lane->refs, 1) != 1)
+        return;
+    core_wake_dispose(&lane->wake);
+    pthread_mutex_destroy(&lane->lock);
+    free(lane);
+}
+
+static core_lane *make(size_t capacity)
+{
+    core_lane *lane = calloc(1, sizeof *lane);
+    if (!lane)
+        return NULL;
+    if (!core_wake_init(&lane->wake)) {
+        free(lane);
+        return NULL;
+    }
+    lane->refs = 1;
+    lane->capacity = capacity;
+    pthread_mutex_init(&lane->lock, NULL);
+    snprintf(lane->full, sizeof lane->full,
+             "the queue of calls of Python functions is full (%zu calls or %zu MB of arguments wait)",
+             capacity, MOST_BYTES >> 20);
+    return lane;
+}
+
+pl_code core_lane_push(core_lane *lane, core_call *call)
+{
+    pl_code code = PL_OK;
+    pthread_mutex_lock(&lane->lock);
+    if (lane->closed) {
+        code = PL_UNAVAILABLE;
+    } else if (lane->count >= lane->capacity || lane->bytes > MOST_BYTES) {
+        code = PL_RESOURCE_EXHAUSTED;
+    } else {
+        atomic_fetch_add(&call->refs, 1); /* one is the library's, one the queue's */
+        call->id = ++lane->last_id;
+        call->next = lane->live;
+        if (lane->live)
+            lane->live->prev = call;
+        lane->live = call;
+        if (lane->last)
+            lane->last->queued = call;
+        else
+            lane->first = call;
+        lane->last = call;
+        lane->count++;
+        lane->bytes += call->length;
+        core_wake_set(&lane->wake);
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return code;
+}
+
+static core_call *pop(core_lane *lane)
+{
+    core_call *call = lane->first;
+    if (!call)
+        return NULL;
+    lane->first = call->queued;
+    if (!lane->first)
+        lane->last = NULL;
+    lane->count--;
+    lane->bytes -= call->length;
+    return call;
+}
+
+/* Up to BATCH calls, and the ids of tasks to be cancelled (as many). */
+static size_t take(core_lane *lane, core_call **calls, uint64_t *ids, size_t *id_count)
+{
+    core_call *dropped[BATCH];
+    size_t n = 0;
+    *id_count = 0;
+    pthread_mutex_lock(&lane->lock);
+    while (n < BATCH && lane->first)
+        calls[n++] = pop(lane);
+    while (*id_count < BATCH && lane->dropped) {
+        dropped[*id_count] = lane->dropped;
+        ids[*id_count] = lane->dropped->id;
+        lane->dropped = lane->dropped->dropped;
+        ++*id_count;
+    }
+    if (!lane->first && !lane->dropped && !lane->closed)
+        core_wake_clear(&lane->wake);
+    pthread_mutex_unlock(&lane->lock);
+    for (size_t i = 0; i < *id_count; i++)
+        core_call_unref(dropped[i]);
+    return n;
+}
+
+static size_t end_some(core_lane *lane, core_call **ended)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&lane->lock);
+    lane->closed = true;
+    core_wake_set(&lane->wake);
+    for (core_call *call = lane->live; call && n < BATCH; call = call->next)
+        if (core_call_end(call))
+            ended[n++] = call; /* its own reference holds it until it is finished */
+    pthread_mutex_unlock(&lane->lock);
+    return n;
+}
+
+void core_lane_close(core_lane *lane)
+{
+    core_call *ended[BATCH], *rest;
+    size_t n;
+    do {
+        n = end_some(lane, ended);
+        for (size_t i = 0; i < n; i++) {
+            pl_native_fail(ended[i]->call, PL_UNAVAILABLE, "the program ends");
+            core_call_finish(ended[i]);
+        }
+    } while (n == BATCH);
+    do {
+        pthread_mutex_lock(&lane->lock);
+        rest = pop(lane);
+        if (!rest && lane->dropped) {
+            rest = lane->dropped;
+            lane->dropped = rest->dropped;
+        }
+        pthread_mutex_unlock(&lane->lock);
+        if (rest)
+            core_call_unref(rest);
+    } while (rest);
+}
+
+/* --- Call --- */
+typedef struct call_object {
+    PyObject_HEAD core_call *call; /* NULL: it has ended */
+} call_object;
+
+static PyObject *call_finish(PyObject *object, PyObject *value)
+{
+    call_object *self = (call_object *)object;
+    core_call *call = self->call;
+    self->call = NULL;
+    if (call) {
+        core_call_give(core_state_of(object), call, value);
+        core_call_unref(call);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *call_fail(PyObject *object, PyObject *error)
+{
+    call_object *self = (call_object *)object;
+    core_call *call = self->call;
+    self->call = NULL;
+    if (call) {
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        core_call_give(core_state_of(object), call, NULL);
+        core_call_unref(call);
+    }
+    Py_RETURN_NONE;
+}
+
+/* A task that is gone, and has not ended its call: its loop was closed. */
+static void call_dealloc(PyObject *object)
+{
+    call_object *self = (call_object *)object;
+    if (self->call && core_call_end(self->call)) {
+        pl_native_fail(self->call->call, PL_CANCELLED, "the task has gone without an end");
+        core_call_finish(self->call);
+    }
+    if (self->call)
+        core_call_unref(self->call);
+    core_release(object);
+}
+
+static PyMethodDef call_methods[] = {
+    {"finish", call_finish, METH_O, "finish(value)\n\nEnds the call with a result."},
+    {"fail", call_fail, METH_O, "fail(exception)\n\nEnds it with an exception."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot call_slots[] = {
+    {Py_tp_dealloc, (void *)call_dealloc},
+    {Py_tp_methods, call_methods},
+    {0, NULL},
+};
+
+static PyType_Spec call_spec = {
+    .name = "perilune._core.Call",
+    .basicsize = sizeof(call_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = call_slots,
+};
+
+/* --- Lane --- */
+typedef struct lane_object {
+    PyObject_HEAD core_lane *lane;
+    PyObject *spawn;  /* spawn(id, awaitable, Call): makes a task */
+    PyObject *cancel; /* cancel(id) */
+    pid_t pid;
+} lane_object;
+
+core_lane *core_lane_of(PyObject *object)
+{
+    return ((lane_object *)object)->lane;
+}
+
+static bool is_awaitable(PyObject *value)
+{
+    return PyObject_HasAttrString(value, "__await__") != 0;
+}
+
+/* Most values are what they seem: only others are asked whether they can be awaited. */
+static bool is_data(PyObject *value)
+{
+    return value == Py_None || PyDict_Check(value) || PyList_Check(value) || PyUnicode_Check(value) ||
+           PyLong_Check(value) || PyFloat_Check(value) || PyTuple_Check(value);
+}
+
+static void spawn(lane_object *self, core_state *state, core_call *call, PyObject *awaitable)
+{
+    call_object *handle = core_make(state->call_type);
+    PyObject *done = NULL;
+    if (handle) {
+        handle->call = core_call_ref(call);
+        done = PyObject_CallFunction(self->spawn, "KOO", (unsigned long long)call->id, awaitable, handle);
+    }
+    if (!done)
+        core_call_give(state, call, NULL);
+    Py_XDECREF(done);
+    Py_XDECREF((PyObject *)handle);
+}
+
+/* Calls the function. Takes the queue's reference. */
+static void run_call(lane_object *self, core_state *state, core_call *call)
+{
+    if (!core_call_begin(call)) {
+        core_call_unref(call);
+        return;
+    }
+    if (call->deadline >= 0 && core_now_ms() >= call->deadline) {
+        core_raise(state, PL_DEADLINE_EXCEEDED, "the deadline had passed before the function was called");
+        core_call_give(state, call, NULL);
+        core_call_unref(call);
+        return;
+    }
+    PyObject *arguments = core_call_arguments(state, call);
+    PyObject *value = arguments ? PyObject_CallObject(call->function->callable, arguments) : NULL;
+    if (value && !is_data(value) && is_awaitable(value))
+        spawn(self, state, call, value);
+    else
+        core_call_give(state, call, value);
+    Py_XDECREF(value);
+    Py_XDECREF(arguments);
+    core_call_unref(call);
+}
+
+/* One batch. Exceptions of the lane's own functions are shown, and passed over. */
+static size_t run_batch(lane_object *self)
+{
+    core_state *state = core_state_of((PyObject *)self);
+    core_call *calls[BATCH];
+    uint64_t ids[BATCH];
+    size_t id_count, n = take(self->lane, calls, ids, &id_count);
+    for (size_t i = 0; i < id_count; i++) {
+        PyObject *done = PyObject_CallFunction(self->cancel, "K", (unsigned long long)ids[i]);
+        if (!done)
+            PyErr_WriteUnraisable((PyObject *)self);
+        Py_XDECREF(done);
+    }
+    for (size_t i = 0; i < n; i++)
+        run_call(self, state, calls[i]);
+    return n + id_count;
+}
+
+static bool is_over(core_lane *lane)
+{
+    pthread_mutex_lock(&lane->lock);
+    bool over = lane->closed && !lane->first;
+    pthread_mutex_unlock(&lane->lock);
+    return over;
+}
+
+static PyObject *lane_run(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    lane_object *self = (lane_object *)object;
+    while (!is_over(self->lane)) {
+        if (run_batch(self) > 0)
+            continue;
+        Py_BEGIN_ALLOW_THREADS;
+        core_wake_wait(&self->lane->wake, -1);
+        Py_END_ALLOW_THREADS;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *lane_drain(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    run_batch((lane_object *)object);
+    Py_RETURN_NONE;
+}
+
+static PyObject *lane_close(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    lane_object *self = (lane_object *)object;
+    if (self->pid == getpid()) {
+        Py_BEGIN_ALLOW_THREADS;
+        core_lane_close(self->lane);
+        Py_END_ALLOW_THREADS;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *lane_fileno(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    return PyLong_FromLong(((lane_object *)object)->lane->wake.fd);
+}
+
+static PyObject *lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    unsigned long capacity;
+    PyObject *spawn_function, *cancel;
+    (void)kwargs;
+    if (!PyArg_ParseTuple(args, "kOO:Lane", &capacity, &spawn_function, &cancel))
+        return NULL;
+    lane_object *self = core_make(type);
+    if (!self)
+        return NULL;
+    Py_INCREF(spawn_function);
+    Py_INCREF(cancel);
+    self->spawn = spawn_function;
+    self->cancel = cancel;
+    self->pid = getpid();
+    self->lane = make(capacity);
+    if (self->lane)
+        return (PyObject *)self;
+    Py_DECREF(self);
+    return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+static int lane_traverse(PyObject *object, visitproc visit, void *arg)
+{
+    lane_object *self = (lane_object *)object;
+    Py_VISIT(self->spawn);
+    Py_VISIT(self->cancel);
+    Py_VISIT(Py_TYPE(object));
+    return 0;
+}
+
+static int lane_clear(PyObject *object)
+{
+    lane_object *self = (lane_object *)object;
+    Py_CLEAR(self->spawn);
+    Py_CLEAR(self->cancel);
+    return 0;
+}
+
+static void lane_dealloc(PyObject *object)
+{
+    lane_object *self = (lane_object *)object;
+    PyObject_GC_UnTrack(object);
+    lane_clear(object);
+    if (self->lane && self->pid == getpid())
+        core_lane_unref(self->lane);
+    core_release(object);
+}
+
+static PyMethodDef lane_methods[] = {
+    {"run", lane_run, METH_NOARGS, "run()\n\nCarries out calls until the lane is closed."},
+    {"drain", lane_drain, METH_NOARGS, "drain()\n\nCarries out one batch of what waits."},
+    {"fileno", lane_fileno, METH_NOARGS, "fileno()\n\nReadable when something waits."},
+    {"close", lane_close, METH_NOARGS, "close()\n\nNo more calls; those in hand end with UNAVAILABLE."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot lane_slots[] = {
+    {Py_tp_new, (void *)lane_new},           {Py_tp_dealloc, (void *)lane_dealloc},
+    {Py_tp_traverse, (void *)lane_traverse}, {Py_tp_clear, (void *)lane_clear},
+    {Py_tp_methods, lane_methods},           {0, NULL},
+};
+
+static PyType_Spec lane_spec = {
+    .name = "perilune._core.Lane",
+    .basicsize = sizeof(lane_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = lane_slots,
+};
+
+int core_add_lane(PyObject *module, core_state *state)
+{
+    return core_add_type(module, &call_spec, &state->call_type) ||
+                   core_add_type(module, &lane_spec, &state->lane_type)
+               ? -1
+               : 0;
+}

@@ -7,8 +7,10 @@
  * after it. */
 
 #define WAITER_TYPE "perilune.native.waiter"
+#define SEQUENCE_TYPE "perilune.native.sequence"
 
 static const char fault_mark = 'f'; /* the metatable of faults, in the registry */
+static const char ask_mark = 'a';   /* core.ask: what a sequence gives that asks for a message */
 
 /* --- errors --- */
 static int fault_tostring(lua_State *L)
@@ -70,9 +72,11 @@ static int native_fault(lua_State *L)
 
 int plua_open_native(lua_State *L)
 {
-    lua_createtable(L, 0, 1);
+    lua_createtable(L, 0, 2);
     lua_pushcfunction(L, native_fault);
     lua_setfield(L, -2, "fault");
+    lua_pushlightuserdata(L, (void *)&ask_mark);
+    lua_setfield(L, -2, "ask");
     return 1;
 }
 
@@ -116,14 +120,69 @@ static void push_error(plua_state *st, const pl_failure *failure)
     lua_rawset(M, -3); /* scripts can reach the metatable */
 }
 
+/* --- sequences: objects with next and close --- */
+typedef struct sequence {
+    pl_native_sequence *is; /* NULL: it is over */
+} sequence;
+
+static int sequence_next(lua_State *L);
+static int sequence_call(lua_State *L);
+
+static void sequence_end(sequence *s)
+{
+    pl_native_sequence *is = s->is;
+    s->is = NULL;
+    if (is)
+        pl_native_sequence_unref(is);
+}
+
+static int sequence_gc(lua_State *L)
+{
+    sequence_end(lua_touserdata(L, 1));
+    return 0;
+}
+
+static int sequence_close(lua_State *L)
+{
+    sequence_end(luaL_checkudata(L, 1, SEQUENCE_TYPE));
+    return 0;
+}
+
+static void push_sequence(lua_State *L, pl_native_sequence *is)
+{
+    static const luaL_Reg methods[] = {{"next", sequence_next}, {"close", sequence_close}, {NULL, NULL}};
+    static const plua_type type = {.name = SEQUENCE_TYPE,
+                                   .gc = sequence_gc,
+                                   .close = sequence_close,
+                                   .call = sequence_call,
+                                   .methods = methods};
+    sequence *s = lua_newuserdatauv(L, sizeof *s, 0);
+    s->is = NULL;
+    plua_push_type(L, &type);
+    lua_setmetatable(L, -2);
+    pl_native_sequence_ref(is);
+    s->is = is;
+}
+
 /* --- calls --- */
 typedef struct invocation {
     plua_state *st;
     pl_native_call *call;
     const pl_native_entry *entry; /* NULL: the call has been finished */
     const pl_work *work;
+    sequence *of; /* it is a call of next; its object is at the bottom of the stack */
     pl_native_status status;
 } invocation;
+
+static void push_result(plua_state *st, const pl_native_call *call)
+{
+    if (pl_native_call_asks(call))
+        lua_pushlightuserdata(st->L, (void *)&ask_mark);
+    else if (pl_native_call_sequence(call))
+        push_sequence(st->L, pl_native_call_sequence(call));
+    else
+        pl_push_value((pl_state *)st, pl_native_call_result(call));
+}
 
 /* invocation arguments → result or error, or nothing while it is pending */
 static int run_section(lua_State *M)
@@ -137,7 +196,7 @@ static int run_section(lua_State *M)
     lua_settop(M, 0);
     luaL_checkstack(M, 8, NULL);
     if (i->status == PL_NATIVE_DONE)
-        pl_push_value((pl_state *)i->st, pl_native_call_result(i->call));
+        push_result(i->st, i->call);
     else
         push_error(i->st, pl_native_call_failure(i->call));
     return 1;
@@ -162,6 +221,8 @@ static pl_native_status run(lua_State *L, invocation *i, int nargs)
 static int give(lua_State *L, invocation *i)
 {
     pl_native_call_free(&i->st->natives, i->call);
+    if (i->of && (i->status != PL_NATIVE_DONE || lua_isnil(L, -1)))
+        sequence_end(i->of);
     return i->status == PL_NATIVE_DONE ? 1 : lua_error(L);
 }
 
@@ -205,11 +266,12 @@ static int make_waiter(lua_State *L)
     return 1;
 }
 
-/* stack: waiter */
-static int finished(lua_State *L, int status, lua_KContext ctx)
+/* stack: [sequence] waiter; at: where that is */
+static int finished(lua_State *L, int status, lua_KContext at)
 {
-    waiter *w = lua_touserdata(L, 1);
+    waiter *w = lua_touserdata(L, (int)at);
     invocation i = {.st = plua_state_of(L), .call = w->call};
+    i.of = at > 1 ? lua_touserdata(L, 1) : NULL;
     w->call = NULL;
     if (!lua_checkstack(i.st->L, 8) || !lua_checkstack(L, 8)) {
         pl_native_call_free(&i.st->natives, i.call);
@@ -219,15 +281,16 @@ static int finished(lua_State *L, int status, lua_KContext ctx)
     return give(L, &i);
 }
 
-/* The call is PENDING. stack: … */
+/* The call is PENDING. stack: [sequence] nil */
 static int pend(lua_State *L, invocation *i)
 {
     pl_host *host = i->st->head.host;
+    int at = lua_gettop(L);
     const char *obstacle = plua_wait_obstacle(L);
     if (!obstacle && !host->ops->mailbox)
         obstacle = "nothing comes here from other threads";
     pl_mailbox *mailbox = obstacle ? NULL : host->ops->mailbox(host);
-    lua_settop(L, 0);
+    lua_pop(L, 1);
     lua_pushcfunction(L, make_waiter);
     if (obstacle || !mailbox || lua_pcall(L, 0, 1, 0) != LUA_OK) {
         pl_native_call_cancel(i->call);
@@ -235,26 +298,52 @@ static int pend(lua_State *L, invocation *i)
             return luaL_error(L, "%s cannot wait here: %s", i->entry->name, obstacle);
         return mailbox ? lua_error(L) : plua_raise(L, PL_RESOURCE_EXHAUSTED, "out of memory");
     }
-    waiter *w = lua_touserdata(L, 1);
+    waiter *w = lua_touserdata(L, at);
     w->call = i->call;
     if (!pl_native_call_wait(i->call, mailbox, wake, w))
-        return finished(L, LUA_OK, 0);
+        return finished(L, LUA_OK, at);
     plua_wait_begin(L, i->entry->name, &w->wait, wait_cancelled);
-    return plua_wait_yield(L, 0, finished);
+    return plua_wait_yield(L, at, finished);
 }
 
-static int call_native(lua_State *L)
+/* With the top nargs values, which are all but the sequence. */
+static int invoke(lua_State *L, const pl_native_entry *entry, sequence *of, int nargs)
 {
-    invocation i = {.st = plua_state_of(L), .work = plua_work(L)};
-    int nargs = lua_gettop(L);
-    i.entry = lua_touserdata(L, lua_upvalueindex(1));
+    invocation i = {.st = plua_state_of(L), .entry = entry, .work = plua_work(L), .of = of};
     if (!lua_checkstack(i.st->L, nargs + 8) || !lua_checkstack(L, 8))
         return plua_throw(L);
     i.call = pl_native_call_new(&i.st->natives);
     if (!i.call)
         return plua_raise(L, PL_RESOURCE_EXHAUSTED, "out of memory");
+    if (of)
+        pl_native_call_of(i.call, of->is);
     i.status = run(L, &i, nargs);
     return i.status == PL_NATIVE_PENDING ? pend(L, &i) : give(L, &i);
+}
+
+static int call_native(lua_State *L)
+{
+    return invoke(L, lua_touserdata(L, lua_upvalueindex(1)), NULL, lua_gettop(L));
+}
+
+/* sequence:next(…) → element, or nothing at the end */
+static int sequence_next(lua_State *L)
+{
+    sequence *s = luaL_checkudata(L, 1, SEQUENCE_TYPE);
+    if (!s->is) {
+        lua_pushnil(L);
+        return 1;
+    }
+    if (pl_native_sequence_is_busy(s->is))
+        return luaL_error(L, "a sequence is asked for its next element while it makes one");
+    return invoke(L, pl_native_sequence_entry(s->is), s, lua_gettop(L) - 1);
+}
+
+/* for element in sequence do … end */
+static int sequence_call(lua_State *L)
+{
+    lua_settop(L, 1);
+    return sequence_next(L);
 }
 
 static void push_native(pl_state *state, const pl_native_entry *entry)

@@ -93,6 +93,7 @@ typedef struct plua_type {
     const char *name;        /* in the registry, and in messages */
     lua_CFunction gc, close; /* each may be NULL */
     lua_CFunction tostring;  /* NULL: as Lua does it */
+    lua_CFunction call;      /* NULL: it cannot be called */
     const luaL_Reg *methods; /* NULL: none */
     lua_CFunction index;     /* NULL: methods; else __index, with the table of methods as upvalue */
 } plua_type;

@@ -23,6 +23,7 @@ void plua_push_type(lua_State *L, const plua_type *type)
     set_function(L, "__gc", type->gc);
     set_function(L, "__close", type->close);
     set_function(L, "__tostring", type->tostring);
+    set_function(L, "__call", type->call);
     if (type->methods) {
         lua_newtable(L);
         luaL_setfuncs(L, type->methods, 0);

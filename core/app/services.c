@@ -191,6 +191,33 @@ static void add_routes(loader *l, const pl_grpc_method *method)
                     PL_STR_ARG(method->descriptor->full_name), err.message);
 }
 
+/* A function of the host program gives a sequence where messages are streamed: the one at the top is
+ * replaced.
+ */
+static bool stream_native(loader *l, const pl_grpc_method *method)
+{
+    pl_slot result, function = l->e->top(l->state);
+    pl_error err = {0};
+    if (!method->client_streaming && !method->server_streaming)
+        return true;
+    pl_ref wrap = l->e->library ? l->e->library(l->state, PL_STR("perilune.native"),
+                                                pl_str_of(kind_of(method->descriptor)->name))
+                                : PL_REF_NONE;
+    if (wrap == PL_REF_NONE) {
+        pl_report_error(l->report, l->file, 0, 0,
+                        "The method %.*s streams, which the engine \"%s\" cannot do.",
+                        PL_STR_ARG(method->path), l->e->name);
+        return false;
+    }
+    l->e->push_ref(l->state, wrap);
+    l->e->push_copy(l->state, function);
+    bool ok = l->e->call_loading(l->state, 1, &result, &err) == PL_OK;
+    l->e->drop(l->state, wrap);
+    if (!ok)
+        pl_report_add(l->report, &err);
+    return ok;
+}
+
 /* False: the rest of the service is of no interest. */
 static bool add_method(loader *l, pl_str name, pl_slot entry)
 {
@@ -207,12 +234,8 @@ static bool add_method(loader *l, pl_str name, pl_slot entry)
         .codec = &pl_grpc_bytes_codec};
     if (l->descriptor ? !describe(l, name, plain, kind, &method) : !check_undescribed(l, name, plain))
         return l->descriptor != NULL;
-    if (l->is_native && (method.client_streaming || method.server_streaming)) {
-        pl_report_error(l->report, l->file, 0, 0,
-                        "The method %.*s.%.*s is %s: functions of it serve unary methods.",
-                        PL_STR_ARG(l->service), PL_STR_ARG(name), kind_of(method.descriptor)->name);
+    if (l->is_native && !stream_native(l, &method))
         return true;
-    }
     method.function = l->e->keep(l->state, l->e->top(l->state));
     method.arity = l->e->arity(l->state, l->e->top(l->state));
     pl_code code = method.path.ptr ? pl_grpc_service_add(l->instance->grpc, &method) : PL_RESOURCE_EXHAUSTED;

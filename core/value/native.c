@@ -24,8 +24,19 @@ static pl_native_call *call_make(void)
     return call;
 }
 
+/* What the call has made or used. */
+static void drop_sequences(pl_native_call *call)
+{
+    if (call->sequence)
+        pl_native_sequence_unref(call->sequence);
+    if (call->of)
+        pl_native_sequence_unref(call->of);
+    call->sequence = call->of = NULL;
+}
+
 static void call_dispose(pl_native_call *call)
 {
+    drop_sequences(call);
     pl_mailbox_unref(call->mailbox);
     pl_arena_dispose(&call->arena);
     pthread_mutex_destroy(&call->lock);
@@ -59,6 +70,7 @@ pl_native_call *pl_native_call_new(pl_native_pool *pool)
     atomic_store_explicit(&call->refs, 1, memory_order_relaxed);
     atomic_store_explicit(&call->phase, RUNNING, memory_order_relaxed);
     call->result.kind = PL_KIND_ABSENT;
+    call->asks = false;
     call->has_result = call->no_memory = call->failed = call->unexpected = false;
     call->open = NULL;
     call->depth = 0;
@@ -72,12 +84,15 @@ pl_native_call *pl_native_call_new(pl_native_pool *pool)
 
 void pl_native_call_free(pl_native_pool *pool, pl_native_call *call)
 {
+    if (call->of)
+        call->of->busy = false;
     if (!let_go(call))
         return;
     if (pool->count >= POOLED) {
         call_dispose(call);
         return;
     }
+    drop_sequences(call);
     pl_mailbox_unref(call->mailbox);
     call->mailbox = NULL;
     pl_arena_reset(&call->arena);
@@ -168,6 +183,16 @@ pl_native_status pl_native_call_outcome(pl_native_call *call)
 const pl_value *pl_native_call_result(const pl_native_call *call)
 {
     return &call->result;
+}
+
+pl_native_sequence *pl_native_call_sequence(const pl_native_call *call)
+{
+    return call->sequence;
+}
+
+bool pl_native_call_asks(const pl_native_call *call)
+{
+    return call->asks;
 }
 
 const pl_failure *pl_native_call_failure(const pl_native_call *call)

@@ -20,6 +20,13 @@ typedef struct native_open {
     pl_str key; /* of the next value of a map; ptr NULL: none was given */
 } native_open;
 
+struct pl_native_sequence {
+    atomic_uint refs;
+    pl_native_entry entry; /* of next */
+    void (*close)(void *data);
+    bool busy; /* the state's thread's */
+};
+
 /* Two hold a call: the engine, and from the moment that the function runs the host program, until it
  * finishes. Whoever lets go last frees it. What the host program writes (result, failure) belongs to it until
  * then; the phase hands it over. */
@@ -42,7 +49,10 @@ struct pl_native_call {
     bool has_result, no_memory;
     native_open *open;
     unsigned depth;
-    const char *misuse; /* the first mistake of the host program */
+    const char *misuse;           /* the first mistake of the host program */
+    pl_native_sequence *sequence; /* the result */
+    pl_native_sequence *of;       /* it is a call of next */
+    bool asks;                    /* for a message, instead of giving an element */
 
     /* The failure. */
     bool failed, unexpected;

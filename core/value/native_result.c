@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/alloc.h"
 #include "value/json.h"
 #include "value/native_internal.h"
 
@@ -164,6 +165,71 @@ void pl_native_put_json(pl_native_call *call, const char *json, size_t length)
         if (native_check(call, (void *)text.ptr))
             native_misuse(call, text.ptr);
     }
+}
+
+/* --- sequences --- */
+void pl_native_put_sequence(pl_native_call *call, pl_native_function next, void (*close)(void *data),
+                            void *data)
+{
+    pl_native_sequence *sequence = pl_calloc(1, sizeof *sequence);
+    call->no_memory |= !sequence;
+    if (call->open || call->has_result)
+        native_misuse(call, "a sequence must be the whole result");
+    if (!next)
+        native_misuse(call, "it has given a sequence without a function");
+    if (is_spoilt(call)) {
+        pl_free(sequence);
+        if (close)
+            close(data);
+        return;
+    }
+    call->has_result = true;
+    atomic_init(&sequence->refs, 1);
+    sequence->entry = (pl_native_entry){next, data, "a sequence"};
+    sequence->close = close;
+    call->sequence = sequence;
+}
+
+void pl_native_ask_message(pl_native_call *call)
+{
+    if (!call->of)
+        native_misuse(call, "a message was asked for, but it is no sequence's function");
+    else if (call->open || call->has_result)
+        native_misuse(call, "a message was asked for, and an element was written");
+    if (is_spoilt(call))
+        return;
+    call->asks = call->has_result = true;
+}
+
+void pl_native_sequence_ref(pl_native_sequence *sequence)
+{
+    atomic_fetch_add_explicit(&sequence->refs, 1, memory_order_relaxed);
+}
+
+void pl_native_sequence_unref(pl_native_sequence *sequence)
+{
+    if (atomic_fetch_sub(&sequence->refs, 1) != 1)
+        return;
+    if (sequence->close)
+        sequence->close(sequence->entry.data);
+    pl_free(sequence);
+}
+
+const pl_native_entry *pl_native_sequence_entry(const pl_native_sequence *sequence)
+{
+    return &sequence->entry;
+}
+
+bool pl_native_sequence_is_busy(const pl_native_sequence *sequence)
+{
+    return sequence->busy;
+}
+
+void pl_native_call_of(pl_native_call *call, pl_native_sequence *sequence)
+{
+    pl_native_sequence_ref(sequence);
+    sequence->busy = true;
+    call->of = sequence;
 }
 
 /* --- failures --- */

@@ -36,4 +36,45 @@ function native.interceptor(before, after)
   end
 end
 
+-- The methods that stream: their functions give a sequence, which asks for messages, or has those that are sent.
+
+local function check(sequence)
+  if type(sequence) == "userdata" then return sequence end
+  error(("a function for a method that streams must give a sequence, not a %s"):format(type(sequence)), 0)
+end
+
+function native.server_streaming(open)
+  return function(request, call)
+    local sequence <close> = check(open(request, call))
+    for message in sequence do
+      if message == core.ask then error("a message was asked for, but the requests of this method are not streamed") end
+      call:send(message)
+    end
+  end
+end
+
+function native.client_streaming(open)
+  return function(call)
+    local sequence <close> = check(open(call))
+    local answer = sequence:next()
+    while answer == core.ask do answer = sequence:next(call:receive()) end
+    return answer
+  end
+end
+
+function native.bidi_streaming(open)
+  return function(call)
+    local sequence <close> = check(open(call))
+    local answer = sequence:next()
+    while answer ~= nil do
+      if answer == core.ask then
+        answer = sequence:next(call:receive())
+      else
+        call:send(answer)
+        answer = sequence:next()
+      end
+    end
+  end
+end
+
 return native

@@ -34,9 +34,11 @@ typedef pl_native_status (*pl_native_function)(pl_native_call *call, void *data)
 
 /* --- the arguments: only until the function returns, on its thread ---
  *
- * A resolver has (parent, args, ctx, info); a unary method (request, call); a handler of events
- * (event, msg, ctx), of batches lists of the first two; a scalar's functions the value alone. Slots are
- * counted from 1; slot 0 is no value, and reads as absent. */
+ * A resolver has (parent, args, ctx, info); a method (request, call); a handler of events (event, msg, ctx),
+ * of batches lists of the first two; a scalar's functions the value alone; an interceptor's (ctx), and behind
+ * it also (ctx, outcome), { errors = how many, code = "NOT_FOUND", message = … }, the last two where there is
+ * one. Arguments are as scripts have them (docs/graphql.md): a ctx has a field only when a script has set it.
+ * Slots are counted from 1; slot 0 is no value, and reads as absent. */
 typedef int pl_native_slot;
 
 typedef enum pl_native_kind {
@@ -98,6 +100,25 @@ PL_API void pl_native_key(pl_native_call *call, const char *name); /* before eac
 PL_API void pl_native_end(pl_native_call *call);                   /* of the list or map */
 /* A whole value as JSON; what is not JSON fails the call. */
 PL_API void pl_native_put_json(pl_native_call *call, const char *json, size_t length);
+
+/* --- results that come one by one: what a subscription's source gives, a list, messages of a stream ---
+ *
+ * A sequence is written alone, as the whole result. next is a function like others, which may be PENDING:
+ * what it writes is the next element; nothing is the end, and so is a failure. It is not called before the
+ * last call of it is over. close(data) (may be NULL) is called once, when next will not be called any more
+ * and no call of it is in hand, however that came about; on the loop's thread, or on the one that finishes a
+ * call that nobody wants any more.
+ *
+ * A method that streams gives a sequence, too. The elements of one with streaming answers are the messages
+ * that are sent, each as the client takes them; of one with a single answer, the first element is that. Its
+ * function has the arguments (request, call), or, where requests are streamed, (call) alone; then next asks
+ * for messages: */
+PL_API void pl_native_put_sequence(pl_native_call *call, pl_native_function next, void (*close)(void *data),
+                                   void *data);
+/* Instead of writing an element: next wants the client's next message, and is called again with it as its
+ * argument, which is absent (of an argument count of 1) when the client has sent all. Otherwise next has no
+ * arguments. */
+PL_API void pl_native_ask_message(pl_native_call *call);
 
 /* --- the end --- */
 /* The call fails as if a script had raised this error: message and violations are meant for the client.

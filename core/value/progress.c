@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "value/progress.h"
 
+#include <stdatomic.h>
+
 #include "base/alloc.h"
 
 #define MOST_PARTITIONS 100000 /* numbers beyond are not remembered */
@@ -16,8 +18,9 @@ typedef struct place {
 
 struct pl_topic_progress {
     pl_topic_progress *next;
-    unsigned refs, first_leg, leg; /* legs: those that have opened it first and last */
-    unsigned drained_by;           /* a leg */
+    atomic_uint refs;        /* those of a state that is closed are given back by another thread */
+    unsigned first_leg, leg; /* those that have opened it first and last */
+    unsigned drained_by;     /* a leg */
     bool left_some, live;
     place *places; /* by partition */
     int32_t count, dirty;
@@ -32,7 +35,7 @@ static pl_topic_progress *make(unsigned leg, pl_str topic)
         return NULL;
     memcpy(t->bytes, topic.ptr, topic.len);
     t->topic = (pl_str){t->bytes, topic.len};
-    t->refs = 1;
+    atomic_init(&t->refs, 1);
     t->first_leg = leg;
     t->dirty = NONE;
     return t;
@@ -58,13 +61,13 @@ pl_code pl_progress_open(pl_progress *progress, unsigned leg, pl_str topic, pl_t
 
 pl_topic_progress *pl_topic_progress_ref(pl_topic_progress *t)
 {
-    t->refs++;
+    atomic_fetch_add(&t->refs, 1);
     return t;
 }
 
 void pl_topic_progress_unref(pl_topic_progress *t)
 {
-    if (!t || --t->refs > 0)
+    if (!t || atomic_fetch_sub(&t->refs, 1) != 1)
         return;
     pl_free(t->places);
     pl_free(t);

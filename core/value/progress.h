@@ -11,7 +11,8 @@
  * through: whichever goes on begins where the one before has left off.
  *
  * An event is taken by a script first, and given to the client later. What was taken but not given, because
- * its generation was cut off in between, is taken again by the next one. One thread. */
+ * its generation was cut off in between, is taken again by the next one. One thread; but references may be
+ * given back by any, as the states of old generations are closed by another. */
 typedef struct pl_topic_progress pl_topic_progress; /* of one source; counts references */
 
 typedef struct pl_progress {

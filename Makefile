@@ -56,7 +56,7 @@ CC := clang
 AR := llvm-ar-14
 endif
 
-LUA_CFLAGS := $(shell pkg-config --cflags lua5.4 2>/dev/null)
+LUA_CFLAGS := $(strip $(shell pkg-config --cflags lua5.4 2>/dev/null))
 CPPFLAGS_all = -std=gnu17 -D_GNU_SOURCE -DPL_VERSION='"$(VERSION)"' -DH2O_USE_EPOLL=1 -Icore -Icore/include -I. -Ibuild/proto $(LUA_CFLAGS)
 CFLAGS_all = $(CPPFLAGS_all) $(CFLAGS_$(VARIANT)) $(WARN) -fPIC -fvisibility=hidden -MMD -MP $(CFLAGS)
 LDFLAGS_all = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)

@@ -294,7 +294,7 @@ asan: ## unit tests and the core of the integration tests under AddressSanitizer
 asan-bin: build venv go kafka
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) -m core tests/integration
 
-tsan: ## unit tests and reloads with two workers under ThreadSanitizer
+tsan: ## unit tests, and what crosses threads (reloads under load, consumers, transactions), under ThreadSanitizer
 	@$(MAKE) VARIANT=tsan unit
 	@$(MAKE) VARIANT=tsan tsan-bin
 tsan-bin: build venv

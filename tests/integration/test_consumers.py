@@ -281,10 +281,13 @@ def test_when_everything_fails_the_consumer_pauses(case):
 # --- groups ---
 
 
+@pytest.mark.tsan
 def test_a_reload_keeps_partitions_and_the_next_event_meets_new_code(case):
     c = case(partitions=4)
     code = 'handler = function(event, msg, ctx) seen.tell(ctx, "@VERSION@") end'
     c.serve(code.replace("@VERSION@", "one"), workers=2)
+    wait_until(lambda: [len(p) for p in c.kafka.members(c.group).values()] == [2, 2], what="two members")
+    wait_until(lambda: c.stats("partitions") == 4, what="their partitions")
     c.produce("1")
     assert c.wait_seen(1) == ["one"]
     members, rebalances = c.kafka.members(c.group), c.stats("rebalances_total")
@@ -316,6 +319,7 @@ def test_the_end_finishes_what_is_in_hand_and_waits_for_no_backoff(case):
     assert c.kafka.members(c.group) == {}
 
 
+@pytest.mark.tsan
 def test_partitions_are_shared_and_handed_over(case, kafka, start):
     c = case(partitions=4)
     code = "handler = function(event, msg, ctx) seen.tell(ctx, event) end"
@@ -358,6 +362,7 @@ def test_topics_by_regular_expression_and_from_a_time(case, kafka):
 # --- transactions ---
 
 
+@pytest.mark.tsan
 def test_events_published_by_a_handler_are_one_transaction_with_its_offset(case, kafka):
     c = case(partitions=2)
     out = kafka.topic("out")

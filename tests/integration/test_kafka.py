@@ -196,6 +196,7 @@ def test_sigterm_waits_until_all_is_acknowledged(kafka, serve):
     assert_once_and_in_order(kafka.read(topic), 5000)
 
 
+@pytest.mark.tsan
 @pytest.mark.core
 def test_reloads_and_new_settings_under_load_lose_nothing(kafka, serve):
     """Each second reload changes settings of Kafka, so that the producer is another one."""

@@ -412,6 +412,7 @@ def test_a_reload_can_change_what_a_metric_looks_like(start):
     assert get(scrape(server), "orders_total", country="SE") == 7
 
 
+@pytest.mark.tsan
 def test_under_load_and_reloads(start):
     server = start(BUNDLE, workers=2)
     ends, last, sent = threading.Event(), {}, []
@@ -538,6 +539,7 @@ return { topic = "orders", group = "shop", from = "earliest", retry = { attempts
     assert_never_down(found, scrape(server))
 
 
+@pytest.mark.tsan
 def test_a_group_on_a_real_broker(start, kafka):
     topic, group = kafka.topic(partitions=2), kafka.name("group")
     handler = f'return {{ topic = "{topic}", group = "{group}", format = "bytes", handler = function() end }}'

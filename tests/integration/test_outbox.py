@@ -180,6 +180,7 @@ def test_two_servers_with_one_database(start, broker):
         assert own == sorted(own)
 
 
+@pytest.mark.tsan
 def test_reloads_under_load_send_nothing_twice(start, broker):
     server = start(BUNDLE, "--kafka", broker, workers=2)
     load = Load(server, 1)

@@ -114,6 +114,7 @@ def test_state_survives(kafka, names, tmp_path):
     assert settings["cleanup.policy"].value == "compact"
 
 
+@pytest.mark.tsan
 def test_rebalance_and_reload(kafka, names, start):
     """A second server takes partitions with their state, and gives them back; code is changed under way."""
     files = {"events/c.lua": COUNTS % names} | app(brokers=kafka.brokers)

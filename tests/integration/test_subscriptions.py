@@ -107,6 +107,7 @@ def test_subscriptions_need_a_transport(server):
 # --- events ---
 
 
+@pytest.mark.tsan
 def test_all_workers_publish_to_all(two_workers):
     server = two_workers
     streams = [EventStream(server, SAID) for _ in range(6)]
@@ -489,6 +490,7 @@ def test_a_subscription_goes_over_to_the_new_code(server):
         assert [socket.next()["data"]["said"] for _ in range(4)] == [{"text": text, "by": "ada"} for text in said]
 
 
+@pytest.mark.tsan
 def test_no_event_is_lost_or_doubled_over_reloads(two_workers):
     server = two_workers
     with EventStream(server, SAID) as first, EventStream(server, SAID) as second:

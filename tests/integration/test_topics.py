@@ -188,6 +188,7 @@ def test_one_reader_for_many_subscribers(cluster):
             assert text_of((one, other)[i % 2].next(id=str(i))) == "x"
 
 
+@pytest.mark.tsan
 def test_pubsub_goes_over_all_servers_through_a_topic(start):
     files = FED | {
         "app.lua": 'return { kafka = { brokers = "embedded", linger = 0 }, pubsub = { topic = "bus" } }',
@@ -212,6 +213,7 @@ return {
     assert consume_keys(first.ready["kafka"], "bus") == ["a", "a", "b"]
 
 
+@pytest.mark.tsan
 def test_keys_and_what_was_before(cluster):
     first, second = cluster
     for i in range(20):
@@ -227,6 +229,7 @@ def test_keys_and_what_was_before(cluster):
         assert text_of(stream.next()) == "25"
 
 
+@pytest.mark.tsan
 def test_a_reload_loses_nothing(start):
     server = start(FED, workers=2)
     done = threading.Event()

@@ -380,6 +380,31 @@ static void test_own_topics_are_made_when_brokers_are_there_later(void **state)
     pl_logger_free(r.log);
 }
 
+/* Whose first event comes while nobody reads. */
+static void test_what_comes_behind_the_latest_is_not_passed_over(void **state)
+{
+    const pl_consumer_options plain = {.commit_ms = 10};
+    reader first = {
+        .retry_value = 100, .keep_value = 100, .wanted = 1, .group = "latest", .start = PL_FROM_LATEST};
+    make_topic("latest", 1);
+    publish_numbers("latest", 0, 0, 5);
+    open_reader(&first, "latest", &plain);
+    for (unsigned i = 0; i < 100 && pl_consumer_get_stats(first.consumer).commits == 0; i++)
+        run_for(50);
+    assert_int_equal(pl_consumer_get_stats(first.consumer).commits, 1);
+    close_reader(&first);
+    assert_int_equal(first.total, 0);
+
+    publish_numbers("latest", 0, 5, 3);
+    reader next = {
+        .retry_value = 100, .keep_value = 100, .wanted = 3, .group = "latest", .start = PL_FROM_LATEST};
+    open_reader(&next, "latest", &plain);
+    assert_true(run_for(LONGEST_MS));
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(next.order[i], 5 + i);
+    close_reader(&next);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +416,7 @@ int main(void)
         cmocka_unit_test(test_offsets_by_time_are_asked_for_again_after_a_while),
         cmocka_unit_test(test_a_group_is_left_while_offsets_are_asked_for),
         cmocka_unit_test(test_own_topics_are_made_when_brokers_are_there_later),
+        cmocka_unit_test(test_what_comes_behind_the_latest_is_not_passed_over),
     };
     return cmocka_run_group_tests(tests, start_kafka, stop_kafka);
 }

@@ -20,7 +20,8 @@ typedef struct copier {
     unsigned retry_ms;              /* to be handled again after so long */
     bool closed;
     pl_code code;
-    size_t size; /* of what is published; 0 is 1 */
+    const char *to; /* NULL: "copies" */
+    size_t size;    /* of what is published; 0 is 1 */
 } copier;
 
 static char large[2000000];
@@ -35,7 +36,7 @@ static void handle(void *data, pl_record **records, size_t count)
             pl_consumer_retry(c->consumer, r, c->retry_ms);
             continue;
         }
-        const pl_outgoing event = {.topic = PL_STR("copies"),
+        const pl_outgoing event = {.topic = pl_str_of(c->to ? c->to : "copies"),
                                    .key = r->flow.key,
                                    .value = {large, c->size ? c->size : 1},
                                    .partition = PL_ANY_PARTITION};
@@ -85,8 +86,10 @@ static void open_copier(copier *c, const char *topic, const char *id)
 
 static void close_copier(copier *c)
 {
-    pl_consumer_close(c->consumer, 5000);
-    assert_true(run_for(LONGEST_MS));
+    if (!c->closed) {
+        pl_consumer_close(c->consumer, 5000);
+        assert_true(run_for(LONGEST_MS));
+    }
     assert_true(c->closed);
     pl_watch_end(c->watch);
     pl_consumer_free(c->consumer);
@@ -108,10 +111,70 @@ static void test_a_record_that_holds_up_results_goes_on_when_there_are_too_many(
     assert_true(count_offsets("copies", 1) >= 30000);
 }
 
+/* It would fail the whole transaction, and that each time. */
+static void test_an_event_that_is_too_large_is_refused(void **state)
+{
+    copier c = {.each = 1, .wanted = 3, .size = sizeof large};
+    make_topic("sizes", 1);
+    publish_numbers("sizes", 0, 0, 3);
+    open_copier(&c, "sizes", "sizes-1");
+    assert_true(run_for(LONGEST_MS));
+    assert_int_equal(c.code, PL_INVALID_ARGUMENT);
+    close_copier(&c);
+}
+
+#define ADD_PARTITIONS 24
+#define COMMIT_OFFSETS 28
+
+/* Nothing is handled again for that. */
+static void test_a_transaction_that_fails_is_written_again(void **state)
+{
+    copier c = {.each = 2, .wanted = 10};
+    make_topic("again", 1);
+    make_topic("copies-again", 1);
+    c.to = "copies-again";
+    publish_numbers("again", 0, 0, 10);
+    rd_kafka_mock_push_request_errors(mock, ADD_PARTITIONS, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    rd_kafka_mock_push_request_errors(mock, COMMIT_OFFSETS, 1, RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS);
+    open_copier(&c, "again", "again-1");
+    assert_true(run_for(LONGEST_MS));
+    for (unsigned i = 0; i < 200 && pl_consumer_get_stats(c.consumer).commits == 0; i++)
+        run_for(50);
+    pl_consumer_stats stats = pl_consumer_get_stats(c.consumer);
+    assert_int_equal(stats.failed_commits, 2);
+    assert_true(stats.commits > 0);
+    assert_int_equal(c.handled, 10);
+    close_copier(&c);
+    assert_true(count_offsets("copies-again", 1) >= 20);
+}
+
+/* What it has not written is handled by whoever gets the partitions. */
+static void test_the_end_does_not_wait_for_a_transaction_that_fails(void **state)
+{
+    copier c = {.each = 1, .wanted = 5};
+    rd_kafka_resp_err_t errors[50];
+    for (size_t i = 0; i < 50; i++)
+        errors[i] = RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    make_topic("end", 1);
+    publish_numbers("end", 0, 0, 5);
+    rd_kafka_mock_push_request_errors_array(mock, ADD_PARTITIONS, 50, errors);
+    open_copier(&c, "end", "end-1");
+    assert_true(run_for(LONGEST_MS));
+    for (unsigned i = 0; i < 100 && pl_consumer_get_stats(c.consumer).failed_commits == 0; i++)
+        run_for(50);
+    pl_consumer_close(c.consumer, 1000);
+    assert_true(run_for(10000));
+    close_copier(&c);
+    rd_kafka_mock_clear_request_errors(mock, ADD_PARTITIONS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_record_that_holds_up_results_goes_on_when_there_are_too_many),
+        cmocka_unit_test(test_an_event_that_is_too_large_is_refused),
+        cmocka_unit_test(test_a_transaction_that_fails_is_written_again),
+        cmocka_unit_test(test_the_end_does_not_wait_for_a_transaction_that_fails),
     };
     return cmocka_run_group_tests(tests, start_kafka, stop_kafka);
 }

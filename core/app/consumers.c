@@ -353,6 +353,12 @@ static void close_unwanted(pl_consumers *set)
     }
 }
 
+static void set_options(pl_consumer *consumer, const pl_consumer_decl *decl)
+{
+    pl_consumer_set_options(consumer, &decl->options);
+    pl_consumer_set_own_topics(consumer, decl->own_topics, decl->own_topic_count);
+}
+
 void pl_consumers_adopt(pl_consumers *set, pl_instance *instance)
 {
     const pl_config *config = &instance->generation->config;
@@ -367,7 +373,7 @@ void pl_consumers_adopt(pl_consumers *set, pl_instance *instance)
             h->member.live = instance;
             h->member.index = i;
             if (h->member.consumer)
-                pl_consumer_set_options(h->member.consumer, &config->consumers[i].options);
+                set_options(h->member.consumer, &config->consumers[i]);
             if (h->member.hooks)
                 pl_consumer_hooks_step(h->member.hooks);
         } else if ((h = make_holder(set, i))) {

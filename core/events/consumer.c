@@ -60,14 +60,6 @@ static rd_kafka_conf_t *make_conf(const pl_consumer_config *config, pl_logger *l
     return NULL;
 }
 
-static rd_kafka_topic_partition_list_t *list_topics(const char *const *names, size_t count)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
-    for (size_t i = 0; i < count; i++)
-        rd_kafka_topic_partition_list_add(list, names[i], RD_KAFKA_PARTITION_UA);
-    return list;
-}
-
 void pl_consumer_subscribe(pl_consumer *c)
 {
     rd_kafka_resp_err_t error = rd_kafka_subscribe(c->client, c->subscription);
@@ -97,8 +89,8 @@ static pl_code open_client(pl_consumer *c, const pl_consumer_config *config, pl_
     c->queue = rd_kafka_queue_get_consumer(c->client);
     rd_kafka_queue_io_event_enable(c->queue, c->fd, &one, sizeof one);
     pl_consumer_wake(c); /* it is announced only when an empty queue gets something */
-    c->subscription = list_topics(config->topics, config->topic_count);
-    c->own_topics = list_topics(config->own_topics, config->own_topic_count);
+    c->subscription = pl_kafka_topics(config->topics, config->topic_count);
+    c->own_topics = pl_kafka_topics(config->own_topics, config->own_topic_count);
     if (!pl_consumer_prepare(c))
         pl_consumer_subscribe(c);
     return PL_OK;
@@ -194,7 +186,8 @@ void pl_consumer_free(pl_consumer *c)
     pl_consumer_free_job(c);
     pl_group_epoch_unref(c->epoch);
     pl_transactor_free(c->transactor);
-    rd_kafka_topic_partition_list_t *lists[] = {c->revoking, c->subscription, c->own_topics};
+    rd_kafka_topic_partition_list_t *lists[] = {c->revoking, c->subscription, c->own_topics,
+                                                c->next_own_topics};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         if (lists[i])
             rd_kafka_topic_partition_list_destroy(lists[i]);

@@ -103,6 +103,8 @@ int pl_consumer_fd(const pl_consumer *consumer);
 void pl_consumer_poll(pl_consumer *consumer);
 
 void pl_consumer_set_options(pl_consumer *consumer, const pl_consumer_options *options);
+/* As in pl_consumer_config: those that are missing are made. */
+void pl_consumer_set_own_topics(pl_consumer *consumer, const char *const *names, size_t count);
 
 /* The record, whose memory is gone then, was handled, whatever came of it. */
 void pl_consumer_done(pl_consumer *consumer, pl_record *record);

@@ -46,6 +46,7 @@ struct pl_consumer {
     pl_consumer_options options;
     char *group;
     rd_kafka_topic_partition_list_t *subscription, *own_topics;
+    rd_kafka_topic_partition_list_t *next_own_topics; /* when no job reads the others; NULL: none */
     bool preparing; /* a job makes own_topics, and finds its share: only then it reads */
     bool asked;     /* it was over once */
     bool prepared;  /* own_topics are there, or cannot be made */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <regex.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "events/consumer_internal.h"
@@ -107,6 +108,19 @@ static void take_share(pl_consumer *c, const rd_kafka_topic_partition_list_t *sh
         pl_consumer_take(c, share);
 }
 
+/* A job that is under way reads the list. */
+static void take_next_own(pl_consumer *c)
+{
+    if (!c->next_own_topics || c->preparing)
+        return;
+    rd_kafka_topic_partition_list_destroy(c->own_topics);
+    c->own_topics = c->next_own_topics;
+    c->next_own_topics = NULL;
+    c->prepared = false;
+    c->look_at = c->host->ops->now(c->host);
+    pl_consumer_wake(c);
+}
+
 static void made(pl_job *base)
 {
     topics_job *job = (topics_job *)base;
@@ -126,6 +140,7 @@ static void made(pl_job *base)
             take_share(c, job->share);
         else if (first)
             pl_consumer_subscribe(c);
+        take_next_own(c);
     }
     rd_kafka_topic_partition_list_destroy(job->share);
     pl_free(job);
@@ -158,11 +173,30 @@ void pl_consumer_look(pl_consumer *c)
 
 bool pl_consumer_prepare(pl_consumer *c)
 {
-    if (!c->shares && c->own_topics->cnt == 0)
+    c->asked = !c->shares && c->own_topics->cnt == 0;
+    if (c->asked)
         return false;
     c->look_at = c->host->ops->now(c->host) + LOOK_MS;
     if (begin(c) || c->shares)
         return true; /* a share is looked for again */
     c->asked = true; /* so are own topics, but it reads */
     return false;
+}
+
+static bool is_list(const rd_kafka_topic_partition_list_t *list, const char *const *names, size_t count)
+{
+    bool same = list->cnt == (int)count;
+    for (size_t i = 0; same && i < count; i++)
+        same = strcmp(list->elems[i].topic, names[i]) == 0;
+    return same;
+}
+
+void pl_consumer_set_own_topics(pl_consumer *c, const char *const *names, size_t count)
+{
+    if (is_list(c->next_own_topics ? c->next_own_topics : c->own_topics, names, count))
+        return;
+    if (c->next_own_topics)
+        rd_kafka_topic_partition_list_destroy(c->next_own_topics);
+    c->next_own_topics = pl_kafka_topics(names, count);
+    take_next_own(c);
 }

@@ -65,6 +65,14 @@ rd_kafka_conf_t *pl_kafka_conf(const pl_kafka_settings *settings, pl_logger *log
     return pl_kafka_conf_over(NULL, 0, settings, log, err);
 }
 
+rd_kafka_topic_partition_list_t *pl_kafka_topics(const char *const *names, size_t count)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (size_t i = 0; i < count; i++)
+        rd_kafka_topic_partition_list_add(list, names[i], RD_KAFKA_PARTITION_UA);
+    return list;
+}
+
 rd_kafka_headers_t *pl_kafka_headers(const pl_outgoing *event)
 {
     if (event->header_count == 0)

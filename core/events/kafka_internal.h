@@ -14,6 +14,8 @@ rd_kafka_conf_t *pl_kafka_conf(const pl_kafka_settings *settings, pl_logger *log
 rd_kafka_conf_t *pl_kafka_conf_over(const pl_kafka_property *defaults, size_t count,
                                     const pl_kafka_settings *settings, pl_logger *log, pl_error *err);
 pl_code pl_kafka_set(rd_kafka_conf_t *conf, const char *name, const char *value, pl_error *err);
+/* Without partitions. */
+rd_kafka_topic_partition_list_t *pl_kafka_topics(const char *const *names, size_t count);
 /* The event's; NULL: it has none. */
 rd_kafka_headers_t *pl_kafka_headers(const pl_outgoing *event);
 /* topics.h, by a client that is there. */

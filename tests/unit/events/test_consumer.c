@@ -344,7 +344,18 @@ static int ahead_offload(pl_host *host, pl_job *job, const void *lane)
 
 static bool is_there(const char *topic)
 {
-    return rd_kafka_mock_topic_create(mock, topic, 1, 1) == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS;
+    const struct rd_kafka_metadata *all;
+    char why[512];
+    pl_error err;
+    bool found = false;
+    rd_kafka_t *client =
+        rd_kafka_new(RD_KAFKA_PRODUCER, pl_kafka_conf(&mock_kafka, NULL, &err), why, sizeof why);
+    assert_int_equal(rd_kafka_metadata(client, 1, NULL, &all, LONGEST_MS), 0);
+    for (int i = 0; i < all->topic_cnt; i++)
+        found |= strcmp(all->topics[i].topic, topic) == 0;
+    rd_kafka_metadata_destroy(all);
+    rd_kafka_destroy(client);
+    return found;
 }
 
 static void test_own_topics_are_made_when_brokers_are_there_later(void **state)
@@ -378,6 +389,22 @@ static void test_own_topics_are_made_when_brokers_are_there_later(void **state)
     close_reader(&r);
     assert_int_equal(w.count, 1);
     pl_logger_free(r.log);
+}
+
+static void test_own_topics_that_are_named_later_are_made(void **state)
+{
+    reader r = {.wanted = 100, .grouped = true, .group = "renamed"};
+    const pl_consumer_options plain = {.commit_ms = 10};
+    static const char *const names[] = {"renamed-dead", "renamed-retry"};
+    make_topic("renamed", 1);
+    open_reader(&r, "renamed", &plain);
+    pl_consumer_set_own_topics(r.consumer, names, 1);
+    pl_consumer_set_own_topics(r.consumer, names, 2);
+    for (unsigned i = 0; i < 100 && !is_there(names[1]); i++)
+        run_for(50);
+    assert_true(is_there(names[0]));
+    assert_true(is_there(names[1]));
+    close_reader(&r);
 }
 
 /* Whose first event comes while nobody reads. */
@@ -416,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_offsets_by_time_are_asked_for_again_after_a_while),
         cmocka_unit_test(test_a_group_is_left_while_offsets_are_asked_for),
         cmocka_unit_test(test_own_topics_are_made_when_brokers_are_there_later),
+        cmocka_unit_test(test_own_topics_that_are_named_later_are_made),
         cmocka_unit_test(test_what_comes_behind_the_latest_is_not_passed_over),
     };
     return cmocka_run_group_tests(tests, start_kafka, stop_kafka);

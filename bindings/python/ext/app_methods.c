@@ -3,10 +3,6 @@
 
 /* What an app does when it has been made. */
 
-#pragma weak pl_app_call_async
-#pragma weak pl_app_publish_async
-#pragma weak pl_app_handle_event
-
 /* --- its life --- */
 static PyObject *app_start(PyObject *object, PyObject *Py_UNUSED(ignored))
 {

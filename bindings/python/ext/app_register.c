@@ -7,10 +7,6 @@
 
 /* Functions of Python's, before the app starts. */
 
-#pragma weak pl_app_method
-#pragma weak pl_app_consumer
-#pragma weak pl_app_interceptor
-
 void core_functions_free(core_function *first)
 {
     while (first) {

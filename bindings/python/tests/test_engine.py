@@ -246,20 +246,19 @@ def test_a_full_queue_is_an_error(bundle):
         go.wait(10)
         return args["n"]
 
-    results = []
-    first = threading.Thread(target=lambda: results.append(app.graphql("{ slow(n: 1) }")))
-    first.start()
-    assert entered.wait(10)
-    rest = threading.Thread(
-        target=lambda: results.append(app.graphql("{ " + " ".join(f"x{n}: slow(n: {n})" for n in range(5)) + " }"))
-    )
-    rest.start()
-    assert app.graphql("{ lua(n: 1) }")["data"] == {"lua": 1}  # the loop goes on
-    go.set()
-    first.join(10)
-    rest.join(10)
+    async def main():
+        first = asyncio.create_task(app.graphql_async("{ slow(n: 1) }"))
+        assert await asyncio.to_thread(entered.wait, 10)
+        rest = asyncio.create_task(app.graphql_async("{ " + " ".join(f"x{n}: slow(n: {n})" for n in range(5)) + " }"))
+        await asyncio.sleep(0)
+        assert (await app.graphql_async("{ lua(n: 1) }"))["data"] == {"lua": 1}  # the loop goes on
+        go.set()
+        return [await first, await rest]
+
+    results = asyncio.run(main())
     codes = [error["extensions"]["code"] for result in results for error in result.get("errors", [])]
     assert codes == ["RESOURCE_EXHAUSTED"] * 3
+    assert results[1]["data"] == {"x0": 0, "x1": 1, "x2": None, "x3": None, "x4": None}
     assert app.graphql("{ slow(n: 7) }")["data"] == {"slow": 7}
 
 

@@ -62,8 +62,8 @@ def _message(end: tuple[int, bytes]) -> Any:
 
 def _error_of(code: int, body: bytes) -> errors.Error:
     text = body.decode("utf-8", "replace")
-    with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
-        text = json.loads(text)["errors"][0]["message"]
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        text = str(json.loads(text)["message"])
     return errors.of(code, text)
 
 

@@ -13,8 +13,8 @@ local function create(changes)
   return t.graphql(CREATE, { input = input })
 end
 
-local function deposit(user, amount, currency)
-  local input = { userId = user, amount = amount, currency = currency, idempotencyKey = crypto.uuid4() }
+local function deposit(user, amount, currency, key)
+  local input = { userId = user, amount = amount, currency = currency, idempotencyKey = key or crypto.uuid4() }
   return t.graphql("mutation ($input: DepositInput!) { deposit(input: $input) { text } }", { input = input }).data.deposit.text
 end
 
@@ -60,6 +60,13 @@ t.test("a payment fails when there is not enough money", function()
   local payment = create({ userId = "alan" }).data.createPayment
   happens("payment-events", "PaymentCreated", "alan", { payment = payment })
   t.equal(look(payment.id).reason, "NOT_ENOUGH_MONEY")
+end)
+
+t.test("the key of a deposit is none of a payment's", function()
+  local payment = create({ userId = "alan", currency = "GBP" }).data.createPayment
+  deposit("alan", 5000, "GBP", payment.id)
+  happens("payment-events", "PaymentCreated", "alan", { payment = payment })
+  t.equal(look(payment.id).status, "COMPLETED")
 end)
 
 t.test("what the rules refuse fails", function()

@@ -121,16 +121,17 @@ local function check_command(self, command)
   end
 end
 
-local function as_list(self, command, events)
+-- A list of events from one, from a list, or from nothing. where: what gave them, for messages.
+function Aggregate:as_events(events, where)
   if events == nil then return {} end
   if type(events) == "table" and events.type ~= nil then events = { events } end
   for i, event in ipairs(type(events) == "table" and events or { false }) do
     local type_ = type(event) == "table" and event.type
     if type(type_) ~= "string" then
-      error(("aggregate %s: decide(%s) has returned something else than events, at %d"):format(self.name, command.type, i), 0)
+      error(("aggregate %s: %s something else than events, at %d"):format(self.name, where, i), 0)
     end
     if type(self.applying) == "table" and not self.applying[type_] then
-      error(("aggregate %s: decide(%s) has returned %s, which has no apply"):format(self.name, command.type, type_), 0)
+      error(("aggregate %s: %s %s, which has no apply"):format(self.name, where, type_), 0)
     end
   end
   return events
@@ -145,7 +146,7 @@ function Aggregate:decide(state, command)
     if not decide then error(errors.invalid_argument(("%s has no command %s"):format(self.name, command.type))) end
   end
   local events, reply = decide(state, command)
-  return as_list(self, command, events), reply
+  return self:as_events(events, ("decide(%s) has returned"):format(command.type)), reply
 end
 
 return aggregate

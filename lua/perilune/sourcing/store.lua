@@ -397,7 +397,7 @@ end
 function Store:append(name, stream, events, options)
   local aggregate = aggregate_of(self, name)
   local checked = check_options(options)
-  if type(events) == "table" and events.type ~= nil then events = { events } end
+  events = aggregate:as_events(events, "append was given")
   return execute(self, {
     aggregate = aggregate, stream = check_stream(stream), options = checked,
     fingerprint = checked.key and crypto.sha256(json.encode(events, { sorted = true })),

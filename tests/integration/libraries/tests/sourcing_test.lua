@@ -357,6 +357,13 @@ t.test("the first command may be one of a transaction", function()
   t.equal({ make():load("plain", 1), own:value "SELECT count(*) FROM first_counts" }, { { open = true }, 1 })
 end)
 
+t.test("what is appended are events", function()
+  t.error(function() store:append("account", fresh(), "Opened") end, "append was given something else than events, at 1")
+  t.error(function() store:append("account", fresh(), { { kind = "Opened" } }) end, "something else than events, at 1")
+  t.error(function() store:append("account", fresh(), { type = "Exploded" }) end, "append was given Exploded, which has no apply")
+  t.equal(store:append("account", fresh(), nil).version, 0)
+end)
+
 t.test("an inline projection follows commands of many events whole", function()
   local many = sourcing.aggregate { name = "many", apply = { Counted = function() end }, decide = {
     Count = function(_, command)

@@ -9,7 +9,10 @@ return function(declaration)
     declaration = require "perilune.inbox".wrap(declaration)
   end
   if type(declaration) == "table" and type(declaration.dead_letter) == "table" then
-    if declaration.dead_letter.sequenced then return require "perilune.sequenced"(declaration) end
+    if declaration.dead_letter.sequenced then
+      if declaration.registry or declaration.schema then declaration = require "perilune.registry.consumer"(declaration) end
+      return setmetatable(require "perilune.sequenced"(declaration), getmetatable(declaration))
+    end
     local plain = {}
     for name, value in pairs(declaration) do plain[name] = value end
     plain.dead_letter = declaration.dead_letter.topic

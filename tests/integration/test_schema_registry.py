@@ -425,6 +425,21 @@ test.test("events with schemas need no registry in tests", function()
   assert(test.published("payments-out", { registry = true })[1].value.text == "seen")
   assert(test.events("payments", "nothing", { raw = true }).error.code == "INVALID_ARGUMENT")
 end)
+test.test("consumers whose dead letters are in sequence have schemas, too", function()
+  for _, topic in ipairs { "registered", "checked" } do
+    local result = test.events(topic, { text = "seen" }, { key = "k" })
+    assert(result.status == "processed", result.error and result.error.message)
+    assert(test.events(topic, "{}", { key = "k", raw = true }).error.code == "INVALID_ARGUMENT")
+  end
+end)
+"""
+IN_SEQUENCE = """
+local function consumer(topic, registry)
+  return { topic = topic, group = topic, schema = "schemas/order.schema.json", registry = registry, retry = false,
+    dead_letter = { topic = topic .. "-dlq", sequenced = true },
+    handler = function(event) assert(event.text == "seen") end }
+end
+return { consumer("registered", true), consumer("checked") }
 """
 TESTED = """return { topic = "payments", group = "g", registry = true, message = "pay.v1.Event", retry = false,
   handler = function(event, _, ctx)
@@ -434,6 +449,7 @@ TESTED = """return { topic = "payments", group = "g", registry = true, message =
 
 def test_tests_of_a_bundle_have_a_registry_of_their_own(bundle):
     nowhere = SimpleNamespace(url="http://127.0.0.1:1")
-    made = bundle(files_with(nowhere) | {"events/e.lua": TESTED, "tests/events_test.lua": BUNDLE_TEST})
-    result = run_cli("test", made)
+    files = {"events/e.lua": TESTED, "events/s.lua": IN_SEQUENCE, "tests/events_test.lua": BUNDLE_TEST}
+    files["schemas/order.schema.json"] = ORDER
+    result = run_cli("test", bundle(files_with(nowhere) | files))
     assert result.returncode == 0, result.stdout + result.stderr

@@ -65,7 +65,7 @@ function events.prepare(topic, value, options)
   elseif value ~= nil then
     value = encode(value, as)
   end
-  local timestamp = options.timestamp and math.floor(options.timestamp * 1000)
+  local timestamp = options.timestamp and math.floor(options.timestamp * 1000 + 0.5) -- 1.001 * 1000 is less than 1001
   return value, options.key, options.headers and flat_headers(options.headers), options.partition, timestamp
 end
 

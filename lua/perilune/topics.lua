@@ -151,7 +151,8 @@ local NO_HISTORY = { NOT_FOUND = true, OUT_OF_RANGE = true }
 local function as_it_is(msg) return msg.value end
 
 local NO_EVENT = {}
-local decoded = {} -- by topic and format: from message, which all subscribers of a state share, to its event
+-- By topic and format: from message, which all subscribers of a state share, to its event. As long as there are any.
+local decoded = setmetatable({}, { __mode = "v" })
 
 -- Of a message that cannot be read now, but perhaps later: the schema registry does not answer.
 local function decode_in_time(decode, msg)

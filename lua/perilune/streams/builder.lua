@@ -76,6 +76,14 @@ local function source(self, topic, options)
   return node
 end
 
+-- How values are written: as the options say, else as they came.
+local function codec_of(options, inherited)
+  return {
+    format = options.format or (not options.message and inherited.format) or nil,
+    message = options.message or inherited.message,
+  }
+end
+
 -- The builder ----------------------------------------------------------------------------------------------------------------
 -- b:stream(topic, { format = "json" | "protobuf" | "bytes", message, timestamp = function(value, record) → seconds })
 function Builder:stream(topic, options)
@@ -179,7 +187,7 @@ function Stream:repartition(options)
   local builder = self.builder
   local name = options.name or next_name(builder, "repartition")
   local topic = ("%s-%s-repartition"):format(builder.name, name)
-  local codec = { format = options.format or self.options.format, message = options.message or self.options.message }
+  local codec = codec_of(options, self.options)
   local sink = stateless.sink(topic, { format = codec.format, message = codec.message, internal = true })
   add_node(builder, sink, self.node)
   local from = source(builder, topic, codec)
@@ -257,7 +265,7 @@ function Stream:to_table(options)
   options = check_options(options, { store = true, format = true, message = true }, "to_table")
   local name = options.store or next_name(self.builder, "table")
   local keyed = by_key(self, name, options)
-  local codec = { format = options.format or self.options.format, message = options.message or self.options.message }
+  local codec = codec_of(options, self.options)
   local node = add_node(self.builder, join.table(define_store(self.builder, name, "key-value", codec)), keyed.node)
   return setmetatable({ builder = self.builder, node = node, options = codec }, Table)
 end
@@ -279,7 +287,7 @@ end
 local GROUP = { name = true, format = true, message = true }
 
 local function grouped(self, rekeyed, options)
-  local codec = { format = options.format or self.options.format, message = options.message or self.options.message }
+  local codec = codec_of(options, self.options)
   return setmetatable({ builder = self.builder, stream = self, rekeyed = rekeyed, name = options.name, options = codec }, Grouped)
 end
 
@@ -344,9 +352,8 @@ end
 function Grouped:reduce(fn, options)
   check_function(fn, "reduce")
   options = check_options(options, FOLD, "reduce")
-  if options.format == nil then
-    options = { store = options.store, format = self.options.format, message = options.message or self.options.message }
-  end
+  local codec = codec_of(options, self.options)
+  options = { store = options.store, format = codec.format, message = codec.message }
   return fold_into_table(self, "reduce", {
     init = function() end,
     add = function(old, value, key)

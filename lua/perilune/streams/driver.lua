@@ -106,7 +106,9 @@ function Driver:advance_time(seconds)
     if not ok then fail(self, why) end
     deliver(self, task, queue)
     settle(self, queue)
+    if not ok then break end -- it is due still: the next time the clock goes on
   end
+  self.now = math.max(self.now, target)
 end
 
 local function shown(self, event)

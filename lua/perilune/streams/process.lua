@@ -69,19 +69,22 @@ local function run(node, task, schedule, now, due)
   return due
 end
 
-function process.punctuate(node, task, by, now)
+-- Those by stream time.
+function process.punctuate(node, task, now)
   for _, schedule in ipairs(node.schedules) do
-    if schedule.by == by and by == "stream_time" then
+    if schedule.by == "stream_time" then
       local name = ("punctuate:%s:%d"):format(node.name, schedule.number)
       local due = task:var(name)
       local next_due = run(node, task, schedule, now, due)
       if next_due ~= due then task:set_var(name, next_due) end
-    elseif schedule.by == by then
-      local key = schedule
-      local dues = task.wall_dues
-      dues[key] = run(node, task, schedule, now, dues[key] or task.started + schedule.every)
     end
   end
+end
+
+-- One by wall clock.
+function process.tick(task, node, schedule, now)
+  local dues = task.wall_dues
+  dues[schedule] = run(node, task, schedule, now, dues[schedule] or task.started + schedule.every)
 end
 
 -- When the next punctuation by wall clock is due (milliseconds); nil: there is none.

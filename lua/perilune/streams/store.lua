@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Stores as nodes use them, over the bytes of an overlay. Each value has a time of its own: the latest of the events in it.
+local errors = require "perilune.errors"
 local serde = require "perilune.streams.serde"
 
 local pack, unpack = string.pack, string.unpack
@@ -29,13 +30,19 @@ function store.key_value(task, definition)
   return setmetatable({ task = task, definition = definition }, KeyValue)
 end
 
+local function key_of(self, key)
+  key = serde.key(key)
+  if key ~= nil then return key end
+  error(errors.invalid_argument(("store %s: there is no entry without a key"):format(self.definition.name)))
+end
+
 function KeyValue:get(key)
-  return (store.decode(self.definition.codec, self.task.state:get(self.definition.name, serde.key(key), 0, 0)))
+  return (store.decode(self.definition.codec, self.task.state:get(self.definition.name, key_of(self, key), 0, 0)))
 end
 
 function KeyValue:put(key, value)
   local bytes = value ~= nil and store.encode(self.definition.codec, value, self.task.now or 0) or nil
-  self.task.state:put(self.definition.name, serde.key(key), 0, 0, bytes)
+  self.task.state:put(self.definition.name, key_of(self, key), 0, 0, bytes)
 end
 
 function KeyValue:delete(key)

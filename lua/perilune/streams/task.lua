@@ -3,7 +3,7 @@
 -- to be published is collected in `out`, and state changes in an overlay, until the owner commits both.
 --
 --   task:process(topic, msg)   each is whole, or without any effect when it fails: then nil and the error
---   task:punctuate(now)        the same
+--   task:punctuate(now)        the same of each punctuation: the others happen, and the first error comes back
 --   task:drain()               true: there is more to hand out; commit, and call it again
 --   task:changes()             what is to be written; then task:committed()
 --   task:abandon()             forgets all since the last commit
@@ -156,7 +156,7 @@ local function take(self, source, topic, msg)
   one.time, one.timestamp = time, time / 1000
   local stream_time = self:advance("time", time)
   for _, child in ipairs(source.children) do child.process(child, self, one) end
-  for _, node in ipairs(self.sub.processors) do process.punctuate(node, self, "stream_time", stream_time) end
+  for _, node in ipairs(self.sub.processors) do process.punctuate(node, self, stream_time) end
 end
 
 -- msg: key, value (bytes), timestamp (seconds), headers, partition, offset.
@@ -167,13 +167,19 @@ function Task:process(topic, msg)
 end
 
 -- Time ------------------------------------------------------------------------------------------------------------------------
-local function punctuate(self, now)
-  for _, node in ipairs(self.sub.processors) do process.punctuate(node, self, "wall_clock", now) end
-end
-
+-- One that fails is due still, and tried again.
 function Task:punctuate(now)
+  local failed, failure = false, nil
   self.now = now
-  return whole(self, punctuate, now)
+  for _, node in ipairs(self.sub.processors) do
+    for _, schedule in ipairs(node.schedules) do
+      local ok, why = true, nil
+      if schedule.by == "wall_clock" then ok, why = whole(self, process.tick, node, schedule, now) end
+      if not ok and not failed then failed, failure = true, why end
+    end
+  end
+  if failed then return nil, failure end
+  return true
 end
 
 -- When it wants to be called next (milliseconds); nil: not at all.

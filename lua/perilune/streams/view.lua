@@ -25,6 +25,7 @@ end
 function View:get(key)
   check(self, "key-value", "get")
   key = serde.key(key)
+  if key == nil then return nil end
   for _, state in ipairs(self.states()) do
     local bytes = state:get(self.definition.name, key, 0, 0)
     if bytes then return (store.decode(self.definition.codec, bytes)) end
@@ -41,6 +42,7 @@ end
 function View:fetch(key, from, to)
   check(self, "window", "fetch")
   key = serde.key(key)
+  if key == nil then return {} end
   from = from and serde.milliseconds(from) or math.mininteger
   to = to and serde.milliseconds(to) or math.maxinteger
   for _, state in ipairs(self.states()) do

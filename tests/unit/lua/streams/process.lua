@@ -52,9 +52,53 @@ same(d:store("latest"):all(), { { key = "a", value = 2 }, { key = "b", value = 3
 same(d:store("latest"):range("b", "w"), { { key = "b", value = 3 } })
 same(d:store("latest"):range("a", nil, 1), { { key = "a", value = 2 } })
 
+-- A punctuation that fails has no effect, is tried again, and holds up no other.
+local broken, seen = true, {}
+local f = streams.driver(streams.topology("t", function(b)
+  b:store "s"
+  b:stream("in"):process { name = "p", stores = { "s" }, punctuate = {
+    { every = 10, run = function(time, ctx) ctx:forward(time, "before") end },
+    { every = 10, run = function(time, ctx)
+      ctx:store("s"):put("k", time)
+      ctx:forward(time, "fails")
+      if broken then error "broken" end
+    end },
+    { every = 10, run = function(time, ctx) ctx:forward(time, "behind") end },
+  } }:to "out"
+end), { on_error = function(why) seen[#seen + 1] = tostring(why) end })
+f:advance_time(10)
+same({ #seen, f:store("s"):get "k" }, { 1, nil })
+same(outputs(f, "out"), { { "before", 10, 10 }, { "behind", 10, 10 } })
+broken = false
+f:advance_time(1)
+same(outputs(f, "out"), { { "fails", 10, 10 } })
+f:advance_time(9)
+same({ #outputs(f, "out"), #seen, f:store("s"):get "k" }, { 3, 1, 20 })
+
 fails(function()
   streams.topology("t", function(b) b:stream("in"):process { stores = { "none" }, process = print } end)
 end, "there is no store none")
+-- What says how values are written wins over how they came.
+for _, what in ipairs { "reduce", "to_table", "repartition" } do
+  local one = streams.driver(streams.topology("t", function(b)
+    local s = b:stream("in", { format = "json" })
+    if what == "reduce" then
+      s:group_by_key():reduce(function(a) return a end, { message = "no.such.Message" })
+    elseif what == "to_table" then
+      s:to_table { message = "no.such.Message" }
+    else
+      s:repartition { message = "no.such.Message" }:to "out"
+    end
+  end))
+  fails(function() one:pipe_input("in", "k", { n = 1 }) end, "there are no messages")
+end
+local keyless = streams.driver(streams.topology("t", function(b)
+  b:store "s"
+  b:stream("in"):process { stores = { "s" }, process = function(value, key, _, ctx) ctx:store("s"):put(key, value) end }
+end))
+fails(function() keyless:pipe_input("in", nil, 1) end, "store s: there is no entry without a key")
+same(keyless:store("s"):get(nil), nil)
+
 local e = streams.driver(streams.topology("t", function(b)
   b:stream("in"):process { name = "p", process = function(_, _, _, ctx) ctx:store "x" end }
 end))

@@ -37,16 +37,21 @@ class Interpreter:
             library = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
             self.env["LD_PRELOAD"] = library.stdout.strip()
 
-    def start(self, code, *args, **env):
+    def start(self, code, *args, program=LUA, **env):
         script = self.folder / "script.lua"
         script.write_text(code)
         return subprocess.Popen(
-            [LUA, script, *args], cwd=self.folder, env=self.env | env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [program, script, *args],
+            cwd=self.folder,
+            env=self.env | env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
-    def __call__(self, code, *args, **env):
+    def __call__(self, code, *args, **options):
         """Runs a script, which must not fail: what it has printed, and what it has written to stderr."""
-        process = self.start(code, *args, **env)
+        process = self.start(code, *args, **options)
         out, err = process.communicate(timeout=60 * SLOWNESS)
         fail_on_sanitizer_report(err)
         assert process.returncode == 0, out + err
@@ -161,3 +166,20 @@ def test_rules_of_an_application_run_outside_of_it(lua):
         require "rules.enrichment"
     """
     lua(code, ROOT / "examples" / "payments")
+
+
+def test_a_program_with_many_states(lua):
+    program = lua.folder / "lua_host"
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "lua5.4"], capture_output=True, text=True, check=True)
+    source = ROOT / "tests" / "integration" / "lua_host.c"
+    subprocess.run(["gcc", source, "-o", program, *flags.stdout.split(), "-lpthread"], check=True)
+    code = """
+        local json, proto, log = require "perilune.json", require "perilune.proto", require "perilune.log"
+        assert(json.encode(json.decode "[1,{}]") == "[1,{}]" and not pcall(json.decode, "["))
+        assert(proto.seconds(proto.decode("google.protobuf.Duration", proto.encode("google.protobuf.Duration", 1.5))) == 1.5)
+        assert(#require "perilune.crypto".uuid7() == 36)
+        log.debug "nothing"
+    """
+    before, after = map(int, lua(code, program=program)[0].split())
+    if VARIANT != "asan":  # which keeps what was freed
+        assert after - before < 512, "memory grows with each state"

@@ -7,6 +7,7 @@ ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 MAKEFLAGS += --no-print-directory
+comma := ,
 # V=1 shows whole commands.
 V ?= 0
 ifeq ($(V),0)
@@ -168,8 +169,9 @@ $(B)/libperilune.a: $(LIB_OBJ) $(B)/objects
 	@rm -f $@
 	$(call show,AR,$@)$(AR) rcs $@ $(LIB_OBJ)
 
-$(B)/libperilune.so.$(VERSION): $(B)/libperilune.a
-	$(call show,LINK,$@)$(CC) -shared $(filter-out -pie,$(LDFLAGS_all)) -Wl,-soname,libperilune.so.$(SOVERSION) -Wl,--no-undefined -o $@ $(LIB_OBJ) $(LIBS)
+$(B)/libperilune.so.$(VERSION): $(B)/libperilune.a scripts/libperilune.map
+	$(call show,LINK,$@)$(CC) -shared $(filter-out -pie,$(LDFLAGS_all)) -Wl,-soname,libperilune.so.$(SOVERSION) \
+	  -Wl,--version-script=scripts/libperilune.map $(if $(filter asan tsan,$(VARIANT)),,-Wl$(comma)--no-undefined) -o $@ $(LIB_OBJ) $(LIBS)
 
 $(B)/perilune: $(CLI_OBJ) $(B)/libperilune.a
 	$(call show,LINK,$@)$(CC) $(LDFLAGS_all) -o $@ $(CLI_OBJ) $(B)/libperilune.a $(LIBS)
@@ -345,7 +347,7 @@ install: build install-lua $(B)/libperilune.so.$(VERSION) ## PREFIX=/usr/local, 
 	ln -sf libperilune.so.$(VERSION) $(D)/lib/libperilune.so.$(SOVERSION)
 	ln -sf libperilune.so.$(SOVERSION) $(D)/lib/libperilune.so
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@LIBS@|$(LIBS)|' scripts/perilune.pc.in >$(D)/lib/pkgconfig/perilune.pc
-	cd core/include && find . -name '*.h' -exec install -D -m 644 {} $(D)/include/{} \;
+	cd core/include && find . -name '*.h' ! -name engines.h -exec install -D -m 644 {} $(D)/include/{} \;
 	if [ -f build/graphiql/licences.txt ]; then install -m 644 build/graphiql/licences.txt $(D)/share/perilune/graphiql-licences.txt; fi
 	cd lua && find perilune -name '*.lua' -exec install -D -m 644 {} $(D)/share/perilune/lua/{} \;
 

@@ -12,6 +12,15 @@ const char *pl_version(void)
     return PL_VERSION;
 }
 
+pl_code pl_set_allocator(const pl_allocator *allocator)
+{
+    if (!allocator || !allocator->allocate || !allocator->reallocate || !allocator->release)
+        return PL_INVALID_ARGUMENT;
+    const pl_alloc_source source = {allocator->allocate, allocator->reallocate, allocator->release,
+                                    allocator->data};
+    return pl_alloc_set_source(&source) ? PL_OK : PL_FAILED_PRECONDITION;
+}
+
 void pl_free_text(char *text)
 {
     pl_free(text);

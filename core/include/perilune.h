@@ -30,9 +30,11 @@ PL_API const char *pl_version(void);
 
 /* --- the process --- */
 /* Where all memory of Perilune comes from, for all apps: to be set before any other function is called, and
- * not again. Functions as malloc, realloc and free (which are never given NULL and never a size of 0); a
- * failed allocation is an error of whatever needed it. What libraries allocate for themselves (h2o, OpenSSL,
- * librdkafka, SQLite) does not come from here: docs/embedding.md. FAILED_PRECONDITION: too late. */
+ * not again. Functions as malloc, realloc and free, called on any thread (never with NULL, and never with a
+ * size of 0); a failed allocation is an error of whatever needed it. What libraries allocate for themselves
+ * (h2o, OpenSSL, librdkafka, SQLite) does not come from here: docs/embedding.md. FAILED_PRECONDITION: too
+ * late.
+ */
 typedef struct pl_allocator {
     void *(*allocate)(void *data, size_t size);
     void *(*reallocate)(void *data, void *memory, size_t size);

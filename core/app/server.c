@@ -511,10 +511,10 @@ static void *keep(void *arg)
     bool ends = false;
     while (!ends) {
         poll(&fd, 1, -1);
+        pl_server_work(s); /* takes the ring; what was said before it is seen below */
         pl_server_lock(s);
         ends = s->keeper_ends;
         pl_server_unlock(s);
-        pl_server_work(s);
     }
     return NULL;
 }

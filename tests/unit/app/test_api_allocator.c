@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-#include <limits.h>
 #include <perilune.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -152,17 +151,17 @@ static void every_allocation_fails(int workers, bool all_after, long dense, long
 
 static void test_one_with_a_worker(void **state)
 {
-    every_allocation_fails(1, false, 300, 5);
+    every_allocation_fails(1, false, 100, 29);
 }
 
 static void test_all_after_with_a_worker(void **state)
 {
-    every_allocation_fails(1, true, 300, 5);
+    every_allocation_fails(1, true, 100, 31);
 }
 
 static void test_all_after_without(void **state)
 {
-    every_allocation_fails(0, true, LONG_MAX, 1);
+    every_allocation_fails(0, true, 600, 3);
 }
 
 static void test_set_once(void **state)

@@ -75,7 +75,7 @@ LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/lua_library.o $(B)/obj/gen/i
            $(B)/obj/gen/own_protos.o $(PROTO_C_OBJ)
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
 # The modules for plain Lua: what they are made of, and their Lua halves.
-MODULES_SRC := $(sort $(wildcard bindings/lua/plain/*.c core/proto/*.c)) \
+MODULES_SRC := $(filter-out core/proto/api.c core/proto/foreign.c,$(sort $(wildcard bindings/lua/plain/*.c core/proto/*.c))) \
                $(patsubst %,bindings/lua/%.c,base_n calendar common cursor encode module_crypto module_json module_log module_proto module_time types) \
                $(patsubst %,core/base/%.c,alloc arena base64 buf error format log log_line map str suggest) $(patsubst %,core/value/%.c,engine json_read json_write value)
 MODULES_OBJ := $(MODULES_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/well_known.o
@@ -120,6 +120,8 @@ $(B)/flags: FORCE
 	$(call keep-if-same,$(CC) $(CFLAGS_all))
 $(B)/objects: FORCE
 	$(call keep-if-same,$(LIB_OBJ))
+$(B)/modules: FORCE
+	$(call keep-if-same,$(MODULES_OBJ))
 $(B)/lua-files: FORCE
 	$(call keep-if-same,$(LUA_SRC))
 
@@ -177,7 +179,7 @@ $(B)/perilune: $(CLI_OBJ) $(B)/libperilune.a
 	$(call show,LINK,$@)$(CC) $(LDFLAGS_all) -o $@ $(CLI_OBJ) $(B)/libperilune.a $(LIBS)
 
 # The host has Lua itself. All modules are in one file: package.cpath finds perilune.json in perilune.so.
-$(LUA_MODULES): $(MODULES_OBJ) bindings/lua/plain/exports.map $(B)/flags
+$(LUA_MODULES): $(MODULES_OBJ) $(B)/modules bindings/lua/plain/exports.map $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)$(CC) -shared $(filter-out -pie,$(LDFLAGS_all)) -Wl,--version-script=bindings/lua/plain/exports.map -o $@ \
 	  $(MODULES_OBJ) -Wl,--as-needed -lcjson -lcrypto -lpthread -lm

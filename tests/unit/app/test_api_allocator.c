@@ -145,8 +145,8 @@ static void every_allocation_fails(int workers, bool all_after, long dense, long
         assert_int_equal(atomic_load(&live), before);
         assert_true(n < 1000000);
     }
-    assert_true(counts[NOT_MADE] > 0 && counts[NOT_STARTED] > 0 && counts[STARTED] > 0 &&
-                counts[RELOADED] > 0);
+    assert_true(counts[NOT_MADE] > 0 && counts[NOT_STARTED] > 0 && counts[RELOADED] > 0);
+    assert_true(!all_after || counts[STARTED] + counts[ANSWERED] > 0);
 }
 
 static void test_one_with_a_worker(void **state)

@@ -241,8 +241,12 @@ $(B)/python/venv/.stamp: $(B)/python/.wheel bindings/python/tests/requirements.t
 	@touch $@
 python: venv $(B)/python/venv/.stamp ## the wheel of the Python package, in build/python, and environments for tests
 
+# A sanitizer has to be there before Python is. What the interpreter does not give back at its end is no leak of ours; the tests measure memory.
+ifeq ($(VARIANT),asan)
+PYTHON_ENV := LD_PRELOAD=$(shell gcc -print-file-name=libasan.so):$(shell gcc -print-file-name=libubsan.so) ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=8 PYTHONMALLOC=malloc
+endif
 python-test: python ## tests of the Python package, in a fresh environment with its wheel
-	PERILUNE_RESULTS=python-$(VARIANT) PERILUNE_VARIANT=$(VARIANT) $(PYTHON_PRELOAD) $(B)/python/venv/bin/python -m pytest -p no:cacheprovider $(PYTEST) bindings/python/tests
+	PERILUNE_RESULTS=python-$(VARIANT) PERILUNE_VARIANT=$(VARIANT) $(PYTHON_ENV) $(B)/python/venv/bin/python -m pytest -p no:cacheprovider $(PYTEST) bindings/python/tests
 
 CLIENTS := tests/integration/clients
 npm: $(CLIENTS)/node_modules/.stamp

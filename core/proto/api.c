@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/suggest.h"
@@ -72,6 +73,23 @@ const char *pl_proto_enum_value(const pl_proto_pool *pool, const char *name, siz
     *number = e->values[index].number;
     *length = e->values[index].name.len;
     return e->values[index].name.ptr;
+}
+
+bool pl_proto_find_method(const pl_proto_pool *pool, const char *name, pl_proto_method *method)
+{
+    const char *slash = strchr(name, '/');
+    const pb_service *service =
+        slash ? pb_pool_service(pool->pool, (pl_str){name, (size_t)(slash - name)}) : NULL;
+    const pb_method *found = service ? pb_service_method(service, pl_str_of(slash + 1)) : NULL;
+    if (!found)
+        return false;
+    *method = (pl_proto_method){.input = found->input->full_name.ptr,
+                                .output = found->output->full_name.ptr,
+                                .input_length = found->input->full_name.len,
+                                .output_length = found->output->full_name.len,
+                                .client_streaming = found->client_streaming,
+                                .server_streaming = found->server_streaming};
+    return true;
 }
 
 /* --- codecs --- */

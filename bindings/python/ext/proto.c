@@ -466,6 +466,19 @@ static PyObject *pool_enum(PyObject *object, PyObject *args)
     return dict;
 }
 
+static PyObject *pool_method(PyObject *object, PyObject *args)
+{
+    pool_object *self = (pool_object *)object;
+    const char *name;
+    pl_proto_method m;
+    if (!PyArg_ParseTuple(args, "s:method", &name))
+        return NULL;
+    if (!pl_proto_find_method(self->pool, name, &m))
+        Py_RETURN_NONE;
+    return Py_BuildValue("s#s#NN", m.input, (Py_ssize_t)m.input_length, m.output, (Py_ssize_t)m.output_length,
+                         PyBool_FromLong(m.client_streaming), PyBool_FromLong(m.server_streaming));
+}
+
 /* --- the type --- */
 static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -501,6 +514,8 @@ static PyMethodDef pool_methods[] = {
     {"from_json", pool_from_json, METH_VARARGS, "from_json(message, text, flags) -> dict"},
     {"to_json", pool_to_json, METH_VARARGS, "to_json(message, value, flags) -> str"},
     {"messages", pool_messages, METH_NOARGS, "messages() -> list of names"},
+    {"method", pool_method, METH_VARARGS,
+     "method(name) -> (input, output, client_streaming, server_streaming), or None"},
     {"enum", pool_enum, METH_VARARGS, "enum(name) -> {name: number}"},
     {NULL, NULL, 0, NULL},
 };

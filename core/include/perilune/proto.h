@@ -36,6 +36,15 @@ PL_API const char *pl_proto_next_message(const pl_proto_pool *pool, size_t *posi
 PL_API const char *pl_proto_enum_value(const pl_proto_pool *pool, const char *name, size_t index,
                                        size_t *length, int *number);
 
+/* What a method takes and gives, and which of the two are streams. */
+typedef struct pl_proto_method {
+    const char *input, *output; /* full names of messages, not terminated */
+    size_t input_length, output_length;
+    bool client_streaming, server_streaming;
+} pl_proto_method;
+/* name: "user.v1.UserService/GetUser". False: there is none. */
+PL_API bool pl_proto_find_method(const pl_proto_pool *pool, const char *name, pl_proto_method *method);
+
 /* --- values of the program --- */
 typedef void *pl_proto_value; /* NULL is no value */
 

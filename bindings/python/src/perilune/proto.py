@@ -13,13 +13,16 @@ names, `bytes` are bytes, a Timestamp may be given as a datetime or as text. Wha
 from __future__ import annotations
 
 import os
+import subprocess
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import _core
+from .errors import InvalidArgument, NotFound
 
-__all__ = ["Pool"]
+__all__ = ["Method", "Pool", "compile"]
 
 _IGNORE_UNKNOWN, _DEFAULTS, _PROTO_NAMES, _ENUM_NUMBERS = 1, 2, 4, 8
 
@@ -33,6 +36,26 @@ def _set_of(descriptors: Any) -> bytes:
         return descriptors.SerializeToString()
     # FileDescriptorSet is `repeated FileDescriptorProto file = 1`, so sets can be put one behind the other.
     return b"".join(_set_of(each) for each in descriptors)
+
+
+def compile(*folders: str | os.PathLike[str]) -> bytes:
+    """The FileDescriptorSet of all .proto files below the folders, by `protoc` (PERILUNE_PROTOC names another one)."""
+    roots = [Path(folder) for folder in folders]
+    files = [str(path.relative_to(root)) for root in roots for path in sorted(root.rglob("*.proto"))]
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place, "set.binpb")
+        command = [os.environ.get("PERILUNE_PROTOC", "protoc"), "--include_imports", f"--descriptor_set_out={out}"]
+        done = subprocess.run([*command, *(f"--proto_path={root}" for root in roots), *files], capture_output=True, text=True)
+        if done.returncode:
+            raise InvalidArgument(done.stderr)
+        return out.read_bytes()
+
+
+class Method(NamedTuple):
+    input: str
+    output: str
+    client_streaming: bool
+    server_streaming: bool
 
 
 class Pool:
@@ -69,3 +92,10 @@ class Pool:
     def enum(self, name: str) -> dict[str, int]:
         """The values of an enum; empty if there is none of this name."""
         return self._pool.enum(name)
+
+    def method(self, name: str) -> Method:
+        """What "user.v1.UserService/GetUser" takes and gives."""
+        found = self._pool.method(name)
+        if found is None:
+            raise NotFound(f"there is no method {name!r}: names are like 'user.v1.UserService/GetUser'")
+        return Method(*found)

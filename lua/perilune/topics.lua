@@ -322,13 +322,14 @@ function topics.subscribe(_, topic, filter, options)
     offsets = {}, -- by partition: what is before has been given
     progress = core.progress(topic), -- over all generations that the subscription goes through
   }, Subscription)
-  local start = places_of({ from = options.from or "end" }, "events:subscribe")
+  local start, places = places_of({ from = options.from or "end" }, "events:subscribe")
   if start == "end" and self.progress then self.progress:go_live() end
   local ok, failure
   if start == "end" or self.progress and self.progress:is_live() then
     ok, failure = pcall(self.join, self)
   else
-    ok, failure = pcall(self.read_history, self, start, self.progress and self.progress:offsets() or {})
+    for partition, offset in pairs(self.progress and self.progress:offsets() or {}) do places[partition] = offset end
+    ok, failure = pcall(self.read_history, self, start, places)
   end
   if ok then return self end
   self:close()

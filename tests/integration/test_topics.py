@@ -230,6 +230,21 @@ def test_keys_and_what_was_before(cluster):
 
 
 @pytest.mark.tsan
+def test_what_was_before_goes_on_over_reloads(start):
+    server = start(FED, workers=2)
+    produce(server.ready["kafka"], "long", [f'k:{{"text":"{i}"}}' for i in range(20_000)], "-p", "0")
+    with EventStream(server, EVENTS, {"topic": "long", "from": "beginning"}) as stream:
+        got = [text_of(stream.next()) for _ in range(5)]
+        for i in range(3):
+            server.bundle.joinpath("lib.lua").write_text(f"return {i}")
+            server.reload()
+            got += [text_of(stream.next()) for _ in range(1000)]
+        server.data('mutation { publish(topic: "long", text: "last") }')
+        while got[-1] != "last":
+            got.append(text_of(stream.next()))
+    assert got == [str(i) for i in range(20_000)] + ["last"]
+
+
 def test_a_reload_loses_nothing(start):
     server = start(FED, workers=2)
     done = threading.Event()

@@ -271,7 +271,7 @@ build/kafka/.stamp: scripts/kafka scripts/kafka-libs/pom.xml
 PYTEST ?=
 RUN_PYTEST = PERILUNE=$(abspath $(B)/perilune) PERILUNE_VARIANT=$(VARIANT) build/venv/bin/python -m pytest $(PYTEST)
 
-integration: build venv npm go kafka ## tests of the running server
+integration: build venv npm go kafka $(B)/embed-h2o ## tests of the running server
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) tests/integration tests/chaos
 
 # CHAOS_SEED=N repeats the faults of a run.
@@ -281,6 +281,10 @@ chaos: build venv kafka ## each delivery guarantee while brokers and servers are
 # The program that the suite runs through the C API; it uses the public header alone.
 $(B)/conformance-c-api: tests/conformance/c_api.c $(TSAN_OBJ) $(B)/libperilune.a $(B)/flags
 	$(call show,LINK,$@)$(CC) $(filter-out -Icore -I. -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(TSAN_OBJ) $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
+
+# The example on libh2o, with this variant's library: tests run it.
+$(B)/embed-h2o: examples/embed-h2o/main.c $(B)/libperilune.a $(B)/flags
+	$(call show,LINK,$@)$(CC) $(filter-out -Icore -I. -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
 
 # What protobuf's conformance test runner talks to.
 $(B)/protobuf-testee: tests/conformance/protobuf_testee.c $(TSAN_OBJ) $(B)/libperilune.a $(B)/flags
@@ -292,20 +296,20 @@ $(PROTOBUF_SUITE)/node_modules/.stamp: $(PROTOBUF_SUITE)/package-lock.json
 	@touch $@
 
 # What the suites of the running server need: once it is there, they can run side by side.
-prepare: build venv npm go $(B)/conformance-c-api $(B)/protobuf-testee $(PROTOBUF_SUITE)/node_modules/.stamp kafka
-conformance: build venv npm go $(B)/conformance-c-api $(B)/protobuf-testee $(PROTOBUF_SUITE)/node_modules/.stamp ## the conformance suites (CONFORMANCE_DATA: GraphQL's cases)
+prepare: build venv npm go $(B)/conformance-c-api $(B)/embed-h2o $(B)/protobuf-testee $(PROTOBUF_SUITE)/node_modules/.stamp kafka
+conformance: build venv npm go $(B)/conformance-c-api $(B)/embed-h2o $(B)/protobuf-testee $(PROTOBUF_SUITE)/node_modules/.stamp ## the conformance suites (CONFORMANCE_DATA: GraphQL's cases)
 	PERILUNE_RESULTS=conformance-$(VARIANT) $(RUN_PYTEST) tests/conformance
 
 asan: ## unit tests and the core of the integration tests under AddressSanitizer and UBSan
 	@$(MAKE) VARIANT=asan unit
 	@$(MAKE) VARIANT=asan asan-bin
-asan-bin: build venv go kafka
+asan-bin: build venv go kafka $(B)/embed-h2o
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) -m core tests/integration
 
 tsan: ## unit tests, and what crosses threads (reloads under load, consumers, transactions), under ThreadSanitizer
 	@$(MAKE) VARIANT=tsan unit
 	@$(MAKE) VARIANT=tsan tsan-bin
-tsan-bin: build venv
+tsan-bin: build venv $(B)/embed-h2o
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) -m tsan tests/integration
 
 test: ## everything above: unit tests, a core of all under ASan, integration, conformance

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT
+from harness import ROOT, write_bundle
+from streams import MultipartStream
 
 DATA = Path(ROOT, os.environ.get("CONFORMANCE_DATA", "../shared/conformance"))
 
@@ -53,3 +54,32 @@ def lua(value):
 def bundle_of(schema):
     fixed = {kind: schema["fixed"].get(kind, {}) for kind in ("enums", "unions", "interfaces")}
     return {"app.lua": APP % lua(fixed), "schema/schema.graphql": schema["schema"]}
+
+
+def check_execution(server, schema):
+    """Asks a server every operation of one schema, by HTTP."""
+    write_bundle(server.bundle, bundle_of(schema))
+    server.reload()
+    wrong = []
+    for number, case in enumerate(schema["cases"]):
+        if case.get("incremental"):
+            with MultipartStream(server, case["query"], "multipart/mixed", variables=case.get("variables")) as stream:
+                payloads = stream.rest()
+            if payloads != case["expected"] or _results(payloads) != _results(case["expected"]):
+                wrong.append((number, case["query"], payloads, case["expected"]))
+            continue
+        payload = {"query": case["query"], "variables": case.get("variables")}
+        response = server.post(payload)
+        if response.status_code != 200 or response.json() != case["expected"]:
+            wrong.append((number, case["query"], response.status_code, response.text, case["expected"]))
+        elif json.dumps(response.json()) != json.dumps(case["expected"]):
+            wrong.append((number, case["query"], "the order of keys", response.text, case["expected"]))
+    assert not wrong, f"{len(wrong)} of {len(schema['cases'])} cases; the first: " + "\n".join(map(str, wrong[0]))
+
+
+def _results(payloads):
+    """The data of all payloads as text: the order of keys counts."""
+    return json.dumps(
+        [payloads[0]["data"]]
+        + [part.get("data", part.get("items")) for payload in payloads[1:] for part in payload.get("incremental", [])]
+    )

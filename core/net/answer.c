@@ -164,7 +164,7 @@ static void add_checked(edge_request *r, pl_str name, pl_str value)
         return;
     }
     if (kind == 2) {
-        char *lower = h2o_mem_alloc_pool(&req->pool, name.len);
+        char *lower = pl_h2o_pool_alloc(&req->pool, name.len);
         memcpy(lower, name.ptr, name.len);
         h2o_strtolower(lower, name.len);
         name.ptr = lower;
@@ -217,7 +217,7 @@ static void mark_etag(h2o_req_t *req, pl_str coding)
     h2o_iovec_t *value = at >= 0 ? &req->res.headers.entries[at].value : NULL;
     if (!value || value->len < 2 || value->base[0] != '"' || value->base[value->len - 1] != '"')
         return;
-    char *marked = h2o_mem_alloc_pool(&req->pool, value->len + 1 + coding.len);
+    char *marked = pl_h2o_pool_alloc(&req->pool, value->len + 1 + coding.len);
     size_t n = value->len - 1;
     memcpy(marked, value->base, n);
     marked[n] = '-';
@@ -356,7 +356,7 @@ void pl_http_respond(pl_http_request *request, const pl_http_response *response)
     if (request->method.len == 4 && memcmp(request->method.ptr, "HEAD", 4) == 0)
         body.len = 0;
     if (body.len != 0 && !kept) {
-        char *copy = h2o_mem_alloc_pool(&req->pool, body.len);
+        char *copy = pl_h2o_pool_alloc(&req->pool, body.len);
         memcpy(copy, body.ptr, body.len);
         body.ptr = copy;
     }
@@ -401,7 +401,7 @@ static void send_error_body(h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bu
 
 void edge_rewrite_error(pl_edge *edge, h2o_req_t *req, h2o_ostream_t **slot)
 {
-    error_stream *stream = (error_stream *)h2o_add_ostream(req, sizeof(*stream), slot);
+    error_stream *stream = pl_h2o_add_ostream(req, sizeof(*stream), slot);
     stream->super.do_send = send_error_body;
     stream->body = edge_error_body(req->res.status);
     req->res.reason = reason_of(req->res.status);

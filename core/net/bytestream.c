@@ -85,7 +85,7 @@ static void take_socket(acceptor *a, h2o_socket_t *socket)
         return;
     }
     bytes_set_timer(c, bytes->handshake_ms);
-    h2o_socket_ssl_handshake(socket, a->context, NULL, on_handshake);
+    pl_h2o_accept_tls(socket, a->context, on_handshake);
 }
 
 /* --- accepting --- */

@@ -329,8 +329,8 @@ static void sweep_idle(pl_edge *edge, uint64_t now)
         edge_conn *conn = EDGE_OF(edge_conn, link, l);
         conn->http1 = conn->sweep_partial = false;
     }
-    edge->globals.http1.callbacks.foreach_request(&edge->context, look_at_http1, &now);
-    edge->globals.http2.callbacks.foreach_request(&edge->context, look_at_stream, &now);
+    pl_h2o_each_http1(&edge->context, look_at_http1, &now);
+    pl_h2o_each_http2(&edge->context, look_at_stream, &now);
     for (edge_link *l = edge->conns.next; l != &edge->conns; l = l->next) {
         edge_conn *conn = EDGE_OF(edge_conn, link, l);
         if (!conn->http1)

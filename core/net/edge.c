@@ -334,10 +334,7 @@ static void end_connections(pl_edge *edge)
 
 static void dispose_h2o(pl_edge *edge)
 {
-    h2o_timeout_unlink(&edge->context.http2._graceful_shutdown_timeout);
-    h2o_multithread_queue_t *queue = edge->context.queue;
-    h2o_context_dispose(&edge->context);
-    free(queue); /* which h2o leaves behind */
+    pl_h2o_context_dispose(&edge->context);
     h2o_config_dispose(&edge->globals);
     SSL_CTX_free(edge->listeners[1].accept.ssl_ctx);
 }

@@ -6,9 +6,6 @@
  * connections, their timeouts, clients that leave), request.c (from h2o's request to the service and
  * back), stream.c (answers in pieces) and websocket.c. */
 
-#include <h2o.h>
-#include <h2o/http1.h>
-
 #include "net/edge.h"
 #include "net/loop_internal.h"
 #include "net/mount.h"

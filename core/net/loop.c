@@ -13,12 +13,13 @@
 #include "net/loop_internal.h"
 
 /* On a foreign h2o loop nobody calls this one's turns. Whatever happens to it (a message, a timer that is
- * started, pl_loop_touch) leaves an entry in a timeout of no duration, which h2o runs when it has done with
- * the sockets of its turn: there the turn is ended, as pl_loop_turn does it. Timers have a timerfd, since h2o
- * knows timeouts of fixed durations only. */
+ * started, pl_loop_touch) sets an alarm, which h2o calls when it has done with the sockets of its turn: there
+ * the turn is ended, as pl_loop_turn does it. h2o looks at all its alarms at the end of each turn, one after
+ * the other, and makes callbacks of writes behind each: `due` is set by what happens, and only sets `finish`,
+ * which comes later and does the work. So what happens behind that goes to the next turn, and other sockets
+ * have theirs in between. Timers have a timerfd: h2o's time is the clock on the wall. */
 struct foreign {
-    h2o_timeout_t turns; /* of no duration */
-    h2o_timeout_entry_t turn;
+    pl_h2o_alarm due, finish; /* made in this order */
     bool in_turn;
     h2o_socket_t *timer;
     int timer_fd;
@@ -35,8 +36,7 @@ struct pl_loop {
     void *clock_data;
     void (*at_end)(void *data);
     void *at_end_data;
-    h2o_timeout_t at_once; /* of no duration, to have h2o run its callbacks */
-    h2o_timeout_entry_t callbacks;
+    pl_h2o_alarm at_once; /* to have h2o make its callbacks */
     pl_timers timers;
     uint64_t now_ns;
     bool now_known; /* in this turn */
@@ -50,12 +50,6 @@ struct pl_loop {
     h2o_socket_t *wake;
     pthread_mutex_t lock; /* of what follows */
     pl_message *first, *last;
-};
-
-/* h2o_evloop_destroy leaves the epoll descriptor open; this is how its epoll backend lays it out. */
-struct epoll_loop {
-    h2o_evloop_t super;
-    int epoll_fd;
 };
 
 uint64_t pl_clock_ns(void)
@@ -97,8 +91,8 @@ static uint64_t host_now(pl_host *host)
 void pl_loop_touch(pl_loop *loop)
 {
     struct foreign *f = &loop->foreign;
-    if (loop->is_foreign && !f->in_turn && !h2o_timeout_is_linked(&f->turn))
-        h2o_timeout_link(loop->evloop, &f->turns, &f->turn);
+    if (loop->is_foreign && !f->in_turn && !pl_h2o_alarm_is_set(&f->due))
+        pl_h2o_alarm_set(&f->due, loop->evloop);
 }
 
 static int host_timer_start(pl_host *host, pl_timer *timer, uint64_t at)
@@ -232,7 +226,7 @@ static void arm(pl_loop *loop)
     if (next == UINT64_MAX || next == f->armed_for)
         return; /* a wake-up for a timer that was stopped finds nothing to do */
     if (next <= host_now(&loop->host)) {
-        wake(loop); /* in the next turn: h2o would run an entry made now at once */
+        pl_loop_touch(loop);
         return;
     }
     struct itimerspec at = {.it_value = {(time_t)(next / 1000), (long)(next % 1000) * 1000000}};
@@ -240,9 +234,15 @@ static void arm(pl_loop *loop)
     timerfd_settime(f->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
-static void foreign_turn(h2o_timeout_entry_t *entry)
+static void on_due(pl_h2o_alarm *alarm)
 {
-    pl_loop *loop = (pl_loop *)((char *)entry - offsetof(pl_loop, foreign.turn));
+    pl_loop *loop = PL_H2O_OF(pl_loop, foreign.due, alarm);
+    pl_h2o_alarm_set(&loop->foreign.finish, loop->evloop);
+}
+
+static void on_finish(pl_h2o_alarm *alarm)
+{
+    pl_loop *loop = PL_H2O_OF(pl_loop, foreign.finish, alarm);
     loop->foreign.in_turn = true;
     pl_timers_run(&loop->timers, host_now(&loop->host));
     if (loop->turn)
@@ -267,8 +267,8 @@ static void foreign_open(pl_loop *loop, h2o_loop_t *evloop, int timer_fd)
     struct foreign *f = &loop->foreign;
     loop->is_foreign = true;
     f->timer_fd = timer_fd;
-    h2o_timeout_init(evloop, &f->turns, 0);
-    f->turn.cb = foreign_turn;
+    pl_h2o_alarm_init(&f->due, evloop, on_due);
+    pl_h2o_alarm_init(&f->finish, evloop, on_finish);
     f->timer = h2o_evloop_socket_create(evloop, timer_fd, H2O_SOCKET_FLAG_DONT_READ);
     f->timer->data = loop;
     h2o_socket_read_start(f->timer, on_timer);
@@ -276,8 +276,8 @@ static void foreign_open(pl_loop *loop, h2o_loop_t *evloop, int timer_fd)
 
 static void foreign_close(pl_loop *loop)
 {
-    h2o_timeout_unlink(&loop->foreign.turn);
-    h2o_timeout_dispose(loop->evloop, &loop->foreign.turns);
+    pl_h2o_alarm_dispose(&loop->foreign.due, loop->evloop);
+    pl_h2o_alarm_dispose(&loop->foreign.finish, loop->evloop);
     h2o_socket_close(loop->foreign.timer);
 }
 
@@ -297,7 +297,7 @@ pl_code pl_descriptors_left(unsigned count, pl_error *err)
     return PL_OK;
 }
 
-static void run_nothing(h2o_timeout_entry_t *entry)
+static void run_nothing(pl_h2o_alarm *alarm)
 {
 }
 
@@ -336,8 +336,7 @@ static pl_loop *loop_new(h2o_loop_t *evloop, pl_helpers *helpers, pl_logger *log
     if (evloop)
         foreign_open(loop, evloop, timer_fd);
     loop->evloop = evloop ? evloop : h2o_evloop_create();
-    h2o_timeout_init(loop->evloop, &loop->at_once, 0);
-    loop->callbacks.cb = run_nothing;
+    pl_h2o_alarm_init(&loop->at_once, loop->evloop, run_nothing);
     loop->wake = h2o_evloop_socket_create(loop->evloop, loop->wake_fd, H2O_SOCKET_FLAG_DONT_READ);
     loop->wake->data = loop;
     h2o_socket_read_start(loop->wake, on_wake);
@@ -376,13 +375,11 @@ void pl_loop_free(pl_loop *loop)
         ;
     pl_timers_dispose(&loop->timers);
     h2o_socket_close(loop->wake);
-    h2o_timeout_dispose(loop->evloop, &loop->at_once);
+    pl_h2o_alarm_dispose(&loop->at_once, loop->evloop);
     if (loop->is_foreign) {
         foreign_close(loop);
     } else {
-        int epoll_fd = pl_loop_fd(loop);
-        h2o_evloop_destroy(loop->evloop);
-        close(epoll_fd);
+        pl_h2o_loop_destroy(loop->evloop);
     }
     pl_mailbox_unref(loop->mailbox);
     pthread_mutex_destroy(&loop->lock);
@@ -405,10 +402,8 @@ h2o_loop_t *pl_loop_h2o(pl_loop *loop)
  * of its timeouts, and at no other time that can be chosen. */
 void pl_loop_run_callbacks(pl_loop *loop)
 {
-    if (!loop->evloop->_pending_as_client && !loop->evloop->_pending_as_server)
-        return;
-    h2o_timeout_link(loop->evloop, &loop->at_once, &loop->callbacks);
-    h2o_timeout_run(loop->evloop, &loop->at_once, h2o_now(loop->evloop));
+    if (pl_h2o_has_callbacks(loop->evloop))
+        pl_h2o_alarm_run(&loop->at_once, loop->evloop);
 }
 
 static int32_t how_long_to_wait(pl_loop *loop)
@@ -444,18 +439,16 @@ void pl_loop_run(pl_loop *loop)
 
 int pl_loop_fd(const pl_loop *loop)
 {
-    return ((const struct epoll_loop *)loop->evloop)->epoll_fd;
+    return pl_h2o_loop_fd(loop->evloop);
 }
 
 int pl_loop_wait_ms(pl_loop *loop)
 {
-    const h2o_evloop_t *h2o = loop->evloop;
-    /* Sockets that the descriptor does not know of yet, or that wait for their callbacks. */
-    if (h2o->_statechanged.head || h2o->_pending_as_client || h2o->_pending_as_server || loop->at_end)
+    if (pl_h2o_has_changes(loop->evloop) || pl_h2o_has_callbacks(loop->evloop) || loop->at_end)
         return 0;
     loop->now_known = false;
     int32_t wait = how_long_to_wait(loop);
-    uint64_t at = h2o_timeout_get_wake_at(&loop->evloop->_timeouts);
+    uint64_t at = pl_h2o_wake_at(loop->evloop);
     if (at != UINT64_MAX) {
         uint64_t now = pl_clock(CLOCK_REALTIME) / 1000000; /* h2o's clock */
         uint64_t left = at > now ? at - now : 0;

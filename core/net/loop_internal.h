@@ -4,8 +4,7 @@
 
 /* What the files of net/ share about a loop. */
 
-#include <h2o.h>
-
+#include "net/h2o_version.h"
 #include "net/loop.h"
 
 h2o_loop_t *pl_loop_h2o(pl_loop *loop);

@@ -147,7 +147,7 @@ static void fill_headers(edge_request *r, const h2o_req_t *req, pl_header *out)
 
 static void fill(edge_request *r, h2o_req_t *req, edge_conn *conn)
 {
-    pl_header *headers = h2o_mem_alloc_pool(&req->pool, (req->headers.size + 1) * sizeof(*headers));
+    pl_header *headers = pl_h2o_pool_alloc(&req->pool, (req->headers.size + 1) * sizeof(*headers));
     pl_str query = PL_STR_NONE;
     if (req->query_at < req->path.len)
         query = (pl_str){req->path.base + req->query_at + 1, req->path.len - req->query_at - 1};
@@ -294,9 +294,9 @@ static edge_tie *tie_to(edge_request *r, h2o_req_t *req)
 {
     edge_tie *tie;
     if (r->path) {
-        tie = h2o_mem_alloc_shared(&req->pool, sizeof(*tie), on_release);
+        tie = pl_h2o_pool_alloc_shared(&req->pool, sizeof(*tie), on_release);
     } else {
-        tie = (edge_tie *)h2o_add_prefilter(req, sizeof(*tie));
+        tie = pl_h2o_add_prefilter(req, sizeof(*tie));
         tie->prefilter.on_setup_ostream = pass_on;
     }
     tie->r = r;

@@ -7,9 +7,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <h2o/http2_scheduler.h>
-#include <h2o/version.h>
-
 /* A body moves to disk when its buffer, which doubles, would be as large as this: beyond half of it. Bodies
  * of up to max_body stay in memory. */
 #define SPILL_BYTES ((size_t)4 << 20)
@@ -27,24 +24,6 @@ static void prepare(void)
         snprintf(settings->fn_template, sizeof settings->fn_template, "/tmp/perilune.XXXXXX");
 }
 
-/* The end of h2o's HTTP/2 stream, whose header the package leaves out: there is no other way to see how much
- * of a body has arrived. Compared, at each body that is complete, with what h2o says about it. */
-_Static_assert(H2O_LIBRARY_VERSION_MAJOR == 0 && H2O_LIBRARY_VERSION_MINOR == 13,
-               "look at st_h2o_http2_stream_t of this version of h2o");
-typedef struct stream_end {
-    h2o_buffer_t *body;
-    size_t expected_length;
-    H2O_VECTOR(h2o_iovec_t) data;
-    void *pull, *counter, *digests;
-    uint32_t push_or_pull[2];
-    struct {
-        h2o_linklist_t link;
-        h2o_http2_scheduler_openref_t scheduler;
-    } refs;
-    h2o_send_state_t send_state;
-    h2o_req_t req;
-} stream_end;
-
 /* The buffer that the body of a request is collected in; NULL: not to be known. */
 static h2o_buffer_t *buffer_of(const edge_conn *conn, const h2o_req_t *req)
 {
@@ -52,15 +31,15 @@ static h2o_buffer_t *buffer_of(const edge_conn *conn, const h2o_req_t *req)
         return conn->socket->input;
     if (conn->edge->streams_unknown)
         return NULL;
-    return ((const stream_end *)(const void *)((const char *)req - offsetof(stream_end, req)))->body;
+    return pl_h2o_stream_body(req);
 }
 
-/* The same of a complete request, compared with where its body is. */
+/* The same of a complete request, compared with where its body is: what is known of h2o's streams is a copy.
+ */
 static h2o_buffer_t *complete_buffer_of(const edge_conn *conn, const h2o_req_t *req)
 {
     h2o_buffer_t *buffer = buffer_of(conn, req);
-    if (req->version < 0x200 || !buffer ||
-        (const char *)buffer + offsetof(h2o_buffer_t, _buf) == req->entity.base)
+    if (req->version < 0x200 || !buffer || pl_h2o_buffer_begin(buffer) == req->entity.base)
         return buffer;
     pl_log_plain(conn->edge->log, PL_ERROR, "bodies over HTTP/2 cannot be watched: this is another h2o");
     conn->edge->streams_unknown = true;
@@ -69,7 +48,7 @@ static h2o_buffer_t *complete_buffer_of(const edge_conn *conn, const h2o_req_t *
 
 static bool is_on_disk(const h2o_buffer_t *buffer)
 {
-    return buffer && buffer->bytes && buffer->_fd >= 0;
+    return buffer && buffer->bytes && pl_h2o_buffer_fd(buffer) >= 0;
 }
 
 /* The mapping is shared, so its pages are in the file, and come back when they are touched. */
@@ -172,8 +151,8 @@ static void on_look(pl_timer *timer)
     look l = {.edge = edge, .total = edge->held};
     /* First of all: the heap has just given up this timer's place, so that this cannot fail. */
     edge->host->ops->timer_start(edge->host, timer, edge->host->ops->now(edge->host) + LOOK_MS);
-    edge->globals.http1.callbacks.foreach_request(&edge->context, look_at, &l);
-    edge->globals.http2.callbacks.foreach_request(&edge->context, look_at, &l);
+    pl_h2o_each_http1(&edge->context, look_at, &l);
+    pl_h2o_each_http2(&edge->context, look_at, &l);
 }
 
 void edge_body_arrived(edge_request *r)
@@ -183,7 +162,7 @@ void edge_body_arrived(edge_request *r)
     r->held = 0;
     if (!is_on_disk(buffer))
         return;
-    r->public.body_fd = buffer->_fd;
+    r->public.body_fd = pl_h2o_buffer_fd(buffer);
     r->public.body_at = (uint64_t)(r->req->entity.base - (const char *)buffer);
     r->held = r->req->entity.len;
     r->edge->held += r->held;
@@ -217,7 +196,7 @@ void edge_uploads_configure(pl_edge *edge)
     /* The sweep tells idle from slow; this is for what it does not see. */
     edge->globals.http1.req_timeout = (uint64_t)edge->idle_timeout + timeout + 1000;
     if (edge->context.loop)
-        edge->context.http1.req_timeout.timeout = edge->globals.http1.req_timeout;
+        pl_h2o_set_http1_timeout(&edge->context, edge->globals.http1.req_timeout);
     bool looking = edge->uploads_look.index != 0;
     edge->uploads_look.fire = on_look;
     edge->uploads_look.data = edge;

@@ -5,9 +5,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <h2o.h>
-#include <h2o/http1.h>
-#include <h2o/http2.h>
 
 #include "base/alloc.h"
 #include "edge_harness.h"
@@ -678,6 +675,87 @@ static void errors_may_be_answered_by_the_host(void **state)
     host_stop(h);
 }
 
+/* --- the loop --- */
+
+/* A socket whose writes end at once, each of which has a timer write the next; and one that can be read. */
+#define MOST_WRITES 100
+typedef struct busy {
+    host *h;
+    pl_timer timer;
+    h2o_socket_t *socket;
+    int peer, other, written, written_before_read;
+    pl_watch *watch;
+    sem_t done;
+} busy;
+
+static void on_written(h2o_socket_t *socket, const char *err)
+{
+    busy *b = socket->data;
+    pl_host *h = pl_loop_host(b->h->s.loop);
+    if (++b->written == MOST_WRITES)
+        sem_post(&b->done);
+    else
+        h->ops->timer_start(h, &b->timer, h->ops->now(h));
+}
+
+static void write_more(pl_timer *timer)
+{
+    busy *b = timer->data;
+    h2o_iovec_t byte = h2o_iovec_init(H2O_STRLIT("x"));
+    if (b->written == 0 && write(b->other, "x", 1) != 1)
+        abort();
+    h2o_socket_write(b->socket, &byte, 1, on_written);
+}
+
+static void on_readable(void *data)
+{
+    busy *b = data;
+    b->written_before_read = b->written;
+    pl_watch_end(b->watch);
+    sem_post(&b->done);
+}
+
+static busy the_busy;
+
+static void begin_writing(host *h)
+{
+    busy *b = &the_busy;
+    int ends[2], pipe_ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_int_equal(pipe(pipe_ends), 0);
+    b->h = h;
+    b->timer = (pl_timer){.fire = write_more, .data = b};
+    b->socket = h2o_evloop_socket_create(h->context.loop, ends[0], 0);
+    b->socket->data = b;
+    b->watch = pl_loop_watch(h->s.loop, pipe_ends[0], on_readable, b);
+    close(pipe_ends[0]);
+    b->other = pipe_ends[1];
+    pl_host *timers = pl_loop_host(h->s.loop);
+    timers->ops->timer_start(timers, &b->timer, timers->ops->now(timers));
+    b->peer = ends[1]; /* nobody reads: there is room for all of it */
+}
+
+static void end_writing(host *h)
+{
+    h2o_socket_close(the_busy.socket);
+    close(the_busy.peer);
+    close(the_busy.other);
+}
+
+static void sockets_have_their_turn(void **state)
+{
+    HOST(h);
+    host_start(h, "/m", &(pl_edge_config){0});
+    sem_init(&the_busy.done, 0, 0);
+    between_turns(h, begin_writing);
+    wait_for(&the_busy.done);
+    wait_for(&the_busy.done);
+    between_turns(h, end_writing);
+    assert_in_range(the_busy.written_before_read, 0, 10);
+    assert_int_equal(the_busy.written, MOST_WRITES);
+    host_stop(h);
+}
+
 static void bodies(void **state)
 {
     HOST(h);
@@ -714,6 +792,7 @@ int main(void)
         cmocka_unit_test(websockets),
         cmocka_unit_test(errors_may_be_answered_by_the_host),
         cmocka_unit_test(bodies),
+        cmocka_unit_test(sockets_have_their_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

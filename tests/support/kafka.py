@@ -194,18 +194,22 @@ class Kafka:
         return found
 
     # -- groups --
-    def committed(self, group, topic):
-        """{partition: the group's committed offset}; without those that it has none of."""
-        request = [confluent_kafka.ConsumerGroupTopicPartitions(group)]
+    def _ask_group(self, ask, request, group):
+        """Once more when its coordinator does not answer, or has just moved."""
 
-        def ask():
+        def once():
             try:
-                return self.admin.list_consumer_group_offsets(request, request_timeout=30 * SLOWNESS)[group].result()
+                return ask(request, request_timeout=10 * SLOWNESS)[group].result()
             except confluent_kafka.KafkaException as problem:
                 if not problem.args[0].retriable() and problem.args[0].code() not in COORDINATOR:
                     raise
 
-        answer = wait_until(ask, 30, f"what {group} has committed")
+        return wait_until(once, 60, f"an answer about {group}")
+
+    def committed(self, group, topic):
+        """{partition: the group's committed offset}; without those that it has none of."""
+        request = [confluent_kafka.ConsumerGroupTopicPartitions(group)]
+        answer = self._ask_group(self.admin.list_consumer_group_offsets, request, group)
         return {one.partition: one.offset for one in answer.topic_partitions if one.topic == topic and one.offset >= 0}
 
     def wait_committed(self, group, topic, seconds=30.0):
@@ -220,7 +224,7 @@ class Kafka:
 
     def members(self, group):
         """{member id: sorted [(topic, partition), …]}"""
-        answer = self.admin.describe_consumer_groups([group], request_timeout=30 * SLOWNESS)[group].result()
+        answer = self._ask_group(self.admin.describe_consumer_groups, [group], group)
         return {
             member.member_id: sorted((one.topic, one.partition) for one in member.assignment.topic_partitions)
             for member in answer.members

@@ -125,6 +125,31 @@ static void test_a_retry_holds_up_its_own_key_only(void **state)
     pl_flow_free(flow);
 }
 
+static void test_what_holds_up_the_others_can_be_taken_first(void **state)
+{
+    pl_flow *flow = make(PL_BY_KEY, 3);
+    pl_flow_record r[4], *one;
+    fill(flow, r, "abcb");
+    assert_ptr_equal(take(flow, 0), &r[0]);
+    pl_flow_retry(flow, &r[0], 10);
+    assert_int_equal(pl_flow_take_first(flow, &one, 1, 9), 0);
+    assert_int_equal(pl_flow_take_first(flow, &one, 1, 10), 1);
+    assert_ptr_equal(one, &r[0]);
+    assert_int_equal(pl_flow_take_first(flow, &one, 1, 10), 0); /* it is handled */
+    pl_flow_done(flow, &r[0]);
+    assert_int_equal(pl_flow_take_first(flow, &one, 1, 10), 1);
+    assert_ptr_equal(one, &r[1]);
+    /* No more lanes at once than allowed. */
+    assert_ptr_equal(take(flow, 10), &r[2]);
+    pl_flow_done(flow, &r[1]);
+    pl_flow_done(flow, &r[2]);
+    assert_int_equal(pl_flow_take_first(flow, &one, 1, 10), 1);
+    assert_ptr_equal(one, &r[3]);
+    pl_flow_done(flow, one);
+    assert_int_equal(pl_flow_next_offset(flow), 4);
+    pl_flow_free(flow);
+}
+
 static void test_those_that_wait_are_woken_by_their_times(void **state)
 {
     pl_flow *flow = make(PL_BY_KEY, 8);
@@ -310,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_keys_are_handled_side_by_side_each_in_order),
         cmocka_unit_test(test_no_more_lanes_at_once_than_allowed),
         cmocka_unit_test(test_a_retry_holds_up_its_own_key_only),
+        cmocka_unit_test(test_what_holds_up_the_others_can_be_taken_first),
         cmocka_unit_test(test_those_that_wait_are_woken_by_their_times),
         cmocka_unit_test(test_batches),
         cmocka_unit_test(test_full_until_half_is_done),

@@ -334,6 +334,9 @@ $(B)/tests/bench/%: tests/bench/%.c $(B)/flags
 $(B)/tests/bench/protobuf: tests/bench/protobuf.c $(B)/obj/gen/test_protos.o $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -MT $@ $< $(B)/obj/gen/test_protos.o $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
+$(B)/tests/bench/natives: tests/bench/natives.c $(B)/libperilune.a $(B)/flags
+	@mkdir -p $(@D)
+	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -Wno-maybe-uninitialized -MT $@ $< $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
 bench: ## requests and events per second beside bare libh2o, nghttp2 and librdkafka, grpc-go and kafka-go, in one run
 	@scripts/deps build bench
 	@$(MAKE) build go kafka $(addprefix $(B)/tests/bench/,bare_h2o bare_nghttp2 bare_kafka protobuf)

@@ -28,6 +28,7 @@ static plua_call *call_take(plua_state *st)
     call->call = (pl_call){0};
     call->in_chain = call->asked_next = false;
     call->field = NULL;
+    call->info = NULL;
     call->cache_hints = 0;
     call->work = NULL;
     call->wait = NULL;
@@ -115,6 +116,7 @@ static pl_call_status call_run(plua_call *call, int nargs, pl_failure *failure)
     plua_run_begin(st, call->co);
     int nresults = 0;
     int status = lua_resume(call->co, st->L, nargs, &nresults);
+    call->info = NULL;
     plua_run_end(st);
     st->current = outer;
     if (status == LUA_YIELD && !st->interrupted) { /* plua_wait_mark stays on its stack, see coroutine.c */
@@ -150,6 +152,8 @@ pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, p
                                   pl_call **pending, pl_failure *failure)
 {
     plua_state *st = plua_cast(state);
+    pl_lazy *info = work->info;
+    work->info = NULL;
     plua_call *call = call_take(st);
     if (!lua_checkstack(call->co, nargs + 1)) {
         call_release(call);
@@ -157,6 +161,7 @@ pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, p
     }
     call->work = work;
     call->field = work->field;
+    call->info = info;
     lua_rawgeti(call->co, LUA_REGISTRYINDEX, function);
     if (nargs > 0)
         lua_xmove(st->L, call->co, nargs);

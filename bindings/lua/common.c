@@ -86,10 +86,19 @@ static int run_section_with(lua_State *L)
     return 0;
 }
 
-/* stack: … function section arguments → … */
-static bool call_section(lua_State *L, int nargs, pl_error *err)
+/* section → the value at the top */
+static int run_section_push(lua_State *L)
 {
-    if (lua_pcall(L, nargs, 0, 0) == LUA_OK)
+    section *s = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    s->fn(s->data);
+    return lua_gettop(L) > 0 ? 1 : 0;
+}
+
+/* stack: … function section arguments → … results */
+static bool call_section(lua_State *L, int nargs, int nresults, pl_error *err)
+{
+    if (lua_pcall(L, nargs, nresults, 0) == LUA_OK)
         return true;
     const char *message = lua_tostring(L, -1);
     pl_fail(err, PL_RESOURCE_EXHAUSTED, "%s", message ? message : "the script engine failed");
@@ -113,7 +122,7 @@ bool plua_protect(pl_state *state, void (*fn)(void *data), void *data, pl_error 
         return false;
     lua_pushcfunction(st->L, run_section);
     lua_pushlightuserdata(st->L, &s);
-    return call_section(st->L, 1, err);
+    return call_section(st->L, 1, 0, err);
 }
 
 bool plua_protect_with(pl_state *state, pl_slot slot, void (*fn)(void *data), void *data, pl_error *err)
@@ -125,5 +134,16 @@ bool plua_protect_with(pl_state *state, pl_slot slot, void (*fn)(void *data), vo
     lua_pushcfunction(st->L, run_section_with);
     lua_pushlightuserdata(st->L, &s);
     lua_pushvalue(st->L, slot);
-    return call_section(st->L, 2, err);
+    return call_section(st->L, 2, 0, err);
+}
+
+bool plua_protect_push(pl_state *state, void (*fn)(void *data), void *data, pl_error *err)
+{
+    plua_state *st = plua_cast(state);
+    section s = {fn, data};
+    if (!has_room(st, err))
+        return false;
+    lua_pushcfunction(st->L, run_section_push);
+    lua_pushlightuserdata(st->L, &s);
+    return call_section(st->L, 1, 1, err);
 }

@@ -111,12 +111,27 @@ static int member_section(lua_State *L)
     return 0;
 }
 
+/* Most names are interned: those of fields and arguments are. */
+static bool interned_member(plua_state *st, int map, pl_str name)
+{
+    const pl_key *key = pl_map_get(&st->keys, name);
+    if (!key)
+        return false;
+    lua_rawgeti(st->L, LUA_REGISTRYINDEX, key->ref);
+    if (lua_rawget(st->L, map) != LUA_TNIL)
+        return true;
+    lua_pop(st->L, 1);
+    return false;
+}
+
 static bool member(pl_state *state, pl_slot map, pl_str name)
 {
     lua_State *L = LUA(state);
     int top = lua_gettop(L);
     if (lua_type(L, map) != LUA_TTABLE)
         return false;
+    if (interned_member(plua_cast(state), map, name))
+        return true;
     lua_pushcfunction(L, member_section);
     lua_pushvalue(L, map);
     lua_pushlightuserdata(L, &name);
@@ -403,7 +418,7 @@ static bool where(pl_state *state, pl_slot function, pl_str *file, uint32_t *lin
     return true;
 }
 
-static int arity(pl_state *state, pl_slot function)
+int plua_arity(pl_state *state, pl_slot function)
 {
     lua_State *L = LUA(state);
     lua_Debug ar;
@@ -473,5 +488,5 @@ void plua_cursor_init(pl_engine *e)
     e->reserve = reserve;
     e->make_room = make_room;
     e->where = where;
-    e->arity = arity;
+    e->arity = plua_arity;
 }

@@ -29,6 +29,7 @@ struct plua_call {
     bool in_chain;          /* it is one of a chain: it may call next */
     bool asked_next;        /* it has called next: once only */
     const void *field;      /* pl_work.field when it was made */
+    pl_lazy *info;          /* pl_work.info, as long as the call has not waited */
     unsigned cache_hints;   /* pl_cache_control's */
 };
 
@@ -190,9 +191,10 @@ void plua_call_cancel(pl_state *state, pl_call *call);
 void plua_cancel_all(plua_state *st);
 void plua_wait_drop(plua_call *call); /* forgets its wait, if any, as if it were cancelled */
 
-/* common.c: pl_engine.protect, protect_with */
+/* common.c: pl_engine.protect, protect_with, protect_push */
 bool plua_protect(pl_state *state, void (*fn)(void *data), void *data, pl_error *err);
 bool plua_protect_with(pl_state *state, pl_slot slot, void (*fn)(void *data), void *data, pl_error *err);
+bool plua_protect_push(pl_state *state, void (*fn)(void *data), void *data, pl_error *err);
 
 /* chain.c: interceptors, and iterators */
 void plua_chain_init(pl_engine *engine);
@@ -208,5 +210,6 @@ bool plua_native_fault(lua_State *L, int index, const char **message, const char
 
 /* cursor.c: all of its part that needs no calls */
 void plua_cursor_init(pl_engine *engine);
+int plua_arity(pl_state *state, pl_slot function);
 
 #endif

@@ -169,8 +169,7 @@ typedef struct invocation {
     plua_state *st;
     pl_native_call *call;
     const pl_native_entry *entry; /* NULL: the call has been finished */
-    const pl_work *work;
-    sequence *of; /* it is a call of next; its object is at the bottom of the stack */
+    sequence *of;                 /* it is a call of next; its object is at the bottom of the stack */
     pl_native_status status;
 } invocation;
 
@@ -189,8 +188,13 @@ static int run_section(lua_State *M)
 {
     invocation *i = lua_touserdata(M, 1);
     lua_remove(M, 1);
-    i->status = i->entry ? pl_native_call_run(i->call, i->entry, (pl_state *)i->st, i->work, lua_gettop(M))
-                         : pl_native_call_outcome(i->call);
+    if (i->entry) {
+        const plua_call *current = i->st->current; /* NULL: top-level code runs */
+        i->status = pl_native_call_run(i->call, i->entry, (pl_state *)i->st, current ? current->work : NULL,
+                                       current ? current->info : NULL, lua_gettop(M));
+    } else {
+        i->status = pl_native_call_outcome(i->call);
+    }
     if (i->status == PL_NATIVE_PENDING)
         return 0;
     lua_settop(M, 0);
@@ -309,7 +313,7 @@ static int pend(lua_State *L, invocation *i)
 /* With the top nargs values, which are all but the sequence. */
 static int invoke(lua_State *L, const pl_native_entry *entry, sequence *of, int nargs)
 {
-    invocation i = {.st = plua_state_of(L), .entry = entry, .work = plua_work(L), .of = of};
+    invocation i = {.st = plua_state_of(L), .entry = entry, .of = of};
     if (!lua_checkstack(i.st->L, nargs + 8) || !lua_checkstack(L, 8))
         return plua_throw(L);
     i.call = pl_native_call_new(&i.st->natives);
@@ -353,7 +357,14 @@ static void push_native(pl_state *state, const pl_native_entry *entry)
     lua_pushcclosure(L, call_native, 1);
 }
 
+static int arity(pl_state *state, pl_slot function)
+{
+    bool native = lua_tocfunction(plua_cast(state)->L, function) == call_native;
+    return native ? PL_ARITY_NATIVE : plua_arity(state, function);
+}
+
 void plua_native_init(pl_engine *engine)
 {
     engine->push_native = push_native;
+    engine->arity = arity; /* in place of the cursor's */
 }

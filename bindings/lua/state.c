@@ -352,6 +352,7 @@ static void engine_init(void)
     e->idle = idle;
     e->protect = plua_protect;
     e->protect_with = plua_protect_with;
+    e->protect_push = plua_protect_push;
     e->load = load;
     e->call_loading = call_loading;
     e->call = plua_call_function;

@@ -2,6 +2,7 @@
 #ifndef PL_VALUE_ENGINE_H
 #define PL_VALUE_ENGINE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -125,7 +126,16 @@ typedef struct pl_work {
     struct pl_progress *progress; /* of a subscription, over all generations that it goes through; or NULL */
     unsigned leg;                 /* the number under which this one goes on there */
     const void *field;            /* set while a call is made to resolve a field: which one; else NULL */
+    struct pl_lazy *info;         /* its fourth argument, for whoever asks; else NULL */
 } pl_work;
+
+/* A value that is made when it is asked for. As pl_work.info it is there until the call that was made with it
+ * waits or ends; the call takes it out of the work before anything else. */
+typedef struct pl_lazy pl_lazy;
+struct pl_lazy {
+    void (*push)(pl_lazy *lazy); /* one value [jumps] */
+};
+#define PL_ARITY_NATIVE (INT_MAX - 1)
 
 /* --- A remote procedure call that a script serves: what its ctx, there named `call`, can do ---
  *
@@ -348,6 +358,8 @@ struct pl_engine {
     bool (*protect)(pl_state *state, void (*fn)(void *data), void *data, pl_error *err);
     /* The same; inside of it slot 1 holds the value that is in `slot` outside. */
     bool (*protect_with)(pl_state *state, pl_slot slot, void (*fn)(void *data), void *data, pl_error *err);
+    /* The same as protect; the value that fn leaves in the top slot is pushed outside. */
+    bool (*protect_push)(pl_state *state, void (*fn)(void *data), void *data, pl_error *err);
 
     /* -- code -- */
     /* Runs the top-level code of one bundle file and pushes what it returned. Errors name file and line. */
@@ -371,7 +383,7 @@ struct pl_engine {
     /* Where a function value was defined ("resolvers/user.lua", 12), for messages; false when unknown. */
     bool (*where)(pl_state *state, pl_slot function, pl_str *file, uint32_t *line);
     /* How many arguments the function looks at: what nobody reads need not be made. INT_MAX when it cannot be
-     * told. */
+     * told; PL_ARITY_NATIVE of one of the host program's, which asks for pl_work.info itself. */
     int (*arity)(pl_state *state, pl_slot function);
 
     /* -- calls -- */

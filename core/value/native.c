@@ -129,13 +129,15 @@ void *native_grow(pl_native_call *call, void *array, size_t count, size_t *room,
 
 /* --- the function --- */
 pl_native_status pl_native_call_run(pl_native_call *call, const pl_native_entry *entry, pl_state *state,
-                                    const pl_work *work, int count)
+                                    const pl_work *work, pl_lazy *info, int count)
 {
     call->entry = entry;
     call->state = state;
     call->e = pl_engine_of(state);
     call->work = work;
     call->count = count;
+    call->info = info;
+    call->info_slot = 0;
     call->first = call->e->top(state) - count + 1;
     atomic_store_explicit(&call->refs, 2, memory_order_relaxed);
     pl_native_status status = entry->function(call, entry->data);

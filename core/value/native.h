@@ -46,10 +46,10 @@ void pl_native_call_free(pl_native_pool *pool, pl_native_call *call);
 
 /* The call is one of next of the sequence, which is kept as long as it is in hand. Before run. */
 void pl_native_call_of(pl_native_call *call, pl_native_sequence *sequence);
-/* Calls the function with the top `count` slots, which stay. work may be NULL. Nothing is left by a jump; but
- * what the function leaves on the value stack is for the caller to pop. */
+/* Calls the function with the top `count` slots, which stay. work may be NULL, and so may info: pl_work.info.
+ * Nothing is left by a jump; but what the function leaves on the value stack is for the caller to pop. */
 pl_native_status pl_native_call_run(pl_native_call *call, const pl_native_entry *entry, pl_state *state,
-                                    const pl_work *work, int count);
+                                    const pl_work *work, pl_lazy *info, int count);
 /* What has become of a call that has been finished: DONE or FAILED. */
 pl_native_status pl_native_call_outcome(pl_native_call *call);
 /* Of one that is DONE: ABSENT when nothing was written. All live as long as the call. */

@@ -18,14 +18,41 @@ static pl_kind kind_at(const pl_native_call *call, pl_native_slot slot)
     return is_slot(call, slot) ? call->e->kind(call->state, slot) : PL_KIND_ABSENT;
 }
 
+/* A resolver's info is not among the arguments, or absent, where it is made when it is asked for: most are
+ * not, and it costs more than all else. */
+#define INFO 3
+
 size_t pl_native_argument_count(const pl_native_call *call)
 {
-    return call->state ? (size_t)call->count : 0;
+    int count = call->info && call->count == INFO ? INFO + 1 : call->count;
+    return call->state ? (size_t)count : 0;
+}
+
+static void push_info(void *data)
+{
+    pl_native_call *call = data;
+    call->e->make_room(call->state, 4);
+    call->info->push(call->info);
+}
+
+static pl_native_slot make_info(pl_native_call *call)
+{
+    pl_error err;
+    if (is_slot(call, call->info_slot))
+        return call->info_slot;
+    pl_error_clear(&err);
+    if (!call->e->reserve(call->state, 8) || !call->e->protect_push(call->state, push_info, call, &err))
+        return 0;
+    return call->info_slot = call->e->top(call->state);
 }
 
 pl_native_slot pl_native_argument(pl_native_call *call, size_t index)
 {
-    return index < pl_native_argument_count(call) ? call->first + (pl_native_slot)index : 0;
+    if (index >= pl_native_argument_count(call))
+        return 0;
+    pl_native_slot slot = call->first + (pl_native_slot)index;
+    bool lazy = call->info && index == INFO && (call->count == INFO || kind_at(call, slot) == PL_KIND_ABSENT);
+    return lazy ? make_info(call) : slot;
 }
 
 pl_native_kind pl_native_kind_of(pl_native_call *call, pl_native_slot slot)
@@ -94,8 +121,11 @@ pl_native_slot pl_native_element(pl_native_call *call, pl_native_slot list, size
 
 void pl_native_release(pl_native_call *call, pl_native_slot first)
 {
-    if (is_slot(call, first) && first >= call->first + call->count)
-        call->e->pop_to(call->state, first - 1);
+    if (!is_slot(call, first) || first < call->first + call->count)
+        return;
+    if (call->info_slot >= first)
+        call->info_slot = 0;
+    call->e->pop_to(call->state, first - 1);
 }
 
 /* --- as JSON --- */

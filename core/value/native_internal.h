@@ -42,6 +42,8 @@ struct pl_native_call {
     const pl_work *work;
     pl_slot first;
     int count;
+    pl_lazy *info; /* may be NULL */
+    pl_slot info_slot;
 
     /* The result. */
     pl_arena arena;

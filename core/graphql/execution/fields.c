@@ -321,10 +321,36 @@ gql_outcome gql_call_function(gql_execution *x, const gql_plan_field *f, pl_ref 
     return call_resolver(x, f, function, nargs, path, frame);
 }
 
+/* info, for a function of the host program: made when it asks. */
+typedef struct lazy_info {
+    pl_lazy lazy; /* first */
+    gql_execution *x;
+    const gql_plan_field *field;
+    const gql_path *path;
+} lazy_info;
+
+static void push_lazy_info(pl_lazy *lazy)
+{
+    lazy_info *info = (lazy_info *)lazy;
+    if (!gql_push_info(info->x, info->field, info->path))
+        info->x->e->push_absent(info->x->state);
+}
+
+static gql_outcome call_native(gql_execution *x, const gql_plan_field *f, int nargs, const gql_path *path,
+                               gql_frame *frame)
+{
+    lazy_info info = {{push_lazy_info}, x, f, path};
+    x->work->info = &info.lazy; /* the call takes it */
+    gql_outcome outcome = call_resolver(x, f, f->resolver, nargs, path, frame);
+    x->work->info = NULL;
+    return outcome;
+}
+
 static gql_outcome resolve_call(gql_execution *x, const gql_plan_field *f, pl_slot parent,
                                 const gql_path *path, gql_frame *frame)
 {
-    int nargs = f->arity < 4 ? f->arity : 4;
+    bool native = f->arity == PL_ARITY_NATIVE;
+    int nargs = native ? 3 : f->arity < 4 ? f->arity : 4;
     if (nargs >= 1) {
         if (parent > 0)
             x->e->push_copy(x->state, parent);
@@ -343,7 +369,8 @@ static gql_outcome resolve_call(gql_execution *x, const gql_plan_field *f, pl_sl
         x->out.failed = true;
         return GQL_FAILED;
     }
-    return call_resolver(x, f, f->resolver, nargs, path, frame);
+    return native ? call_native(x, f, nargs, path, frame)
+                  : call_resolver(x, f, f->resolver, nargs, path, frame);
 }
 
 /* What field pushes is in the slot above top. */

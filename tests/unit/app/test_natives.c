@@ -124,6 +124,29 @@ static void test_arguments(void **state)
     pl_natives_free(natives);
 }
 
+/* info is made when it is asked for, and stays until it is given back. */
+static pl_native_status read_info(pl_native_call *call, void *data)
+{
+    assert_int_equal(pl_native_argument_count(call), 4);
+    pl_native_slot info = pl_native_argument(call, 3);
+    assert_int_equal(pl_native_argument(call, 3), info);
+    pl_native_slot name = pl_native_field(call, info, "field_name");
+    assert_string_equal(pl_native_string(call, name, NULL), "number");
+    pl_native_release(call, info);
+    info = pl_native_argument(call, 3);
+    pl_native_slot path = pl_native_field(call, info, "path");
+    assert_string_equal(pl_native_string(call, pl_native_element(call, path, 0), NULL), "a");
+    assert_int_equal(pl_native_kind_of(call, pl_native_argument(call, 1)), PL_NATIVE_MAP);
+    assert_int_equal(pl_native_argument(call, 4), 0);
+    pl_native_put_int(call, (int64_t)pl_native_length(call, path));
+    return PL_NATIVE_DONE;
+}
+
+static void test_info(void **state)
+{
+    assert_string_equal(ask("number", "{ a: number }", read_info, NULL), "{\"data\":{\"a\":1}}");
+}
+
 /* --- results --- */
 static pl_native_status put_null(pl_native_call *call, void *data)
 {
@@ -478,6 +501,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arguments_as_json),
         cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_info),
         cmocka_unit_test(test_results),
         cmocka_unit_test(test_objects),
         cmocka_unit_test(test_scalars),

@@ -187,6 +187,7 @@ static pl_native_status everything(pl_native_call *call, void *data)
     pl_native_json(call, pl_native_argument(call, 2), NULL);
     pl_native_field(call, pl_native_field(call, args, "in"),
                     "a name that nobody has interned before it came");
+    pl_native_json(call, pl_native_argument(call, 3), NULL);
     pl_native_request_id(call);
     pl_native_header(call, "x");
     put_all(call, NULL);
@@ -196,10 +197,18 @@ static pl_native_status everything(pl_native_call *call, void *data)
     return PL_NATIVE_PENDING;
 }
 
-static void check_memory(pl_native_function function, void *data, const char *query, const char *expected)
+static pl_native_status read_info(pl_native_call *call, void *data)
+{
+    pl_native_json(call, pl_native_argument(call, 3), NULL);
+    pl_native_put_int(call, 1);
+    return PL_NATIVE_DONE;
+}
+
+static void check_memory(const char *field, pl_native_function function, void *data, const char *query,
+                         const char *expected)
 {
     pl_natives *natives = pl_natives_new();
-    assert_int_equal(pl_natives_add_resolver(natives, "Query", "shown", function, data), PL_OK);
+    assert_int_equal(pl_natives_add_resolver(natives, "Query", field, function, data), PL_OK);
     failing a = {0};
     while (failing_next(&a)) {
         pl_local *local = open_ok(natives);
@@ -221,10 +230,11 @@ static void check_memory(pl_native_function function, void *data, const char *qu
 static void test_memory(void **state)
 {
     int flag = 1;
-    check_memory(everything, NULL, "{ shown }", "{bool=true");
-    check_memory(everything, &flag, "{ shown }", "{bool=true");
-    check_memory(fail_violations, NULL, "{ shown }", "raised INVALID_ARGUMENT");
-    check_memory(fail_unexpected, NULL, "{ shown }", "fault table secret");
+    check_memory("shown", everything, NULL, "{ shown }", "{bool=true");
+    check_memory("number", read_info, NULL, "{ number }", "\"number\":1");
+    check_memory("shown", everything, &flag, "{ shown }", "{bool=true");
+    check_memory("shown", fail_violations, NULL, "{ shown }", "raised INVALID_ARGUMENT");
+    check_memory("shown", fail_unexpected, NULL, "{ shown }", "fault table secret");
 }
 
 static void test_memory_of_the_list(void **state)

@@ -283,8 +283,8 @@ $(B)/conformance-c-api: tests/conformance/c_api.c $(TSAN_OBJ) $(B)/libperilune.a
 	$(call show,LINK,$@)$(CC) $(filter-out -Icore -I. -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(TSAN_OBJ) $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
 
 # The example on libh2o, with this variant's library: tests run it.
-$(B)/embed-h2o: examples/embed-h2o/main.c $(B)/libperilune.a $(B)/flags
-	$(call show,LINK,$@)$(CC) $(filter-out -Icore -I. -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
+$(B)/embed-h2o: examples/embed-h2o/main.c $(TSAN_OBJ) $(B)/libperilune.a $(B)/flags
+	$(call show,LINK,$@)$(CC) $(filter-out -Icore -I. -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(TSAN_OBJ) $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
 
 # What protobuf's conformance test runner talks to.
 $(B)/protobuf-testee: tests/conformance/protobuf_testee.c $(TSAN_OBJ) $(B)/libperilune.a $(B)/flags
@@ -309,7 +309,7 @@ asan-bin: build venv go kafka $(B)/embed-h2o
 tsan: ## unit tests, and what crosses threads (reloads under load, consumers, transactions), under ThreadSanitizer
 	@$(MAKE) VARIANT=tsan unit
 	@$(MAKE) VARIANT=tsan tsan-bin
-tsan-bin: build venv $(B)/embed-h2o
+tsan-bin: build venv kafka $(B)/embed-h2o
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) -m tsan tests/integration
 
 test: ## everything above: unit tests, a core of all under ASan, integration, conformance

@@ -286,6 +286,7 @@ def test_a_reload_keeps_partitions_and_the_next_event_meets_new_code(case):
     c = case(partitions=4)
     code = 'handler = function(event, msg, ctx) seen.tell(ctx, "@VERSION@") end'
     c.serve(code.replace("@VERSION@", "one"), workers=2)
+    wait_until(lambda: c.stats("partitions") == 4, what="all partitions")
     wait_until(lambda: [len(p) for p in c.kafka.members(c.group).values()] == [2, 2], what="two members")
     wait_until(lambda: c.stats("partitions") == 4, what="their partitions")
     c.produce("1")

@@ -70,6 +70,7 @@ def test_reloads_under_load_cause_no_rebalance_and_lose_nothing(kafka, serve, op
     """And handle nothing twice; what comes after a reload is handled by the new code."""
     topic, out, group = kafka.topic(partitions=4), kafka.topic(partitions=4), kafka.name("group")
     server = serve(app() | version(0) | copy(topic, group, out, options), workers=2)
+    wait_assigned(server, 4)
     wait_until(lambda: [len(p) for p in kafka.members(group).values()] == [2, 2], 20, "two members")
     wait_assigned(server, 4)
     members, rebalances = kafka.members(group), totals(server)["rebalances_total"]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ def app():
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture
+def example(tmp_path):
+    """example("blog"): the folder of a copy, as bundles leave their databases there."""
+    ignored = shutil.ignore_patterns("*.db*", ".perilune")
+    return lambda name: Path(shutil.copytree(ROOT / "examples" / name, tmp_path / name, ignore=ignored))
 
 
 # -- counts for the summary of `make test` --

@@ -7,13 +7,11 @@ import datetime
 import os
 import pickle
 import threading
-from pathlib import Path
 
 import pytest
 
 import perilune
 
-EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 HELLO = {
     "schema/a.graphql": "type Query { hello(name: String): String  big: Float  fails: String }",
     "resolvers/a.lua": """
@@ -26,8 +24,8 @@ HELLO = {
 pytestmark = pytest.mark.core
 
 
-def test_a_bundle_in_a_directory(app):
-    blog = app(EXAMPLES / "blog")
+def test_a_bundle_in_a_directory(app, example):
+    blog = app(example("blog"))
     users = blog.graphql("{ users(limit: 2) { name posts { title } } }")["data"]["users"]
     assert len(users) == 2 and users[0]["name"] and users[0]["posts"]
 

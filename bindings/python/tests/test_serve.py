@@ -6,13 +6,11 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 
 import perilune
 
-EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 PROTO = """
     syntax = "proto3";
     package t.v1;
@@ -190,9 +188,9 @@ def test_interceptors(app):
     assert len(seen) >= 1
 
 
-def test_the_examples(app):
-    blog = quiet(app, directory=EXAMPLES / "blog")
+def test_the_examples(app, example):
+    blog = quiet(app, directory=example("blog"))
     assert blog.graphql("{ users { name } }")["data"]["users"]
-    users = quiet(app, directory=EXAMPLES / "users")
+    users = quiet(app, directory=example("users"))
     with pytest.raises(perilune.NotFound, match="user not found"):
         users.call("user.v1.UserService/GetUser", {"id": "nobody"})

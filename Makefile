@@ -229,7 +229,8 @@ build/venv/.stamp: tests/requirements.txt
 PYTHON_SRC := $(shell find bindings/python -type f -not -path '*/tests/*' -not -name '*.pyc')
 $(B)/python/.wheel: $(PYTHON_SRC) $(wildcard core/include/*.h core/include/*/*.h) $(B)/libperilune.a build/venv/.stamp
 	$(call show,WHEEL,$(B)/python)rm -rf $(B)/python/source $(B)/python/*.whl && mkdir -p $(B)/python && cp -r bindings/python $(B)/python/source && \
-	  CC='$(CC)' CFLAGS='$(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_$(VARIANT))) $(filter-out -Wstrict-prototypes -Wwrite-strings,$(WARN))' LDFLAGS='$(LDFLAGS_$(VARIANT):-pie=)' \
+	  CC='$(CC)' CFLAGS='$(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_$(VARIANT)))' \
+	  PERILUNE_WARN='$(filter-out -Wstrict-prototypes -Wwrite-strings,$(WARN))' LDFLAGS='$(filter-out -pie -flto=auto,$(LDFLAGS_$(VARIANT)))' \
 	  PERILUNE_SOURCE='$(CURDIR)' PERILUNE_LIBRARY='$(abspath $(B))/libperilune.a' PERILUNE_LIBS='$(LIBS)' \
 	  build/venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps -w $(B)/python $(B)/python/source
 	@touch $@

@@ -2,7 +2,8 @@
 """Builds the extension module perilune._core: a thin layer over the public C API.
 
 It is linked with the static library. `make python` says which by PERILUNE_LIBRARY, PERILUNE_LIBS and PERILUNE_SOURCE,
-and adds the flags of its variant; otherwise it is the installed one, which pkg-config knows.
+and adds the flags of its variant (PERILUNE_WARN: warnings, which are not for the link); otherwise it is the installed
+one, which pkg-config knows.
 """
 
 import os
@@ -31,7 +32,7 @@ def version():
 
 library = os.environ.get("PERILUNE_LIBRARY")
 if library:
-    compile_flags = [f"-I{SOURCE / 'core' / 'include'}"]
+    compile_flags = [f"-I{SOURCE / 'core' / 'include'}", *shlex.split(os.environ.get("PERILUNE_WARN", ""))]
     # Nothing of the library is to be seen outside of the module: another one in the process keeps its own.
     link_flags = [library, *shlex.split(os.environ.get("PERILUNE_LIBS", ""))]
 else:

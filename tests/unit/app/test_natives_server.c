@@ -292,6 +292,58 @@ static void test_errors_go_through_interceptors(void **state)
     }
 }
 
+/* All of them may wait. */
+static void *finish_soon(void *call)
+{
+    usleep(200);
+    pl_native_finish(call);
+    return NULL;
+}
+
+static pl_native_status wait_a_little(pl_native_call *call)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, finish_soon, call), 0);
+    pthread_detach(thread);
+    return PL_NATIVE_PENDING;
+}
+
+static pl_native_status slow_before(pl_native_call *call, void *data)
+{
+    if (before(call, data) == PL_NATIVE_FAILED)
+        pl_native_violation(call, "header", "x-refuse"); /* also when it ends later */
+    return wait_a_little(call);
+}
+
+static pl_native_status slow_after(pl_native_call *call, void *data)
+{
+    after(call, data);
+    return wait_a_little(call);
+}
+
+static pl_native_status slow_get(pl_native_call *call, void *data)
+{
+    get(call, data);
+    return wait_a_little(call);
+}
+
+static void test_waiting_everywhere(void **state)
+{
+    program p = {.natives = pl_natives_new()};
+    pthread_mutex_init(&p.lock, NULL);
+    pthread_cond_init(&p.changed, NULL);
+    assert_int_equal(pl_natives_add_interceptor(p.natives, slow_before, slow_after, &p), PL_OK);
+    assert_int_equal(pl_natives_add_method(p.natives, "test.v1.Users", "Get", slow_get, &p), PL_OK);
+    serve(&p, "return {}", 0);
+    assert_has(call_get(&p, "", "{\"get\":\"u7\"}"), "{\"userId\":\"u7\",");
+    assert_int_equal(p.before + p.after, 2);
+    assert_has(call_get(&p, "", "{}"), "an id is needed");
+    assert_int_equal(p.before + p.after, 4);
+    assert_has(call_get(&p, "X-Refuse: 1\r\n", "{}"), "\"message\":\"not for you\"");
+    assert_int_equal(p.before + p.after, 5);
+    program_end(&p, 1000);
+}
+
 /* --- calls in hand --- */
 static void reload(program *p, const char *code, const char *problem)
 {
@@ -441,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_methods),
         cmocka_unit_test(test_interceptors),
         cmocka_unit_test(test_errors_go_through_interceptors),
+        cmocka_unit_test(test_waiting_everywhere),
         cmocka_unit_test(test_reload_with_a_call_in_hand),
         cmocka_unit_test(test_drained),
         cmocka_unit_test(test_client_gone),

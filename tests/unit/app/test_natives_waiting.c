@@ -179,6 +179,37 @@ static void test_waiting_where_it_cannot(void **state)
     assert_has(ask("sorted", "{ sorted }", put_number, &j.number), "true nil");
 }
 
+/* A scalar's functions are called in the middle of a value, which cannot wait. */
+static void cancelled_and_finished(void *data)
+{
+    cancelled(data);
+    pl_native_finish(((job *)data)->call);
+}
+
+static pl_native_status until_cancelled(pl_native_call *call, void *data)
+{
+    job *j = data;
+    j->call = call;
+    pl_native_on_cancel(call, cancelled_and_finished, j);
+    return PL_NATIVE_PENDING;
+}
+
+static void test_scalars_that_wait(void **state)
+{
+    job j = {.number = 1};
+    pl_natives *natives = pl_natives_new();
+    assert_int_equal(pl_natives_add_scalar(natives, "Any", until_cancelled, until_cancelled, &j), PL_OK);
+    assert_int_equal(pl_natives_add_resolver(natives, "Query", "value", put_number, &j.number), PL_OK);
+    pl_local *local = open_ok(natives);
+    assert_has(local_ask(local, "{ value }"), "\"errors\":[");
+    assert_int_equal(j.cancelled, 1);
+    assert_has(local_ask(local, "{ echo(any: 1) }"), "\"errors\":[");
+    assert_true(j.cancelled > 1);
+    assert_string_equal(local_ask(local, "{ lua }"), "{\"data\":{\"lua\":\"Lua\"}}");
+    pl_local_close(local);
+    pl_natives_free(natives);
+}
+
 /* --- memory --- */
 static pl_native_status everything(pl_native_call *call, void *data)
 {
@@ -259,6 +290,7 @@ int main(void)
         cmocka_unit_test(test_many_pending),
         cmocka_unit_test(test_freed_while_pending),
         cmocka_unit_test(test_waiting_where_it_cannot),
+        cmocka_unit_test(test_scalars_that_wait),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_memory_of_the_list),
     };

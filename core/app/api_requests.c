@@ -149,32 +149,65 @@ static pl_code ask(pl_app *app, pl_direct_request *request, waiter *w, char **re
     return w->code;
 }
 
-pl_code pl_app_execute(pl_app *app, const char *text, size_t text_length, char **response, size_t *length)
+/* A caller's struct may be older than ours. */
+static pl_app_request read_request(const pl_app_request *from)
+{
+    pl_app_request request = PL_APP_REQUEST_INIT;
+    memcpy(&request, from, from->size < sizeof request ? from->size : sizeof request);
+    return request;
+}
+
+static pl_direct_request *make(const pl_app_request *from, pl_app_done done, void *data)
+{
+    pl_app_request request = read_request(from);
+    return request.method ? pl_direct_method(&request, done, data) : pl_direct_graphql(&request, done, data);
+}
+
+pl_code pl_app_ask(pl_app *app, const pl_app_request *request, char **response, size_t *length)
 {
     waiter w;
     waiter_init(&w);
-    return ask(app, pl_direct_graphql((pl_str){text, text_length}, wake, &w), &w, response, length);
+    return ask(app, make(request, wake, &w), &w, response, length);
+}
+
+void pl_app_ask_async(pl_app *app, const pl_app_request *request, pl_app_done done, void *data)
+{
+    send(app, make(request, done, data), done, data);
+}
+
+static pl_app_request request_of(const char *method, const char *body, size_t length)
+{
+    pl_app_request request = PL_APP_REQUEST_INIT;
+    request.method = method;
+    request.body = body;
+    request.length = length;
+    return request;
+}
+
+pl_code pl_app_execute(pl_app *app, const char *text, size_t text_length, char **response, size_t *length)
+{
+    const pl_app_request request = request_of(NULL, text, text_length);
+    return pl_app_ask(app, &request, response, length);
 }
 
 void pl_app_execute_async(pl_app *app, const char *text, size_t text_length, pl_app_done done, void *data)
 {
-    send(app, pl_direct_graphql((pl_str){text, text_length}, done, data), done, data);
+    const pl_app_request request = request_of(NULL, text, text_length);
+    pl_app_ask_async(app, &request, done, data);
 }
 
 pl_code pl_app_call(pl_app *app, const char *method, const char *text, size_t text_length, char **response,
                     size_t *length)
 {
-    waiter w;
-    waiter_init(&w);
-    pl_str request = {text, text_length};
-    return ask(app, pl_direct_method(pl_str_of(method), request, wake, &w), &w, response, length);
+    const pl_app_request request = request_of(method ? method : "", text, text_length);
+    return pl_app_ask(app, &request, response, length);
 }
 
 void pl_app_call_async(pl_app *app, const char *method, const char *text, size_t text_length,
                        pl_app_done done, void *data)
 {
-    pl_str request = {text, text_length};
-    send(app, pl_direct_method(pl_str_of(method), request, done, data), done, data);
+    const pl_app_request request = request_of(method ? method : "", text, text_length);
+    pl_app_ask_async(app, &request, done, data);
 }
 
 /* --- events --- */

@@ -2,30 +2,57 @@
 #include "app/direct_internal.h"
 #include "base/alloc.h"
 
-pl_direct_request *pl_direct_make(const pl_direct_kind *kind, pl_str name, pl_str text, pl_app_done done,
-                                  void *data)
+bool pl_direct_copy_headers(pl_arena *arena, const char *const *list, pl_header **out, size_t *count)
 {
-    pl_direct_request *r = NULL;
-    size_t size;
-    if (!__builtin_add_overflow(name.len, text.len, &size) && size < PTRDIFF_MAX / 2)
-        r = pl_malloc(sizeof *r + size);
-    if (!r)
-        return NULL;
-    *r = (pl_direct_request){.kind = kind, .done = done, .data = data};
-    pl_arena_init(&r->arena, 0);
-    if (name.len > 0)
-        memcpy(r->bytes, name.ptr, name.len);
-    if (text.len > 0)
-        memcpy(r->bytes + name.len, text.ptr, text.len);
-    r->name = (pl_str){r->bytes, name.len};
-    r->text = (pl_str){r->bytes + name.len, text.len};
-    return r;
+    size_t n = 0;
+    while (list && list[2 * n] && list[2 * n + 1])
+        n++;
+    *out = pl_arena_array(arena, n, sizeof **out);
+    *count = *out ? n : 0;
+    for (size_t i = 0; i < *count; i++) {
+        (*out)[i].name = pl_arena_str(arena, pl_str_of(list[2 * i]));
+        (*out)[i].value = pl_arena_str(arena, pl_str_of(list[2 * i + 1]));
+        if (!(*out)[i].name.ptr || !(*out)[i].value.ptr)
+            return false;
+    }
+    return *out != NULL;
+}
+
+static void lower(pl_header *headers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char *name = (char *)headers[i].name.ptr; /* our copy */
+        for (size_t k = 0; k < headers[i].name.len; k++) {
+            if (name[k] >= 'A' && name[k] <= 'Z')
+                name[k] = (char)(name[k] + ('a' - 'A'));
+        }
+    }
 }
 
 void pl_direct_unmake(pl_direct_request *r)
 {
     pl_arena_dispose(&r->arena);
     pl_free(r);
+}
+
+pl_direct_request *pl_direct_make(const pl_direct_kind *kind, const pl_app_request *from, pl_app_done done,
+                                  void *data)
+{
+    pl_direct_request *r = pl_malloc(sizeof *r);
+    if (!r)
+        return NULL;
+    *r = (pl_direct_request){.kind = kind, .done = done, .data = data};
+    pl_arena_init(&r->arena, 0);
+    r->name = pl_arena_str(&r->arena, pl_str_of(from->method ? from->method : ""));
+    r->peer = pl_arena_str(&r->arena, pl_str_of(from->peer ? from->peer : ""));
+    r->text = pl_arena_str(&r->arena, (pl_str){from->body, from->body ? from->length : 0});
+    if (r->name.ptr && r->peer.ptr && r->text.ptr &&
+        pl_direct_copy_headers(&r->arena, from->headers, &r->headers, &r->header_count)) {
+        lower(r->headers, r->header_count);
+        return r;
+    }
+    pl_direct_unmake(r);
+    return NULL;
 }
 
 static void list_add(pl_direct *d, pl_direct_request *r)

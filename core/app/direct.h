@@ -21,12 +21,10 @@ pl_direct *pl_direct_new(pl_endpoint *endpoint, pl_rpc_http *rpc, unsigned worke
 void pl_direct_drain(pl_direct *direct, unsigned timeout_ms, void (*done)(void *data), void *data);
 void pl_direct_free(pl_direct *direct); /* what is in hand is cancelled; NULL is fine */
 
-/* {"query", "operationName", "variables", "extensions"} as JSON, which is copied. done is called once. NULL:
- * memory, and done is not called. Any thread. */
-pl_direct_request *pl_direct_graphql(pl_str request, pl_app_done done, void *data);
-/* A unary method, "user.v1.UserService/GetUser", with a request in JSON. The same. */
-pl_direct_request *pl_direct_method(pl_str method, pl_str request, pl_app_done done, void *data);
-
+/* A GraphQL request or a call of a unary method, which is copied. done is called once. NULL: memory, and done
+ * is not called. Any thread. */
+pl_direct_request *pl_direct_graphql(const pl_app_request *request, pl_app_done done, void *data);
+pl_direct_request *pl_direct_method(const pl_app_request *request, pl_app_done done, void *data);
 /* An event, which is copied. Published: the response is {"partition", "offset"}. Handled: by the consumers of
  * its topic, without a broker. A failure's response is its message. */
 pl_direct_request *pl_direct_publish(const pl_app_event *event, pl_app_done done, void *data);

@@ -16,42 +16,28 @@ void pl_direct_write_message(pl_buf *out, pl_code code, pl_str message)
 }
 
 /* --- the event --- */
-static bool copy_headers(pl_arena *arena, const char *const *list, pl_outgoing *out)
+static bool copy_event(pl_arena *arena, const pl_app_event *event, pl_outgoing *out)
 {
-    size_t n = 0;
-    while (list && list[n] && list[n + 1])
-        n += 2;
-    pl_header *headers = pl_arena_array(arena, n / 2, sizeof *headers);
-    out->headers = headers;
-    out->header_count = n / 2;
-    for (size_t i = 0; headers && i < n / 2; i++) {
-        headers[i].name = pl_arena_str(arena, pl_str_of(list[2 * i]));
-        headers[i].value = pl_arena_str(arena, pl_str_of(list[2 * i + 1]));
-        if (!headers[i].name.ptr || !headers[i].value.ptr)
-            return false;
-    }
-    return headers != NULL;
-}
-
-bool pl_direct_copy_event(pl_direct_request *r, const pl_app_event *event, pl_outgoing *out)
-{
-    *out = (pl_outgoing){.topic = pl_arena_str(&r->arena, pl_str_of(event->topic ? event->topic : "")),
+    pl_header *headers;
+    *out = (pl_outgoing){.topic = pl_arena_str(arena, pl_str_of(event->topic ? event->topic : "")),
                          .partition = PL_ANY_PARTITION};
     if (event->key)
-        out->key = pl_arena_str(&r->arena, (pl_str){event->key, event->key_length});
+        out->key = pl_arena_str(arena, (pl_str){event->key, event->key_length});
     if (event->value)
-        out->value = pl_arena_str(&r->arena, (pl_str){event->value, event->value_length});
-    return out->topic.ptr && !event->key == !out->key.ptr && !event->value == !out->value.ptr &&
-           copy_headers(&r->arena, event->headers, out);
+        out->value = pl_arena_str(arena, (pl_str){event->value, event->value_length});
+    bool copied = pl_direct_copy_headers(arena, event->headers, &headers, &out->header_count);
+    out->headers = headers;
+    return copied && out->topic.ptr && !event->key == !out->key.ptr && !event->value == !out->value.ptr;
 }
 
 static pl_direct_request *make(const pl_direct_kind *kind, size_t size, const pl_app_event *event,
                                pl_outgoing **out, pl_app_done done, void *data)
 {
-    pl_direct_request *r = pl_direct_make(kind, PL_STR(""), PL_STR(""), done, data);
+    static const pl_app_request nothing = PL_APP_REQUEST_INIT;
+    pl_direct_request *r = pl_direct_make(kind, &nothing, done, data);
     void *job = r ? pl_arena_zalloc(&r->arena, size) : NULL;
     pl_outgoing copy;
-    if (job && pl_direct_copy_event(r, event, &copy)) {
+    if (job && copy_event(&r->arena, event, &copy)) {
         r->job = job;
         *out = pl_arena_zalloc(&r->arena, sizeof **out);
     }

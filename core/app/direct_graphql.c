@@ -45,7 +45,9 @@ static void execute(pl_direct_request *r, pl_instance *instance, gql_request *re
 {
     pl_work work = {.protocol = "graphql",
                     .id = id,
-                    .peer = PL_STR(""),
+                    .peer = r->peer,
+                    .headers = r->headers,
+                    .header_count = r->header_count,
                     .arena = &r->arena,
                     .ctx = PL_REF_NONE,
                     .log = r->direct->log};
@@ -91,8 +93,8 @@ static void cancel(pl_direct_request *r)
     r->job = NULL;
 }
 
-pl_direct_request *pl_direct_graphql(pl_str request, pl_app_done done, void *data)
+pl_direct_request *pl_direct_graphql(const pl_app_request *request, pl_app_done done, void *data)
 {
     static const pl_direct_kind kind = {.start = start, .cancel = cancel, .write_error = gql_write_error};
-    return pl_direct_make(&kind, PL_STR(""), request, done, data);
+    return pl_direct_make(&kind, request, done, data);
 }

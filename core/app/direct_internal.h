@@ -42,13 +42,16 @@ struct pl_direct_request {
     pl_app_done done;
     void *data;
     pl_arena arena;
-    void *job;   /* the kind's */
+    void *job;          /* the kind's */
+    pl_header *headers; /* names in lower case */
+    size_t header_count;
+    pl_str peer;
     pl_str name; /* of a method */
     pl_str text;
-    char bytes[];
 };
 
-pl_direct_request *pl_direct_make(const pl_direct_kind *kind, pl_str name, pl_str text, pl_app_done done,
+/* NULL: memory. */
+pl_direct_request *pl_direct_make(const pl_direct_kind *kind, const pl_app_request *from, pl_app_done done,
                                   void *data);
 /* Calls done; the request is gone. */
 void pl_direct_end(pl_direct_request *request, pl_code code, pl_str response);
@@ -56,8 +59,8 @@ void pl_direct_fail(pl_direct_request *request, pl_code code, pl_str message);
 /* "app-0-17", in the arena; ptr NULL: memory. */
 pl_str pl_direct_id(pl_direct_request *request);
 
-/* Copies an event into the request's arena. False: memory. */
-bool pl_direct_copy_event(pl_direct_request *request, const pl_app_event *event, pl_outgoing *out);
+/* name, value, …, NULL. False: memory. */
+bool pl_direct_copy_headers(pl_arena *arena, const char *const *list, pl_header **out, size_t *count);
 void pl_direct_write_message(pl_buf *out, pl_code code, pl_str message); /* write_error: the message alone */
 /* The request, which has not been sent, is given up. */
 void pl_direct_unmake(pl_direct_request *request);

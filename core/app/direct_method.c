@@ -150,6 +150,19 @@ static void on_soon(pl_timer *timer)
 static const pl_grpc_stream_ops ops = {
     .respond = respond, .flush = flush, .finish = finish, .reset = reset, .consumed = consumed};
 
+/* What the protocol says for itself is not the host program's to say. */
+static bool add_headers(pl_grpc_stream *s, const pl_direct_request *r)
+{
+    for (size_t i = 0; i < r->header_count; i++) {
+        pl_str name = r->headers[i].name;
+        if (pl_grpc_is_reserved(name) || pl_str_is(name, "connect-protocol-version"))
+            continue;
+        if (!pl_grpc_metadata_add(&s->headers, &s->arena, name, r->headers[i].value))
+            return false;
+    }
+    return true;
+}
+
 static bool fill(pl_direct_call *c, pl_direct_request *r)
 {
     pl_grpc_stream *s = &c->base;
@@ -161,12 +174,13 @@ static bool fill(pl_direct_call *c, pl_direct_request *r)
     s->no_trailers = true;
     s->method = PL_STR("POST");
     s->scheme = PL_STR("app");
-    s->peer = PL_STR("");
+    s->peer = r->peer;
     s->id = pl_direct_id(r);
     s->path = pl_arena_printf(&s->arena, "/%.*s", PL_STR_ARG(r->name));
     return s->id.ptr && s->path.ptr &&
            pl_grpc_metadata_add(&s->headers, &s->arena, PL_STR("content-type"), PL_STR("application/json")) &&
-           pl_grpc_metadata_add(&s->headers, &s->arena, PL_STR("connect-protocol-version"), PL_STR("1"));
+           pl_grpc_metadata_add(&s->headers, &s->arena, PL_STR("connect-protocol-version"), PL_STR("1")) &&
+           add_headers(s, r);
 }
 
 static void start(pl_direct_request *r)
@@ -207,8 +221,8 @@ static void write_error(pl_buf *out, pl_code code, pl_str message)
     pl_grpc_connect_error(&status, out);
 }
 
-pl_direct_request *pl_direct_method(pl_str method, pl_str request, pl_app_done done, void *data)
+pl_direct_request *pl_direct_method(const pl_app_request *request, pl_app_done done, void *data)
 {
     static const pl_direct_kind kind = {.start = start, .cancel = cancel, .write_error = write_error};
-    return pl_direct_make(&kind, method, request, done, data);
+    return pl_direct_make(&kind, request, done, data);
 }

@@ -203,6 +203,25 @@ PL_API pl_code pl_app_call(pl_app *app, const char *method, const char *request,
 PL_API void pl_app_call_async(pl_app *app, const char *method, const char *request, size_t request_length,
                               pl_app_done done, void *data);
 
+/* Either of both, with what would come with it from a client. Begin with PL_APP_REQUEST_INIT; all is copied.
+ */
+typedef struct pl_app_request {
+    size_t size;
+    const char *method; /* NULL: body is a GraphQL request */
+    const char *body;
+    size_t length;
+    /* ctx.headers: name, value, name, value, …, NULL; NULL: none. Of a method, the protocol's own are left
+     * out, but connect-timeout-ms is how long it may take. */
+    const char *const *headers;
+    const char *peer; /* ctx.peer; NULL: "" */
+} pl_app_request;
+#define PL_APP_REQUEST_INIT                               \
+    {                                                     \
+        sizeof(pl_app_request), NULL, NULL, 0, NULL, NULL \
+    }
+PL_API pl_code pl_app_ask(pl_app *app, const pl_app_request *request, char **response, size_t *length);
+PL_API void pl_app_ask_async(pl_app *app, const pl_app_request *request, pl_app_done done, void *data);
+
 /* An event. Strings are copied; lengths are in bytes; key may be NULL, and value, which is a tombstone. */
 typedef struct pl_app_event {
     const char *topic;

@@ -50,8 +50,9 @@ static const char events[] =
     "    handler = function(list) seen:set('c', #list .. list[1]) end } }\n";
 static const char resolvers[] =
     "local seen = require 'perilune.shared'.dict 'seen'\n"
-    "return { Query = { seen = function(_, args) return seen:get(args.key) end } }\n";
-static const char schema[] = "type Query { seen(key: String!): String  native(n: Int!): Int }";
+    "return { Query = { seen = function(_, args) return seen:get(args.key) end,\n"
+    "  user = function(_, _, ctx) return (ctx.headers['x-user'] or '-') .. ' ' .. (ctx.peer or '') end } }\n";
+static const char schema[] = "type Query { seen(key: String!): String  native(n: Int!): Int  user: String }";
 
 static const pl_app_file files[] = {{"schema/s.graphql", schema, sizeof schema - 1},
                                     {"resolvers/q.lua", resolvers, sizeof resolvers - 1},
@@ -160,6 +161,32 @@ static void calls(int workers)
     assert_string_equal(ask(app, "{ native(n: 21) }"), "{\"data\":{\"native\":42}}");
     pl_app_stop(app, 100);
     has(called(app, "t.v1.Greeter/Greet", "{}", PL_UNAVAILABLE), "\"code\":\"unavailable\"");
+    pl_app_free(app);
+}
+
+/* Requests come with what clients send. */
+static void test_headers(void **state)
+{
+    static const char *const headers[] = {"X-User", "ann", "connect-timeout-ms", "5", "content-type",
+                                          "x/y",    NULL};
+    static const char user[] = "{\"query\":\"{ user }\"}";
+    char *response;
+    pl_app *app = app_with(1, "off", NULL);
+    assert_string_equal(ask(app, "{ user }"), "{\"data\":{\"user\":\"- \"}}");
+    pl_app_request request = PL_APP_REQUEST_INIT;
+    request.body = user;
+    request.length = sizeof user - 1;
+    request.headers = headers;
+    request.peer = "10.0.0.7";
+    assert_int_equal(pl_app_ask(app, &request, &response, NULL), PL_OK);
+    assert_string_equal(response, "{\"data\":{\"user\":\"ann 10.0.0.7\"}}");
+    pl_free_text(response);
+    request.method = "t.v1.Greeter/Slow";
+    request.body = "{\"times\":1000}";
+    request.length = strlen(request.body);
+    assert_int_equal(pl_app_ask(app, &request, &response, NULL), PL_DEADLINE_EXCEEDED);
+    has(response, "deadline_exceeded");
+    pl_free_text(response);
     pl_app_free(app);
 }
 
@@ -315,10 +342,15 @@ static void test_memory_failures(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_calls_with_workers), cmocka_unit_test(test_calls_without),
-        cmocka_unit_test(test_the_end_cuts_calls), cmocka_unit_test(test_events_with_workers),
-        cmocka_unit_test(test_events_without),     cmocka_unit_test(test_publishing_with_workers),
-        cmocka_unit_test(test_publishing_without), cmocka_unit_test(test_memory_failures),
+        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_calls_with_workers),
+        cmocka_unit_test(test_calls_without),
+        cmocka_unit_test(test_the_end_cuts_calls),
+        cmocka_unit_test(test_events_with_workers),
+        cmocka_unit_test(test_events_without),
+        cmocka_unit_test(test_publishing_with_workers),
+        cmocka_unit_test(test_publishing_without),
+        cmocka_unit_test(test_memory_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

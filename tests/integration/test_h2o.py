@@ -102,6 +102,7 @@ def test_subscriptions(host):
         assert socket_.receive() == {"id": "1", "type": "complete"}
 
 
+@pytest.mark.tsan
 def test_events_reach_all_loops(host):
     """Connections go to any of the loops."""
     with contextlib.ExitStack() as stack:
@@ -157,6 +158,7 @@ def test_a_client_that_leaves(tmp_path):
             wait_until(lambda n=count: host.log_text().count("the sleeper is over") == n, what="the cancellation")
 
 
+@pytest.mark.tsan
 def test_reloads_under_load(tmp_path):
     """No request fails, on two loops."""
     bundle = write_bundle(tmp_path / "bundle", BUNDLE)

@@ -39,7 +39,15 @@ pl_code pl_app_method(pl_app *app, const char *service, const char *method, pl_n
 {
     if (!begin(app))
         return PL_FAILED_PRECONDITION;
-    return end(app, pl_natives_add_method(app->natives, service, method, function, data));
+    return end(app, pl_natives_add_method(app->natives, service, method, false, function, data));
+}
+
+pl_code pl_app_method_bytes(pl_app *app, const char *service, const char *method, pl_native_function function,
+                            void *data)
+{
+    if (!begin(app))
+        return PL_FAILED_PRECONDITION;
+    return end(app, pl_natives_add_method(app->natives, service, method, true, function, data));
 }
 
 pl_code pl_app_consumer(pl_app *app, const char *declaration, pl_native_function handler, void *data)

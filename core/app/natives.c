@@ -10,6 +10,7 @@ struct native {
     native *next;
     pl_str group, name;
     pl_native_entry entry;
+    bool bytes; /* a method that has its messages as bytes */
 };
 
 typedef struct consumer {
@@ -118,14 +119,18 @@ pl_code pl_natives_add_scalar(pl_natives *n, const char *type, pl_native_functio
     return code;
 }
 
-pl_code pl_natives_add_method(pl_natives *n, const char *service, const char *method,
+pl_code pl_natives_add_method(pl_natives *n, const char *service, const char *method, bool bytes,
                               pl_native_function function, void *data)
 {
+    native **place = n->last_method;
     if (!is_name(service, true) || !is_name(method, false) || !function)
         return PL_INVALID_ARGUMENT;
     if (find(n->methods, service, method))
         return PL_ALREADY_EXISTS;
-    return add(n, &n->last_method, service, method, function, data);
+    pl_code code = add(n, &n->last_method, service, method, function, data);
+    if (!code)
+        (*place)->bytes = bytes;
+    return code;
 }
 
 pl_code pl_natives_add_consumer(pl_natives *n, const char *declaration, pl_native_function handler,
@@ -208,17 +213,28 @@ void pl_natives_bind(const pl_natives *n, pl_instance *instance, pl_report *repo
     e->pop_to(state, top);
 }
 
-bool pl_natives_have_methods(const pl_natives *n)
+bool pl_natives_has_methods(const pl_natives *n)
 {
     return n && n->methods;
 }
 
-bool pl_natives_have_method(const pl_natives *n, pl_str service, pl_str method)
+static const native *find_method(const pl_natives *n, pl_str service, pl_str method)
 {
     const native *one = n ? n->methods : NULL;
     while (one && !(pl_str_eq(one->group, service) && pl_str_eq(one->name, method)))
         one = one->next;
-    return one != NULL;
+    return one;
+}
+
+bool pl_natives_has_method(const pl_natives *n, pl_str service, pl_str method)
+{
+    return find_method(n, service, method) != NULL;
+}
+
+bool pl_natives_wants_bytes(const pl_natives *n, pl_str service, pl_str method)
+{
+    const native *one = find_method(n, service, method);
+    return one && one->bytes;
 }
 
 void pl_natives_push_services(const pl_natives *n, pl_state *state)

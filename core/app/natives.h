@@ -23,8 +23,9 @@ pl_code pl_natives_add_resolver(pl_natives *natives, const char *type, const cha
 pl_code pl_natives_add_scalar(pl_natives *natives, const char *type, pl_native_function serialize,
                               pl_native_function parse, void *data);
 
-/* service: "user.v1.UserService". What a method's messages are, and that it is unary, the protos say. */
-pl_code pl_natives_add_method(pl_natives *natives, const char *service, const char *method,
+/* service: "user.v1.UserService". What a method's messages are, and whether it streams, the protos say.
+ * bytes: the function has messages as bytes of Protobuf. */
+pl_code pl_natives_add_method(pl_natives *natives, const char *service, const char *method, bool bytes,
                               pl_native_function function, void *data);
 /* declaration: a JSON object. INVALID_ARGUMENT also when it is none; err (may be NULL) says why. */
 pl_code pl_natives_add_consumer(pl_natives *natives, const char *declaration, pl_native_function handler,
@@ -38,8 +39,9 @@ pl_code pl_natives_add_interceptor(pl_natives *natives, pl_native_function befor
 /* Adds resolvers and scalars to the instance's binding. Below pl_protect. */
 void pl_natives_bind(const pl_natives *natives, pl_instance *instance, pl_report *report);
 
-bool pl_natives_have_methods(const pl_natives *natives);
-bool pl_natives_have_method(const pl_natives *natives, pl_str service, pl_str method);
+bool pl_natives_has_methods(const pl_natives *natives);
+bool pl_natives_has_method(const pl_natives *natives, pl_str service, pl_str method);
+bool pl_natives_wants_bytes(const pl_natives *natives, pl_str service, pl_str method);
 /* Pushes { [service] = { [method] = function } }, as a file of services returns it. [jumps] */
 void pl_natives_push_services(const pl_natives *natives, pl_state *state);
 

@@ -385,7 +385,7 @@ static pl_code open_parts(pl_server *s, pl_error *err)
 static pl_code open_grpc(pl_server *s, const pl_bundle *bundle, pl_error *err)
 {
     pl_bytes_config *grpc = &s->config.grpc;
-    bool services = pl_bundle_has_services(bundle) || pl_natives_have_methods(s->config.natives);
+    bool services = pl_bundle_has_services(bundle) || pl_natives_has_methods(s->config.natives);
     if (!grpc->address && !grpc->tls_address && !s->config.no_grpc && services)
         grpc->address = DEFAULT_GRPC;
     if (s->config.no_grpc || (!grpc->address && !grpc->tls_address))

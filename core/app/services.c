@@ -191,27 +191,35 @@ static void add_routes(loader *l, const pl_grpc_method *method)
                     PL_STR_ARG(method->descriptor->full_name), err.message);
 }
 
-/* A function of the host program gives a sequence where messages are streamed: the one at the top is
- * replaced.
- */
-static bool stream_native(loader *l, const pl_grpc_method *method)
+static void push_name(loader *l, const pb_message *message)
+{
+    if (message)
+        l->e->push_string(l->state, message->full_name);
+    else
+        l->e->push_absent(l->state);
+}
+
+/* A function of the host program gives a sequence where messages are streamed, and may want them as bytes:
+ * the one at the top is replaced. */
+static bool wrap_native(loader *l, pl_str name, const pl_grpc_method *method)
 {
     pl_slot result, function = l->e->top(l->state);
     pl_error err = {0};
-    if (!method->client_streaming && !method->server_streaming)
+    bool bytes = method->descriptor && pl_natives_wants_bytes(l->natives, l->service, name);
+    if (!bytes && !method->client_streaming && !method->server_streaming)
         return true;
-    pl_ref wrap = l->e->library ? l->e->library(l->state, PL_STR("perilune.native"),
-                                                pl_str_of(kind_of(method->descriptor)->name))
-                                : PL_REF_NONE;
+    pl_str kind = pl_str_of(kind_of(method->descriptor)->name); /* without one there are only unary ones */
+    pl_ref wrap = l->e->library ? l->e->library(l->state, PL_STR("perilune.native"), kind) : PL_REF_NONE;
     if (wrap == PL_REF_NONE) {
-        pl_report_error(l->report, l->file, 0, 0,
-                        "The method %.*s streams, which the engine \"%s\" cannot do.",
+        pl_report_error(l->report, l->file, 0, 0, "The method %.*s is more than the engine \"%s\" can do.",
                         PL_STR_ARG(method->path), l->e->name);
         return false;
     }
     l->e->push_ref(l->state, wrap);
     l->e->push_copy(l->state, function);
-    bool ok = l->e->call_loading(l->state, 1, &result, &err) == PL_OK;
+    push_name(l, bytes ? method->descriptor->input : NULL);
+    push_name(l, bytes ? method->descriptor->output : NULL);
+    bool ok = l->e->call_loading(l->state, 3, &result, &err) == PL_OK;
     l->e->drop(l->state, wrap);
     if (!ok)
         pl_report_add(l->report, &err);
@@ -234,7 +242,7 @@ static bool add_method(loader *l, pl_str name, pl_slot entry)
         .codec = &pl_grpc_bytes_codec};
     if (l->descriptor ? !describe(l, name, plain, kind, &method) : !check_undescribed(l, name, plain))
         return l->descriptor != NULL;
-    if (l->is_native && !stream_native(l, &method))
+    if (l->is_native && !wrap_native(l, name, &method))
         return true;
     method.function = l->e->keep(l->state, l->e->top(l->state));
     method.arity = l->e->arity(l->state, l->e->top(l->state));
@@ -243,7 +251,7 @@ static bool add_method(loader *l, pl_str name, pl_slot entry)
         pl_report_error(
             l->report, l->file, line_of(l, l->e->top(l->state)), 0,
             "The method %.*s/%.*s is there already, in %s.", PL_STR_ARG(l->service), PL_STR_ARG(name),
-            pl_natives_have_method(l->natives, l->service, name) ? PL_HOST_PROGRAM : "another file");
+            pl_natives_has_method(l->natives, l->service, name) ? PL_HOST_PROGRAM : "another file");
     else if (code != PL_OK)
         l->report->errors.out_of_memory = true;
     else
@@ -354,7 +362,7 @@ void pl_services_load(pl_instance *instance, const pl_instance_source *source, p
                 .protos = source->protos,
                 .warn = source->read_config,
                 .natives = source->natives};
-    if (!pl_bundle_has_services(bundle) && !pl_natives_have_methods(l.natives))
+    if (!pl_bundle_has_services(bundle) && !pl_natives_has_methods(l.natives))
         return;
     instance->grpc = pl_grpc_service_new(instance->state, &source->config->grpc.calls, instance->interceptors,
                                          &instance->in_flight);
@@ -362,7 +370,7 @@ void pl_services_load(pl_instance *instance, const pl_instance_source *source, p
         report->errors.out_of_memory = true;
         return;
     }
-    if (pl_natives_have_methods(l.natives))
+    if (pl_natives_has_methods(l.natives))
         load_natives(&l);
     for (size_t i = 0; i < bundle->file_count; i++) {
         if (pl_file_is(&bundle->files[i], "services/", ".lua"))

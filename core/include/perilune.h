@@ -120,9 +120,14 @@ PL_API void pl_app_free(pl_app *app);
  * RESOURCE_EXHAUSTED. */
 PL_API pl_code pl_app_resolver(pl_app *app, const char *type, const char *field, pl_native_function function,
                                void *data);
-/* A unary method of a service: "user.v1.UserService", "GetUser". */
+/* A method of a service: "user.v1.UserService", "GetUser". One that streams gives a sequence, see
+ * pl_native_put_sequence. */
 PL_API pl_code pl_app_method(pl_app *app, const char *service, const char *method,
                              pl_native_function function, void *data);
+/* The same for code that has messages of its own, as of protobuf-c: requests and answers are bytes, as
+ * Protobuf encodes them, in strings. */
+PL_API pl_code pl_app_method_bytes(pl_app *app, const char *service, const char *method,
+                                   pl_native_function function, void *data);
 /* serialize: internal to outgoing value; parse: incoming to internal. NULL: as it is. */
 PL_API pl_code pl_app_scalar(pl_app *app, const char *type, pl_native_function serialize,
                              pl_native_function parse, void *data);

@@ -36,41 +36,62 @@ function native.interceptor(before, after)
   end
 end
 
--- The methods that stream: their functions give a sequence, which asks for messages, or has those that are sent.
+-- Methods: what their functions become. Those that stream give a sequence, which asks for messages, or has those that are sent.
+-- With the names of their messages (input, output), the function has them as bytes of Protobuf.
+
+local function same(message)
+  return message
+end
+
+local function translators(input, output)
+  if not input then return same, same end
+  local proto = require "perilune.proto"
+  local function encode(message) return message ~= nil and proto.encode(input, message) or nil end
+  local function decode(bytes) return bytes ~= nil and proto.decode(output, bytes) or nil end
+  return encode, decode
+end
 
 local function check(sequence)
   if type(sequence) == "userdata" then return sequence end
   error(("a function for a method that streams must give a sequence, not a %s"):format(type(sequence)), 0)
 end
 
-function native.server_streaming(open)
+function native.unary(answer, input, output)
+  local encode, decode = translators(input, output)
+  return function(request, call) return decode(answer(encode(request), call)) end
+end
+
+function native.server_streaming(open, input, output)
+  local encode, decode = translators(input, output)
   return function(request, call)
-    local sequence <close> = check(open(request, call))
+    local sequence <close> = check(open(encode(request), call))
     for message in sequence do
       if message == core.ask then error("a message was asked for, but the requests of this method are not streamed") end
-      call:send(message)
+      call:send(decode(message))
     end
   end
 end
 
-function native.client_streaming(open)
+function native.client_streaming(open, input, output)
+  local encode, decode = translators(input, output)
   return function(call)
     local sequence <close> = check(open(call))
     local answer = sequence:next()
-    while answer == core.ask do answer = sequence:next(call:receive()) end
-    return answer
+    while answer == core.ask do answer = sequence:next(encode(call:receive())) end
+    return decode(answer)
   end
 end
 
-function native.bidi_streaming(open)
+function native.bidi_streaming(open, input, output)
+  local encode, decode = translators(input, output)
   return function(call)
     local sequence <close> = check(open(call))
     local answer = sequence:next()
     while answer ~= nil do
       if answer == core.ask then
-        answer = sequence:next(call:receive())
+        answer = sequence:next(encode(call:receive()))
       else
-        call:send(answer)
+        call:send(decode(answer))
         answer = sequence:next()
       end
     end

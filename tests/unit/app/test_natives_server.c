@@ -151,7 +151,7 @@ static void program_init(program *p)
     pthread_cond_init(&p->changed, NULL);
     assert_int_equal(pl_natives_add_resolver(p->natives, "Query", "n", number, p), PL_OK);
     assert_int_equal(pl_natives_add_resolver(p->natives, "Query", "slow", slow, p), PL_OK);
-    assert_int_equal(pl_natives_add_method(p->natives, "test.v1.Users", "Get", get, p), PL_OK);
+    assert_int_equal(pl_natives_add_method(p->natives, "test.v1.Users", "Get", false, get, p), PL_OK);
 }
 
 static void serve(program *p, const char *app, unsigned drain_ms)
@@ -333,7 +333,7 @@ static void test_waiting_everywhere(void **state)
     pthread_mutex_init(&p.lock, NULL);
     pthread_cond_init(&p.changed, NULL);
     assert_int_equal(pl_natives_add_interceptor(p.natives, slow_before, slow_after, &p), PL_OK);
-    assert_int_equal(pl_natives_add_method(p.natives, "test.v1.Users", "Get", slow_get, &p), PL_OK);
+    assert_int_equal(pl_natives_add_method(p.natives, "test.v1.Users", "Get", false, slow_get, &p), PL_OK);
     serve(&p, "return {}", 0);
     assert_has(call_get(&p, "", "{\"get\":\"u7\"}"), "{\"userId\":\"u7\",");
     assert_int_equal(p.before + p.after, 2);
@@ -461,7 +461,8 @@ static void test_what_cannot_be_served(void **state)
         pl_report report;
         pl_error err = {0};
         pl_natives *natives = pl_natives_new();
-        assert_int_equal(pl_natives_add_method(natives, cases[i].service, cases[i].method, get, NULL), PL_OK);
+        assert_int_equal(pl_natives_add_method(natives, cases[i].service, cases[i].method, false, get, NULL),
+                         PL_OK);
         pl_report_init(&report);
         pl_server_config config = {.workers = 1,
                                    .edge = {.address = "127.0.0.1:0"},
@@ -478,12 +479,14 @@ static void test_what_cannot_be_served(void **state)
     pl_natives *natives = pl_natives_new();
     const char *wrong[] = {NULL, "", ".a", "a.", "a..b", "a.1", "a b"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        assert_int_equal(pl_natives_add_method(natives, wrong[i], "M", get, NULL), PL_INVALID_ARGUMENT);
-        assert_int_equal(pl_natives_add_method(natives, "S", wrong[i], get, NULL), PL_INVALID_ARGUMENT);
+        assert_int_equal(pl_natives_add_method(natives, wrong[i], "M", false, get, NULL),
+                         PL_INVALID_ARGUMENT);
+        assert_int_equal(pl_natives_add_method(natives, "S", wrong[i], false, get, NULL),
+                         PL_INVALID_ARGUMENT);
     }
-    assert_int_equal(pl_natives_add_method(natives, "S", "M", NULL, NULL), PL_INVALID_ARGUMENT);
-    assert_int_equal(pl_natives_add_method(natives, "a.S", "M", get, NULL), PL_OK);
-    assert_int_equal(pl_natives_add_method(natives, "a.S", "M", get, NULL), PL_ALREADY_EXISTS);
+    assert_int_equal(pl_natives_add_method(natives, "S", "M", false, NULL, NULL), PL_INVALID_ARGUMENT);
+    assert_int_equal(pl_natives_add_method(natives, "a.S", "M", false, get, NULL), PL_OK);
+    assert_int_equal(pl_natives_add_method(natives, "a.S", "M", false, get, NULL), PL_ALREADY_EXISTS);
     pl_natives_free(natives);
 }
 

@@ -422,9 +422,10 @@ static void test_methods(void **state)
     stream sent = {.step = 0}, uploaded = {.step = 0}, chat = {.echo = true};
     char body[512];
     site s = {.natives = pl_natives_new()};
-    assert_int_equal(pl_natives_add_method(s.natives, "test.v1.Users", "Watch", watch, &sent), PL_OK);
-    assert_int_equal(pl_natives_add_method(s.natives, "test.v1.Users", "Upload", talk, &uploaded), PL_OK);
-    assert_int_equal(pl_natives_add_method(s.natives, "test.v1.Users", "Chat", talk, &chat), PL_OK);
+    assert_int_equal(pl_natives_add_method(s.natives, "test.v1.Users", "Watch", false, watch, &sent), PL_OK);
+    assert_int_equal(pl_natives_add_method(s.natives, "test.v1.Users", "Upload", false, talk, &uploaded),
+                     PL_OK);
+    assert_int_equal(pl_natives_add_method(s.natives, "test.v1.Users", "Chat", false, talk, &chat), PL_OK);
     serve(&s);
 
     int fd = post(&s, "/test.v1.Users/Watch", CONNECT, body, frame(body, 0, "{\"get\":\"all\"}"));
@@ -447,6 +448,110 @@ static void test_methods(void **state)
     assert_has(text, "{\"userId\":\"<a><b>\"}");
     close(fd);
     assert_int_equal(chat.closed, 1);
+    site_end(&s);
+}
+
+/* --- with messages as bytes: field 1 of all of them is a text --- */
+static pl_native_status get_bytes(pl_native_call *call, void *data)
+{
+    size_t length;
+    const char *bytes = pl_native_string(call, pl_native_argument(call, 0), &length);
+    assert_int_equal(length, 5);
+    assert_memory_equal(bytes,
+                        "\x0a\x03"
+                        "all",
+                        5);
+    if (data) { /* broken */
+        pl_native_put_string(call, "\xff", 1);
+        return PL_NATIVE_DONE;
+    }
+    pl_native_put_string(call, bytes, length);
+    return PL_NATIVE_DONE;
+}
+
+static pl_native_status watch_bytes_next(pl_native_call *call, void *data)
+{
+    stream *st = data;
+    char bytes[3] = {0x0a, 1, (char)('0' + ++st->step)};
+    if (st->step <= 2)
+        pl_native_put_string(call, bytes, 3);
+    return PL_NATIVE_DONE;
+}
+
+static pl_native_status watch_bytes(pl_native_call *call, void *data)
+{
+    assert_int_equal(pl_native_kind_of(call, pl_native_argument(call, 0)), PL_NATIVE_STRING);
+    pl_native_put_sequence(call, watch_bytes_next, stream_closed, data);
+    return PL_NATIVE_DONE;
+}
+
+/* Of Upload: the last message; of Chat: each. */
+static pl_native_status talk_bytes_next(pl_native_call *call, void *data)
+{
+    stream *st = data;
+    size_t length;
+    const char *bytes = pl_native_string(call, pl_native_argument(call, 0), &length);
+    if (pl_native_argument_count(call) == 0) {
+        pl_native_ask_message(call);
+    } else if (length > 0) {
+        assert_true(length < sizeof st->names);
+        memcpy(st->names, bytes, length);
+        st->step = (int)length;
+        if (st->echo)
+            pl_native_put_string(call, bytes, length);
+        else
+            pl_native_ask_message(call);
+    } else if (!st->echo) {
+        pl_native_put_string(call, st->names, (size_t)st->step);
+    }
+    return PL_NATIVE_DONE;
+}
+
+static pl_native_status talk_bytes(pl_native_call *call, void *data)
+{
+    pl_native_put_sequence(call, talk_bytes_next, stream_closed, data);
+    return PL_NATIVE_DONE;
+}
+
+static void test_bytes(void **state)
+{
+    stream watched = {.step = 0}, uploaded = {.step = 0}, chat = {.echo = true};
+    char body[512];
+    site s = {.natives = pl_natives_new()};
+    assert_int_equal(pl_natives_add_method(s.natives, "test.v1.Users", "Get", true, get_bytes, NULL), PL_OK);
+    assert_int_equal(pl_natives_add_method(s.natives, "test.v1.Users", "Watch", true, watch_bytes, &watched),
+                     PL_OK);
+    assert_int_equal(pl_natives_add_method(s.natives, "test.v1.Users", "Upload", true, talk_bytes, &uploaded),
+                     PL_OK);
+    assert_int_equal(pl_natives_add_method(s.natives, "test.v1.Users", "Chat", true, talk_bytes, &chat),
+                     PL_OK);
+    serve(&s);
+    int fd = post(&s, "/test.v1.Users/Get", "Content-Type: application/json", "{\"get\":\"all\"}", 13);
+    assert_has(receive_until(fd, NULL), "{\"userId\":\"all\"}");
+    close(fd);
+    fd = post(&s, "/test.v1.Users/Watch", CONNECT, body, frame(body, 0, "{}"));
+    const char *text = receive_until(fd, NULL);
+    assert_has(text, "{\"userId\":\"1\"}");
+    assert_has(text, "{\"userId\":\"2\"}");
+    close(fd);
+    size_t n = frame(body, frame(body, 0, "{\"userId\":\"a\"}"), "{\"userId\":\"b\"}");
+    fd = post(&s, "/test.v1.Users/Upload", CONNECT, body, n);
+    assert_has(receive_until(fd, NULL), "{\"get\":\"b\"}");
+    close(fd);
+    fd = post(&s, "/test.v1.Users/Chat", CONNECT, body, n);
+    text = receive_until(fd, NULL);
+    assert_has(text, "{\"userId\":\"a\"}");
+    assert_has(text, "{\"userId\":\"b\"}");
+    close(fd);
+    assert_int_equal(watched.closed + uploaded.closed + chat.closed, 3);
+    site_end(&s);
+
+    s.natives = pl_natives_new();
+    assert_int_equal(pl_natives_add_method(s.natives, "test.v1.Users", "Get", true, get_bytes, &chat), PL_OK);
+    serve(&s);
+    fd = post(&s, "/test.v1.Users/Get", "Content-Type: application/json", "{\"get\":\"all\"}", 13);
+    assert_has(receive_until(fd, NULL), "\"code\":\"in"); /* invalid_argument, or internal */
+    close(fd);
     site_end(&s);
 }
 
@@ -473,8 +578,10 @@ static void test_wrong_methods(void **state)
     stream st = {.step = 0};
     char body[512];
     site s = {.natives = pl_natives_new()};
-    assert_int_equal(pl_natives_add_method(s.natives, "test.v1.Users", "Watch", watch_and_ask, &st), PL_OK);
-    assert_int_equal(pl_natives_add_method(s.natives, "test.v1.Users", "Chat", no_sequence, &st), PL_OK);
+    assert_int_equal(pl_natives_add_method(s.natives, "test.v1.Users", "Watch", false, watch_and_ask, &st),
+                     PL_OK);
+    assert_int_equal(pl_natives_add_method(s.natives, "test.v1.Users", "Chat", false, no_sequence, &st),
+                     PL_OK);
     serve(&s);
     size_t n = frame(body, 0, "{}");
     static const char *const methods[] = {"/test.v1.Users/Watch", "/test.v1.Users/Chat"};
@@ -490,10 +597,9 @@ static void test_wrong_methods(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lists),         cmocka_unit_test(test_in_scripts),
-        cmocka_unit_test(test_mistakes),      cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_subscriptions), cmocka_unit_test(test_methods),
-        cmocka_unit_test(test_wrong_methods),
+        cmocka_unit_test(test_lists),  cmocka_unit_test(test_in_scripts),    cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_memory), cmocka_unit_test(test_subscriptions), cmocka_unit_test(test_methods),
+        cmocka_unit_test(test_bytes),  cmocka_unit_test(test_wrong_methods),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

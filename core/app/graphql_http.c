@@ -254,6 +254,8 @@ static void stream_payload(exchange *x, const gql_payload *payload)
         pl_stream_write(x->kind, &bytes, payload->body, !x->written, payload->has_next);
     else if (payload->result == GQL_RESULT_COMPLETE)
         pl_stream_write_end(x->kind, &bytes, !x->written);
+    else if (x->kind == PL_STREAM_SSE && !x->written) /* proxies hold the head back until there is a body */
+        pl_stream_write_heartbeat(x->kind, &bytes, true);
     if (bytes.len > 0)
         write(x, &bytes);
     if (!payload->has_next) {

@@ -288,6 +288,10 @@ static void stream_begin(pl_sse *sse, pl_http_request *http, stream *s)
     s->written_at = host_of(sse)->ops->now(host_of(sse));
     heartbeat_start(s, s->written_at);
     pl_http_stream_begin(http, &head);
+    pl_buf bytes; /* proxies hold the head back until there is a body, and the client waits for the head */
+    pl_buf_init(&bytes);
+    pl_stream_write_heartbeat(PL_STREAM_SSE, &bytes, true);
+    write(s, &bytes);
 }
 
 static void open_stream(pl_sse *sse, pl_http_request *http, const char *token)

@@ -70,6 +70,56 @@ static inline bool run_for(unsigned ms)
     return !over;
 }
 
+/* A host whose clock can be put on. */
+typedef struct ahead {
+    pl_host host; /* first */
+    pl_host_ops ops;
+    uint64_t ms;
+} ahead;
+
+static inline uint64_t ahead_now(pl_host *host)
+{
+    pl_host *real = pl_loop_host(loop);
+    return real->ops->now(real) + ((ahead *)host)->ms;
+}
+
+static inline int ahead_timer_start(pl_host *host, pl_timer *timer, uint64_t at)
+{
+    pl_host *real = pl_loop_host(loop);
+    uint64_t ms = ((ahead *)host)->ms;
+    return real->ops->timer_start(real, timer, at > ms ? at - ms : 0);
+}
+
+static inline void ahead_timer_stop(pl_host *host, pl_timer *timer)
+{
+    pl_loop_host(loop)->ops->timer_stop(pl_loop_host(loop), timer);
+}
+
+static inline int ahead_offload(pl_host *host, pl_job *job, const void *lane)
+{
+    return pl_loop_host(loop)->ops->offload(pl_loop_host(loop), job, lane);
+}
+
+static inline void ahead_clock(pl_host *host, uint64_t *monotonic, uint64_t *utc)
+{
+    pl_host *real = pl_loop_host(loop);
+    uint64_t ns = ((ahead *)host)->ms * 1000000;
+    real->ops->clock(real, monotonic, utc);
+    *monotonic += ns;
+    if (utc)
+        *utc += ns;
+}
+
+static inline void ahead_init(ahead *a)
+{
+    *a = (ahead){.ops = {.now = ahead_now,
+                         .clock = ahead_clock,
+                         .timer_start = ahead_timer_start,
+                         .timer_stop = ahead_timer_stop,
+                         .offload = ahead_offload}};
+    a->host.ops = &a->ops;
+}
+
 /* --- publishing --- */
 static inline void on_published(pl_delivery *delivery, const pl_acknowledgement *ack)
 {

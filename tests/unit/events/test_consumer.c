@@ -312,36 +312,6 @@ static void test_a_group_is_left_while_offsets_are_asked_for(void **state)
     pl_logger_free(r.log);
 }
 
-/* A host whose clock can be put on. */
-typedef struct ahead {
-    pl_host host; /* first */
-    pl_host_ops ops;
-    uint64_t ms;
-} ahead;
-
-static uint64_t ahead_now(pl_host *host)
-{
-    pl_host *real = pl_loop_host(loop);
-    return real->ops->now(real) + ((ahead *)host)->ms;
-}
-
-static int ahead_timer_start(pl_host *host, pl_timer *timer, uint64_t at)
-{
-    pl_host *real = pl_loop_host(loop);
-    uint64_t ms = ((ahead *)host)->ms;
-    return real->ops->timer_start(real, timer, at > ms ? at - ms : 0);
-}
-
-static void ahead_timer_stop(pl_host *host, pl_timer *timer)
-{
-    pl_loop_host(loop)->ops->timer_stop(pl_loop_host(loop), timer);
-}
-
-static int ahead_offload(pl_host *host, pl_job *job, const void *lane)
-{
-    return pl_loop_host(loop)->ops->offload(pl_loop_host(loop), job, lane);
-}
-
 static bool is_there(const char *topic)
 {
     const struct rd_kafka_metadata *all;
@@ -361,10 +331,7 @@ static bool is_there(const char *topic)
 static void test_own_topics_are_made_when_brokers_are_there_later(void **state)
 {
     warnings w = {.stops = true};
-    ahead a = {.ops = {.now = ahead_now,
-                       .timer_start = ahead_timer_start,
-                       .timer_stop = ahead_timer_stop,
-                       .offload = ahead_offload}};
+    ahead a;
     reader r = {.wanted = 100,
                 .retry_value = 100,
                 .keep_value = 100,
@@ -374,7 +341,7 @@ static void test_own_topics_are_made_when_brokers_are_there_later(void **state)
                 .host = &a.host,
                 .log = pl_logger_new_sink(on_log, &w, PL_LOG_JSON, PL_WARN)};
     const pl_consumer_options plain = {.commit_ms = 10};
-    a.host.ops = &a.ops;
+    ahead_init(&a);
     make_topic("late", 1);
     rd_kafka_mock_topic_set_error(mock, "late", RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE);
     open_reader(&r, "late", &plain);

@@ -63,7 +63,7 @@ struct plua_state {
     _Atomic(lua_State *) running;
     atomic_uint run_seq; /* odd while a script runs */
     atomic_bool attached;
-    pthread_t thread;
+    atomic_int thread; /* its number, that runs scripts */
     unsigned watched_seq;
     _Atomic uint64_t watched_since;
     _Atomic uint64_t watched_now;    /* what the watchdog was last told */

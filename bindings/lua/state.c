@@ -142,7 +142,6 @@ static void state_attach(pl_state *state, pl_host *host)
 {
     plua_state *st = plua_cast(state);
     st->head.host = host;
-    st->thread = pthread_self();
     plua_watch_unblock();
     plua_metrics_attach(st);
     atomic_store(&st->attached, true);

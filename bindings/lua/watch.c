@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bindings/lua/internal.h"
 
@@ -27,6 +28,8 @@
 
 /* The state whose script runs on this thread, for the signal handler. */
 static __thread plua_state *volatile running_state __attribute__((tls_model("initial-exec")));
+static __thread pid_t own_id
+    __attribute__((tls_model("initial-exec"))); /* of this thread; 0: not asked yet */
 
 static int watch_signal(void)
 {
@@ -144,7 +147,8 @@ static void interrupt_thread(plua_state *st)
 #ifdef __SANITIZE_THREAD__
     arm_running(st);
 #else
-    pthread_kill(st->thread, watch_signal());
+    /* By its number: the thread may have ended meanwhile, when a host program has scripts run by several. */
+    tgkill(getpid(), atomic_load_explicit(&st->thread, memory_order_relaxed), watch_signal());
 #endif
 }
 
@@ -179,6 +183,9 @@ void plua_run_begin(plua_state *st, lua_State *co)
     st->interrupted = PL_OK;
     st->hook_threw = false;
     running_state = st;
+    if (own_id == 0)
+        own_id = gettid();
+    atomic_store_explicit(&st->thread, own_id, memory_order_relaxed);
     atomic_store_explicit(&st->running, co, memory_order_relaxed);
     atomic_store_explicit(&st->run_seq, atomic_load_explicit(&st->run_seq, memory_order_relaxed) + 1,
                           memory_order_relaxed);

@@ -443,6 +443,29 @@ static void test_another_thread_goes_on(void **state)
     pl_app_free(app);
 }
 
+static void *start_looping(void *arg)
+{
+    static const char schema[] = "type Query { loop: Int }";
+    static const char code[] = "return { Query = { loop = function() while true do end end } }";
+    const pl_app_file list[] = {{"schema/s.graphql", schema, sizeof schema - 1},
+                                {"resolvers/q.lua", code, sizeof code - 1}};
+    pl_app **app = arg;
+    *app = pl_app_open_memory(list, 2, NULL, 0);
+    return NULL;
+}
+
+/* Scripts that overrun are found on whatever thread they run; the one that they were made on is gone. */
+static void test_limits_on_another_thread(void **state)
+{
+    pthread_t thread;
+    pl_app *app = NULL;
+    assert_int_equal(pthread_create(&thread, NULL, start_looping, &app), 0);
+    pthread_join(thread, NULL);
+    assert_non_null(app);
+    has(ask(app, "{ loop }"), "\"code\":\"DEADLINE_EXCEEDED\"");
+    pl_app_close(app);
+}
+
 static uint64_t own_clock(void *data)
 {
     return *(uint64_t *)data;
@@ -550,6 +573,7 @@ int main(void)
         cmocka_unit_test(test_dictionaries_are_apart),
         cmocka_unit_test(test_the_callers_loop),
         cmocka_unit_test(test_another_thread_goes_on),
+        cmocka_unit_test(test_limits_on_another_thread),
         cmocka_unit_test(test_own_clock),
         cmocka_unit_test(test_log),
         cmocka_unit_test(test_memory_failures),

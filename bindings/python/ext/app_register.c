@@ -89,37 +89,63 @@ PyObject *core_app_method(PyObject *object, PyObject *args)
     return f ? result(self, code, name) : (core_app_leave(self), NULL);
 }
 
-/* One of two functions, of which either may be None. -1: raised. */
-static int make_either(app_object *self, core_kind kind, const char *name, PyObject *callable, PyObject *lane,
-                       int count, core_function **f)
+/* --- pairs, of which either may be None: the library has one `data` for both --- */
+static pl_native_status enter_first(pl_native_call *call, void *data)
 {
-    *f = callable == Py_None ? NULL : make(self, kind, name, callable, count, lane);
-    return callable != Py_None && !*f ? -1 : 0;
+    return core_function_enter(call, data);
+}
+
+static pl_native_status enter_second(pl_native_call *call, void *data)
+{
+    core_function *first = data;
+    return core_function_enter(call, first->second ? first->second : first);
+}
+
+typedef struct pair {
+    PyObject *functions[2];
+    int counts[2];
+    core_function *data;
+    pl_native_function enter[2];
+} pair;
+
+/* -1: raised. */
+static int make_pair(app_object *self, pair *p, const core_kind kinds[2], const char *const names[2],
+                     PyObject *lane)
+{
+    static const pl_native_function enter[2] = {enter_first, enter_second};
+    for (int i = 0; i < 2; i++) {
+        if (p->functions[i] == Py_None)
+            continue;
+        core_function *f = make(self, kinds[i], names[i], p->functions[i], p->counts[i], lane);
+        if (!f)
+            return -1;
+        p->enter[i] = enter[i];
+        if (p->data)
+            p->data->second = f;
+        else
+            p->data = f;
+    }
+    return 0;
 }
 
 PyObject *core_app_interceptor(PyObject *object, PyObject *args)
 {
+    static const core_kind kinds[2] = {CORE_BEFORE, CORE_AFTER};
+    static const char *const names[2] = {"interceptor.before", "interceptor.after"};
     app_object *self = (app_object *)object;
-    PyObject *before, *after, *lane;
-    core_function *f, *g;
-    int before_count, after_count;
-    if (!PyArg_ParseTuple(args, "OiOiO:interceptor", &before, &before_count, &after, &after_count, &lane))
+    PyObject *lane;
+    pair p = {.data = NULL};
+    if (!PyArg_ParseTuple(args, "OiOiO:interceptor", &p.functions[0], &p.counts[0], &p.functions[1],
+                          &p.counts[1], &lane))
         return NULL;
     pl_app *app = core_app_enter(self);
     if (!app)
         return NULL;
-    if (make_either(self, CORE_BEFORE, "interceptor.before", before, lane, before_count, &f) ||
-        make_either(self, CORE_AFTER, "interceptor.after", after, lane, after_count, &g)) {
+    if (make_pair(self, &p, kinds, names, lane)) {
         core_app_leave(self);
         return NULL;
     }
-    /* One `data` for both: each knows itself by its own table. */
-    pl_code code = PL_OK;
-    if (f)
-        code = pl_app_interceptor(app, core_function_enter, NULL, f);
-    if (!code && g)
-        code = pl_app_interceptor(app, NULL, core_function_enter, g);
-    return result(self, code, "interceptor");
+    return result(self, pl_app_interceptor(app, p.enter[0], p.enter[1], p.data), "interceptor");
 }
 
 PyObject *core_app_consumer(PyObject *object, PyObject *args)

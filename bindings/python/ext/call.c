@@ -98,8 +98,8 @@ static void add_piece(pieces *p, const char *bytes, size_t length)
 
 static int context_of(core_kind kind)
 {
-    static const int at[] = {[CORE_RESOLVER] = 2, [CORE_METHOD] = 1, [CORE_EVENT] = 2,
-                             [CORE_BEFORE] = 0,   [CORE_AFTER] = 0,  [CORE_VALUE] = -1};
+    static const int at[] = {
+        [CORE_RESOLVER] = 2, [CORE_METHOD] = 1, [CORE_EVENT] = 2, [CORE_BEFORE] = 0, [CORE_AFTER] = 0};
     return at[kind];
 }
 

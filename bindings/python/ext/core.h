@@ -14,11 +14,17 @@
  * atomic counts; Python's objects in it are touched below the GIL only. */
 
 typedef struct core_state {
-    PyObject *error_of; /* perilune.errors.of(code, message) */
-    PyObject *plain;    /* perilune._json.plain(object) */
-    PyObject *describe; /* perilune._engine.describe(exception) -> (code, message, violations, traceback) */
-    PyObject *context;  /* perilune._engine.Context */
-    PyTypeObject *app_type, *pool_type, *lane_type, *call_type, *inbox_type, *lines_type;
+    union {
+        struct {
+            PyObject *error_of; /* perilune.errors.of(code, message) */
+            PyObject *plain;    /* perilune._json.plain(object) */
+            PyObject *
+                describe; /* perilune._engine.describe(exception) -> (code, message, violations, traceback) */
+            PyObject *context; /* perilune._engine.Context */
+            PyTypeObject *app_type, *pool_type, *lane_type, *call_type, *inbox_type, *lines_type;
+        };
+        PyObject *all[10]; /* the same: what the module holds */
+    };
 } core_state;
 
 extern struct PyModuleDef core_module;

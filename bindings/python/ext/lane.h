@@ -34,13 +34,13 @@ typedef enum core_kind {
     CORE_EVENT,    /* event, msg, ctx */
     CORE_BEFORE,   /* ctx */
     CORE_AFTER,    /* ctx, outcome */
-    CORE_VALUE,    /* value */
 } core_kind;
 
 /* Made before the app starts, and immutable from then on; outlives it. */
 struct core_function {
     core_function *next;
-    PyObject *callable; /* below the GIL only */
+    core_function *second; /* of a pair that the library knows by the first; or NULL */
+    PyObject *callable;    /* below the GIL only */
     core_lane *lane;
     core_kind kind;
     int count; /* how many arguments it takes */

@@ -47,49 +47,41 @@ static PyObject *import(const char *module, const char *name)
     return value;
 }
 
+static const struct {
+    const char *module, *name;
+} imports[] = {{"perilune.errors", "of"},
+               {"perilune._json", "plain"},
+               {"perilune._engine", "describe"},
+               {"perilune._engine", "Context"}};
+static int (*const types[])(PyObject *module, core_state *state) = {
+    core_add_app, core_add_pool, core_add_lane, core_add_inbox, core_add_lines};
+
 static int core_exec(PyObject *module)
 {
     core_state *state = PyModule_GetState(module);
-    if (!(state->error_of = import("perilune.errors", "of")) ||
-        !(state->plain = import("perilune._json", "plain")) ||
-        !(state->describe = import("perilune._engine", "describe")) ||
-        !(state->context = import("perilune._engine", "Context")))
-        return -1;
-    if (core_add_app(module, state) || core_add_pool(module, state) || core_add_lane(module, state) ||
-        core_add_inbox(module, state) || core_add_lines(module, state))
-        return -1;
+    _Static_assert(sizeof *state == sizeof state->all, "all of it is visited");
+    for (size_t i = 0; i < sizeof imports / sizeof *imports; i++)
+        if (!(state->all[i] = import(imports[i].module, imports[i].name)))
+            return -1;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i](module, state))
+            return -1;
     return PyModule_AddStringConstant(module, "version", pl_version());
 }
 
 static int core_traverse(PyObject *module, visitproc visit, void *arg)
 {
     core_state *state = PyModule_GetState(module);
-    Py_VISIT(state->error_of);
-    Py_VISIT(state->plain);
-    Py_VISIT(state->describe);
-    Py_VISIT(state->context);
-    Py_VISIT(state->app_type);
-    Py_VISIT(state->pool_type);
-    Py_VISIT(state->lane_type);
-    Py_VISIT(state->call_type);
-    Py_VISIT(state->inbox_type);
-    Py_VISIT(state->lines_type);
+    for (size_t i = 0; i < sizeof state->all / sizeof *state->all; i++)
+        Py_VISIT(state->all[i]);
     return 0;
 }
 
 static int core_clear(PyObject *module)
 {
     core_state *state = PyModule_GetState(module);
-    Py_CLEAR(state->error_of);
-    Py_CLEAR(state->plain);
-    Py_CLEAR(state->describe);
-    Py_CLEAR(state->context);
-    Py_CLEAR(state->app_type);
-    Py_CLEAR(state->pool_type);
-    Py_CLEAR(state->lane_type);
-    Py_CLEAR(state->call_type);
-    Py_CLEAR(state->inbox_type);
-    Py_CLEAR(state->lines_type);
+    for (size_t i = 0; i < sizeof state->all / sizeof *state->all; i++)
+        Py_CLEAR(state->all[i]);
     return 0;
 }
 

@@ -6,9 +6,12 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import json
 import logging
+import socket
 import threading
 import time
+import urllib.request
 import uuid
 
 import pytest
@@ -377,3 +380,48 @@ def test_many_calls_at_once(bundle):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_deadline_reaches_async_functions(app):
+    cancelled = threading.Event()
+    files = {"schema/a.graphql": "type Query { a: String }", "app.lua": "return { graphql = { timeout = 0.2 } }"}
+    made = app(files=files, log_level="none")
+
+    @made.resolver("Query", "a")
+    async def a(parent, args, ctx):
+        assert ctx.deadline is None  # it is the operation that is timed
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    with made.serve("127.0.0.1:0") as server:
+        request = urllib.request.Request(
+            f"http://{server.http}/graphql", b'{"query": "{ a }"}', {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            body = json.loads(response.read())
+    assert body["errors"][0]["extensions"]["code"] == "DEADLINE_EXCEEDED"
+    assert cancelled.wait(10)
+
+
+def test_a_client_that_leaves_cancels_async_functions(app):
+    entered, cancelled = threading.Event(), threading.Event()
+    made = app(files={"schema/a.graphql": "type Query { a: String }"}, log_level="none")
+
+    @made.resolver("Query", "a")
+    async def a():
+        entered.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    with made.serve("127.0.0.1:0") as server:
+        host, port = server.http.rsplit(":", 1)
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(b"GET /graphql?query=%7Ba%7D HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\n")
+            assert entered.wait(10)
+        assert cancelled.wait(10)

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from harness import ROOT, Server, copy_example, write_bundle
+from harness import ROOT, VARIANT, Server, copy_example, environment, run, write_bundle
 
 
 @pytest.fixture
@@ -62,6 +62,23 @@ def start_shared(tmp_path_factory, request):
 def blog(tmp_path):
     """A copy of examples/blog."""
     return copy_example("blog", tmp_path)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """Where `make install` has put everything, and an environment in which pkg-config finds it there."""
+    folder = tmp_path_factory.mktemp("installed")
+    run("make", "-C", ROOT, "install", f"VARIANT={VARIANT}", f"DESTDIR={folder}", "PREFIX=/opt/perilune")
+    prefix = folder / "opt" / "perilune"
+    sanitize = {"asan": "-fsanitize=address,undefined", "tsan": "-fsanitize=thread"}.get(VARIANT, "")
+    env = environment() | {
+        "PKG_CONFIG_PATH": str(prefix / "lib" / "pkgconfig"),
+        "PKG_CONFIG_SYSROOT_DIR": str(folder),
+        "LD_LIBRARY_PATH": str(prefix / "lib"),
+        "CFLAGS": f"-O1 -g {sanitize}",
+        "LDFLAGS": sanitize,
+    }
+    return prefix, env
 
 
 @pytest.fixture(scope="session")

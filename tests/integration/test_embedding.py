@@ -6,39 +6,15 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
-from harness import ROOT, VARIANT, Server, environment, wait_until
+from harness import ROOT, VARIANT, Server, run, wait_until
 
 pytestmark = pytest.mark.core
 EXAMPLE = ROOT / "examples" / "embed-c"
-SANITIZE = {"asan": "-fsanitize=address,undefined", "tsan": "-fsanitize=thread"}.get(VARIANT, "")
-
-
-def run(*command, cwd=None, env=None, timeout=300):
-    done = subprocess.run([str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """Where `make install` has put everything, and an environment in which pkg-config finds it there."""
-    folder = tmp_path_factory.mktemp("installed")
-    run("make", "-C", ROOT, "install", f"VARIANT={VARIANT}", f"DESTDIR={folder}", "PREFIX=/opt/perilune")
-    prefix = folder / "opt" / "perilune"
-    env = environment() | {
-        "PKG_CONFIG_PATH": str(prefix / "lib" / "pkgconfig"),
-        "PKG_CONFIG_SYSROOT_DIR": str(folder),
-        "LD_LIBRARY_PATH": str(prefix / "lib"),
-        "CFLAGS": f"-O1 -g {SANITIZE}",
-        "LDFLAGS": SANITIZE,
-    }
-    return prefix, env
 
 
 def build(installed, folder, *options):
@@ -158,7 +134,7 @@ def test_exported_are_the_declared_functions_alone(installed):
     library = prefix / "lib" / "libperilune.so.0.1.0"
     symbols = [line.split() for line in run("nm", "-D", "--defined-only", library).splitlines()]
     exported = {name.split("@")[0] for _, kind, name in symbols if kind != "A"}
-    if SANITIZE:
+    if VARIANT in ("asan", "tsan"):
         exported = {name for name in exported if name.startswith("pl_")}
     assert exported == declared(prefix / "include")
     assert "libperilune.so.0]" in run("readelf", "-d", library)

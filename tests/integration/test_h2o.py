@@ -4,12 +4,10 @@
 import concurrent.futures
 import contextlib
 import http.server
-import os
 import shutil
 import signal
 import socket
 import struct
-import subprocess
 import threading
 
 import grpc
@@ -19,7 +17,7 @@ import pytest
 from grpc_bundle import ECHO
 from grpc_client import connect, fails
 from h2o_host import EXAMPLE, H2oHost
-from harness import ROOT, SLOWNESS, VARIANT, http1, read_http1, self_signed, tls_client, wait_until, write_bundle
+from harness import SLOWNESS, http1, read_http1, run, self_signed, tls_client, wait_until, write_bundle
 from streams import EventStream, WebSocket
 from subscription_bundle import BUNDLE
 
@@ -228,17 +226,11 @@ def test_tls(tmp_path):
             assert echo.unary("Upper")(b"hello", timeout=20) == b"HELLO"
 
 
-@pytest.mark.skipif(VARIANT != "release", reason="what is installed is the release build")
-def test_the_example_builds_against_what_is_installed(tmp_path):
-    prefix = tmp_path / "usr"
-    env = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
-    subprocess.run(["make", "-C", ROOT, "install", f"PREFIX={prefix}"], env=env, check=True, stdout=subprocess.DEVNULL)
-    shutil.copytree(EXAMPLE, tmp_path / "example", ignore=shutil.ignore_patterns("embed-h2o"))
-    env["PKG_CONFIG_PATH"] = str(prefix / "lib" / "pkgconfig")
-    subprocess.run(["make", "-C", tmp_path / "example"], env=env, check=True, stdout=subprocess.DEVNULL)
-    example = tmp_path / "example"
-    options = {"program": example / "embed-h2o", "env": {"LD_LIBRARY_PATH": str(prefix / "lib")}}
-    with H2oHost(example / "app", tmp_path / "host.log", **options) as host:
+def test_the_example_builds_against_what_is_installed(installed, tmp_path):
+    example = tmp_path / "clean"
+    shutil.copytree(EXAMPLE, example, ignore=shutil.ignore_patterns("embed-h2o"))
+    run("make", cwd=example, env=installed[1])
+    with H2oHost(example / "app", tmp_path / "host.log", program=example / "embed-h2o", env=installed[1]) as host:
         assert host.graphql("{ hello }") == {"data": {"hello": "Hello, world!"}}
         with EventStream(host, "subscription { count(to: 2) }") as stream:
             assert stream.rest() == [{"data": {"count": 1}}, {"data": {"count": 2}}]

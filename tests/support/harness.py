@@ -94,6 +94,13 @@ def run_cli(*args, cwd=None, env=None, timeout=60):
     return result
 
 
+def run(*command, cwd=None, env=None, timeout=300):
+    """Runs a program that must succeed, and returns what it has printed."""
+    done = subprocess.run([str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def fail_on_sanitizer_report(text):
     for mark in SANITIZER_REPORTS:
         if mark in text:

@@ -136,7 +136,7 @@ pl_code pl_natives_add_method(pl_natives *n, const char *service, const char *me
 pl_code pl_natives_add_consumer(pl_natives *n, const char *declaration, pl_native_function handler,
                                 void *data, pl_error *err)
 {
-    pl_error unused;
+    pl_error unused = {0};
     err = err ? err : &unused;
     pl_error_clear(err);
     if (!declaration || !handler)

@@ -6,11 +6,12 @@ import random
 import re
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from stand_in import StandIn
 
-class Consul:
+
+class Consul(StandIn):
     """Instances are registered by functions, any time. `queries` lists what was asked: (path, {name: [values]})."""
 
     def __init__(self, token=None, port=0):
@@ -18,38 +19,13 @@ class Consul:
         self.lock = threading.Condition()
         self.index, self.instances, self.changed = 10, {}, {}
         self.failure, self.queries, self.generation = None, [], 0
-        agent = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                agent._answer(self)
-
-            def log_message(self, *_):
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_):
-                pass  # clients that have left
-
-        self.server = Server(("127.0.0.1", port), Handler)
-        self.address = f"127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
-
-    def __enter__(self):
-        self.thread.start()
-        return self
+        super().__init__(port)
 
     def __exit__(self, *_):
         with self.lock:
             self.generation += 1
             self.lock.notify_all()
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+        super().__exit__()
 
     # -- what happens to services --
     def _change(self, service):
@@ -136,7 +112,7 @@ class Consul:
         # A service that nobody has registered has the index of all of them.
         return self.changed.get(service, self.index)
 
-    def _answer(self, handler):
+    def handle(self, handler):
         url = urlsplit(handler.path)
         query = parse_qs(url.query, keep_blank_values=True)
         match = re.fullmatch(r"/v1/health/service/([^/]+)", url.path)

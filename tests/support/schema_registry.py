@@ -6,13 +6,14 @@ import json
 import re
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
+
+from stand_in import StandIn
 
 MISSING = {40401: "Subject not found.", 40402: "Version not found.", 40403: "Schema not found"}
 
 
-class SchemaRegistry:
+class SchemaRegistry(StandIn):
     """Keeps schemas in memory. `requests` lists what was asked: (method, path, body). What the next requests get instead of an
     answer: `failures`, a list of functions(handler). `incompatible` maps subjects to messages."""
 
@@ -21,39 +22,8 @@ class SchemaRegistry:
         self.subjects, self.schemas, self.incompatible = {}, [], {}
         self.requests, self.failures, self.always = [], [], None
         self.authorization = authorization
-        registry = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                registry._handle(self)
-
-            do_POST = do_GET
-
-            def log_message(self, *_):
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_):
-                pass  # clients that have left
-
-        self.server = Server(("127.0.0.1", port), Handler)
+        super().__init__(port)
         self.server.registry = self
-        self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
 
     # -- what tests do --
     def register(self, subject, schema, kind="PROTOBUF", references=()):
@@ -66,7 +36,7 @@ class SchemaRegistry:
             return [path for _, path, _ in self.requests if part in path]
 
     # -- the service --
-    def _handle(self, handler):
+    def handle(self, handler):
         length = int(handler.headers.get("Content-Length") or 0)
         body = json.loads(handler.rfile.read(length)) if length else None
         with self.lock:

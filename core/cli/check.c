@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdio.h>
-#include <unistd.h>
-
-#include "app/generation.h"
+#include "cli/build.h"
 #include "cli/cli.h"
 #include "cli/schemas.h"
-#include "perilune/engines.h"
-#include "value/shared.h"
 
 int pl_cli_check(int argc, char **argv)
 {
@@ -27,41 +22,27 @@ int pl_cli_check(int argc, char **argv)
     int status = pl_options_read(&usage, argc, argv, &directory, 1);
     if (status)
         return status == 1 ? 0 : status;
-    pl_report report;
-    pl_error err = {0};
+    pl_cli_build build;
     pl_buf text;
-    pl_report_init(&report);
     pl_buf_init(&text);
-    pl_logger *log = pl_logger_new(STDERR_FILENO, PL_LOG_TEXT, PL_WARN);
-    struct pl_shared *shared = pl_shared_new(0);
-    pl_generation_options options = {.engine = pl_lua_engine(), .workers = 1, .log = log, .shared = shared};
-    pl_bundle *bundle = pl_bundle_read(directory, &err);
-    pl_generation *generation = bundle ? pl_generation_build(bundle, &options, &report) : NULL;
-    if (!bundle)
-        pl_report_add(&report, &err);
-    bool ok = generation != NULL;
+    bool ok = pl_cli_build_open(&build, directory);
     pl_buf reviewed;
     pl_buf_init(&reviewed);
-    if (ok && (registry || generation->config.schemas.check))
-        ok = pl_cli_review(generation, PL_REVIEW_CHECK, &report, &reviewed);
+    if (ok && (registry || build.generation->config.schemas.check))
+        ok = pl_cli_review(build.generation, PL_REVIEW_CHECK, &build.report, &reviewed);
     if (!json)
         pl_buf_str(&text, pl_buf_view(&reviewed));
     pl_buf_dispose(&reviewed);
     if (json)
-        pl_report_json(&report, &text);
+        pl_report_json(&build.report, &text);
     else
-        pl_report_text(&report, &text);
+        pl_report_text(&build.report, &text);
     if (json)
         pl_buf_char(&text, '\n');
     else if (ok)
-        pl_buf_printf(&text, "%s: %zu files, no errors\n", directory, bundle->file_count);
+        pl_buf_printf(&text, "%s: %zu files, no errors\n", directory, build.bundle->file_count);
     pl_cli_print(&text);
-    status = ok ? 0 : 1;
-    pl_generation_free(generation);
-    pl_bundle_unref(bundle);
-    pl_shared_free(shared);
-    pl_logger_free(log);
     pl_buf_dispose(&text);
-    pl_report_dispose(&report);
-    return status;
+    pl_cli_build_close(&build);
+    return ok ? 0 : 1;
 }

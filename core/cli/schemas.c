@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "app/proto_load.h"
+#include "cli/build.h"
 #include "cli/cli.h"
 #include "cli/schemas.h"
-#include "perilune/engines.h"
-#include "value/shared.h"
 
 bool pl_cli_review(const pl_generation *generation, pl_schema_review what, pl_report *report, pl_buf *out)
 {
@@ -22,27 +20,15 @@ bool pl_cli_review(const pl_generation *generation, pl_schema_review what, pl_re
 
 static int review(const char *directory, pl_schema_review what)
 {
-    pl_report report;
-    pl_error err = {0};
+    pl_cli_build build;
     pl_buf text;
-    pl_report_init(&report);
     pl_buf_init(&text);
-    pl_logger *log = pl_logger_new(STDERR_FILENO, PL_LOG_TEXT, PL_WARN);
-    struct pl_shared *shared = pl_shared_new(0);
-    pl_generation_options options = {.engine = pl_lua_engine(), .workers = 1, .log = log, .shared = shared};
-    pl_bundle *bundle = pl_bundle_read(directory, &err);
-    pl_generation *generation = bundle ? pl_generation_build(bundle, &options, &report) : NULL;
-    if (!bundle)
-        pl_report_add(&report, &err);
-    bool ok = generation && pl_cli_review(generation, what, &report, &text);
-    pl_report_text(&report, &text);
+    bool ok =
+        pl_cli_build_open(&build, directory) && pl_cli_review(build.generation, what, &build.report, &text);
+    pl_report_text(&build.report, &text);
     pl_cli_print(&text);
-    pl_generation_free(generation);
-    pl_bundle_unref(bundle);
-    pl_shared_free(shared);
-    pl_logger_free(log);
     pl_buf_dispose(&text);
-    pl_report_dispose(&report);
+    pl_cli_build_close(&build);
     return ok ? 0 : 1;
 }
 

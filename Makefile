@@ -335,7 +335,7 @@ $(B)/tests/bench/%: tests/bench/%.c $(B)/flags
 # What embedding costs; it uses the public header alone.
 $(B)/tests/bench/embed: tests/bench/embed.c $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
-	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -MT $@ $< $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
+	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -Wno-maybe-uninitialized -MF $@.d -MT $@ $< $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
 $(B)/tests/bench/protobuf: tests/bench/protobuf.c $(B)/obj/gen/test_protos.o $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -MT $@ $< $(B)/obj/gen/test_protos.o $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)

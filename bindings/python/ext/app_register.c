@@ -67,6 +67,8 @@ PyObject *core_app_resolver(PyObject *object, PyObject *args)
     if (!app)
         return NULL;
     core_function *f = make(self, CORE_RESOLVER, name, callable, count, lane);
+    if (f)
+        f->streams = strcmp(type, "Subscription") == 0;
     pl_code code = f ? pl_app_resolver(app, type, field, core_function_enter, f) : PL_OK;
     return f ? result(self, code, name) : (core_app_leave(self), NULL);
 }
@@ -85,6 +87,8 @@ PyObject *core_app_method(PyObject *object, PyObject *args)
     if (!app)
         return NULL;
     core_function *f = make(self, CORE_METHOD, name, callable, count, lane);
+    if (f)
+        f->streams = true;
     pl_code code = f ? pl_app_method(app, service, method, core_function_enter, f) : PL_OK;
     return f ? result(self, code, name) : (core_app_leave(self), NULL);
 }

@@ -30,6 +30,8 @@ void core_call_unref(core_call *call)
 {
     if (atomic_fetch_sub(&call->refs, 1) != 1)
         return;
+    if (call->stream)
+        core_stream_unref(call->stream);
     core_lane_unref(call->lane);
     free(call);
 }
@@ -103,35 +105,41 @@ static int context_of(core_kind kind)
     return at[kind];
 }
 
+static void pack_context(pl_native_call *call, pl_native_slot slot, pieces *p)
+{
+    size_t length;
+    const char *bytes = pl_native_pack_request(call, &length);
+    add_piece(p, bytes, length);
+    bytes = pl_native_pack(call, slot, &length);
+    add_piece(p, bytes, length);
+}
+
 /* A context is two values: what is known of the request, and what scripts have put into ctx. */
 static void pack_arguments(pl_native_call *call, const core_function *f, pieces *p)
 {
-    size_t length;
     for (int i = 0; i < f->count; i++) {
         pl_native_slot slot = pl_native_argument(call, (size_t)i);
-        const char *bytes;
+        size_t length;
         if (i == context_of(f->kind)) {
-            bytes = pl_native_pack_request(call, &length);
-            add_piece(p, bytes, length);
+            pack_context(call, slot, p);
+            continue;
         }
-        bytes = pl_native_pack(call, slot, &length);
+        const char *bytes = pl_native_pack(call, slot, &length);
         add_piece(p, bytes, length);
     }
 }
 
-static core_call *make(pl_native_call *native, core_function *f)
+static core_call *make(pl_native_call *native, const core_function *f, const pieces *p)
 {
-    pieces p = {.count = 0};
-    pack_arguments(native, f, &p);
-    core_call *call = malloc(sizeof *call + p.total);
+    core_call *call = malloc(sizeof *call + p->total);
     if (!call)
         return NULL;
-    *call = (core_call){.refs = 1, .function = f, .call = native, .deadline = -1, .length = p.total};
+    *call = (core_call){.refs = 1, .function = f, .call = native, .deadline = -1, .length = p->total};
     call->lane = core_lane_ref(f->lane);
     char *to = call->arguments;
-    for (int i = 0; i < p.count; i++) {
-        memcpy(to, p.bytes[i], p.lengths[i]);
-        to += p.lengths[i];
+    for (int i = 0; i < p->count; i++) {
+        memcpy(to, p->bytes[i], p->lengths[i]);
+        to += p->lengths[i];
     }
     int64_t left = pl_native_time_left_ms(native);
     if (left >= 0)
@@ -139,21 +147,58 @@ static core_call *make(pl_native_call *native, core_function *f)
     return call;
 }
 
-pl_native_status core_function_enter(pl_native_call *native, void *data)
+pl_native_status core_call_queue(core_call *call)
 {
-    core_function *f = data;
-    core_call *call = make(native, f);
-    if (!call)
-        return pl_native_fail(native, PL_RESOURCE_EXHAUSTED, "out of memory");
+    pl_native_call *native = call->call;
+    core_lane *lane = call->lane;
     pl_native_on_cancel(native, call_cancelled, call);
-    pl_code code = core_lane_push(f->lane, call);
+    pl_code code = core_lane_push(lane, call);
     if (!code)
         return PL_NATIVE_PENDING;
     pl_native_on_cancel(native, NULL, NULL);
-    core_call_unref(call);
     if (code == PL_UNAVAILABLE)
-        return pl_native_fail(native, code, "the program is about to end");
-    return pl_native_fail(native, code, f->lane->full);
+        pl_native_fail(native, code, "the program is about to end");
+    else
+        pl_native_fail(native, code, lane->full);
+    core_call_unref(call);
+    return PL_NATIVE_FAILED;
+}
+
+pl_native_status core_function_enter(pl_native_call *native, void *data)
+{
+    const core_function *f = data;
+    pieces p = {.count = 0};
+    bool client_streams = f->kind == CORE_METHOD && pl_native_argument_count(native) == 1;
+    if (client_streams)
+        pack_context(native, pl_native_argument(native, 0), &p);
+    else
+        pack_arguments(native, f, &p);
+    core_call *call = make(native, f, &p);
+    if (!call)
+        return pl_native_fail(native, PL_RESOURCE_EXHAUSTED, "out of memory");
+    call->client_streams = client_streams;
+    return core_call_queue(call);
+}
+
+pl_native_status core_stream_next(pl_native_call *native, void *data)
+{
+    core_stream *stream = data;
+    pieces p = {.count = 0};
+    core_message message = CORE_NOTHING;
+    if (pl_native_argument_count(native) > 0) {
+        pl_native_slot slot = pl_native_argument(native, 0);
+        size_t length;
+        message = pl_native_kind_of(native, slot) == PL_NATIVE_ABSENT ? CORE_LAST : CORE_MESSAGE;
+        const char *bytes = pl_native_pack(native, slot, &length);
+        add_piece(&p, bytes, length);
+    }
+    core_call *call = make(native, stream->function, &p);
+    if (!call)
+        return pl_native_fail(native, PL_RESOURCE_EXHAUSTED, "out of memory");
+    atomic_fetch_add(&stream->refs, 1);
+    call->stream = stream;
+    call->message = message;
+    return core_call_queue(call);
 }
 
 /* --- below the GIL --- */
@@ -173,9 +218,11 @@ PyObject *core_call_arguments(core_state *state, core_call *call)
 {
     const core_function *f = call->function;
     const char *at = call->arguments, *end = at + call->length;
-    PyObject *tuple = PyTuple_New(f->count);
-    for (int i = 0; tuple && i < f->count; i++) {
-        PyObject *value = i == context_of(f->kind) ? context(state, call, &at, end) : core_unpack(&at, end);
+    int count = call->client_streams ? 1 : f->count;
+    int context_at = call->client_streams ? 0 : context_of(f->kind);
+    PyObject *tuple = PyTuple_New(count);
+    for (int i = 0; tuple && i < count; i++) {
+        PyObject *value = i == context_at ? context(state, call, &at, end) : core_unpack(&at, end);
         if (!value || PyTuple_SetItem(tuple, i, value))
             Py_CLEAR(tuple);
     }
@@ -225,7 +272,8 @@ void core_call_give(core_state *state, core_call *call, PyObject *value)
         PyErr_Clear();
         return;
     }
-    if (value && core_put(state, call->call, value, call->function->name))
+    int put = value ? core_put_stream(call, value) : 0;
+    if (put < 0 || (value && !put && core_put(state, call->call, value, call->function->name)))
         value = NULL;
     if (!value)
         give_failure(state, call);

@@ -101,7 +101,7 @@ static size_t take(core_lane *lane, core_call **calls, uint64_t *ids, size_t *id
         lane->dropped = lane->dropped->dropped;
         ++*id_count;
     }
-    if (!lane->first && !lane->dropped && !lane->closed)
+    if (!lane->first && !lane->dropped && !lane->closing && !lane->closed)
         core_wake_clear(&lane->wake);
     pthread_mutex_unlock(&lane->lock);
     for (size_t i = 0; i < *id_count; i++)
@@ -163,6 +163,34 @@ static PyObject *call_finish(PyObject *object, PyObject *value)
     Py_RETURN_NONE;
 }
 
+/* Of a stream: that was its last element. */
+static PyObject *call_end(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    call_object *self = (call_object *)object;
+    core_call *call = self->call;
+    self->call = NULL;
+    if (call && core_call_end(call))
+        core_call_finish(call);
+    if (call)
+        core_call_unref(call);
+    Py_RETURN_NONE;
+}
+
+/* Of a stream: the client's next message is wanted; it comes with another call. */
+static PyObject *call_ask(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    call_object *self = (call_object *)object;
+    core_call *call = self->call;
+    self->call = NULL;
+    if (call && core_call_end(call)) {
+        pl_native_ask_message(call->call);
+        core_call_finish(call);
+    }
+    if (call)
+        core_call_unref(call);
+    Py_RETURN_NONE;
+}
+
 static PyObject *call_fail(PyObject *object, PyObject *error)
 {
     call_object *self = (call_object *)object;
@@ -191,6 +219,8 @@ static void call_dealloc(PyObject *object)
 
 static PyMethodDef call_methods[] = {
     {"finish", call_finish, METH_O, "finish(value)\n\nEnds the call with a result."},
+    {"end", call_end, METH_NOARGS, "end()\n\nThe stream has no more elements."},
+    {"ask", call_ask, METH_NOARGS, "ask()\n\nThe stream wants the client's next message."},
     {"fail", call_fail, METH_O, "fail(exception)\n\nEnds it with an exception."},
     {NULL, NULL, 0, NULL},
 };
@@ -213,6 +243,8 @@ typedef struct lane_object {
     PyObject_HEAD core_lane *lane;
     PyObject *spawn;  /* spawn(id, awaitable, Call): makes a task */
     PyObject *cancel; /* cancel(id) */
+    PyObject *wrap;   /* wrap(async iterator): a stream */
+    PyObject *duplex; /* duplex(function, count, ctx): a stream that reads the client's messages */
     pid_t pid;
 } lane_object;
 
@@ -233,21 +265,89 @@ static bool is_data(PyObject *value)
            PyLong_Check(value) || PyFloat_Check(value) || PyTuple_Check(value);
 }
 
-static void spawn(lane_object *self, core_state *state, core_call *call, PyObject *awaitable)
+static call_object *make_handle(core_state *state, core_call *call)
 {
     call_object *handle = core_make(state->call_type);
-    PyObject *done = NULL;
-    if (handle) {
+    if (handle)
         handle->call = core_call_ref(call);
+    return handle;
+}
+
+static void spawn(lane_object *self, core_state *state, core_call *call, PyObject *awaitable)
+{
+    call_object *handle = make_handle(state, call);
+    PyObject *done = NULL;
+    if (handle)
         done = PyObject_CallFunction(self->spawn, "KOO", (unsigned long long)call->id, awaitable, handle);
-    }
     if (!done)
         core_call_give(state, call, NULL);
     Py_XDECREF(done);
     Py_XDECREF((PyObject *)handle);
 }
 
-/* Calls the function. Takes the queue's reference. */
+/* stream.next(id, call, message state, message), which ends the call when it has an element. */
+static void advance_async(core_state *state, core_call *call, PyObject *stream)
+{
+    const char *at = call->arguments;
+    PyObject *message =
+        call->message == CORE_MESSAGE ? core_unpack(&at, at + call->length) : Py_NewRef(Py_None);
+    call_object *handle = message ? make_handle(state, call) : NULL;
+    PyObject *done = NULL;
+    if (handle)
+        done = PyObject_CallMethod(stream, "next", "KOiO", (unsigned long long)call->id, handle,
+                                   (int)call->message, message);
+    if (!done)
+        core_call_give(state, call, NULL);
+    Py_XDECREF(done);
+    Py_XDECREF((PyObject *)handle);
+    Py_XDECREF(message);
+}
+
+static void advance(core_state *state, core_call *call)
+{
+    PyObject *object = call->stream->object;
+    if (!object) {
+        core_raise(state, PL_CANCELLED, "the stream has been closed");
+        core_call_give(state, call, NULL);
+        return;
+    }
+    Py_INCREF(object);
+    if (call->stream->asynchronous) {
+        advance_async(state, call, object);
+    } else {
+        PyObject *value = PyIter_Next(object);
+        if (value || PyErr_Occurred())
+            core_call_give(state, call, value);
+        else if (core_call_end(call))
+            core_call_finish(call);
+        Py_XDECREF(value);
+    }
+    Py_DECREF(object);
+}
+
+/* A method whose requests are a stream. */
+static PyObject *call_duplex(lane_object *self, const core_call *call, PyObject *arguments)
+{
+    const core_function *f = call->function;
+    return PyObject_CallFunction(self->duplex, "OiO", f->callable, f->count, PyTuple_GetItem(arguments, 0));
+}
+
+static void call_function(lane_object *self, core_state *state, core_call *call)
+{
+    PyObject *arguments = core_call_arguments(state, call), *value = NULL;
+    if (arguments && call->client_streams)
+        value = call_duplex(self, call, arguments);
+    else if (arguments)
+        value = PyObject_CallObject(call->function->callable, arguments);
+    if (value && !is_data(value) && is_awaitable(value))
+        spawn(self, state, call, value);
+    else
+        core_call_give(state, call, value);
+    Py_XDECREF(value);
+    Py_XDECREF(arguments);
+}
+
+/* Takes the queue's reference. */
 static void run_call(lane_object *self, core_state *state, core_call *call)
 {
     if (!core_call_begin(call)) {
@@ -257,17 +357,11 @@ static void run_call(lane_object *self, core_state *state, core_call *call)
     if (call->deadline >= 0 && core_now_ms() >= call->deadline) {
         core_raise(state, PL_DEADLINE_EXCEEDED, "the deadline had passed before the function was called");
         core_call_give(state, call, NULL);
-        core_call_unref(call);
-        return;
+    } else if (call->stream) {
+        advance(state, call);
+    } else {
+        call_function(self, state, call);
     }
-    PyObject *arguments = core_call_arguments(state, call);
-    PyObject *value = arguments ? PyObject_CallObject(call->function->callable, arguments) : NULL;
-    if (value && !is_data(value) && is_awaitable(value))
-        spawn(self, state, call, value);
-    else
-        core_call_give(state, call, value);
-    Py_XDECREF(value);
-    Py_XDECREF(arguments);
     core_call_unref(call);
 }
 
@@ -286,6 +380,7 @@ static size_t run_batch(lane_object *self)
     }
     for (size_t i = 0; i < n; i++)
         run_call(self, state, calls[i]);
+    core_lane_close_streams(self->lane);
     return n + id_count;
 }
 
@@ -323,6 +418,7 @@ static PyObject *lane_close(PyObject *object, PyObject *Py_UNUSED(ignored))
         Py_BEGIN_ALLOW_THREADS;
         core_lane_close(self->lane);
         Py_END_ALLOW_THREADS;
+        core_lane_close_streams(self->lane);
     }
     Py_RETURN_NONE;
 }
@@ -335,21 +431,23 @@ static PyObject *lane_fileno(PyObject *object, PyObject *Py_UNUSED(ignored))
 static PyObject *lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     unsigned long capacity;
-    PyObject *spawn_function, *cancel;
+    PyObject *spawn_function, *cancel, *wrap, *duplex;
     (void)kwargs;
-    if (!PyArg_ParseTuple(args, "kOO:Lane", &capacity, &spawn_function, &cancel))
+    if (!PyArg_ParseTuple(args, "kOOOO:Lane", &capacity, &spawn_function, &cancel, &wrap, &duplex))
         return NULL;
     lane_object *self = core_make(type);
     if (!self)
         return NULL;
-    Py_INCREF(spawn_function);
-    Py_INCREF(cancel);
-    self->spawn = spawn_function;
-    self->cancel = cancel;
+    self->spawn = Py_NewRef(spawn_function);
+    self->cancel = Py_NewRef(cancel);
+    self->wrap = Py_NewRef(wrap);
+    self->duplex = Py_NewRef(duplex);
     self->pid = getpid();
     self->lane = make(capacity);
-    if (self->lane)
+    if (self->lane) {
+        self->lane->wrap = wrap;
         return (PyObject *)self;
+    }
     Py_DECREF(self);
     return PyErr_SetFromErrno(PyExc_OSError);
 }
@@ -359,6 +457,8 @@ static int lane_traverse(PyObject *object, visitproc visit, void *arg)
     lane_object *self = (lane_object *)object;
     Py_VISIT(self->spawn);
     Py_VISIT(self->cancel);
+    Py_VISIT(self->wrap);
+    Py_VISIT(self->duplex);
     Py_VISIT(Py_TYPE(object));
     return 0;
 }
@@ -366,8 +466,12 @@ static int lane_traverse(PyObject *object, visitproc visit, void *arg)
 static int lane_clear(PyObject *object)
 {
     lane_object *self = (lane_object *)object;
+    if (self->lane)
+        self->lane->wrap = NULL;
     Py_CLEAR(self->spawn);
     Py_CLEAR(self->cancel);
+    Py_CLEAR(self->wrap);
+    Py_CLEAR(self->duplex);
     return 0;
 }
 
@@ -376,8 +480,10 @@ static void lane_dealloc(PyObject *object)
     lane_object *self = (lane_object *)object;
     PyObject_GC_UnTrack(object);
     lane_clear(object);
-    if (self->lane && self->pid == getpid())
+    if (self->lane && self->pid == getpid()) {
+        core_lane_close_streams(self->lane);
         core_lane_unref(self->lane);
+    }
     core_release(object);
 }
 

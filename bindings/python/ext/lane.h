@@ -26,6 +26,7 @@
 typedef struct core_lane core_lane;
 typedef struct core_call core_call;
 typedef struct core_function core_function;
+typedef struct core_stream core_stream;
 
 /* What a function is called with. */
 typedef enum core_kind {
@@ -43,9 +44,13 @@ struct core_function {
     PyObject *callable;    /* below the GIL only */
     core_lane *lane;
     core_kind kind;
-    int count; /* how many arguments it takes */
+    int count;    /* how many arguments it takes */
+    bool streams; /* what a generator of its gives is taken one by one; otherwise it is a list */
     char name[];
 };
+
+/* What a stream's next call has been given of the client's messages. */
+typedef enum core_message { CORE_NOTHING, CORE_MESSAGE, CORE_LAST } core_message;
 
 struct core_call {
     core_call *next, *prev; /* of the lane's list of calls that are not DONE */
@@ -57,9 +62,21 @@ struct core_call {
     core_lane *lane;
     const core_function *function;
     pl_native_call *call;
-    int64_t deadline; /* monotonic milliseconds; -1: none */
-    size_t length;    /* of the arguments, as MessagePack, one behind the other */
+    core_stream *stream; /* it is to give the next element of; or NULL */
+    core_message message;
+    bool client_streams; /* of a method: ctx is all that it was given */
+    int64_t deadline;    /* monotonic milliseconds; -1: none */
+    size_t length;       /* of the arguments, as MessagePack, one behind the other */
     char arguments[];
+};
+
+/* A generator that the library takes elements from: it holds a reference until core_stream_close. */
+struct core_stream {
+    atomic_uint refs;
+    core_stream *closing; /* the next one of those that the lane is to close */
+    const core_function *function;
+    PyObject *object;  /* below the GIL only; NULL: it has been closed */
+    bool asynchronous; /* an object of perilune._engine's, with next and close; otherwise an iterator */
 };
 
 struct core_lane {
@@ -69,6 +86,8 @@ struct core_lane {
     core_call *first, *last; /* QUEUED */
     core_call *dropped;      /* cancelled while they were RUNNING: their tasks are to be told */
     core_call *live;         /* not DONE */
+    core_stream *closing;    /* nobody wants more of them */
+    PyObject *wrap;          /* wrap(async iterator): its stream. Below the GIL; NULL: the Lane is gone */
     size_t count, capacity;
     uint64_t last_id;
     size_t bytes; /* of the arguments that wait */
@@ -97,6 +116,22 @@ void core_call_finish(core_call *call);
 /* QUEUED to RUNNING; false: it is DONE. */
 bool core_call_begin(core_call *call);
 int64_t core_now_ms(void); /* monotonic */
+
+/* --- streams --- */
+/* Below the GIL; takes no reference of object's. NULL: raised. */
+core_stream *core_stream_new(const core_function *function, PyObject *object, bool asynchronous);
+void core_stream_unref(core_stream *stream);
+/* A pl_native_function, and its end; data is a core_stream. */
+pl_native_status core_stream_next(pl_native_call *call, void *data);
+void core_stream_close(void *data);
+/* Below the GIL: ends generators that nobody wants more of. */
+void core_lane_close_streams(core_lane *lane);
+/* Below the GIL. If the value is a stream it becomes the call's result, and 1 is returned; -1: raised. */
+int core_put_stream(core_call *call, PyObject *value);
+
+/* The call of a function, or of a stream's next element, into the lane: RESOURCE_EXHAUSTED and UNAVAILABLE
+ * have failed it. Takes the call's reference. */
+pl_native_status core_call_queue(core_call *call);
 
 /* Below the GIL. The arguments for its function; NULL: raised. */
 PyObject *core_call_arguments(core_state *state, core_call *call);

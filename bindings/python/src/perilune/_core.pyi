@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 version: str
@@ -54,7 +54,13 @@ class App:
 
 class Lane:
     def __new__(
-        cls, capacity: int, spawn: Callable[[int, Awaitable[Any], Call], None], cancel: Callable[[int], None], /
+        cls,
+        capacity: int,
+        spawn: Callable[[int, Awaitable[Any], Call], None],
+        cancel: Callable[[int], None],
+        wrap: Callable[[AsyncIterator[Any]], Any],
+        duplex: Callable[[Callable[..., Any], int, Any], Any],
+        /,
     ) -> Lane: ...
     def run(self) -> None: ...
     def drain(self) -> None: ...
@@ -64,6 +70,8 @@ class Lane:
 class Call:
     def finish(self, value: Any, /) -> None: ...
     def fail(self, error: BaseException, /) -> None: ...
+    def end(self) -> None: ...
+    def ask(self) -> None: ...
 
 class Inbox:
     def take(self) -> list[tuple[int, int, bytes]]: ...

@@ -14,8 +14,8 @@ import itertools
 import threading
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Self
 
 from .errors import Cancelled, Error
 
@@ -98,7 +98,9 @@ def argument_count(function: Callable[..., Any], most: int, what: str) -> int:
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+    return any(
+        inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each) for each in (function, type(function).__call__)
+    )
 
 
 class Tasks:
@@ -130,19 +132,11 @@ class Tasks:
                 loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
 
-    def lane(self) -> tuple[Callable[[int, Awaitable[Any], Any], None], Callable[[int], None]]:
-        """spawn and cancel, for one lane: they may be called from any thread."""
-        number = next(self._numbers)
+    def lane(self) -> _LaneTasks:
+        return _LaneTasks(self, next(self._numbers))
 
-        def spawn(call_id: int, awaitable: Awaitable[Any], call: Any) -> None:
-            self._soon(self._begin, (number, call_id), awaitable, call)
-
-        def cancel(call_id: int) -> None:
-            self._soon(self._cancel, (number, call_id))
-
-        return spawn, cancel
-
-    def _soon(self, function: Callable[..., None], *arguments: Any) -> None:
+    def soon(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Calls it on the loop; from any thread."""
         loop = self.loop()
         try:
             here = asyncio.get_running_loop() is loop
@@ -153,12 +147,18 @@ class Tasks:
         else:
             loop.call_soon_threadsafe(function, *arguments)
 
-    def _begin(self, key: tuple[int, int], awaitable: Awaitable[Any], call: Any) -> None:
-        task = self.loop().create_task(_complete(awaitable, call))
+    def begin(self, key: tuple[int, int], coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """On the loop."""
+        task = self.loop().create_task(coroutine)
+        self.note(key, task)
+        return task
+
+    def note(self, key: tuple[int, int], task: asyncio.Task[None]) -> None:
+        """That the task is what works for a call."""
         self._tasks[key] = task
         task.add_done_callback(lambda _: self._tasks.pop(key, None))
 
-    def _cancel(self, key: tuple[int, int]) -> None:
+    def cancel(self, key: tuple[int, int]) -> None:
         if task := self._tasks.get(key):
             task.cancel()
 
@@ -182,6 +182,163 @@ class Tasks:
             asyncio.gather(*left, return_exceptions=True).add_done_callback(lambda _: loop.stop())
         else:
             loop.stop()
+
+
+class _LaneTasks:
+    """What a lane wants of the event loop. Its methods may be called from any thread."""
+
+    def __init__(self, tasks: Tasks, number: int) -> None:
+        self.tasks = tasks
+        self._number = number
+
+    def key(self, call_id: int) -> tuple[int, int]:
+        return self._number, call_id
+
+    def spawn(self, call_id: int, awaitable: Awaitable[Any], call: Any) -> None:
+        self.tasks.soon(self.tasks.begin, self.key(call_id), _complete(awaitable, call))
+
+    def cancel(self, call_id: int) -> None:
+        self.tasks.soon(self.tasks.cancel, self.key(call_id))
+
+    def wrap(self, source: AsyncIterator[Any] | Stream) -> Stream:
+        return source if isinstance(source, Stream) else Stream(self, source)
+
+    def duplex(self, function: Callable[..., Any], count: int, ctx: Context) -> Stream:
+        return Duplex(self, function, count, ctx)
+
+
+class Stream:
+    """An asynchronous generator, whose elements the library takes one by one: `next` for each, `close` in the end."""
+
+    def __init__(self, lane: _LaneTasks, source: AsyncIterator[Any]) -> None:
+        self._lane = lane
+        self._source = source
+        self._task: asyncio.Task[None] | None = None
+        self._call: Any = None
+
+    def __anext__(self) -> Any:  # it is known by this
+        raise NotImplementedError
+
+    def next(self, call_id: int, call: Any, state: int, message: Any) -> None:
+        self._lane.tasks.soon(self._begin, call_id, call)
+
+    def _begin(self, call_id: int, call: Any) -> None:
+        self._call = call
+        self._task = self._lane.tasks.begin(self._lane.key(call_id), self._step())
+
+    async def _take(self) -> Any:
+        call, self._call = self._call, None
+        return call
+
+    async def _step(self) -> None:
+        try:
+            value = await self._source.__anext__()
+        except StopAsyncIteration:
+            (await self._take()).end()
+        except asyncio.CancelledError:
+            if self._call is not None:
+                self._call.fail(Cancelled("the stream was cancelled"))
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the stream ends with it
+            (await self._take()).fail(error)
+        else:
+            (await self._take()).finish(value)
+
+    def close(self) -> None:
+        self._lane.tasks.soon(self._begin_close)
+
+    def _begin_close(self) -> None:
+        self._closing = self._lane.tasks.loop().create_task(self._close())
+
+    async def _close(self) -> None:
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        close = getattr(self._source, "aclose", None)
+        if close is not None:
+            with contextlib.suppress(Exception):
+                await close()
+
+
+class Requests:
+    """The messages of a client that streams: `async for request in requests`."""
+
+    def __init__(self, stream: Duplex) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await self._stream.receive()
+
+
+_NOTHING, _MESSAGE, _LAST = 0, 1, 2
+
+
+class Duplex(Stream):
+    """A function that reads a client's messages while it makes its own. What the library asks for is an element; the
+    answer may be that a message is wanted first, which comes with the next question."""
+
+    def __init__(self, lane: _LaneTasks, function: Callable[..., Any], count: int, ctx: Context) -> None:
+        made = function(*(Requests(self), ctx)[:count])
+        if inspect.isawaitable(made):
+            made = _single(made)
+        if not hasattr(made, "__anext__"):
+            raise TypeError("a method whose requests are a stream is an async function, or an async generator")
+        super().__init__(lane, made)
+        self._waiting: asyncio.Future[tuple[int, Any]] | None = None
+        self._early: list[tuple[int, Any]] = []
+        self._ended = False
+        self._asked = asyncio.Event()
+
+    def next(self, call_id: int, call: Any, state: int, message: Any) -> None:
+        self._lane.tasks.soon(self._go_on, call_id, call, state, message)
+
+    def _go_on(self, call_id: int, call: Any, state: int, message: Any) -> None:
+        self._call = call
+        self._asked.set()
+        if state != _NOTHING:
+            if self._waiting is not None and not self._waiting.done():
+                self._waiting.set_result((state, message))
+            else:
+                self._early.append((state, message))
+        if self._task is None or self._task.done():
+            self._begin(call_id, call)
+            return
+        self._lane.tasks.note(self._lane.key(call_id), self._task)
+        if state == _NOTHING and self._waiting is not None and not self._waiting.done():
+            self._ask()
+
+    def _ask(self) -> None:
+        call, self._call = self._call, None
+        self._asked.clear()
+        call.ask()
+
+    async def _take(self) -> Any:
+        while self._call is None:
+            await self._asked.wait()
+        self._asked.clear()
+        return await super()._take()
+
+    async def receive(self) -> Any:
+        if self._early:
+            state, message = self._early.pop(0)
+        elif self._ended:
+            raise StopAsyncIteration
+        else:
+            self._waiting = asyncio.get_running_loop().create_future()
+            if self._call is not None:
+                self._ask()
+            state, message = await self._waiting
+        if state == _LAST:
+            self._ended = True
+            raise StopAsyncIteration
+        return message
+
+
+async def _single(awaitable: Awaitable[Any]) -> AsyncIterator[Any]:
+    yield await awaitable
 
 
 async def _complete(awaitable: Awaitable[Any], call: Any) -> None:
@@ -213,11 +370,15 @@ class Lanes:
         """The lane for a function."""
         if is_async(function):
             if self._async is None:
-                self._async = self._core.Lane(self._capacity, *self._tasks.lane())
+                self._async = self._make()
             return self._async
         if self._plain is None:
-            self._plain = self._core.Lane(self._capacity, *self._tasks.lane())
+            self._plain = self._make()
         return self._plain
+
+    def _make(self) -> Any:
+        tasks = self._tasks.lane()
+        return self._core.Lane(self._capacity, tasks.spawn, tasks.cancel, tasks.wrap, tasks.duplex)
 
     def start(self) -> None:
         if self._plain is not None:

@@ -273,7 +273,8 @@ static void bind_section(void *data)
 {
     builder *b = data;
     pl_instance *instance = b->instance;
-    pl_natives_bind(b->source->natives, instance, b->report);
+    if (!pl_natives_bind(b->source->natives, instance, b->report))
+        return;
     for (size_t i = 0; i < b->source->bundle->file_count; i++) {
         const pl_file *file = &b->source->bundle->files[i];
         if (pl_file_is(file, "resolvers/", ".lua"))

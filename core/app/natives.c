@@ -193,16 +193,16 @@ static pl_slot push_table(pl_state *state, const native *list)
     return table;
 }
 
-void pl_natives_bind(const pl_natives *n, pl_instance *instance, pl_report *report)
+bool pl_natives_bind(const pl_natives *n, pl_instance *instance, pl_report *report)
 {
     pl_state *state = instance->state;
     const pl_engine *e = pl_engine_of(state);
     if (!n)
-        return;
+        return true;
     if (!e->push_native) {
         pl_report_error(report, PL_HOST_PROGRAM, 0, 0, "The engine \"%s\" cannot call functions of it.",
                         e->name);
-        return;
+        return false;
     }
     pl_slot top = e->top(state);
     if (n->resolvers && instance->binding)
@@ -211,6 +211,7 @@ void pl_natives_bind(const pl_natives *n, pl_instance *instance, pl_report *repo
         pl_report_error(report, PL_HOST_PROGRAM, 0, 0,
                         "There are resolvers, but the bundle has no schema/*.graphql.");
     e->pop_to(state, top);
+    return true;
 }
 
 bool pl_natives_has_methods(const pl_natives *n)

@@ -36,8 +36,9 @@ pl_code pl_natives_add_interceptor(pl_natives *natives, pl_native_function befor
 
 /* --- what they are bound by; natives NULL: there are none --- */
 
-/* Adds resolvers and scalars to the instance's binding. Below pl_protect. */
-void pl_natives_bind(const pl_natives *natives, pl_instance *instance, pl_report *report);
+/* Adds resolvers and scalars to the instance's binding. False: the engine knows no such functions; the report
+ * says so, and nothing else may be asked for. Below pl_protect. */
+bool pl_natives_bind(const pl_natives *natives, pl_instance *instance, pl_report *report);
 
 bool pl_natives_has_methods(const pl_natives *natives);
 bool pl_natives_has_method(const pl_natives *natives, pl_str service, pl_str method);

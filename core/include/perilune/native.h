@@ -131,10 +131,10 @@ PL_API pl_native_status pl_native_fail_unexpected(pl_native_call *call, const ch
                                                   const char *traceback);
 
 /* For a call that is to be PENDING, before the function returns: cancelled(data) is called, at most once, on
- * the loop's thread (or the one that frees the app), when nobody wants the result any more (client gone,
- * deadline, end of the program). pl_native_finish must be called all the same, soon, and may be from inside
- * of cancelled. When finish has returned, cancelled is not called any more, nor still running: another thread
- * waits for it there, so it must hold no lock then that cancelled takes. */
+ * the loop's thread (or the one that frees what is left at the end), when nobody wants the result any more
+ * (client gone, deadline, end of the program). pl_native_finish must be called all the same, soon, and may be
+ * from inside of cancelled. When finish has returned, cancelled is not called any more, nor still running:
+ * another thread waits for it there, so it must hold no lock then that cancelled takes. */
 PL_API void pl_native_on_cancel(pl_native_call *call, void (*cancelled)(void *data), void *data);
 /* Ends a PENDING call with what was written, or the failure that was set; any thread, also before the
  * function has returned. The thread that finishes has the result to itself: arguments cannot be read any

@@ -229,7 +229,6 @@ def test_keys_and_what_was_before(cluster):
         assert text_of(stream.next()) == "25"
 
 
-@pytest.mark.tsan
 def test_what_was_before_goes_on_over_reloads(start):
     server = start(FED, workers=2)
     produce(server.ready["kafka"], "long", [f'k:{{"text":"{i}"}}' for i in range(20_000)], "-p", "0")
@@ -245,6 +244,7 @@ def test_what_was_before_goes_on_over_reloads(start):
     assert got == [str(i) for i in range(20_000)] + ["last"]
 
 
+@pytest.mark.tsan
 def test_a_reload_loses_nothing(start):
     server = start(FED, workers=2)
     done = threading.Event()

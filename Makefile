@@ -270,10 +270,12 @@ build/kafka/.stamp: scripts/kafka scripts/kafka-libs/pom.xml
 
 # make integration PYTEST='-k reload -x'
 PYTEST ?=
+# Tests that wait more than they compute: several processes share them, each file going to one. SHARED= for a single one.
+SHARED ?= -n 3 --dist loadfile
 RUN_PYTEST = PERILUNE=$(abspath $(B)/perilune) PERILUNE_VARIANT=$(VARIANT) build/venv/bin/python -m pytest $(PYTEST)
 
 integration: build venv npm go kafka $(B)/embed-h2o ## tests of the running server
-	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) tests/integration tests/chaos
+	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) $(SHARED) tests/integration tests/chaos
 
 # CHAOS_SEED=N repeats the faults of a run.
 chaos: build venv kafka ## each delivery guarantee while brokers and servers are killed, for CHAOS_SECONDS (make integration: a smoke of it)
@@ -305,7 +307,7 @@ asan: ## unit tests and the core of the integration tests under AddressSanitizer
 	@$(MAKE) VARIANT=asan unit
 	@$(MAKE) VARIANT=asan asan-bin
 asan-bin: build venv go kafka $(B)/embed-h2o
-	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) -m core tests/integration
+	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) $(SHARED) -m core tests/integration
 
 tsan: ## unit tests, and what crosses threads (reloads under load, consumers, transactions), under ThreadSanitizer
 	@$(MAKE) VARIANT=tsan unit

@@ -11,6 +11,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -118,11 +119,20 @@ class Server:
         if "--watch" not in flags:
             self.command.append("--no-watch")
         self.command += [str(flag) for flag in flags]
-        self.env = environment({"PERILUNE_SQLITE_PATH": str(self.log_path.with_suffix(".db"))} | (env or {}))
+        self.env = environment(self._places() | (env or {}))
         self.process = None
         self.told_to_end = False
         self.ready = None
         self._client = None
+
+    def _places(self):
+        """What two servers on one bundle, or with the default port, would have in common."""
+        places = {"PERILUNE_SQLITE_PATH": str(self.log_path.with_suffix(".db"))}
+        if (self.bundle / "services").is_dir():
+            places["PERILUNE_GRPC"] = "127.0.0.1:0"
+        if self.bundle.resolve().is_relative_to(ROOT):
+            places["PERILUNE_ADMIN"] = os.path.join(tempfile.mkdtemp(prefix="perilune-"), "admin.sock")
+        return places
 
     # -- life --
     def start(self, seconds=20.0):

@@ -110,6 +110,7 @@ struct edge_request {
     h2o_req_t *req;
     edge_tie *tie;
     const edge_path *path; /* NULL: not of a mount */
+    unsigned passes;       /* how often h2o had sent the request on when it came here */
     /* In the arena: the whole answer (NULL: there was no memory for it), or the head of one in pieces. */
     const pl_http_response *postponed;
     edge_state state;
@@ -241,10 +242,15 @@ void edge_request_abandon(edge_request *r);
 void edge_requests_catch_up(pl_edge *edge);
 void edge_requests_free(pl_edge *edge);
 
-/* Whether its connection may be ended for its sake: nobody else's request can be on it. */
+static inline unsigned edge_passes_of(const h2o_req_t *req)
+{
+    return req->num_reprocessed + req->num_delegated;
+}
+/* Whether its connection may be ended for its sake: nobody else's request can be on it, and the host does not
+ * answer it by something else. */
 static inline bool edge_request_owns_connection(const edge_request *r)
 {
-    return !r->edge->host_context || r->public.http_version < 0x200;
+    return !r->edge->host_context || (r->public.http_version < 0x200 && edge_passes_of(r->req) == r->passes);
 }
 /* What the service is told when it will not be able to answer. */
 void edge_request_tell(edge_request *r);

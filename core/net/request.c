@@ -313,6 +313,7 @@ int edge_request_begin(pl_edge *edge, const edge_path *path, h2o_req_t *req)
         return 0;
     }
     r->path = path;
+    r->passes = edge_passes_of(req);
     r->tie = tie_to(r, req);
     if (conn->peer.len == 0)
         edge_conn_name_peer(conn);

@@ -234,7 +234,7 @@ void edge_streams_sweep(pl_edge *edge, uint64_t now)
 {
     for (edge_link *l = edge->streams.next; l != &edge->streams; l = l->next) {
         edge_request *r = EDGE_OF(edge_request, link, l);
-        if (!r->stream.busy || now < r->stream.output.since + edge->response_timeout)
+        if (!r->stream.busy || r->stream.lost || now < r->stream.output.since + edge->response_timeout)
             continue;
         if (edge_request_owns_connection(r))
             edge_conn_cut(r->conn);

@@ -61,8 +61,9 @@ PL_API pl_code pl_h2o_listen_grpc(pl_app *app, struct st_h2o_context_t *context,
 /* Takes the loop from the app: streams and WebSockets are told to end, and what is in hand is finished, for
  * up to timeout_ms, while this function turns the loop, with everything of the program's on it; the rest is
  * cut. From then on requests get 503. Connections stay open. On the loop's thread, not in a callback of
- * h2o's, before pl_app_stop; a program that ends stops accepting and calls h2o_context_request_shutdown
- * first. The context cannot be attached again. One that is not attached: nothing is done. */
+ * h2o's, before h2o_context_dispose and pl_app_stop; a program that ends stops accepting and calls
+ * h2o_context_request_shutdown first. The context cannot be attached again. One that is not attached: nothing
+ * is done. */
 PL_API void pl_h2o_detach(pl_app *app, struct st_h2o_context_t *context, unsigned timeout_ms);
 
 #ifdef __cplusplus

@@ -45,6 +45,21 @@ static inline int answer_of_host(h2o_handler_t *self, h2o_req_t *req)
     return 0;
 }
 
+/* Answers after a second. */
+static inline void answer_late(h2o_timeout_entry_t *entry)
+{
+    answer_of_host(NULL, *(h2o_req_t **)(entry + 1));
+}
+
+static inline int wait_a_second(h2o_handler_t *self, h2o_req_t *req)
+{
+    h2o_timeout_entry_t *entry = h2o_mem_alloc_pool(&req->pool, sizeof(*entry) + sizeof(req));
+    *entry = (h2o_timeout_entry_t){.cb = answer_late};
+    *(h2o_req_t **)(entry + 1) = req;
+    h2o_timeout_link(req->conn->ctx->loop, &req->conn->ctx->one_sec_timeout, entry);
+    return 0;
+}
+
 static inline void on_accept(h2o_socket_t *listener, const char *err)
 {
     host *h = listener->data;
@@ -89,6 +104,8 @@ static inline void configure(host *h, const char *path)
     h->hostconf = h2o_config_register_host(&h->globals, h2o_iovec_init(H2O_STRLIT("default")), 65535);
     h2o_pathconf_t *own = h2o_config_register_path(h->hostconf, "/host", 0);
     h2o_create_handler(own, sizeof(h2o_handler_t))->on_req = answer_of_host;
+    own = h2o_config_register_path(h->hostconf, "/late", 0);
+    h2o_create_handler(own, sizeof(h2o_handler_t))->on_req = wait_a_second;
     h->mounts = pl_mounts_new();
     h->other_mounts = pl_mounts_new();
     assert_int_equal(pl_mounts_add(h->other_mounts, h->hostconf, "/other", &err), PL_OK);

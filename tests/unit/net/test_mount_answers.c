@@ -154,6 +154,8 @@ static void websockets(void **state)
 
 /* --- other answers in their place --- */
 
+static const char *other_place = "/host";
+
 /* As a page for errors does it: the first answer is swallowed, and the request begins anew elsewhere. */
 static void swallow(h2o_ostream_t *self, h2o_req_t *req, h2o_iovec_t *bufs, size_t count,
                     h2o_send_state_t state)
@@ -167,7 +169,7 @@ static void on_filter(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
         return;
     }
     h2o_reprocess_request_deferred(req, req->method, req->scheme, h2o_iovec_init(H2O_STRLIT("default")),
-                                   h2o_iovec_init(H2O_STRLIT("/host")), NULL, 0);
+                                   h2o_iovec_init(other_place, strlen(other_place)), NULL, 0);
     h2o_ostream_t *ostream = h2o_add_ostream(req, sizeof(*ostream), slot);
     ostream->do_send = swallow;
 }
@@ -320,6 +322,24 @@ static void sockets_have_their_turn(void **state)
     host_stop(h);
 }
 
+/* The time for a client to take the answer is not the host's time to make another. */
+static void the_host_may_take_its_time(void **state)
+{
+    HOST(h);
+    h->s.more = fail_in_pieces;
+    h->filter = on_filter;
+    other_place = "/late";
+    host_start(h, "/m", &(pl_edge_config){.response_timeout_ms = 100});
+    int fd = client_of(h);
+    get(fd, "/m/nowhere");
+    expect_answer(fd, 200, "of the host");
+    get(fd, "/m/pieces");
+    expect_answer(fd, 200, "of the host");
+    close(fd);
+    host_stop(h);
+    other_place = "/host";
+}
+
 static void bodies(void **state)
 {
     HOST(h);
@@ -345,6 +365,7 @@ int main(void)
         cmocka_unit_test(a_slow_reader_keeps_its_connection_over_http2),
         cmocka_unit_test(websockets),
         cmocka_unit_test(errors_may_be_answered_by_the_host),
+        cmocka_unit_test(the_host_may_take_its_time),
         cmocka_unit_test(bodies),
         cmocka_unit_test(uploads_may_be_larger),
         cmocka_unit_test(sockets_have_their_turn),

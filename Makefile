@@ -274,7 +274,7 @@ PYTEST ?=
 SHARED ?= -n 3 --dist loadfile
 RUN_PYTEST = PERILUNE=$(abspath $(B)/perilune) PERILUNE_VARIANT=$(VARIANT) build/venv/bin/python -m pytest $(PYTEST)
 
-integration: build venv npm go kafka $(B)/embed-h2o ## tests of the running server
+integration: build venv npm go kafka $(B)/embed-h2o $(B)/libperilune.so.$(VERSION) ## tests of the running server
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) $(SHARED) tests/integration tests/chaos
 
 # CHAOS_SEED=N repeats the faults of a run.
@@ -299,14 +299,14 @@ $(PROTOBUF_SUITE)/node_modules/.stamp: $(PROTOBUF_SUITE)/package-lock.json
 	@touch $@
 
 # What the suites of the running server need: once it is there, they can run side by side.
-prepare: build venv npm go $(B)/conformance-c-api $(B)/embed-h2o $(B)/protobuf-testee $(PROTOBUF_SUITE)/node_modules/.stamp kafka
+prepare: build venv npm go $(B)/conformance-c-api $(B)/embed-h2o $(B)/libperilune.so.$(VERSION) $(B)/protobuf-testee $(PROTOBUF_SUITE)/node_modules/.stamp kafka
 conformance: build venv npm go $(B)/conformance-c-api $(B)/embed-h2o $(B)/protobuf-testee $(PROTOBUF_SUITE)/node_modules/.stamp ## the conformance suites (CONFORMANCE_DATA: GraphQL's cases)
 	PERILUNE_RESULTS=conformance-$(VARIANT) $(RUN_PYTEST) tests/conformance
 
 asan: ## unit tests and the core of the integration tests under AddressSanitizer and UBSan
 	@$(MAKE) VARIANT=asan unit
 	@$(MAKE) VARIANT=asan asan-bin
-asan-bin: build venv go kafka $(B)/embed-h2o
+asan-bin: build venv go kafka $(B)/embed-h2o $(B)/libperilune.so.$(VERSION)
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) $(SHARED) -m core tests/integration
 
 tsan: ## unit tests, and what crosses threads (reloads under load, consumers, transactions), under ThreadSanitizer

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import fcntl
 import itertools
 import json
 import os
@@ -68,7 +69,10 @@ def blog(tmp_path):
 def installed(tmp_path_factory):
     """Where `make install` has put everything, and an environment in which pkg-config finds it there."""
     folder = tmp_path_factory.mktemp("installed")
-    run("make", "-C", ROOT, "install", f"VARIANT={VARIANT}", f"DESTDIR={folder}", "PREFIX=/opt/perilune")
+    # One process at a time: should the library not be there yet, make links it.
+    with (ROOT / "build" / "install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run("make", "-C", ROOT, "install", f"VARIANT={VARIANT}", f"DESTDIR={folder}", "PREFIX=/opt/perilune")
     prefix = folder / "opt" / "perilune"
     sanitize = {"asan": "-fsanitize=address,undefined", "tsan": "-fsanitize=thread"}.get(VARIANT, "")
     env = environment() | {

@@ -277,16 +277,18 @@ pl_code pl_app_start(pl_app *app, char *error, size_t error_size)
 void pl_app_stop(pl_app *app, unsigned timeout_ms)
 {
     pl_app_entry entry;
+    if (!pl_app_enter(app, &entry))
+        return;
     pthread_mutex_lock(&app->lock);
     bool runs = app->state == PL_APP_RUNNING;
     if (runs)
         app->state = PL_APP_STOPPED;
     pthread_mutex_unlock(&app->lock);
-    if (runs && pl_app_enter(app, &entry)) {
+    if (runs) {
         pl_server_stop(app->server, timeout_ms);
         app->worker = NULL;
-        pl_app_leave(app, &entry);
     }
+    pl_app_leave(app, &entry);
 }
 
 pl_server *pl_app_server(pl_app *app)

@@ -24,7 +24,6 @@ struct pl_app {
     bool turning;      /* its loop, just now */
     void *guest;       /* of a binding that is in the middle between the app and its host; or NULL */
     void (*free_guest)(void *guest);
-    char address[300]; /* what pl_app_address("kafka") has found, and the like */
 };
 
 /* The server, if the app runs. */

@@ -130,7 +130,7 @@ static pl_code ask(pl_app *app, pl_direct_request *request, waiter *w, char **re
     static const pl_str inside = PL_STR("A callback or a native function of the app cannot wait for it.");
     pl_app_entry entry;
     pl_server *server = pl_app_server(app);
-    bool from_worker = app->options.workers != 0 && server && pl_server_is_inside(server);
+    bool from_worker = !app->worker && server && pl_server_is_inside(server);
     if (from_worker || !pl_app_enter(app, &entry)) {
         if (request)
             pl_direct_refuse(request, PL_FAILED_PRECONDITION, inside);

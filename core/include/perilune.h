@@ -144,7 +144,8 @@ PL_API pl_code pl_app_interceptor(pl_app *app, pl_native_function before, pl_nat
  * "file:line:column: message" a line, and it may be tried again. */
 PL_API pl_code pl_app_start(pl_app *app, char *error, size_t error_size);
 /* No new connections; what is in hand is finished, and after timeout_ms cut. Returns when that is done. From
- * then on everything else is UNAVAILABLE, and it cannot be started again. Not started: does nothing. */
+ * then on everything else is UNAVAILABLE, and it cannot be started again. Not started: does nothing. Not from
+ * inside of its callbacks and native functions. */
 PL_API void pl_app_stop(pl_app *app, unsigned timeout_ms);
 /* The bound addresses as JSON: {"http":"127.0.0.1:8080",…}. To be freed; NULL: memory. */
 PL_API char *pl_app_addresses(pl_app *app);

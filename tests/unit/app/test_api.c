@@ -267,6 +267,8 @@ static void on_done(void *data, pl_code code, const char *response, size_t lengt
     char *text;
     c->code = code;
     snprintf(c->response, sizeof c->response, "%.*s", (int)length, response);
+    if (pl_app_fd(c->app) >= 0)
+        pl_app_stop(c->app, 0); /* not from here: nothing happens */
     c->nested = pl_app_execute(c->app, HELLO, strlen(HELLO), &text, NULL);
     pl_free_text(text);
     atomic_fetch_add(&c->ended, 1);

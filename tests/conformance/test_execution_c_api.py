@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from suite import bundle_of, cases
 
 PROGRAM = (
@@ -13,7 +15,8 @@ PROGRAM = (
 )
 
 
-def test_execution_suite_through_the_c_api():
+@pytest.mark.parametrize("workers", [0, 2])
+def test_execution_suite_through_the_c_api(workers):
     work = []
     lines = []
     for schema in cases("graphql-execution"):
@@ -21,7 +24,8 @@ def test_execution_suite_through_the_c_api():
         work += [(schema["id"], case) for case in plain]
         requests = [{"query": case["query"], "variables": case.get("variables")} for case in plain]
         lines.append(json.dumps({"files": bundle_of(schema), "requests": requests}))
-    done = subprocess.run([PROGRAM], input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=300, check=True)
+    command = [PROGRAM, str(workers)]
+    done = subprocess.run(command, input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=300, check=True)
     responses = done.stdout.splitlines()
     assert len(responses) == len(work)
     wrong = [

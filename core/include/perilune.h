@@ -78,8 +78,8 @@ typedef struct pl_app_options {
     const char *grpc;
     const char *grpcs;
     const char *certificate, *key;
-    const char
-        *client_ca;      /* clients over TLS must show a certificate of one of these; NULL: they need none */
+    /* clients over TLS must show a certificate of one of these; NULL: they need none */
+    const char *client_ca;
     const char *kafka;   /* "host:9092,…", "embedded" or "off", instead of what app.lua says; NULL: that */
     const char *metrics; /* where /metrics is served; NULL: on the HTTP port */
     unsigned drain_ms;   /* how long old work may take after a reload, and at the end; 0 is 30,000 */

@@ -184,6 +184,23 @@ static void test_a_start_that_fails_can_be_repeated(void **state)
     folder_remove(&f);
 }
 
+static void test_address_in_use(void **state)
+{
+    char error[1000];
+    pl_app *app = app_start(1, "127.0.0.1:0");
+    pl_app *other = app_new(0, pl_app_address(app, "http"));
+    assert_int_equal(pl_app_start(other, error, sizeof error), PL_ALREADY_EXISTS);
+    has(error, "cannot listen on 127.0.0.1:");
+    pl_app_stop(app, 1000);
+    assert_int_equal(pl_app_start(other, error, sizeof error), PL_OK); /* it is free again */
+    pl_app_free(other);
+    pl_app_free(app);
+    other = app_new(1, "nonsense");
+    assert_int_equal(pl_app_start(other, error, sizeof error), PL_INVALID_ARGUMENT);
+    has(error, "is no address");
+    pl_app_free(other);
+}
+
 /* --- with workers --- */
 static void test_workers(void **state)
 {
@@ -566,6 +583,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_a_start_that_fails_can_be_repeated),
+        cmocka_unit_test(test_address_in_use),
         cmocka_unit_test(test_workers),
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_without_waiting),

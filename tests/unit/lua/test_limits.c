@@ -14,8 +14,10 @@
 #define RUN_MS 30
 #ifdef __SANITIZE_THREAD__
 #define SLACK_MS 2000 /* large strings are slow there */
+#define ENOUGH_MS 100000
 #else
-#define SLACK_MS 400 /* sanitizers */
+#define SLACK_MS 400    /* sanitizers */
+#define ENOUGH_MS 20000 /* what is quick may take long on a busy machine */
 #endif
 #define MIB ((size_t)1 << 20)
 
@@ -47,7 +49,7 @@ static int tear_down(void **data)
 static void is_well(ls_state *s, size_t before)
 {
     pl_state_limits limits = current;
-    set_limits(s, (pl_state_limits){.run_ms = 10000}); /* what is quick may take long on a busy machine */
+    set_limits(s, (pl_state_limits){.run_ms = ENOUGH_MS});
     ls_ok(s, "local t = {} for i = 1, 1000 do t[i] = i end sleep(1) return #t", "1000");
     ls_fails(s, "error('ordinary', 0)", PL_INTERNAL, "ordinary");
     ls_ok(s, "return { pcall(error, 'x') }", "[false,\"x\"]");
@@ -311,7 +313,7 @@ static void library_loops_without_bound(void **data)
 
 static void growth_without_end(void **data)
 {
-    set_limits(*data, (pl_state_limits){.run_ms = 10000, .call_memory = 8 * MIB, .memory = 24 * MIB});
+    set_limits(*data, (pl_state_limits){.run_ms = ENOUGH_MS, .call_memory = 8 * MIB, .memory = 24 * MIB});
     static const char *const bodies[] = {
         "local t = {} while true do t[#t + 1] = {} end",
         "pcall(function() local t = {} while true do t[#t + 1] = {} end end) return 1",
@@ -365,7 +367,7 @@ static void garbage_beside_much_live_data(void **data)
 static void garbage_is_collected(void **data)
 {
     ls_state *s = *data;
-    set_limits(s, (pl_state_limits){.run_ms = 20000, .call_memory = 4 * MIB, .memory = 8 * MIB});
+    set_limits(s, (pl_state_limits){.run_ms = ENOUGH_MS, .call_memory = 4 * MIB, .memory = 8 * MIB});
     ls_ok(s, "local n = 0 for i = 1, 300000 do local t = { i, { i } } n = n + #t end return n", "600000");
     ls_ok(s, "local n = 0 for i = 1, 3000 do local s = ('x'):rep(10000) .. i n = n + 1 end return n", "3000");
     ls_ok(s, "for i = 1, 20000 do coroutine.wrap(function() coroutine.yield(i) end)() end return 1", "1");
@@ -375,7 +377,7 @@ static void garbage_is_collected(void **data)
 static void what_stays_counts_for_the_state(void **data)
 {
     ls_state *s = *data;
-    set_limits(s, (pl_state_limits){.run_ms = 10000, .call_memory = 8 * MIB, .memory = 24 * MIB});
+    set_limits(s, (pl_state_limits){.run_ms = ENOUGH_MS, .call_memory = 8 * MIB, .memory = 24 * MIB});
     size_t before = ls_collect(s);
     ls_call *c = NULL;
     ls_ok(s, "kept = {} return 1", "1");
@@ -396,7 +398,7 @@ static void what_stays_counts_for_the_state(void **data)
 static void deep_recursion(void **data)
 {
     ls_state *s = *data;
-    set_limits(s, (pl_state_limits){.run_ms = 10000});
+    set_limits(s, (pl_state_limits){.run_ms = ENOUGH_MS});
     /* Small frames run out of memory before Lua's own limit of a million slots, large ones do not. */
     ends(s, "local function f() return 1 + f() end return f()", PL_RESOURCE_EXHAUSTED, "memory", 4000);
     ends(s, "local function f(a, b, c, d, e) return 1 + f(1, 2, 3, 4, 5) end return f()", PL_INTERNAL,
@@ -420,7 +422,7 @@ static void deep_recursion(void **data)
 static void recursion_in_error_handlers(void **data)
 {
     ls_state *s = *data;
-    set_limits(s, (pl_state_limits){.run_ms = 10000});
+    set_limits(s, (pl_state_limits){.run_ms = ENOUGH_MS});
     ls_ok(s, "local function h() error 'again' end return (xpcall(error, h, 'x'))", "false");
     ls_ok(s, "local function h(m) return h(m) .. 'x' end return (xpcall(error, h, 'x'))", "false");
     set_limits(s, (pl_state_limits){.run_ms = RUN_MS});

@@ -16,6 +16,7 @@ import asyncio, gc, logging, os, signal, sys, threading, time
 import perilune
 
 logging.getLogger("perilune").setLevel("ERROR")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
 FILES = {
     "schema/a.graphql": "type Query { a: String  slow: String  never: String }",
     "resolvers/a.lua": 'return { Query = { a = function() return "lua" end } }',

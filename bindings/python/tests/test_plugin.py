@@ -41,6 +41,21 @@ def test_grpc(perilune_shared):
         users.grpc("user.v1.UserService/Nothing")
 
 
+DEPOSIT = """mutation { deposit(input: {userId: "ada", amount: 5000, currency: "EUR", idempotencyKey: "salary"}) { text } }"""
+COFFEE = {"user_id": "ada", "amount": 1250, "currency": "EUR", "merchant": "Cafe", "idempotency_key": "coffee"}
+
+
+def test_all_three_together(perilune_start):
+    shop = perilune_start(EXAMPLES / "payments", topics=["payments-enriched"])
+    shop.data(DEPOSIT)
+    payment = shop.grpc("payments.v1.PaymentService/CreatePayment", COFFEE)
+    assert payment["status"] == "PAYMENT_STATUS_CREATED"
+    enriched = shop.read("payments-enriched", 1, timeout=60)[0]
+    assert enriched.json["merchant"] == "Cafe" and enriched.key == "ada"
+    page = shop.post("{ payments { payments { id status } } }")["data"]["payments"]
+    assert page["payments"] == [{"id": payment["id"], "status": "COMPLETED"}]
+
+
 CONSUMER = """return { topic = "orders", group = "lua", format = "json", handler = function(event, msg, ctx)
   ctx.log:info("an order", { id = event.id })
   ctx.events:publish("seen", { id = event.id * 2 }, { key = msg.key })

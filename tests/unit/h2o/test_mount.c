@@ -11,6 +11,7 @@
 #include <perilune/h2o.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -229,6 +230,36 @@ static void grpc_on_a_socket_of_the_program(void **state)
     end(&p);
 }
 
+/* The sockets that the app opens itself, one for each loop. */
+static void grpc_at_an_address(void **state)
+{
+    program p;
+    pl_app_options options = PL_APP_OPTIONS_INIT;
+    options.files = files;
+    options.file_count = 2;
+    options.h2o_contexts = 1;
+    options.grpc = "127.0.0.1:0";
+    begin(&p);
+    pl_app *app = pl_app_new(&options, error, sizeof error);
+    ok(pl_app_start(app, error, sizeof error));
+    make_context(&p);
+    ok(pl_h2o_attach(app, &p.context, error, sizeof error));
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    at.sin_port = htons((uint16_t)atoi(strrchr(pl_app_address(app, "grpc"), ':') + 1));
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+    const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
+    char answer[9];
+    assert_int_equal(write(fd, preface, sizeof preface - 1), sizeof preface - 1);
+    while (recv(fd, answer, sizeof answer, MSG_DONTWAIT | MSG_PEEK) < (ssize_t)sizeof answer)
+        h2o_evloop_run(p.context.loop, 10);
+    assert_int_equal(answer[3], 4); /* a frame of settings */
+    close(fd);
+    pl_h2o_detach(app, &p.context, 1000);
+    pl_app_free(app);
+    end(&p);
+}
+
 /* Each allocation of attaching and serving fails once: an error, or an answer that says so. */
 static void short_memory(void **state)
 {
@@ -299,6 +330,7 @@ int main(void)
         cmocka_unit_test(several_apps_in_one_program),
         cmocka_unit_test(what_is_refused),
         cmocka_unit_test(grpc_on_a_socket_of_the_program),
+        cmocka_unit_test(grpc_at_an_address),
         cmocka_unit_test(short_memory),
         cmocka_unit_test(short_memory_for_requests),
     };

@@ -225,11 +225,11 @@ static void short_memory_is_an_error(void **state)
     while (failing_next(&a)) {
         pl_error err = {0};
         pl_loop *loop = pl_loop_new(NULL, NULL, &err);
-        pl_http_service service = {.handle = handle, .settings = settings_of};
+        server s = {.service = {.handle = handle, .settings = settings_of}};
         pl_edge_config config = {.address = "127.0.0.1:0"};
         failing_begin(&a);
         pl_listeners *l = pl_listeners_open(&config, 2, &err);
-        pl_edge *edge = l ? pl_edge_new(loop, &config, l, 1, &service, NULL, &err) : NULL;
+        pl_edge *edge = l ? pl_edge_new(loop, &config, l, 1, &s.service, NULL, &err) : NULL;
         assert_int_equal(edge == NULL, failing_end(&a));
         if (!edge)
             assert_int_equal(err.code, PL_RESOURCE_EXHAUSTED);

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 PRELUDE = """
-import asyncio, gc, logging, os, signal, sys, threading, time
+import asyncio, gc, logging, os, signal, sys, threading, time, warnings
 import perilune
 
 logging.getLogger("perilune").setLevel("ERROR")
+logging.getLogger("asyncio").setLevel("ERROR")  # what takes long on a machine that is busy is no matter
+warnings.filterwarnings("ignore", message=".*use of fork")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
 FILES = {
     "schema/a.graphql": "type Query { a: String  slow: String  never: String }",

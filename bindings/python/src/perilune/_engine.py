@@ -195,7 +195,15 @@ class _LaneTasks:
         return self._number, call_id
 
     def spawn(self, call_id: int, awaitable: Awaitable[Any], call: Any) -> None:
-        self.tasks.soon(self.tasks.begin, self.key(call_id), _complete(awaitable, call))
+        try:
+            self.tasks.soon(self._spawn, self.key(call_id), awaitable, call)
+        except RuntimeError:  # the loop is closed
+            _abandon(awaitable)
+            raise
+
+    def _spawn(self, key: tuple[int, int], awaitable: Awaitable[Any], call: Any) -> None:
+        task = self.tasks.begin(key, _complete(awaitable, call))
+        task.add_done_callback(lambda _: _abandon(awaitable))  # of a task that is cancelled before it begins
 
     def cancel(self, call_id: int) -> None:
         self.tasks.soon(self.tasks.cancel, self.key(call_id))
@@ -339,6 +347,12 @@ class Duplex(Stream):
 
 async def _single(awaitable: Awaitable[Any]) -> AsyncIterator[Any]:
     yield await awaitable
+
+
+def _abandon(awaitable: Awaitable[Any]) -> None:
+    """A coroutine that was never begun would be complained of."""
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
 
 
 async def _complete(awaitable: Awaitable[Any], call: Any) -> None:

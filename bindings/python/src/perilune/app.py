@@ -385,6 +385,10 @@ class App:
                 self._running = self._start({})
             return self._running.core
 
+    async def _core_app_async(self) -> Any:
+        """A bundle takes its time to load."""
+        return self._core_app() if self._running is not None else await asyncio.to_thread(self._core_app)
+
     def _stop(self) -> None:
         with self._lock:
             running, self._running = self._running, None
@@ -465,7 +469,7 @@ class App:
         timeout: float | None = None,
     ) -> dict[str, Any]:
         """The same, while the event loop goes on."""
-        core, request = self._core_app(), _request(query, variables, operation_name)
+        core, request = await self._core_app_async(), _request(query, variables, operation_name)
         return _response(await _mail.wait_async(lambda inbox, number: core.execute(inbox, number, request), timeout))
 
     def call(self, method: str, message: Any = None, *, timeout: float | None = None) -> Any:
@@ -475,7 +479,7 @@ class App:
 
     async def call_async(self, method: str, message: Any = None, *, timeout: float | None = None) -> Any:
         """The same, while the event loop goes on."""
-        core, request = self._core_app(), _json.dumps({} if message is None else message, "request")
+        core, request = await self._core_app_async(), _json.dumps({} if message is None else message, "request")
         return _message(await _mail.wait_async(lambda inbox, number: core.call(inbox, number, method, request), timeout))
 
     # -- events --
@@ -502,7 +506,7 @@ class App:
         timeout: float | None = None,
     ) -> None:
         """The same, while the event loop goes on."""
-        core, event = self._core_app(), _event(topic, value, key, headers)
+        core, event = await self._core_app_async(), _event(topic, value, key, headers)
         _message(await _mail.wait_async(lambda inbox, number: core.publish(inbox, number, *event), timeout))
 
     def handle(self, topic: str, value: Any, *, key: str | bytes | None = None, headers: Mapping[str, str] | None = None) -> None:

@@ -97,7 +97,7 @@ static pl_proto_value of_key(const pl_key *key)
     return (pl_proto_value)key;
 }
 
-/* --- cursor --- */
+/* --- cursor: a value that could not be made reads as empty --- */
 static pl_kind kind_of(pl_state *state, pl_slot slot)
 {
     static const pl_kind kinds[] = {
@@ -110,46 +110,50 @@ static pl_kind kind_of(pl_state *state, pl_slot slot)
 
 static bool get_bool(pl_state *state, pl_slot slot)
 {
-    return of(state)->v.get_bool(of(state)->data, at(of(state), slot));
+    pl_proto_value value = at(of(state), slot);
+    return value && of(state)->v.get_bool(of(state)->data, value);
 }
 
 static int64_t get_int(pl_state *state, pl_slot slot)
 {
-    return of(state)->v.get_int(of(state)->data, at(of(state), slot));
+    pl_proto_value value = at(of(state), slot);
+    return value ? of(state)->v.get_int(of(state)->data, value) : 0;
 }
 
 static double get_float(pl_state *state, pl_slot slot)
 {
-    return of(state)->v.get_float(of(state)->data, at(of(state), slot));
+    pl_proto_value value = at(of(state), slot);
+    return value ? of(state)->v.get_float(of(state)->data, value) : 0;
 }
 
 static pl_str get_string(pl_state *state, pl_slot slot)
 {
     pl_str s = PL_STR("");
-    const char *bytes = of(state)->v.get_string(of(state)->data, at(of(state), slot), &s.len);
+    pl_proto_value value = at(of(state), slot);
+    const char *bytes = value ? of(state)->v.get_string(of(state)->data, value, &s.len) : NULL;
     if (bytes)
-        s.ptr = bytes;
-    else
-        of(state)->failed = true;
-    return s;
+        return (pl_str){bytes, s.len};
+    of(state)->failed = true;
+    return PL_STR("");
 }
 
 static size_t length(pl_state *state, pl_slot slot)
 {
-    return of(state)->v.length(of(state)->data, at(of(state), slot));
+    pl_proto_value value = at(of(state), slot);
+    return value ? of(state)->v.length(of(state)->data, value) : 0;
 }
 
 static bool field(pl_state *state, pl_slot map, const pl_key *key)
 {
     pl_foreign *f = of(state);
-    push(f, f->v.member(f->data, at(f, map), of_key(key)));
+    push(f, at(f, map) ? f->v.member(f->data, at(f, map), of_key(key)) : NULL);
     return true;
 }
 
 static void element(pl_state *state, pl_slot list, size_t index)
 {
     pl_foreign *f = of(state);
-    push(f, f->v.element(f->data, at(f, list), index));
+    push(f, at(f, list) ? f->v.element(f->data, at(f, list), index) : NULL);
 }
 
 static bool next(pl_state *state, pl_slot map)
@@ -157,7 +161,7 @@ static bool next(pl_state *state, pl_slot map)
     pl_foreign *f = of(state);
     foreign_slot *slot = &f->slots[f->top - 1];
     pl_proto_value key = NULL, value = NULL;
-    bool more = f->v.next(f->data, at(f, map), &slot->position, &key, &value);
+    bool more = at(f, map) && f->v.next(f->data, at(f, map), &slot->position, &key, &value);
     drop(f, slot->value);
     slot->value = more ? key : NULL;
     if (more)

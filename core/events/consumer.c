@@ -487,10 +487,17 @@ static uint64_t earliest(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* librdkafka 2.0 ends the process when a commit comes while it is about to end a group: once it is told to,
+ * the only ones are those of partitions that it takes back, for which it waits. */
+static bool may_commit(const pl_consumer *c)
+{
+    return !c->close_begun || c->revoking;
+}
+
 static void set_timer(pl_consumer *c, uint64_t now, uint64_t wake)
 {
     uint64_t at = earliest(wake, now + (c->close_begun ? CLOSING_POLL_MS : POLL_MS));
-    if (c->commit_at && !c->committing)
+    if (may_commit(c) && c->commit_at && !c->committing)
         at = earliest(at, c->commit_at);
     if (c->look_at && !c->closing)
         at = earliest(at, c->look_at);
@@ -515,7 +522,7 @@ void pl_consumer_poll(pl_consumer *c)
         on_event(c, event);
     pl_consumer_start_again(c, now);
     uint64_t wake = pl_consumer_hand_out(c, now);
-    if (c->commit_at && now >= c->commit_at)
+    if (may_commit(c) && c->commit_at && now >= c->commit_at)
         pl_consumer_commit(c);
     if (c->look_at && now >= c->look_at)
         pl_consumer_look(c);

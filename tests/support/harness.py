@@ -128,7 +128,7 @@ class Server:
     def _places(self):
         """What two servers on one bundle, or with the default port, would have in common."""
         places = {"PERILUNE_SQLITE_PATH": str(self.log_path.with_suffix(".db"))}
-        if (self.bundle / "services").is_dir():
+        if (self.bundle / "services").is_dir() and not any(flag.startswith("--grpc") for flag in self.command):
             places["PERILUNE_GRPC"] = "127.0.0.1:0"
         if self.bundle.resolve().is_relative_to(ROOT):
             places["PERILUNE_ADMIN"] = os.path.join(tempfile.mkdtemp(prefix="perilune-"), "admin.sock")

@@ -30,6 +30,7 @@ typedef struct reader {
     size_t largest_batch;
     unsigned assigned, cancelled;
     bool grouped;
+    bool late; /* what is cancelled is done all the same */
     bool closed;
     const char *group, *own_topic; /* NULL: "g", none */
     pl_start start;
@@ -65,7 +66,10 @@ static void cancel(void *data, pl_record *record)
     assert_ptr_equal(record, r->kept);
     r->cancelled++;
     r->kept = NULL;
-    pl_consumer_retry(r->consumer, record, 0);
+    if (r->late)
+        pl_consumer_done(r->consumer, record);
+    else
+        pl_consumer_retry(r->consumer, record, 0);
 }
 
 static void on_assigned(void *data)
@@ -113,10 +117,10 @@ static void open_reader(reader *r, const char *topic, const pl_consumer_options 
     assert_non_null(r->watch);
 }
 
-static void close_reader(reader *r)
+static void close_reader(reader *r, unsigned timeout_ms)
 {
     if (!r->closed) {
-        pl_consumer_close(r->consumer, 100);
+        pl_consumer_close(r->consumer, timeout_ms);
         assert_true(run_for(LONGEST_MS));
     }
     assert_true(r->closed);
@@ -141,7 +145,7 @@ static void test_records_are_handled_in_order_and_committed_up_to_the_first_that
     /* 7 was never done: its key has stopped there, the others have gone on. */
     for (unsigned i = 0; i < 30; i++)
         assert_int_equal(r.handled[i], i > 7 && i % 3 == 7 % 3 ? 0 : i == 4 ? 2 : 1);
-    close_reader(&r);
+    close_reader(&r, 100);
     assert_int_equal(r.cancelled, 1);
 
     reader again = {.retry_value = 100, .keep_value = 100, .wanted = 23};
@@ -149,7 +153,7 @@ static void test_records_are_handled_in_order_and_committed_up_to_the_first_that
     assert_true(run_for(LONGEST_MS));
     for (unsigned i = 7; i < 30; i++)
         assert_int_equal(again.handled[i], 1);
-    close_reader(&again);
+    close_reader(&again, 100);
 }
 
 static void test_a_batch_waits_to_be_full(void **state)
@@ -163,7 +167,23 @@ static void test_a_batch_waits_to_be_full(void **state)
     assert_int_equal(r.largest_batch, 20);
     for (unsigned i = 0; i < 20; i++)
         assert_int_equal(r.order[i], i);
-    close_reader(&r);
+    close_reader(&r, 100);
+}
+
+/* librdkafka ends the process when a commit comes while it is ending a group. */
+static void test_nothing_is_committed_once_a_group_is_left(void **state)
+{
+    const pl_consumer_options often = {.commit_ms = 1};
+    make_topic("ends", 1);
+    publish_numbers("ends", 0, 0, 5);
+    for (unsigned i = 0; i < 8; i++) {
+        char group[20];
+        snprintf(group, sizeof group, "ends-%u", i);
+        reader r = {.retry_value = 100, .keep_value = 4, .late = true, .wanted = 5, .group = group};
+        open_reader(&r, "ends", &often);
+        assert_true(run_for(LONGEST_MS));
+        close_reader(&r, 0);
+    }
 }
 
 static void starve(void *data)
@@ -208,7 +228,7 @@ static void test_records_for_which_there_was_no_memory_come_again(void **state)
     host->ops->timer_stop(host, &timer);
     for (unsigned i = 0; i < 20; i++)
         assert_int_equal(r.order[i], i);
-    close_reader(&r);
+    close_reader(&r, 100);
 }
 
 static void test_without_memory_there_is_none(void **state)
@@ -289,7 +309,7 @@ static void test_offsets_by_time_are_asked_for_again_after_a_while(void **state)
     assert_int_equal(r.assigned, 1);
     assert_int_equal(w.count, 2);
     assert_true(w.last - w.first >= 900);
-    close_reader(&r);
+    close_reader(&r, 100);
     pl_logger_free(r.log);
 }
 
@@ -307,7 +327,7 @@ static void test_a_group_is_left_while_offsets_are_asked_for(void **state)
     pl_consumer_close(r.consumer, 1000);
     assert_true(run_for(10000));
     assert_int_equal(r.assigned, 0);
-    close_reader(&r);
+    close_reader(&r, 100);
     rd_kafka_mock_clear_request_errors(mock, LIST_OFFSETS);
     pl_logger_free(r.log);
 }
@@ -353,7 +373,7 @@ static void test_own_topics_are_made_when_brokers_are_there_later(void **state)
         pl_consumer_poll(r.consumer);
         run_for(100);
     }
-    close_reader(&r);
+    close_reader(&r, 100);
     assert_int_equal(w.count, 1);
     pl_logger_free(r.log);
 }
@@ -371,7 +391,7 @@ static void test_own_topics_that_are_named_later_are_made(void **state)
         run_for(50);
     assert_true(is_there(names[0]));
     assert_true(is_there(names[1]));
-    close_reader(&r);
+    close_reader(&r, 100);
 }
 
 /* Whose first event comes while nobody reads. */
@@ -386,7 +406,7 @@ static void test_what_comes_behind_the_latest_is_not_passed_over(void **state)
     for (unsigned i = 0; i < 100 && pl_consumer_get_stats(first.consumer).commits == 0; i++)
         run_for(50);
     assert_int_equal(pl_consumer_get_stats(first.consumer).commits, 1);
-    close_reader(&first);
+    close_reader(&first, 100);
     assert_int_equal(first.total, 0);
 
     publish_numbers("latest", 0, 5, 3);
@@ -396,7 +416,7 @@ static void test_what_comes_behind_the_latest_is_not_passed_over(void **state)
     assert_true(run_for(LONGEST_MS));
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(next.order[i], 5 + i);
-    close_reader(&next);
+    close_reader(&next, 100);
 }
 
 int main(void)
@@ -406,6 +426,7 @@ int main(void)
         cmocka_unit_test(test_a_batch_waits_to_be_full),
         cmocka_unit_test(test_records_for_which_there_was_no_memory_come_again),
         cmocka_unit_test(test_without_memory_there_is_none),
+        cmocka_unit_test(test_nothing_is_committed_once_a_group_is_left),
         cmocka_unit_test(test_wrong_settings_are_named),
         cmocka_unit_test(test_offsets_by_time_are_asked_for_again_after_a_while),
         cmocka_unit_test(test_a_group_is_left_while_offsets_are_asked_for),

@@ -346,7 +346,7 @@ $(B)/tests/bench/natives: tests/bench/natives.c $(B)/libperilune.a $(B)/flags
 	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -Wno-maybe-uninitialized -MT $@ $< $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
 bench: ## requests and events per second beside bare libh2o, nghttp2 and librdkafka, grpc-go and kafka-go, in one run
 	@scripts/deps build bench
-	@$(MAKE) build go kafka $(addprefix $(B)/tests/bench/,bare_h2o bare_nghttp2 bare_kafka protobuf)
+	@$(MAKE) build go kafka $(addprefix $(B)/tests/bench/,limits/bare_h2o limits/bare_nghttp2 limits/bare_kafka protobuf)
 	@scripts/bench $(BENCH)
 
 lint: ## include rules, formatting, static checks, licence lines

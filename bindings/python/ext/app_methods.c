@@ -4,7 +4,7 @@
 /* What an app does when it has been made. */
 
 /* --- its life --- */
-static PyObject *app_start(PyObject *object, PyObject *Py_UNUSED(ignored))
+static PyObject *change(PyObject *object, pl_code (*step)(pl_app *app, char *error, size_t error_size))
 {
     app_object *self = (app_object *)object;
     char error[CORE_ERROR_SIZE] = "";
@@ -13,10 +13,15 @@ static PyObject *app_start(PyObject *object, PyObject *Py_UNUSED(ignored))
     if (!app)
         return NULL;
     Py_BEGIN_ALLOW_THREADS;
-    code = pl_app_start(app, error, sizeof error);
+    code = step(app, error, sizeof error);
     Py_END_ALLOW_THREADS;
     core_app_leave(self);
     return core_app_result(self, code, error);
+}
+
+static PyObject *app_start(PyObject *object, PyObject *Py_UNUSED(ignored))
+{
+    return change(object, pl_app_start);
 }
 
 static PyObject *app_stop(PyObject *object, PyObject *args)
@@ -62,17 +67,7 @@ static PyObject *app_reload(PyObject *object, PyObject *args)
 
 static PyObject *app_rollback(PyObject *object, PyObject *Py_UNUSED(ignored))
 {
-    app_object *self = (app_object *)object;
-    char error[CORE_ERROR_SIZE] = "";
-    pl_code code;
-    pl_app *app = core_app_enter(self);
-    if (!app)
-        return NULL;
-    Py_BEGIN_ALLOW_THREADS;
-    code = pl_app_rollback(app, error, sizeof error);
-    Py_END_ALLOW_THREADS;
-    core_app_leave(self);
-    return core_app_result(self, code, error);
+    return change(object, pl_app_rollback);
 }
 
 /* --- what is asked of it --- */

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+export const host = '127.0.0.1'
+export const port = Number(process.argv[2] ?? 0)
+export const http2 = process.argv[3] === 'http2'
+
+export const ready = (port, protocol = 'http') =>
+  console.log(JSON.stringify({ event: 'ready', [protocol]: `${host}:${port}` }))
+
+export const listen = server => server.listen(port, host, () => ready(server.address().port))
+
+process.on('SIGTERM', () => process.exit(0))

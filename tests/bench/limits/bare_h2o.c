@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The limit that benchmarks are held against: a libh2o handler and nothing else, which answers each POST with
- * the bytes of one file. Called as: bare_h2o PORT FILE. Prints "ready" when it accepts; ends on SIGTERM by
- * default action. */
+ * the bytes of one file. Called as: bare_h2o PORT FILE; PORT 0 is any free one. Prints a ready line with its
+ * address when it accepts; ends on SIGTERM by default action. */
 
 #include <h2o.h>
 #include <h2o/http1.h>
 #include <h2o/http2.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,16 @@ static int read_file(const char *path, h2o_iovec_t *out)
     return size < 0 ? -1 : 0;
 }
 
+static bool print_ready(int fd)
+{
+    struct sockaddr_in addr;
+    socklen_t size = sizeof(addr);
+    if (getsockname(fd, (struct sockaddr *)&addr, &size) != 0)
+        return false;
+    printf("{\"event\":\"ready\",\"http\":\"127.0.0.1:%d\"}\n", ntohs(addr.sin_port));
+    return fflush(stdout) == 0;
+}
+
 int main(int argc, char **argv)
 {
     static server srv;
@@ -103,8 +114,8 @@ int main(int argc, char **argv)
     h2o_socket_t *listener = h2o_evloop_socket_create(srv.context.loop, fd, H2O_SOCKET_FLAG_DONT_READ);
     listener->data = &srv;
     h2o_socket_read_start(listener, on_accept);
-    puts("ready");
-    fflush(stdout);
+    if (!print_ready(fd))
+        return 1;
     while (h2o_evloop_run(srv.context.loop, INT32_MAX) == 0)
         ;
     return 0;

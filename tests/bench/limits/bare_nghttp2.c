@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The limit that gRPC's benchmarks are held against: nghttp2 on h2o's sockets and nothing else, which answers
  * each request with the bytes of one file (frames of gRPC) and the status OK. Called as: bare_nghttp2 PORT
- * FILE. Prints "ready" when it accepts; ends on SIGTERM by default action. */
+ * FILE; PORT 0 is any free one. Prints a ready line with its address when it accepts; ends on SIGTERM by
+ * default action. */
 
 #include <h2o.h>
 #include <netinet/in.h>
@@ -163,6 +164,16 @@ static bool read_file(const char *path, server *srv)
     return size >= 0;
 }
 
+static bool print_ready(int fd)
+{
+    struct sockaddr_in addr;
+    socklen_t size = sizeof(addr);
+    if (getsockname(fd, (struct sockaddr *)&addr, &size) != 0)
+        return false;
+    printf("{\"event\":\"ready\",\"grpc\":\"127.0.0.1:%d\"}\n", ntohs(addr.sin_port));
+    return fflush(stdout) == 0;
+}
+
 int main(int argc, char **argv)
 {
     static server srv;
@@ -176,8 +187,8 @@ int main(int argc, char **argv)
     h2o_socket_t *listener = h2o_evloop_socket_create(loop, fd, H2O_SOCKET_FLAG_DONT_READ);
     listener->data = &srv;
     h2o_socket_read_start(listener, on_accept);
-    puts("ready");
-    fflush(stdout);
+    if (!print_ready(fd))
+        return 1;
     while (h2o_evloop_run(loop, INT32_MAX) == 0)
         ;
     return 0;

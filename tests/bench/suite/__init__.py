@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The benchmark of `make bench`: every case side by side, on one machine, in one run."""

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""Who is compared: Perilune, the limits and the peers."""
+
+import os
+import subprocess
+from dataclasses import dataclass, field
+
+from .paths import BUNDLES, PEERS, PERILUNE, PROGRAMS, ROOT, Failed, work_dir
+from .processes import SERVER_CORE, Server
+
+OURS, LIMIT, PEER = "ours", "limit", "peer"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    name: str
+    role: str
+    serves: str  # graphql, grpc or events
+    command: tuple  # what stands before the arguments of the contract
+    build: str = ""  # of scripts/bench-peers; "" for what make builds
+    protocols: tuple = ("http1", "http2")
+    lacks: tuple = ()  # cases that it cannot do
+    modes: tuple = ("copy",)  # of events
+    env: dict = field(default_factory=dict, hash=False)
+    what: str = ""  # for the report
+
+
+def bare(name):
+    return (PROGRAMS / "limits" / f"bare_{name}",)
+
+
+def node(name):
+    return ("node", PEERS / "node" / f"{name}.mjs")
+
+
+def python(name):
+    return (PEERS / "python" / "venv" / "bin" / "python", PEERS / "python" / f"{name}.py")
+
+
+def go(name):
+    return (PEERS / "go" / name,)
+
+
+def rust(name):
+    return (PEERS / "rust" / name,)
+
+
+PRODUCTION = {"NODE_ENV": "production"}
+H1 = ("http1",)
+
+CANDIDATES = (
+    Candidate("perilune", OURS, "graphql", (), what="one worker"),
+    Candidate("bare_h2o", LIMIT, "graphql", bare("h2o"), lacks=("subscribers",), what="libh2o, a fixed answer"),
+    Candidate("mercurius", PEER, "graphql", node("mercurius"), "node", H1, env=PRODUCTION, what="Fastify, graphql-jit"),
+    Candidate("yoga", PEER, "graphql", node("yoga"), "node", H1, env=PRODUCTION, what="GraphQL Yoga on node:http"),
+    Candidate("apollo", PEER, "graphql", node("apollo"), "node", H1, env=PRODUCTION, what="Apollo Server"),
+    Candidate("gqlgen", PEER, "graphql", go("gqlgen"), "go", what="Go, generated code"),
+    Candidate("graphql-go", PEER, "graphql", go("graphql-go"), "go", what="Go"),
+    Candidate("async-graphql", PEER, "graphql", rust("async-graphql"), "rust", what="Rust, axum"),
+    Candidate("perilune", OURS, "grpc", (), what="one worker"),
+    Candidate("bare_nghttp2", LIMIT, "grpc", bare("nghttp2"), lacks=("chat",), what="nghttp2, a fixed answer"),
+    Candidate("grpc-go", PEER, "grpc", go("grpc"), "go", what="Go"),
+    Candidate("tonic", PEER, "grpc", rust("tonic"), "rust", what="Rust"),
+    Candidate("grpcio", PEER, "grpc", python("grpc_server"), "python", what="Python, C core"),
+    Candidate("grpc-js", PEER, "grpc", node("grpc"), "node", env=PRODUCTION, what="Node"),
+)  # fmt: skip
+
+
+def known(serves=None):
+    return [one for one in CANDIDATES if serves in (None, one.serves)]
+
+
+class Chosen:
+    """Those that take part: ours and the limits always, and the peers that --peers names."""
+
+    def __init__(self, peers="all"):
+        names = {one.name for one in CANDIDATES if one.role == PEER}
+        wanted = names if peers == "all" else set() if peers == "none" else set(peers.split(","))
+        if wanted - names:
+            raise Failed(f"no peer {', '.join(sorted(wanted - names))}; there are: {', '.join(sorted(names))}")
+        self.candidates = [one for one in CANDIDATES if one.role != PEER or one.name in wanted]
+
+    def of(self, serves):
+        return [one for one in self.candidates if one.serves == serves]
+
+    def build(self, kinds):
+        """Builds the peers of these kinds of cases. What cannot be built ends the run."""
+        groups = sorted({one.build for one in self.candidates if one.build and one.serves in kinds})
+        if not groups:
+            return
+        builder = ROOT / "scripts" / "bench-peers"
+        if not builder.exists() or subprocess.run([builder, *groups], check=False).returncode:
+            names = [one.name for one in self.candidates if one.build in groups and one.serves in kinds]
+            raise Failed(
+                f"could not build all of {', '.join(names)} (scripts/bench-peers {' '.join(groups)}; see above). "
+                "--peers leaves some out, --peers none all of them"
+            )
+
+
+def perilune(bundle, name="perilune", *, workers=1, env=None, core=SERVER_CORE, flags=()):
+    """Ours, as in production: no settings but the number of workers and where it listens."""
+    folder = work_dir("perilune")
+    command = [PERILUNE, "run", bundle, "--workers", workers, "--http", "127.0.0.1:0", "--admin", folder / f"{name}.sock"]
+    return Server(name, [*command, "--grpc", "127.0.0.1:0", *flags], folder / f"{name}.log", env, core)
+
+
+def database(name):
+    """The path of a database that is not there yet."""
+    path = work_dir("db") / f"{name}.db"
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return path
+
+
+def server(candidate):
+    """A server of GraphQL or gRPC, not started. Limits need an answer: see limit()."""
+    env = dict(candidate.env, BENCH_DB=str(database(f"{candidate.serves}-{candidate.name}")))
+    if candidate.role == OURS:
+        return perilune(BUNDLES / candidate.serves, f"perilune-{candidate.serves}", env=env)
+    for part in candidate.command:
+        if os.path.isabs(part) and not os.path.exists(part):
+            raise Failed(f"{candidate.name}: there is no {part}; scripts/bench-peers {candidate.build} should have built it")
+    return Server(candidate.name, [*candidate.command, 0], work_dir(candidate.serves) / f"{candidate.name}.log", env)
+
+
+def limit(candidate, answer, case):
+    """A limit that always answers with these bytes."""
+    path = work_dir(candidate.serves) / f"{case}.answer"
+    path.write_bytes(answer)
+    return Server(candidate.name, [*candidate.command, 0, path], path.with_suffix(f".{candidate.name}.log"))

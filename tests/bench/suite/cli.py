@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""bench: runs the cases, all or some, and writes build/bench/report.md, report.json and plots."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from . import graphql, machine, report
+from .candidates import Chosen, known
+from .paths import OUT, Failed
+
+FAMILIES = (graphql,)
+
+
+class Context:
+    """What a family of cases gets: the options, who takes part, and where results go."""
+
+    def __init__(self, options):
+        self.rounds, self.seconds, self.options = options.rounds, options.seconds, options
+        self.chosen = Chosen(options.peers)
+        self.results = {}
+
+    def add(self, result):
+        self.results[result.name] = result
+        table = report.curve_table(result) if hasattr(result, "series") else report.comparison_table(result)
+        print(f"\n{result.name}: {result.title}\n{table}", flush=True)
+
+
+def all_cases():
+    return [name for family in FAMILIES for name in family.names()]
+
+
+def select(wanted):
+    """The cases that a comma list of names, or of what names begin with, means."""
+    if not wanted:
+        return all_cases()
+    chosen = set()
+    for one in wanted.split(","):
+        part = one.strip().strip("/")
+        found = [name for name in all_cases() if name == part or name.startswith(part + "/")]
+        if not found:
+            raise Failed(f"no case {part}; there are:\n  " + "\n  ".join(all_cases()))
+        chosen.update(found)
+    return [name for name in all_cases() if name in chosen]
+
+
+def list_all():
+    print("cases:\n  " + "\n  ".join(all_cases()) + "\ncandidates:")
+    for one in known():
+        print(f"  {one.name:14} {one.role:6} {one.serves:8} {one.what}")
+
+
+def execute(context, wanted, run):
+    """Runs the families of these cases. Gives why it failed, or an empty text; what was measured before is kept."""
+    try:
+        for family in FAMILIES:
+            mine = {name for name in wanted if name.split("/")[0] == family.FAMILY}
+            if mine:
+                family.run(context, mine)
+    except Failed as problem:
+        return str(problem)
+    except KeyboardInterrupt:
+        return "interrupted"
+    return ""
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__.partition(": ")[2])
+    parser.add_argument("case", nargs="?", default="", help="which: a name or its beginning, or several with commas; all without")
+    parser.add_argument("--rounds", type=int, default=3, help="of each case (3)")
+    parser.add_argument("--seconds", type=int, default=2, help="of each candidate in each round (2)")
+    parser.add_argument("--peers", default="all", help="a comma list of peers, all or none; limits always take part")
+    parser.add_argument("--events", type=int, default=200_000, help="how many events each round has (200000)")
+    parser.add_argument("--out", default=str(OUT), help="where reports are written (build/bench)")
+    parser.add_argument("--list", action="store_true", help="the cases and candidates")
+    options = parser.parse_args(arguments)
+    if options.list:
+        list_all()
+        return 0
+    try:
+        wanted = select(options.case)
+        context = Context(options)
+        context.chosen.build({name.split("/")[0] for name in wanted})
+        machine.prepare()
+        OUT.mkdir(parents=True, exist_ok=True)
+        run = {"began": time.strftime("%Y-%m-%d %H:%M:%S %z"), "machine": machine.describe(), "versions": machine.versions()}
+    except Failed as problem:
+        print(f"bench: {problem}", file=sys.stderr)
+        return 1
+    begin = time.monotonic()
+    failed = execute(context, wanted, run)
+    run["options"] = {"case": options.case, "rounds": options.rounds, "seconds": options.seconds, "peers": options.peers}
+    run["minutes"] = round((time.monotonic() - begin) / 60, 1)
+    if failed:
+        run["failed"] = failed
+    whole = report.make(run, context.results)
+    out = Path(options.out)
+    report.write(whole, out)
+    print("\n" + report.ratio_table(whole["ratios"]) if whole["ratios"] else "")
+    print(f"\nwritten: {out / 'report.md'}, report.json and plots, after {run['minutes']} minutes")
+    if failed:
+        print(f"bench: {failed}", file=sys.stderr)
+    return 1 if failed else 0

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""Servers: started on their core, asked what they have used, ended."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from .paths import Failed
+
+SERVER_CORE, LOAD_CORE = 0, 1
+
+
+def pinned(core, command):
+    """The command that runs another one on this core (or on several: "0,1"), and does not outlive the suite."""
+    return ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(core), *map(str, command)]
+
+
+def tree(pid):
+    """The process and all its children that live."""
+    pids = [pid]
+    for one in pids:
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{one}/task").iterdir():
+                pids += map(int, (task / "children").read_text().split())
+    return pids
+
+
+def cpu_seconds(pid):
+    """CPU time of the process, its children, and all their threads."""
+    used, ticks = 0.0, os.sysconf("SC_CLK_TCK")
+    for one in tree(pid):
+        with contextlib.suppress(OSError):
+            used += time.clock_gettime(~one << 3 | 2)  # in nanoseconds, unlike utime and stime
+            stat = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+            used += (int(stat[13]) + int(stat[14])) / ticks  # children that have ended
+    return used
+
+
+def rss_mb(pid):
+    """Resident memory of the process and its children."""
+    kilobytes = 0
+    for one in tree(pid):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{one}/status").read_text().splitlines():
+                if line.startswith("VmRSS:"):
+                    kilobytes += int(line.split()[1])
+    return kilobytes / 1024
+
+
+def parse_ready(line):
+    """What a ready line tells; None if it is none."""
+    if line.strip() == "ready":
+        return {}
+    try:
+        ready = json.loads(line)
+    except ValueError:
+        return None
+    return ready if isinstance(ready, dict) and ready.get("event") == "ready" else None
+
+
+class Server:
+    """A program that prints a ready line. A context manager: it is ended in the end."""
+
+    def __init__(self, name, command, log, env=None, core=SERVER_CORE):
+        self.name, self.log = name, Path(log)
+        self.command = pinned(core, command)
+        self.env = {key: value for key, value in os.environ.items() if not key.startswith("PERILUNE")} | (env or {})
+        self.process, self.ready, self.ready_seconds = None, {}, 0.0
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def start(self, seconds=60.0):
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        begin = time.monotonic()
+        with self.log.open("w") as log:
+            try:
+                self.process = subprocess.Popen(
+                    self.command, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+                )
+            except OSError as problem:
+                raise Failed(f"{self.name} cannot be started: {problem}") from None
+        readable, _, _ = select.select([self.process.stdout], [], [], seconds)
+        line = self.process.stdout.readline() if readable else ""
+        self.ready_seconds = time.monotonic() - begin
+        self.ready = parse_ready(line)
+        if self.ready is None:
+            self.stop()
+            why = "printed no ready line" if readable else f"was not ready within {seconds:g} s"
+            raise Failed(f"{self.name} {why}: {' '.join(self.command[5:])}\n{line}{self.tail()}")
+        return self
+
+    def tail(self):
+        return self.log.read_text(errors="replace")[-4000:]
+
+    def check(self):
+        """Fails unless it still runs."""
+        if self.process.poll() is not None:
+            raise Failed(f"{self.name} has ended with {self.process.returncode}:\n{self.tail()}")
+
+    def stop(self, seconds=20.0):
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process.stdout.close()
+
+    def __enter__(self):
+        return self if self.process else self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+    @property
+    def cpu(self):
+        return cpu_seconds(self.pid)
+
+    @property
+    def rss(self):
+        return rss_mb(self.pid)

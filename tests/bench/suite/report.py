@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""What a run leaves: report.json, report.md and the plots."""
+
+import json
+
+from . import svg
+from .results import METRICS, from_json
+from .stats import figure, median, spread
+from .targets import ratios
+
+SECTIONS = {
+    "graphql": "GraphQL",
+    "grpc": "gRPC",
+    "protobuf": "Protobuf",
+    "events": "Events",
+    "reload": "Reload",
+    "growth": "Growth",
+    "startup": "Start and memory",
+    "workers": "Workers",
+}
+
+
+def make(run, results):
+    """The whole report as JSON. `run`: machine, versions, options, times."""
+    return run | {"ratios": ratios(results), "results": [one.to_json() for one in results.values()]}
+
+
+def of_json(report):
+    """The results of a report by name."""
+    return {one["name"]: from_json(one) for one in report["results"]}
+
+
+def slug(name):
+    return name.replace("/", "-").replace(" ", "-").lower()
+
+
+def table(heads, rows):
+    """Markdown; all columns but the first are numbers."""
+    lines = ["| " + " | ".join(heads) + " |", "|" + "|".join([" --- "] + [" ---: "] * (len(heads) - 1)) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def values_text(values):
+    """The median, and the spread when there are several."""
+    least, greatest = spread(values)
+    return figure(median(values)) + (f" ({figure(least)}–{figure(greatest)})" if len(values) > 1 else "")
+
+
+def comparison_table(one):
+    metrics = one.metrics()
+    others = len(one.candidates) > 1
+    ours = [name for name, row in one.candidates.items() if row["role"] == "ours"]
+    heads = [""]
+    for metric in metrics:
+        title, unit, _ = METRICS[metric]
+        unit = f"{one.what}/s" if metric == "rate" else unit
+        heads.append(f"{title}, {unit}")
+        if others and ours and metric in ("rate", "cpu_us", "ns", "last_ms", "ready_ms"):
+            heads.append("Perilune ÷ it" if METRICS[metric][2] else "it ÷ Perilune")
+    rows = []
+    for name, row in one.candidates.items():
+        cells = [f"**{name}**" if row["role"] == "ours" else name]
+        for metric in metrics:
+            cells.append(values_text(row[metric]) if metric in row else "–")
+            if others and ours and metric in ("rate", "cpu_us", "ns", "last_ms", "ready_ms"):
+                ratio = one.ratio(ours[0], name, metric)
+                cells.append(f"{ratio:.2f}" if ratio else "–")
+        rows.append(cells)
+    return table(heads, rows)
+
+
+def curve_table(one):
+    titles = list(one.series)
+    xs = sorted({x for series in one.series.values() for x, _ in series["points"]})
+    found = {title: dict(one.series[title]["points"]) for title in titles}
+    heads = [one.x] + [f"{title}, {one.series[title]['unit']}" for title in titles]
+    rows = [[figure(x)] + [values_text(found[title][x]) if x in found[title] else "–" for title in titles] for x in xs]
+    return table(heads, rows)
+
+
+def plots(one):
+    """{file name: SVG}"""
+    made = {}
+    if hasattr(one, "series"):
+        for title, series in one.series.items():
+            points = [(x, median(values), *spread(values)) for x, values in sorted(series["points"])]
+            if len(points) > 1:
+                name = f"{slug(one.name)}-{slug(title)}.svg"
+                made[name] = svg.curve(f"{one.title}: {title}", one.x, series["unit"], points, one.log)
+        return made
+    rows = [
+        (name, row["role"], median(row[one.main]), *spread(row[one.main]))
+        for name, row in one.candidates.items()
+        if one.main in row
+    ]
+    if len(rows) > 1:
+        title, unit, more = METRICS[one.main]
+        unit = f"{one.what}/s" if one.main == "rate" else unit
+        made[f"{slug(one.name)}.svg"] = svg.bars(one.title, f"{unit} ({'more' if more else 'less'} is better)", rows)
+    return made
+
+
+def ratio_table(found):
+    rows = [[one["name"], f"{one['value']:.2f}", f"{one['target']:.2f}", "yes" if one["met"] else "**no**"] for one in found]
+    return table(["ratio (higher is better)", "value", "target", "met"], rows)
+
+
+def section_of(name):
+    return SECTIONS.get(name.split("/")[0], name.split("/")[0])
+
+
+def results_text(report, plot_folder=None, level="##"):
+    """Every case with its table, and its plots when they are in a folder."""
+    parts, section = [], None
+    for one in of_json(report).values():
+        if section_of(one.name) != section:
+            section = section_of(one.name)
+            parts.append(f"{level} {section}")
+        parts += [f"{level}# {one.name}: {one.title}", *one.notes]
+        parts.append(curve_table(one) if hasattr(one, "series") else comparison_table(one))
+        if plot_folder:
+            parts += [f"![{name}]({plot_folder}/{name})" for name in plots(one)]
+    return "\n\n".join(parts)
+
+
+def machine_text(report):
+    machine, options = report["machine"], report["options"]
+    lines = [
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB; "
+        f"{machine['system']}, Linux {machine['kernel']}.",
+        f"{options['rounds']} rounds of {options['seconds']} s; {report['began']}, {report['minutes']} minutes; "
+        f"load average before: {machine['load_before']}.",
+        ", ".join(f"{name} {version}" for name, version in report["versions"].items()) + ".",
+    ]
+    if report.get("failed"):
+        lines.append(f"**The run failed, and is not whole:** {report['failed']}")
+    return "\n\n".join(lines)
+
+
+HOW = """Server on core 0, load generator on core 1. Each figure is the median of the rounds, with the least and the greatest in brackets;
+the candidates of a case take turns in each round. CPU is the time of all processes and threads of the server for each request: where
+the load generator is what holds a case up, it says more than the rate."""
+
+
+def markdown(report):
+    parts = ["# Benchmark", machine_text(report), HOW]
+    if report["ratios"]:
+        parts += ["## Targets", ratio_table(report["ratios"])]
+    return "\n\n".join([*parts, results_text(report, "plots")]) + "\n"
+
+
+def write(report, out):
+    """report.json, report.md and plots/, each whole."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "plots").mkdir(exist_ok=True)
+    for one in of_json(report).values():
+        for name, plot in plots(one).items():
+            (out / "plots" / name).write_text(plot)
+    (out / "report.md").write_text(markdown(report))
+    (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")

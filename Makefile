@@ -344,10 +344,14 @@ $(B)/tests/bench/protobuf: tests/bench/protobuf.c $(B)/obj/gen/test_protos.o $(B
 $(B)/tests/bench/natives: tests/bench/natives.c $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -Wno-maybe-uninitialized -MT $@ $< $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
-bench: ## requests and events per second beside bare libh2o, nghttp2 and librdkafka, grpc-go and kafka-go, in one run
+# make bench CASE=graphql/hello BENCH='--rounds 5 --peers none'; scripts/bench --help.
+CASE ?=
+BENCH ?=
+BENCH_PROGRAMS := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/limits/*.c tests/bench/load/*.c) tests/bench/protobuf.c)
+bench: ## all cases beside the peers and the limits, in one run: build/bench/report.md (docs/performance.md); CASE=graphql runs a part
 	@scripts/deps build bench
-	@$(MAKE) build go kafka $(addprefix $(B)/tests/bench/,limits/bare_h2o limits/bare_nghttp2 limits/bare_kafka protobuf)
-	@scripts/bench $(BENCH)
+	@$(MAKE) build venv kafka $(BENCH_PROGRAMS)
+	@build/venv/bin/python scripts/bench $(CASE) $(BENCH)
 
 lint: ## include rules, formatting, static checks, licence lines
 	@scripts/deps build test lint

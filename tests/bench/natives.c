@@ -11,7 +11,7 @@
 /* natives [SECONDS]: what a call of a resolver in C costs beside one in Lua, without a server. Prints one
  * line for each kind: its name, and nanoseconds (the best of several runs) for each field, less those of a
  * field without a resolver, in a query for 1,000 objects; and microseconds of the nested query of
- * bundles/nested, 10 users with 10 posts each and their authors, whose C makes all objects anew. */
+ * bundles/graphql, 10 users with 10 posts each and their authors, whose C makes all objects anew. */
 
 static const char schema[] =
     "type Query { items: [Item!]!, luaUsers: [User!]!, cUsers: [User!]! }\n"

@@ -20,7 +20,7 @@ class Candidate:
     build: str = ""  # of scripts/bench-peers; "" for what make builds
     protocols: tuple = ("http1", "http2")
     lacks: tuple = ()  # cases that it cannot do
-    modes: tuple = ("copy",)  # of events
+    modes: dict = field(default_factory=dict, hash=False)  # of events: {case: MODE}
     env: dict = field(default_factory=dict, hash=False)
     what: str = ""  # for the report
 
@@ -30,7 +30,7 @@ def bare(name):
 
 
 def node(name):
-    return ("node", PEERS / "node" / f"{name}.mjs")
+    return (PEERS / "node" / "node", PEERS / "node" / f"{name}.mjs")
 
 
 def python(name):
@@ -38,11 +38,11 @@ def python(name):
 
 
 def go(name):
-    return (PEERS / "go" / name,)
+    return (PEERS / "go" / "bin" / name,)
 
 
 def rust(name):
-    return (PEERS / "rust" / name,)
+    return (PEERS / "rust" / "release" / name,)
 
 
 PRODUCTION = {"NODE_ENV": "production"}
@@ -63,6 +63,11 @@ CANDIDATES = (
     Candidate("tonic", PEER, "grpc", rust("tonic"), "rust", what="Rust"),
     Candidate("grpcio", PEER, "grpc", python("grpc_server"), "python", what="Python, C core"),
     Candidate("grpc-js", PEER, "grpc", node("grpc"), "node", env=PRODUCTION, what="Node"),
+    Candidate("perilune-each", OURS, "events", (), modes={"copy": "each"}, what="one by one"),
+    Candidate("perilune-batch", OURS, "events", (), modes={"copy": "batch"}, what="a list at a time"),
+    Candidate("perilune-exactly_once", OURS, "events", (), modes={"exactly_once": "exactly_once"}, what="in transactions"),
+    Candidate("bare_kafka", LIMIT, "events", bare("kafka"), modes={"copy": ""}, what="librdkafka in C, bytes as they are"),
+    Candidate("kafka-go", PEER, "events", go("kafkacopy"), "go", modes={"copy": ""}, what="Go"),
 )  # fmt: skip
 
 
@@ -112,15 +117,31 @@ def database(name):
     return path
 
 
+def exists(candidate):
+    by = f"scripts/bench-peers {candidate.build}" if candidate.build else "make bench"
+    for part in candidate.command:
+        if os.path.isabs(part) and not os.path.exists(part):
+            raise Failed(f"{candidate.name}: there is no {part}; {by} should have built it")
+
+
 def server(candidate):
     """A server of GraphQL or gRPC, not started. Limits need an answer: see limit()."""
     env = dict(candidate.env, BENCH_DB=str(database(f"{candidate.serves}-{candidate.name}")))
     if candidate.role == OURS:
         return perilune(BUNDLES / candidate.serves, f"perilune-{candidate.serves}", env=env)
-    for part in candidate.command:
-        if os.path.isabs(part) and not os.path.exists(part):
-            raise Failed(f"{candidate.name}: there is no {part}; scripts/bench-peers {candidate.build} should have built it")
+    exists(candidate)
     return Server(candidate.name, [*candidate.command, 0], work_dir(candidate.serves) / f"{candidate.name}.log", env)
+
+
+def copier(candidate, mode, brokers, topics, variables=None):
+    """A service that copies the events of a topic to another; `topics` are its group, input and output."""
+    log = work_dir("events") / f"{candidate.name}.log"
+    env = candidate.env | (variables or {})
+    if candidate.role == OURS:
+        names = zip(("BROKERS", "GROUP", "INPUT", "OUTPUT", "MODE"), (brokers, *topics, mode), strict=True)
+        return perilune(BUNDLES / "events", candidate.name, env=env | {f"BENCH_{name}": value for name, value in names})
+    exists(candidate)
+    return Server(candidate.name, [*candidate.command, brokers, *topics, *([mode] if mode else [])], log, env)
 
 
 def limit(candidate, answer, case):

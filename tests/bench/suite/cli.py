@@ -6,11 +6,11 @@ import sys
 import time
 from pathlib import Path
 
-from . import graphql, machine, report
+from . import events, graphql, grpc, machine, protobuf, report
 from .candidates import Chosen, known
 from .paths import OUT, Failed
 
-FAMILIES = (graphql,)
+FAMILIES = (graphql, grpc, protobuf, events)
 
 
 class Context:

@@ -66,10 +66,10 @@ def parse_h2load(printed):
     return Load(succeeded, seconds, failed=wrong, bytes=int(data.group(1)))
 
 
-def run(command, seconds, server=None):
+def run(command, seconds, server=None, core=LOAD_CORE):
     """Runs a load generator on its core. Gives what it has printed, and the server's CPU time and greatest memory meanwhile."""
     before = server.cpu if server else 0.0
-    process = subprocess.Popen(pinned(LOAD_CORE, command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(pinned(core, command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     most, end = 0.0, time.monotonic() + seconds + 120
     while True:
         try:

@@ -137,9 +137,9 @@ def machine_text(report):
     return "\n\n".join(lines)
 
 
-HOW = """Server on core 0, load generator on core 1. Each figure is the median of the rounds, with the least and the greatest in brackets;
-the candidates of a case take turns in each round. CPU is the time of all processes and threads of the server for each request: where
-the load generator is what holds a case up, it says more than the rate."""
+HOW = """Server on core 0, load generator on core 1. Each figure is the median of the rounds, with the least and the greatest
+beside it; the candidates of a case take turns in each round. CPU is the time of all processes and threads of the server for each
+request: where the load generator is what holds a case up, it says more than the rate."""
 
 
 def markdown(report):

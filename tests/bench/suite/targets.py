@@ -39,6 +39,10 @@ TARGETS = [
     *beside("grpc/hello", "perilune", "bare_nghttp2", 0.6, "gRPC unary"),
     *beside("grpc/hello", "perilune", "grpc-go", 4, "gRPC unary"),
     *beside("grpc/hello", "perilune", "tonic", 2, "gRPC unary"),
+    *beside("events/copy", "perilune-each", "bare_kafka", 0.5, "consume, handle, produce one by one"),
+    *beside("events/copy", "perilune-batch", "bare_kafka", 0.5, "consume, handle, produce in lists"),
+    *beside("events/copy", "perilune-each", "kafka-go", 3, "consume, handle, produce one by one"),
+    *beside("events/copy", "perilune-batch", "kafka-go", 3, "consume, handle, produce in lists"),
 ]
 
 

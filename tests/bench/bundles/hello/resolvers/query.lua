@@ -1,6 +1,0 @@
--- SPDX-License-Identifier: MIT
-return {
-  Query = {
-    hello = function() return "world" end,
-  },
-}

@@ -14,7 +14,7 @@ import { userById } from './data.mjs'
 import { addNote, Post, Query, typeDefs, User } from './resolvers.mjs'
 import { listen } from './serve.mjs'
 
-// Without this Node.js warns of more than ten subscribers.
+// Without the limit being lifted Node.js warns of more than ten subscribers.
 const pubsub = new PubSub({ eventEmitter: new EventEmitter().setMaxListeners(0) })
 
 const schema = makeExecutableSchema({

@@ -3,7 +3,7 @@ import Fastify from 'fastify'
 import mercurius from 'mercurius'
 import { userById } from './data.mjs'
 import { addNote, Post, Query, typeDefs, User } from './resolvers.mjs'
-import { host, http2, port, ready } from './serve.mjs'
+import { host, overHttp2, port, ready } from './serve.mjs'
 
 const resolvers = {
   Query,
@@ -27,8 +27,7 @@ const loaders = {
   },
 }
 
-// A WebSocket begins as an upgrade of HTTP/1.1.
-const app = Fastify({ http2 })
-await app.register(mercurius, { schema: typeDefs, resolvers, loaders, jit: 1, subscription: !http2 })
+const app = Fastify({ http2: overHttp2 })
+await app.register(mercurius, { schema: typeDefs, resolvers, loaders, jit: 1, subscription: !overHttp2 })
 await app.listen({ host, port })
 ready(app.server.address().port)

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT
-import { createServer } from 'node:http'
+import { setMaxListeners } from 'node:events'
+import http from 'node:http'
+import http2 from 'node:http2'
 import DataLoader from 'dataloader'
 import { createPubSub, createSchema, createYoga } from 'graphql-yoga'
 import { useServer } from 'graphql-ws/use/ws'
 import { WebSocketServer } from 'ws'
 import { userById } from './data.mjs'
 import { addNote, Post, Query, typeDefs, User } from './resolvers.mjs'
-import { listen } from './serve.mjs'
+import { listen, overHttp2 } from './serve.mjs'
 
-const pubSub = createPubSub()
+// Without the limit being lifted Node.js warns of more than ten subscribers.
+const eventTarget = new EventTarget()
+setMaxListeners(0, eventTarget)
+const pubSub = createPubSub({ eventTarget })
 
 const schema = createSchema({
   typeDefs,
@@ -36,10 +41,10 @@ const yoga = createYoga({
   graphiql: false,
   context: () => ({ users: new DataLoader(async ids => ids.map(userById)) }),
 })
-const server = createServer(yoga)
+const server = (overHttp2 ? http2 : http).createServer(yoga)
 
 // Operations that come over a WebSocket pass through Yoga's plugins, too.
-useServer({
+const protocol = {
   execute: args => args.rootValue.execute(args),
   subscribe: args => args.rootValue.subscribe(args),
   onSubscribe: async (ctx, _id, params) => {
@@ -57,6 +62,7 @@ useServer({
     const errors = validate(args.schema, args.document)
     return errors.length > 0 ? errors : args
   },
-}, new WebSocketServer({ server, path: yoga.graphqlEndpoint }))
+}
+if (!overHttp2) useServer(protocol, new WebSocketServer({ server, path: yoga.graphqlEndpoint }))
 
 listen(server)

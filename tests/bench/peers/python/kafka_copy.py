@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""kafka_copy.py BROKERS GROUP INPUT OUTPUT [at_least_once|exactly_once]: copies each event with one field changed, on confluent-kafka.
+"""kafka_copy.py BROKERS GROUP INPUT OUTPUT [at_least_once|exactly_once]: copies events with one field changed; confluent-kafka.
 
 What was made of a batch is written before the next batch is consumed: in a transaction with the batch's offsets, or flush() waits
 for all acknowledgements. Then alone are the offsets stored; librdkafka commits what is stored once a second.

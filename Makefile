@@ -257,7 +257,7 @@ $(CLIENTS)/node_modules/.stamp: $(CLIENTS)/package-lock.json
 
 # Programs in Go: the tools that tests/go/go.mod names, and our own.
 go: build/go/.stamp
-GO_SRC := scripts/go-tools $(shell find tests/go -type f 2>/dev/null) $(wildcard examples/users/proto/*.proto tests/bench/bundles/grpc/proto/*.proto)
+GO_SRC := scripts/go-tools scripts/go-toolchain $(shell find tests/go -type f 2>/dev/null) $(wildcard examples/users/proto/*.proto)
 build/go/.stamp: $(GO_SRC)
 	$(call show,GO,build/go/bin)scripts/go-tools
 	@touch $@

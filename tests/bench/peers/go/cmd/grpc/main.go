@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: MIT
 
-// bench PORT: grpc-go's server of the service that benchmarks call. Prints "ready" when it accepts.
+// grpc PORT: grpc-go's server of the service that benchmarks call.
 package main
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log"
-	"net"
-	"os"
 
 	"google.golang.org/grpc"
 
-	benchv1 "perilune/tests/go/gen/benchv1"
+	benchv1 "perilune/tests/bench/peers/go/gen/benchv1"
+	"perilune/tests/bench/peers/go/internal/serve"
 )
 
 type server struct {
@@ -27,6 +25,15 @@ func reply(request *benchv1.HelloRequest) *benchv1.HelloReply {
 
 func (server) Hello(_ context.Context, request *benchv1.HelloRequest) (*benchv1.HelloReply, error) {
 	return reply(request), nil
+}
+
+func (server) Nested(_ context.Context, order *benchv1.Order) (*benchv1.Order, error) {
+	order.Total = 0
+	for _, line := range order.Lines {
+		order.Total += line.Price * float64(line.Quantity)
+	}
+	order.Status = benchv1.Status_STATUS_CONFIRMED
+	return order, nil
 }
 
 func (server) Stream(request *benchv1.HelloRequest, stream grpc.ServerStreamingServer[benchv1.HelloReply]) error {
@@ -54,12 +61,17 @@ func (server) Chat(stream grpc.BidiStreamingServer[benchv1.HelloRequest, benchv1
 }
 
 func main() {
-	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Args[1])
-	if err != nil {
-		log.Fatal(err)
-	}
+	ctx, stop := serve.UntilTerm()
+	defer stop()
 	s := grpc.NewServer()
 	benchv1.RegisterBenchServer(s, server{})
-	fmt.Println("ready")
-	log.Fatal(s.Serve(listener))
+	listener := serve.Listen()
+	go func() {
+		<-ctx.Done()
+		s.Stop()
+	}()
+	serve.Ready("grpc", listener)
+	if err := s.Serve(listener); err != nil {
+		log.Fatal(err)
+	}
 }

@@ -334,6 +334,10 @@ fuzz: ## build the fuzz targets with clang and run each for FUZZ_SECONDS
 $(B)/tests/bench/%: tests/bench/%.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -MT $@ $< $(LDFLAGS_all) -o $@ $(LIBS)
+# Load generators: nothing but libc and nghttp2.
+$(B)/tests/bench/load/%: tests/bench/load/%.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -MT $@ $< $(LDFLAGS_all) -o $@ -lnghttp2
 # What embedding costs; it uses the public header alone.
 $(B)/tests/bench/embed: tests/bench/embed.c $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The limit that gRPC's benchmarks are held against: nghttp2 on h2o's sockets and nothing else, which answers
  * each request with the bytes of one file (frames of gRPC) and the status OK. Called as: bare_nghttp2 PORT
- * FILE; PORT 0 is any free one. Prints a ready line with its address when it accepts; ends on SIGTERM by
- * default action. */
+ * FILE [chat]; PORT 0 is any free one. With "chat" each message of a request is answered with these bytes as
+ * it comes, and the request's end with the status. Prints a ready line with its address when it accepts; ends
+ * on SIGTERM by default action. */
 
 #include <h2o.h>
 #include <netinet/in.h>
@@ -23,6 +24,7 @@ typedef struct server {
     nghttp2_session_callbacks *callbacks;
     char *answer;
     size_t size;
+    bool chat;
 } server;
 
 typedef struct connection {
@@ -86,6 +88,99 @@ static ssize_t read_answer(nghttp2_session *session, int32_t stream, uint8_t *to
         nghttp2_submit_trailer(session, stream, trailers, 1);
     }
     return (ssize_t)n;
+}
+
+/* Of a call of "chat". */
+typedef struct chat {
+    int32_t id;
+    uint8_t prefix[5]; /* of the message that comes in */
+    size_t prefixed;   /* how much of it is there */
+    size_t missing;    /* bytes of its body that are not */
+    size_t owed;       /* bytes of answers that are still to be sent */
+    bool ended, waits;
+} chat;
+
+static ssize_t read_chat(nghttp2_session *session, int32_t stream, uint8_t *to, size_t size, uint32_t *flags,
+                         nghttp2_data_source *source, void *data)
+{
+    static const nghttp2_nv trailers[] = {NV("grpc-status", "0")};
+    const server *srv = ((connection *)data)->srv;
+    chat *call = source->ptr;
+    size_t used = 0;
+    while (call->owed > 0 && used < size) {
+        size_t at = (srv->size - call->owed % srv->size) % srv->size;
+        size_t n = srv->size - at < size - used ? srv->size - at : size - used;
+        memcpy(to + used, srv->answer + at, n);
+        used += n;
+        call->owed -= n;
+    }
+    if (call->owed == 0 && call->ended) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        nghttp2_submit_trailer(session, stream, trailers, 1);
+    } else if (used == 0) {
+        call->waits = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    return (ssize_t)used;
+}
+
+static void go_on(nghttp2_session *session, chat *call)
+{
+    if (call->waits) {
+        call->waits = false;
+        nghttp2_session_resume_data(session, call->id);
+    }
+}
+
+static int on_chat_data(nghttp2_session *session, uint8_t flags, int32_t stream, const uint8_t *bytes,
+                        size_t size, void *data)
+{
+    chat *call = nghttp2_session_get_stream_user_data(session, stream);
+    const uint8_t *end = bytes + size;
+    while (call != NULL && bytes < end) {
+        if (call->prefixed < sizeof(call->prefix)) {
+            call->prefix[call->prefixed++] = *bytes++;
+            if (call->prefixed == sizeof(call->prefix))
+                call->missing = (size_t)call->prefix[1] << 24 | (size_t)call->prefix[2] << 16 |
+                                (size_t)call->prefix[3] << 8 | call->prefix[4];
+        } else {
+            size_t n = (size_t)(end - bytes) < call->missing ? (size_t)(end - bytes) : call->missing;
+            call->missing -= n;
+            bytes += n;
+        }
+        if (call->prefixed == sizeof(call->prefix) && call->missing == 0) {
+            call->prefixed = 0;
+            call->owed += ((connection *)data)->srv->size;
+            go_on(session, call);
+        }
+    }
+    return 0;
+}
+
+static int on_chat_frame(nghttp2_session *session, const nghttp2_frame *frame, void *data)
+{
+    static const nghttp2_nv headers[] = {NV(":status", "200"), NV("content-type", "application/grpc")};
+    int32_t stream = frame->hd.stream_id;
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        chat *call = h2o_mem_alloc(sizeof(*call));
+        *call = (chat){.id = stream};
+        nghttp2_data_provider provider = {.source.ptr = call, .read_callback = read_chat};
+        nghttp2_session_set_stream_user_data(session, stream, call);
+        nghttp2_submit_response(session, stream, headers, 2, &provider);
+    }
+    chat *call = nghttp2_session_get_stream_user_data(session, stream);
+    bool request = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
+    if (call != NULL && request && frame->hd.flags & NGHTTP2_FLAG_END_STREAM) {
+        call->ended = true;
+        go_on(session, call);
+    }
+    return 0;
+}
+
+static int on_chat_close(nghttp2_session *session, int32_t stream, uint32_t error, void *data)
+{
+    free(nghttp2_session_get_stream_user_data(session, stream));
+    return 0;
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *data)
@@ -179,10 +274,15 @@ int main(int argc, char **argv)
     static server srv;
     int fd;
     signal(SIGPIPE, SIG_IGN);
-    if (argc != 3 || !read_file(argv[2], &srv) || (fd = listen_on(atoi(argv[1]))) == -1)
+    srv.chat = argc == 4 && strcmp(argv[3], "chat") == 0;
+    if ((argc != 3 && !srv.chat) || !read_file(argv[2], &srv) || (fd = listen_on(atoi(argv[1]))) == -1)
         return 1;
     nghttp2_session_callbacks_new(&srv.callbacks);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(srv.callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(srv.callbacks, srv.chat ? on_chat_frame : on_frame);
+    if (srv.chat) {
+        nghttp2_session_callbacks_set_on_data_chunk_recv_callback(srv.callbacks, on_chat_data);
+        nghttp2_session_callbacks_set_on_stream_close_callback(srv.callbacks, on_chat_close);
+    }
     h2o_loop_t *loop = h2o_evloop_create();
     h2o_socket_t *listener = h2o_evloop_socket_create(loop, fd, H2O_SOCKET_FLAG_DONT_READ);
     listener->data = &srv;

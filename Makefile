@@ -103,7 +103,7 @@ endif
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(B)/%)
 
-.PHONY: help build prepare graphiql deps run lua-modules install-lua test unit asan tsan integration conformance bench fuzz lint format install clean \
+.PHONY: help build prepare graphiql deps run lua-modules install-lua test unit asan tsan integration conformance bench bench-guard guard-bin fuzz lint format install clean \
         protos unit-bin fuzz-bin asan-bin tsan-bin venv python python-test npm go kafka chaos FORCE
 FORCE:
 
@@ -348,6 +348,25 @@ $(B)/tests/bench/protobuf: tests/bench/protobuf.c $(B)/obj/gen/test_protos.o $(B
 $(B)/tests/bench/natives: tests/bench/natives.c $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -Wno-maybe-uninitialized -MT $@ $< $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
+# Instructions of small cases, beside those of tests/bench/guard/baseline.json. What is counted is the release's library, but for Protobuf's: that is not
+# to be seen from outside of it.
+GUARD := $(B)/tests/bench/guard
+$(GUARD)/api $(GUARD)/reload: $(GUARD)/%: $(B)/obj/tests/bench/guard/guard.o $(B)/obj/tests/bench/guard/%.o $(B)/libperilune.so.$(VERSION)
+	@mkdir -p $(@D)
+	@ln -sf $(abspath $(B))/libperilune.so.$(VERSION) $(@D)/libperilune.so.$(SOVERSION)
+	$(call show,LINK,$@)$(CC) $(TEST_LDFLAGS) -Wl,-rpath,'$$ORIGIN' -o $@ $^
+$(GUARD)/protobuf: $(patsubst %,$(B)/obj/tests/bench/guard/%.o,guard protobuf) $(B)/obj/gen/test_protos.o $(B)/libperilune.a
+	@mkdir -p $(@D)
+	$(call show,LINK,$@)$(CC) $(TEST_LDFLAGS) -o $@ $^ $(LIBS)
+$(GUARD)/fixed.so: tests/bench/guard/fixed.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call show,LINK,$@)$(CC) $(filter-out -Icore -I. -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -fvisibility=default -MF $@.d -MT $@ -shared $< -o $@
+guard-bin: $(addprefix $(GUARD)/,api reload protobuf fixed.so) $(B)/perilune
+# CASE: some of them; UPDATE=1 writes the baseline.
+bench-guard: ## instructions of small cases: more than 5 % above tests/bench/guard/baseline.json fails (UPDATE=1 writes it anew; CASE='…')
+	@scripts/deps build test
+	@$(MAKE) VARIANT=release guard-bin
+	@CC='$(CC)' scripts/bench-guard $(if $(UPDATE),--update) $(CASE)
 # make bench CASE=graphql/hello BENCH='--rounds 5 --peers none'; scripts/bench --help.
 CASE ?=
 BENCH ?=
@@ -388,4 +407,4 @@ install-lua: $(LUA_MODULES) ## the modules for plain Lua alone, into LUADIR and 
 clean: ## remove build/
 	rm -rf build $(CLIENTS)/node_modules $(PROTOBUF_SUITE)/node_modules
 
--include $(LIB_OBJ:.o=.d) $(MODULES_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_HELP_OBJ:.o=.d) $(MODULES_TEST_OBJ:.o=.d) $(TEST_BIN:%=%.d) $(FUZZ_BIN:%=%.d)
+-include $(wildcard $(B)/obj/tests/bench/guard/*.d) $(LIB_OBJ:.o=.d) $(MODULES_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEST_HELP_OBJ:.o=.d) $(MODULES_TEST_OBJ:.o=.d) $(TEST_BIN:%=%.d) $(FUZZ_BIN:%=%.d)

@@ -47,6 +47,7 @@ def rust(name):
 
 PRODUCTION = {"NODE_ENV": "production"}
 H1 = ("http1",)
+C_MODES = {"copy": "json", "exactly_once": "exactly_once"}
 
 CANDIDATES = (
     Candidate("perilune", OURS, "graphql", (), what="one worker"),
@@ -66,7 +67,8 @@ CANDIDATES = (
     Candidate("perilune-each", OURS, "events", (), modes={"copy": "each"}, what="one by one"),
     Candidate("perilune-batch", OURS, "events", (), modes={"copy": "batch"}, what="a list at a time"),
     Candidate("perilune-exactly_once", OURS, "events", (), modes={"exactly_once": "exactly_once"}, what="in transactions"),
-    Candidate("bare_kafka", LIMIT, "events", bare("kafka"), modes={"copy": ""}, what="librdkafka in C, bytes as they are"),
+    Candidate("bare_kafka", LIMIT, "events", bare("kafka"), modes=C_MODES, what="librdkafka and cJSON in C"),
+    Candidate("bare_kafka-bytes", LIMIT, "events", bare("kafka"), modes={"copy": "copy"}, what="the same, bytes as they are"),
     Candidate("kafka-go", PEER, "events", go("kafkacopy"), "go", modes={"copy": ""}, what="Go"),
 )  # fmt: skip
 

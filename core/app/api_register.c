@@ -34,6 +34,13 @@ pl_code pl_app_scalar(pl_app *app, const char *type, pl_native_function serializ
     return end(app, pl_natives_add_scalar(app->natives, type, serialize, parse, data));
 }
 
+pl_code pl_app_mark_scalar(pl_app *app, const char *type)
+{
+    if (!begin(app))
+        return PL_FAILED_PRECONDITION;
+    return end(app, pl_natives_mark_scalar(app->natives, type));
+}
+
 pl_code pl_app_method(pl_app *app, const char *service, const char *method, pl_native_function function,
                       void *data)
 {

@@ -284,6 +284,7 @@ static void bind_section(void *data)
         pl_slot slot = engine_of(b)->push_ref(instance->state, instance->default_resolver);
         gql_binding_set_default(instance->binding, slot);
     }
+    pl_natives_place_scalars(b->source->natives, instance, b->report);
     if (instance->binding && !pl_report_has_errors(b->report))
         gql_binding_finish(instance->binding, &b->source->config->access, &b->report->errors);
     pl_services_load(instance, b->source, b->report);

@@ -2,6 +2,7 @@
 #include "app/natives.h"
 
 #include "base/alloc.h"
+#include "graphql/execution/scalar_places.h"
 #include "value/json.h"
 
 /* An entry of a table of tables, as a file of resolvers has it: { [group] = { [name] = function } }. */
@@ -12,6 +13,11 @@ struct native {
     pl_native_entry entry;
     bool bytes; /* a method that has its messages as bytes */
 };
+
+typedef struct marked {
+    struct marked *next;
+    pl_str name;
+} marked;
 
 typedef struct consumer {
     struct consumer *next;
@@ -27,6 +33,8 @@ typedef struct interceptor {
 struct pl_natives {
     pl_arena arena;
     native *resolvers, **last_resolver;
+    size_t resolver_count;
+    marked *scalars;
     native *methods, **last_method;
     consumer *consumers, **last_consumer;
     size_t consumer_count;
@@ -88,7 +96,7 @@ static pl_code add(pl_natives *n, native ***last, const char *group, const char 
         return PL_RESOURCE_EXHAUSTED;
     one->group = pl_arena_str(&n->arena, pl_str_of(group));
     one->name = pl_arena_str(&n->arena, pl_str_of(name));
-    one->entry = (pl_native_entry){function, data, pl_arena_printf(&n->arena, "%s.%s", group, name).ptr};
+    one->entry = (pl_native_entry){function, data, pl_arena_printf(&n->arena, "%s.%s", group, name).ptr, 0};
     if (!one->group.ptr || !one->name.ptr || !one->entry.name)
         return PL_RESOURCE_EXHAUSTED;
     **last = one;
@@ -103,7 +111,27 @@ pl_code pl_natives_add_resolver(pl_natives *n, const char *type, const char *fie
         return PL_INVALID_ARGUMENT;
     if (find(n->resolvers, type, field))
         return PL_ALREADY_EXISTS;
-    return add(n, &n->last_resolver, type, field, function, data);
+    native **place = n->last_resolver;
+    pl_code code = add(n, &n->last_resolver, type, field, function, data);
+    if (!code)
+        (*place)->entry.number = ++n->resolver_count;
+    return code;
+}
+
+pl_code pl_natives_mark_scalar(pl_natives *n, const char *type)
+{
+    if (!is_name(type, false))
+        return PL_INVALID_ARGUMENT;
+    for (const marked *m = n->scalars; m; m = m->next) {
+        if (pl_str_is(m->name, type))
+            return PL_OK;
+    }
+    marked *m = pl_arena_zalloc(&n->arena, sizeof *m);
+    if (!m || !(m->name = pl_arena_str(&n->arena, pl_str_of(type))).ptr)
+        return PL_RESOURCE_EXHAUSTED;
+    m->next = n->scalars;
+    n->scalars = m;
+    return PL_OK;
 }
 
 pl_code pl_natives_add_scalar(pl_natives *n, const char *type, pl_native_function serialize,
@@ -148,7 +176,7 @@ pl_code pl_natives_add_consumer(pl_natives *n, const char *declaration, pl_nativ
         return err->code == PL_RESOURCE_EXHAUSTED ? err->code : PL_INVALID_ARGUMENT;
     if (one->declaration.kind != PL_KIND_MAP)
         return pl_fail(err, PL_INVALID_ARGUMENT, "the declaration of a consumer is a JSON object");
-    one->handler = (pl_native_entry){handler, data, "the handler of events"};
+    one->handler = (pl_native_entry){handler, data, "the handler of events", 0};
     *n->last_consumer = one;
     n->last_consumer = &one->next;
     n->consumer_count++;
@@ -163,8 +191,8 @@ pl_code pl_natives_add_interceptor(pl_natives *n, pl_native_function before, pl_
     interceptor *one = pl_arena_zalloc(&n->arena, sizeof *one);
     if (!one)
         return PL_RESOURCE_EXHAUSTED;
-    one->before = (pl_native_entry){before, data, "an interceptor (before)"};
-    one->after = (pl_native_entry){after, data, "an interceptor (after)"};
+    one->before = (pl_native_entry){before, data, "an interceptor (before)", 0};
+    one->after = (pl_native_entry){after, data, "an interceptor (after)", 0};
     *n->last_interceptor = one;
     n->last_interceptor = &one->next;
     n->interceptor_count++;
@@ -212,6 +240,78 @@ bool pl_natives_bind(const pl_natives *n, pl_instance *instance, pl_report *repo
                         "There are resolvers, but the bundle has no schema/*.graphql.");
     e->pop_to(state, top);
     return true;
+}
+
+/* --- marked scalars --- */
+
+/* Freed with the instance; what calls still hold stays. */
+typedef struct places {
+    size_t count;
+    pl_native_scalars *of[];
+} places;
+
+static void free_places(void *data)
+{
+    places *p = data;
+    for (size_t i = 0; i < p->count; i++)
+        pl_native_scalars_free(p->of[i]);
+}
+
+static void mark(const pl_natives *n, const gql_schema *schema, bool *holds, pl_report *report)
+{
+    for (const marked *m = n->scalars; m; m = m->next) {
+        const gql_named *type = gql_schema_type(schema, m->name);
+        if (type && type->kind == GQL_SCALAR && !type->builtin)
+            holds[type->id] = true;
+        else
+            pl_report_error(report, PL_HOST_PROGRAM, 0, 0, "There are functions for scalar \"%.*s\", %s.",
+                            PL_STR_ARG(m->name),
+                            !type                      ? "which the schema does not define"
+                            : type->kind == GQL_SCALAR ? "which is built in"
+                                                       : "which is no scalar");
+    }
+}
+
+/* False: memory. */
+static bool place(const gql_scalar_places *p, const native *resolver, pl_native_scalars **out)
+{
+    const gql_named *type = gql_schema_type(p->binding->schema, resolver->group);
+    const gql_field *field = type ? gql_schema_field(p->binding->schema, type, resolver->name) : NULL;
+    if (!field) /* a function of a scalar, or of an abstract type */
+        return true;
+    pl_buf packed;
+    pl_buf_init(&packed);
+    bool ok = gql_scalar_places_pack(p, field, &packed);
+    if (ok && packed.len > 0)
+        ok = (*out = pl_native_scalars_new(pl_buf_view(&packed))) != NULL;
+    pl_buf_dispose(&packed);
+    return ok;
+}
+
+void pl_natives_place_scalars(const pl_natives *n, pl_instance *instance, pl_report *report)
+{
+    if (!n || !n->scalars)
+        return;
+    if (!instance->binding) {
+        pl_report_error(report, PL_HOST_PROGRAM, 0, 0,
+                        "There are functions for scalars, but the bundle has no schema/*.graphql.");
+        return;
+    }
+    const gql_schema *schema = instance->binding->schema;
+    bool *holds = pl_arena_array(&instance->arena, schema->type_count, sizeof *holds);
+    places *all = pl_arena_zalloc(&instance->arena, sizeof *all + n->resolver_count * sizeof(*all->of));
+    bool ok = holds && all && pl_arena_on_dispose(&instance->arena, free_places, all) == 0;
+    gql_scalar_places p = {.binding = instance->binding, .holds = holds};
+    if (ok) {
+        all->count = n->resolver_count;
+        mark(n, schema, holds, report);
+        gql_scalar_places_find(&p);
+    }
+    for (const native *one = n->resolvers; ok && one; one = one->next)
+        ok = place(&p, one, &all->of[one->entry.number - 1]);
+    if (ok)
+        ((pl_state_head *)instance->state)->scalars = all->of;
+    report->errors.out_of_memory |= !ok;
 }
 
 bool pl_natives_has_methods(const pl_natives *n)

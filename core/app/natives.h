@@ -23,6 +23,9 @@ pl_code pl_natives_add_resolver(pl_natives *natives, const char *type, const cha
 pl_code pl_natives_add_scalar(pl_natives *natives, const char *type, pl_native_function serialize,
                               pl_native_function parse, void *data);
 
+/* Its values are converted by the program's resolvers. A second time does nothing. */
+pl_code pl_natives_mark_scalar(pl_natives *natives, const char *type);
+
 /* service: "user.v1.UserService". What a method's messages are, and whether it streams, the protos say.
  * bytes: the function has messages as bytes of Protobuf. */
 pl_code pl_natives_add_method(pl_natives *natives, const char *service, const char *method, bool bytes,
@@ -39,6 +42,9 @@ pl_code pl_natives_add_interceptor(pl_natives *natives, pl_native_function befor
 /* Adds resolvers and scalars to the instance's binding. False: the engine knows no such functions; the report
  * says so, and nothing else may be asked for. Below pl_protect. */
 bool pl_natives_bind(const pl_natives *natives, pl_instance *instance, pl_report *report);
+/* When all resolvers are bound, and before gql_binding_finish: what pl_native_scalars_of gives. Marked names
+ * that are no scalars of the schema are reported. */
+void pl_natives_place_scalars(const pl_natives *natives, pl_instance *instance, pl_report *report);
 
 bool pl_natives_has_methods(const pl_natives *natives);
 bool pl_natives_has_method(const pl_natives *natives, pl_str service, pl_str method);

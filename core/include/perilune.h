@@ -131,6 +131,10 @@ PL_API pl_code pl_app_method_bytes(pl_app *app, const char *service, const char 
 /* serialize: internal to outgoing value; parse: incoming to internal. NULL: as it is. */
 PL_API pl_code pl_app_scalar(pl_app *app, const char *type, pl_native_function serialize,
                              pl_native_function parse, void *data);
+/* The program's resolvers convert the values of this scalar themselves, for instance on threads of another
+ * language's: pl_native_scalars_of says where such values stand. The library converts nothing because of it;
+ * the scalar may be a ready-made one, and a file of the bundle may have functions for it as well. */
+PL_API pl_code pl_app_mark_scalar(pl_app *app, const char *type);
 /* declaration: what a file in events/ would return, as JSON without the handler:
  * {"topic":"payment-events","group":"audit","format":"json"}. */
 PL_API pl_code pl_app_consumer(pl_app *app, const char *declaration, pl_native_function handler, void *data);

@@ -218,6 +218,7 @@ struct pl_remote; /* value/remote.h */
 struct pl_remote_config;
 struct pl_mailbox;      /* value/mailbox.h */
 struct pl_native_entry; /* value/native.h */
+struct pl_native_scalars;
 
 typedef struct pl_host_ops {
     uint64_t (*now)(pl_host *host); /* monotonic milliseconds, as of this loop turn */
@@ -498,6 +499,8 @@ struct pl_engine {
 typedef struct pl_state_head {
     const pl_engine *engine;
     pl_host *host; /* NULL until attached */
+    /* Of the host program's resolvers, by pl_native_entry.number, less 1; NULL: no scalar is marked. */
+    struct pl_native_scalars *const *scalars;
 } pl_state_head;
 
 static inline const pl_engine *pl_engine_of(const pl_state *state)

@@ -22,7 +22,11 @@ typedef struct pl_native_entry {
     pl_native_function function;
     void *data;
     const char *name; /* for messages: "Query.user" */
+    size_t number;    /* of a resolver: from 1, see pl_state_head.scalars; otherwise 0 */
 } pl_native_entry;
+
+/* What pl_native_scalars_of gives: with one reference. NULL: memory. */
+pl_native_scalars *pl_native_scalars_new(pl_str packed);
 
 /* What pl_native_put_sequence has made: counted references, of the script's value and of the call of next. */
 typedef struct pl_native_sequence pl_native_sequence;

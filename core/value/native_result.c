@@ -185,7 +185,7 @@ void pl_native_put_sequence(pl_native_call *call, pl_native_function next, void 
     }
     call->has_result = true;
     atomic_init(&sequence->refs, 1);
-    sequence->entry = (pl_native_entry){next, data, "a sequence"};
+    sequence->entry = (pl_native_entry){next, data, "a sequence", 0};
     sequence->close = close;
     call->sequence = sequence;
 }

@@ -44,6 +44,7 @@ PyObject *core_app_close(PyObject *object, PyObject *ignored);
 PyObject *core_app_resolver(PyObject *object, PyObject *args);
 PyObject *core_app_method(PyObject *object, PyObject *args);
 PyObject *core_app_consumer(PyObject *object, PyObject *args);
+PyObject *core_app_scalar(PyObject *object, PyObject *args);
 PyObject *core_app_interceptor(PyObject *object, PyObject *args);
 void core_functions_free(core_function *first);
 

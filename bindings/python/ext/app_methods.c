@@ -245,6 +245,7 @@ static PyObject *app_handle(PyObject *object, PyObject *args)
 PyMethodDef core_app_methods[] = {
     {"resolver", core_app_resolver, METH_VARARGS, "resolver(type, field, callable, count, lane)"},
     {"method", core_app_method, METH_VARARGS, "method(service, method, callable, count, lane)"},
+    {"scalar", core_app_scalar, METH_VARARGS, "scalar(name)\n\nIts values are converted by the lanes."},
     {"consumer", core_app_consumer, METH_VARARGS, "consumer(name, declaration, callable, count, lane)"},
     {"interceptor", core_app_interceptor, METH_VARARGS, "interceptor(before, count, after, count, lane)"},
     {"start", app_start, METH_NOARGS, "start()"},

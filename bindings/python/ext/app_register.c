@@ -93,6 +93,16 @@ PyObject *core_app_method(PyObject *object, PyObject *args)
     return f ? result(self, code, name) : (core_app_leave(self), NULL);
 }
 
+PyObject *core_app_scalar(PyObject *object, PyObject *args)
+{
+    app_object *self = (app_object *)object;
+    const char *name;
+    if (!PyArg_ParseTuple(args, "s:scalar", &name))
+        return NULL;
+    pl_app *app = core_app_enter(self);
+    return app ? result(self, pl_app_mark_scalar(app, name), name) : NULL;
+}
+
 /* --- pairs, of which either may be None: the library has one `data` for both --- */
 static pl_native_status enter_first(pl_native_call *call, void *data)
 {

@@ -32,6 +32,7 @@ void core_call_unref(core_call *call)
         return;
     if (call->stream)
         core_stream_unref(call->stream);
+    pl_native_scalars_free(call->scalars);
     core_lane_unref(call->lane);
     free(call);
 }
@@ -177,6 +178,7 @@ pl_native_status core_function_enter(pl_native_call *native, void *data)
     if (!call)
         return pl_native_fail(native, PL_RESOURCE_EXHAUSTED, "out of memory");
     call->client_streams = client_streams;
+    call->scalars = pl_native_scalars_of(native);
     return core_call_queue(call);
 }
 
@@ -223,6 +225,11 @@ PyObject *core_call_arguments(core_state *state, core_call *call)
     PyObject *tuple = PyTuple_New(count);
     for (int i = 0; tuple && i < count; i++) {
         PyObject *value = i == context_at ? context(state, call, &at, end) : core_unpack(&at, end);
+        if (value && i == 1 && call->scalars) {
+            PyObject *converted = core_scalars_read(call, value);
+            Py_DECREF(value);
+            value = converted;
+        }
         if (!value || PyTuple_SetItem(tuple, i, value))
             Py_CLEAR(tuple);
     }
@@ -264,6 +271,14 @@ static void give_failure(core_state *state, core_call *call)
     Py_XDECREF(traceback);
 }
 
+static int put_value(core_state *state, core_call *call, PyObject *value)
+{
+    PyObject *plain = core_scalars_write(call, value);
+    int failed = plain ? core_put(state, call->call, plain, call->function->name) : -1;
+    Py_XDECREF(plain);
+    return failed;
+}
+
 /* The result is written by a call that is not DONE yet, as Python's code may run meanwhile; so the call is
  * made DONE first, and nobody else looks at it then. */
 void core_call_give(core_state *state, core_call *call, PyObject *value)
@@ -272,10 +287,10 @@ void core_call_give(core_state *state, core_call *call, PyObject *value)
         PyErr_Clear();
         return;
     }
-    int put = value ? core_put_stream(call, value) : 0;
-    if (put < 0 || (value && !put && core_put(state, call->call, value, call->function->name)))
-        value = NULL;
-    if (!value)
+    int put = value ? core_put_stream(call, value) : -1;
+    if (put == 0)
+        put = put_value(state, call, value);
+    if (put < 0)
         give_failure(state, call);
     core_call_finish(call);
 }

@@ -245,6 +245,7 @@ typedef struct lane_object {
     PyObject *cancel; /* cancel(id) */
     PyObject *wrap;   /* wrap(async iterator): a stream */
     PyObject *duplex; /* duplex(function, count, ctx): a stream that reads the client's messages */
+    PyObject *convert, *converters; /* see core_lane */
     pid_t pid;
 } lane_object;
 
@@ -431,9 +432,9 @@ static PyObject *lane_fileno(PyObject *object, PyObject *Py_UNUSED(ignored))
 static PyObject *lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     unsigned long capacity;
-    PyObject *spawn_function, *cancel, *wrap, *duplex;
+    PyObject *spawn_function, *cancel, *wrap, *duplex, *convert;
     (void)kwargs;
-    if (!PyArg_ParseTuple(args, "kOOOO:Lane", &capacity, &spawn_function, &cancel, &wrap, &duplex))
+    if (!PyArg_ParseTuple(args, "kOOOOO:Lane", &capacity, &spawn_function, &cancel, &wrap, &duplex, &convert))
         return NULL;
     lane_object *self = core_make(type);
     if (!self)
@@ -442,14 +443,20 @@ static PyObject *lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->cancel = Py_NewRef(cancel);
     self->wrap = Py_NewRef(wrap);
     self->duplex = Py_NewRef(duplex);
+    self->convert = Py_NewRef(convert);
     self->pid = getpid();
-    self->lane = make(capacity);
+    self->converters = PyDict_New();
+    self->lane = self->converters ? make(capacity) : NULL;
     if (self->lane) {
         self->lane->wrap = wrap;
+        self->lane->convert = convert;
+        self->lane->converters = self->converters;
         return (PyObject *)self;
     }
+    if (!PyErr_Occurred())
+        PyErr_SetFromErrno(PyExc_OSError);
     Py_DECREF(self);
-    return PyErr_SetFromErrno(PyExc_OSError);
+    return NULL;
 }
 
 static int lane_traverse(PyObject *object, visitproc visit, void *arg)
@@ -459,6 +466,8 @@ static int lane_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->cancel);
     Py_VISIT(self->wrap);
     Py_VISIT(self->duplex);
+    Py_VISIT(self->convert);
+    Py_VISIT(self->converters);
     Py_VISIT(Py_TYPE(object));
     return 0;
 }
@@ -467,11 +476,13 @@ static int lane_clear(PyObject *object)
 {
     lane_object *self = (lane_object *)object;
     if (self->lane)
-        self->lane->wrap = NULL;
+        self->lane->wrap = self->lane->convert = self->lane->converters = NULL;
     Py_CLEAR(self->spawn);
     Py_CLEAR(self->cancel);
     Py_CLEAR(self->wrap);
     Py_CLEAR(self->duplex);
+    Py_CLEAR(self->convert);
+    Py_CLEAR(self->converters);
     return 0;
 }
 

@@ -64,9 +64,10 @@ struct core_call {
     pl_native_call *call;
     core_stream *stream; /* it is to give the next element of; or NULL */
     core_message message;
-    bool client_streams; /* of a method: ctx is all that it was given */
-    int64_t deadline;    /* monotonic milliseconds; -1: none */
-    size_t length;       /* of the arguments, as MessagePack, one behind the other */
+    pl_native_scalars *scalars; /* a resolver's, where some are Python's; or NULL */
+    bool client_streams;        /* of a method: ctx is all that it was given */
+    int64_t deadline;           /* monotonic milliseconds; -1: none */
+    size_t length;              /* of the arguments, as MessagePack, one behind the other */
     char arguments[];
 };
 
@@ -76,6 +77,7 @@ struct core_stream {
     core_stream *closing; /* the next one of those that the lane is to close */
     const core_function *function;
     PyObject *object;  /* below the GIL only; NULL: it has been closed */
+    PyObject *write;   /* the same: converts an element; or NULL */
     bool asynchronous; /* an object of perilune._engine's, with next and close; otherwise an iterator */
 };
 
@@ -87,7 +89,10 @@ struct core_lane {
     core_call *dropped;      /* cancelled while they were RUNNING: their tasks are to be told */
     core_call *live;         /* not DONE */
     core_stream *closing;    /* nobody wants more of them */
-    PyObject *wrap;          /* wrap(async iterator): its stream. Below the GIL; NULL: the Lane is gone */
+    /* Of the Lane, borrowed, below the GIL; NULL: it is gone. wrap(async iterator): its stream.
+     * convert(places, name): (read, write, element), see perilune._scalars; converters keeps what that has
+     * made. */
+    PyObject *wrap, *convert, *converters;
     size_t count, capacity;
     uint64_t last_id;
     size_t bytes; /* of the arguments that wait */
@@ -137,6 +142,12 @@ pl_native_status core_call_queue(core_call *call);
 PyObject *core_call_arguments(core_state *state, core_call *call);
 /* Ends the call with a value, or with the exception that is raised (value NULL), which is cleared. */
 void core_call_give(core_state *state, core_call *call, PyObject *value);
+
+/* --- scalars: below the GIL; NULL and -1: raised --- */
+PyObject *core_scalars_read(const core_call *call,
+                            PyObject *arguments); /* a new reference, as the next one */
+PyObject *core_scalars_write(const core_call *call, PyObject *value);
+int core_scalars_of_stream(const core_call *call, core_stream *stream);
 
 /* Reads one value of MessagePack. NULL: raised. */
 PyObject *core_unpack(const char **at, const char *end);

@@ -57,6 +57,7 @@ void core_lane_close_streams(core_lane *lane)
         PyObject *object = stream->object;
         all = stream->closing;
         stream->object = NULL;
+        Py_CLEAR(stream->write);
         if (object)
             close_object(object);
         core_stream_unref(stream);
@@ -87,6 +88,11 @@ int core_put_stream(core_call *call, PyObject *value)
     Py_XDECREF(object);
     if (!stream)
         return -1;
+    if (core_scalars_of_stream(call, stream)) {
+        Py_DECREF(stream->object);
+        core_stream_unref(stream);
+        return -1;
+    }
     pl_native_put_sequence(call->call, core_stream_next, core_stream_close, stream);
     return 1;
 }

@@ -81,6 +81,19 @@ PL_API const char *pl_native_pack(pl_native_call *call, pl_native_slot slot, siz
  * operation_kind, and headers, a map in which a name may come more than once. */
 PL_API const char *pl_native_pack_request(pl_native_call *call, size_t *length);
 
+/* Where values of scalars that were marked (pl_app_mark_scalar) stand in the arguments and the result of a
+ * resolver. It is immutable, belongs to the schema that the resolver was called by, and may be kept beyond
+ * the call, on any thread. NULL: nowhere. Otherwise a reference, to be given back. */
+typedef struct pl_native_scalars pl_native_scalars;
+PL_API pl_native_scalars *pl_native_scalars_of(pl_native_call *call);
+PL_API pl_native_scalars *pl_native_scalars_ref(pl_native_scalars *scalars); /* another one */
+PL_API void pl_native_scalars_free(pl_native_scalars *scalars);              /* a reference; NULL is fine */
+/* As MessagePack, [arguments, result, types]: arguments is {name: place}, result a place. A place is [how
+ * many lists, the index of a type], or nil: there is none. A type is the name of a scalar; or {field: place},
+ * of an object's fields that have no resolver of their own; or [[name of an object, its index], …] of an
+ * interface or a union. Valid as long as the reference. */
+PL_API const char *pl_native_scalars_pack(const pl_native_scalars *scalars, size_t *length);
+
 /* Of the request the call is part of. Valid as long as the arguments are. */
 PL_API const char *pl_native_request_id(pl_native_call *call);
 /* NULL: there is no such header. name in lower case. */

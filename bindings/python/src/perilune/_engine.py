@@ -370,9 +370,12 @@ async def _complete(awaitable: Awaitable[Any], call: Any) -> None:
 class Lanes:
     """Where the functions of one running app are carried out."""
 
-    def __init__(self, core: Any, capacity: int, threads: int, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(
+        self, core: Any, capacity: int, threads: int, loop: asyncio.AbstractEventLoop | None, convert: Callable[[Any, str], Any]
+    ) -> None:
         self._core = core
         self._capacity = capacity
+        self._convert = convert
         self._count = threads
         self._own_loop = loop
         self._tasks = Tasks(loop, "perilune-asyncio")
@@ -392,7 +395,7 @@ class Lanes:
 
     def _make(self) -> Any:
         tasks = self._tasks.lane()
-        return self._core.Lane(self._capacity, tasks.spawn, tasks.cancel, tasks.wrap, tasks.duplex)
+        return self._core.Lane(self._capacity, tasks.spawn, tasks.cancel, tasks.wrap, tasks.duplex, self._convert)
 
     def start(self) -> None:
         if self._plain is not None:

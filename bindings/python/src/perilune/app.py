@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from . import _core, _engine, _json, _log, _mail, errors
+from . import _core, _engine, _json, _log, _mail, _scalars, errors
 
 __all__ = ["App", "Server"]
 
@@ -90,7 +90,7 @@ class _Running:
     """A core app with all that belongs to it, from its start to its end."""
 
     def __init__(self, owner: App, options: dict[str, Any]) -> None:
-        self.lanes = _engine.Lanes(_core, owner._queue, owner._threads, owner._loop)
+        self.lanes = _engine.Lanes(_core, owner._queue, owner._threads, owner._loop, owner._scalars.convert)
         self.log: _log.Log | None = None
         level = _log.LEVELS[owner._log_level]
         if level < _log.LEVELS["none"]:
@@ -98,6 +98,8 @@ class _Running:
             options |= {"lines": self.log.lines, "log_level": level}
         try:
             self.core = _core.App(**options)
+            for name in owner._scalars.names():
+                self.core.scalar(name)
             for each in owner._registrations:
                 self._register(each)
             self.lanes.start()
@@ -233,6 +235,7 @@ class App:
         self._drain = drain
         self._queue, self._threads, self._loop, self._log_level = queue, threads, loop, log_level
         self._registrations: list[_Registration] = []
+        self._scalars = _scalars.Scalars(self.logger)
         self._lock = threading.RLock()
         self._running: _Running | None = None
         self._closed = False
@@ -312,6 +315,27 @@ class App:
         """
         self._register("interceptor", (), (before, after), (1, 2))
         return before
+
+    def scalar(
+        self, name: str, *, parse: Callable[[Any], Any] | None = None, serialize: Callable[[Any], Any] | None = None
+    ) -> None:
+        """`app.scalar("Money", parse=Decimal, serialize=str)`: what a scalar's values are in Python's resolvers.
+
+        parse makes them of what the client has sent: JSON's types, never None. With ValueError, TypeError or an error
+        of `perilune` it refuses the value, and the field fails as INVALID_ARGUMENT. serialize makes JSON's types of
+        them. Both are called on the resolver's thread, wherever the schema has the scalar in arguments and results;
+        None: values stay as they are. Resolvers in Lua see what clients send.
+        """
+        what = f"scalar {name}"
+        for function in (parse, serialize):
+            if function is not None and not callable(function):
+                raise TypeError(f"{what}: parse and serialize are functions")
+            if function is not None and _engine.is_async(function):
+                raise TypeError(f"{what}: parse and serialize cannot be async, as a resolver has many values of it")
+        with self._lock:
+            if self._running is not None:
+                raise errors.FailedPrecondition(f"{what}: the app has started, and functions are registered before")
+            self._scalars.add(name, parse, serialize)
 
     # -- its life --
     def start(self) -> None:

@@ -102,7 +102,7 @@ static void wake(void *data)
 
 static pl_native_call *start(te *t, pl_native_pool *pool, program *p)
 {
-    const pl_native_entry entry = {pending, p, "test"};
+    const pl_native_entry entry = {pending, p, "test", 0};
     pl_native_call *call = pl_native_call_new(pool);
     assert_non_null(call);
     assert_int_equal(pl_native_call_run(call, &entry, te_state(t), NULL, NULL, 0), PL_NATIVE_PENDING);
@@ -113,7 +113,7 @@ static void test_at_once(void **state)
 {
     te *t = te_new();
     pl_native_pool pool = {0};
-    const pl_native_entry entry = {sum, NULL, "sum"};
+    const pl_native_entry entry = {sum, NULL, "sum", 0};
     for (int round = 0; round < 3; round++) {
         assert_true(te_engine()->reserve(te_state(t), 4));
         te_push(t, te_int(100)); /* no argument */

@@ -182,7 +182,11 @@ void pl_app_free(pl_app *app)
 {
     if (!app)
         return;
-    pl_app_stop(app, 0);
+    if (pl_app_stop(app, 0) != PL_OK) {
+        pl_log(app->log, PL_ERROR, "the app is not freed: pl_app_free was called from inside of it",
+               PL_F_INT("generation", pl_server_generation(app->server)));
+        return;
+    }
     pl_server_free(app->server);
     if (app->free_guest)
         app->free_guest(app->guest);
@@ -274,21 +278,40 @@ pl_code pl_app_start(pl_app *app, char *error, size_t error_size)
     return code;
 }
 
-void pl_app_stop(pl_app *app, unsigned timeout_ms)
+/* A thread that stops it waits for all others: so it is none of the app's, and alone. */
+static bool begin_stop(pl_app *app, bool *runs)
+{
+    pthread_mutex_lock(&app->lock);
+    *runs = app->state == PL_APP_RUNNING;
+    bool free_to = app->state != PL_APP_STOPPING && !(*runs && pl_server_is_own_thread(app->server));
+    if (*runs && free_to)
+        app->state = PL_APP_STOPPING;
+    pthread_mutex_unlock(&app->lock);
+    return free_to;
+}
+
+static void end_stop(pl_app *app)
+{
+    pthread_mutex_lock(&app->lock);
+    app->state = PL_APP_STOPPED;
+    pthread_mutex_unlock(&app->lock);
+}
+
+pl_code pl_app_stop(pl_app *app, unsigned timeout_ms)
 {
     pl_app_entry entry;
+    bool runs;
     if (!pl_app_enter(app, &entry))
-        return;
-    pthread_mutex_lock(&app->lock);
-    bool runs = app->state == PL_APP_RUNNING;
-    if (runs)
-        app->state = PL_APP_STOPPED;
-    pthread_mutex_unlock(&app->lock);
-    if (runs) {
+        return PL_FAILED_PRECONDITION;
+    bool free_to = begin_stop(app, &runs);
+    if (runs && free_to) {
         pl_server_stop(app->server, timeout_ms);
-        app->worker = NULL;
+        if (entry.attached)
+            app->worker = NULL;
+        end_stop(app);
     }
     pl_app_leave(app, &entry);
+    return free_to ? PL_OK : PL_FAILED_PRECONDITION;
 }
 
 pl_server *pl_app_server(pl_app *app)
@@ -302,15 +325,14 @@ pl_server *pl_app_server(pl_app *app)
  * the caller's, as long as it is one. */
 static void block_pipe(pl_app_entry *entry)
 {
-    sigset_t pipe, before, pending;
+    sigset_t pipe, before;
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
-    sigpending(&pending);
-    entry->pipe_pending = sigismember(&pending, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe, &before);
     entry->pipe_blocked = sigismember(&before, SIGPIPE);
 }
 
+/* One that comes while it is blocked is of a write in between: before, it would not have been pending. */
 static void unblock_pipe(const pl_app_entry *entry)
 {
     static const struct timespec none = {0};
@@ -319,7 +341,7 @@ static void unblock_pipe(const pl_app_entry *entry)
         return;
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
-    while (!entry->pipe_pending && sigtimedwait(&pipe, NULL, &none) == SIGPIPE)
+    while (sigtimedwait(&pipe, NULL, &none) == SIGPIPE)
         ;
     pthread_sigmask(SIG_UNBLOCK, &pipe, NULL);
 }
@@ -343,6 +365,12 @@ void pl_app_leave(pl_app *app, const pl_app_entry *entry)
         return;
     unblock_pipe(entry);
     app->turning = false;
+}
+
+void pl_app_visit(pl_app *app, pl_app_entry *entry)
+{
+    if (!pl_app_enter(app, entry))
+        entry->attached = false; /* the turn goes on */
 }
 
 static pl_loop *loop_of(const pl_app *app)
@@ -418,12 +446,14 @@ static pl_bundle *take_bundle(pl_app *app)
 pl_code pl_app_reload(pl_app *app, bool *unchanged, char *error, size_t error_size)
 {
     pl_report report;
+    pl_app_entry entry;
     if (error && error_size > 0)
         error[0] = '\0';
     if (unchanged)
         *unchanged = false;
     if (!is_running(app))
         return not_running(error, error_size);
+    pl_app_visit(app, &entry);
     pl_report_init(&report);
     pl_bundle *bundle = take_bundle(app);
     pl_reload_result result =
@@ -434,6 +464,7 @@ pl_code pl_app_reload(pl_app *app, bool *unchanged, char *error, size_t error_si
         *unchanged = result == PL_RELOAD_UNCHANGED;
     pl_code code = give_result(result, &report, PL_INVALID_ARGUMENT, error, error_size);
     pl_report_dispose(&report);
+    pl_app_leave(app, &entry);
     return code;
 }
 
@@ -441,6 +472,7 @@ pl_code pl_app_reload_memory(pl_app *app, const pl_app_file *files, size_t count
                              size_t error_size)
 {
     pl_report report;
+    pl_app_entry entry;
     pl_error err = {0};
     if (error && error_size > 0)
         error[0] = '\0';
@@ -451,10 +483,12 @@ pl_code pl_app_reload_memory(pl_app *app, const pl_app_file *files, size_t count
         pl_app_give_error(error, error_size, NULL, &err);
         return err.code;
     }
+    pl_app_visit(app, &entry);
     pl_report_init(&report);
     pl_reload_result result = pl_server_reload_bundle(pl_app_server(app), bundle, "reload", false, &report);
     pl_code code = give_result(result, &report, PL_INVALID_ARGUMENT, error, error_size);
     pl_report_dispose(&report);
+    pl_app_leave(app, &entry);
     pl_bundle *old = bundle;
     pthread_mutex_lock(&app->lock);
     if (!code && app->bundle) {
@@ -469,14 +503,17 @@ pl_code pl_app_reload_memory(pl_app *app, const pl_app_file *files, size_t count
 pl_code pl_app_rollback(pl_app *app, char *error, size_t error_size)
 {
     pl_report report;
+    pl_app_entry entry;
     if (error && error_size > 0)
         error[0] = '\0';
     if (!is_running(app))
         return not_running(error, error_size);
+    pl_app_visit(app, &entry);
     pl_report_init(&report);
     pl_reload_result result = pl_server_rollback(pl_app_server(app), &report);
     pl_code code = give_result(result, &report, PL_FAILED_PRECONDITION, error, error_size);
     pl_report_dispose(&report);
+    pl_app_leave(app, &entry);
     return code;
 }
 

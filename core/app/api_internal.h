@@ -18,7 +18,7 @@ struct pl_app {
     pl_natives *natives;
     pl_logger *log; /* NULL: nothing is logged */
     pthread_mutex_t lock;
-    enum { PL_APP_NEW, PL_APP_RUNNING, PL_APP_STOPPED } state; /* below the lock */
+    enum { PL_APP_NEW, PL_APP_RUNNING, PL_APP_STOPPING, PL_APP_STOPPED } state; /* below the lock */
     pl_server *server; /* from the first start that succeeds to pl_app_free; atomic */
     pl_worker *worker; /* without threads: the one on the caller's */
     bool turning;      /* its loop, just now */
@@ -32,10 +32,13 @@ pl_server *pl_app_server(pl_app *app);
  * leave. False: this is inside of a turn. Always true with threads. */
 typedef struct pl_app_entry {
     bool attached;
-    bool pipe_pending, pipe_blocked;
+    bool pipe_blocked;
 } pl_app_entry;
 bool pl_app_enter(pl_app *app, pl_app_entry *entry);
 void pl_app_leave(pl_app *app, const pl_app_entry *entry);
+/* For what asks workers for something and may do so from inside of a turn, too: enter, as far as that is
+ * needed. Always followed by leave. */
+void pl_app_visit(pl_app *app, pl_app_entry *entry);
 
 /* Writes the report and the error (which may have no code) into the caller's buffer. */
 void pl_app_give_error(char *error, size_t size, const pl_report *report, const pl_error *err);

@@ -47,22 +47,28 @@ const char *pl_app_address(pl_app *app, const char *name)
 char *pl_app_status(pl_app *app)
 {
     pl_server *server = pl_app_server(app);
+    pl_app_entry entry;
     pl_buf out;
     pl_buf_init(&out);
+    pl_app_visit(app, &entry);
     if (server)
         pl_server_status(server, &out);
     else
         PL_BUF_LIT(&out, "{}");
+    pl_app_leave(app, &entry);
     return take_text(&out);
 }
 
 char *pl_app_metrics(pl_app *app)
 {
     pl_server *server = pl_app_server(app);
+    pl_app_entry entry;
     pl_buf out;
     pl_buf_init(&out);
+    pl_app_visit(app, &entry);
     if (server && !pl_server_metrics(server, &out))
         out.failed = true;
+    pl_app_leave(app, &entry);
     return take_text(&out);
 }
 

@@ -504,6 +504,16 @@ bool pl_server_is_inside(pl_server *s)
     return inside;
 }
 
+bool pl_server_is_own_thread(pl_server *s)
+{
+    bool own = s->keeping && pthread_equal(s->keeper, pthread_self());
+    for (unsigned i = 0; i < s->thread_count; i++) {
+        const pl_worker *worker = pl_server_worker(s, i);
+        own |= worker && pl_worker_is_own_thread(worker);
+    }
+    return own;
+}
+
 static void *keep(void *arg)
 {
     pl_server *s = arg;

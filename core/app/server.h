@@ -80,6 +80,8 @@ pl_worker *pl_server_worker(pl_server *server, unsigned index);
 void pl_server_direct(pl_server *server, pl_direct_request *request);
 /* Whether the calling thread is one that turns a worker's loop. */
 bool pl_server_is_inside(pl_server *server);
+/* Whether it is a thread of the server's own, which ends with it. */
+bool pl_server_is_own_thread(pl_server *server);
 
 /* A descriptor that is readable when pl_server_work has something to do. */
 int pl_server_fd(const pl_server *server);

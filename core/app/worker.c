@@ -698,6 +698,11 @@ void pl_worker_stop_wait(pl_worker *w)
     w->started = false;
 }
 
+bool pl_worker_is_own_thread(const pl_worker *w)
+{
+    return w->started && pthread_equal(w->own_thread, pthread_self());
+}
+
 void pl_worker_free(pl_worker *w)
 {
     pl_free(w);

@@ -109,7 +109,8 @@ typedef struct pl_app_options {
 /* NULL: memory, or options that cannot be; error says which. Nothing is read yet. To be freed by
  * pl_app_free. */
 PL_API pl_app *pl_app_new(const pl_app_options *options, char *error, size_t error_size);
-/* Stops it first, at once. NULL is fine. Not from inside of its callbacks. */
+/* Stops it first, at once. NULL is fine. Not from inside of its callbacks and native functions, nor while
+ * another thread stops it: that is logged, and nothing is done. */
 PL_API void pl_app_free(pl_app *app);
 
 /* --- functions of the host program, registered between pl_app_new and pl_app_start ---
@@ -148,9 +149,10 @@ PL_API pl_code pl_app_interceptor(pl_app *app, pl_native_function before, pl_nat
  * "file:line:column: message" a line, and it may be tried again. */
 PL_API pl_code pl_app_start(pl_app *app, char *error, size_t error_size);
 /* No new connections; what is in hand is finished, and after timeout_ms cut. Returns when that is done. From
- * then on everything else is UNAVAILABLE, and it cannot be started again. Not started: does nothing. Not from
- * inside of its callbacks and native functions. */
-PL_API void pl_app_stop(pl_app *app, unsigned timeout_ms);
+ * then on everything else is UNAVAILABLE, and it cannot be started again. Not started, or stopped already:
+ * does nothing. FAILED_PRECONDITION: another thread is stopping it, or this was called from inside of its
+ * callbacks or native functions, which would wait for themselves; nothing has changed then. */
+PL_API pl_code pl_app_stop(pl_app *app, unsigned timeout_ms);
 /* The bound addresses as JSON: {"http":"127.0.0.1:8080",…}. To be freed; NULL: memory. */
 PL_API char *pl_app_addresses(pl_app *app);
 /* One of them: "http", "https", "grpc", "grpcs", "kafka", "metrics". Lives as long as the app; NULL: there is

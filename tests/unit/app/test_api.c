@@ -275,7 +275,7 @@ typedef struct call {
     atomic_int ended;
     pl_code code;
     char response[256];
-    pl_code nested;
+    pl_code nested, stopped;
 } call;
 
 static void on_done(void *data, pl_code code, const char *response, size_t length)
@@ -284,11 +284,16 @@ static void on_done(void *data, pl_code code, const char *response, size_t lengt
     char *text;
     c->code = code;
     snprintf(c->response, sizeof c->response, "%.*s", (int)length, response);
-    if (pl_app_fd(c->app) >= 0)
-        pl_app_stop(c->app, 0); /* not from here: nothing happens */
+    c->stopped = pl_app_stop(c->app, 0); /* not from here: nothing happens */
+    pl_app_free(c->app);                 /* the same */
     c->nested = pl_app_execute(c->app, HELLO, strlen(HELLO), &text, NULL);
     pl_free_text(text);
     atomic_fetch_add(&c->ended, 1);
+}
+
+static void on_refused(void *data, pl_code code, const char *response, size_t length)
+{
+    *(pl_code *)data = code;
 }
 
 static void test_without_waiting(void **state)
@@ -301,6 +306,7 @@ static void test_without_waiting(void **state)
     assert_int_equal(c.code, PL_OK);
     assert_string_equal(c.response, "{\"data\":{\"version\":\"one\"}}");
     assert_int_equal(c.nested, PL_FAILED_PRECONDITION);
+    assert_int_equal(c.stopped, PL_FAILED_PRECONDITION);
     /* The end cuts what takes longer than it is given. */
     const char slow[] = "{\"query\":\"{ slow(s: 100) }\"}";
     call cut = {.app = app};
@@ -308,9 +314,35 @@ static void test_without_waiting(void **state)
     pl_app_stop(app, 20);
     assert_int_equal(atomic_load(&cut.ended), 1);
     assert_int_equal(cut.code, PL_UNAVAILABLE);
+    assert_int_equal(cut.stopped, PL_FAILED_PRECONDITION); /* the end is under way */
     has(cut.response, "\"code\":\"UNAVAILABLE\"");
-    pl_app_execute_async(app, HELLO, strlen(HELLO), on_done, &c);
-    assert_int_equal(c.code, PL_UNAVAILABLE);
+    pl_code ended = PL_UNKNOWN;
+    pl_app_execute_async(app, HELLO, strlen(HELLO), on_refused, &ended);
+    assert_int_equal(ended, PL_UNAVAILABLE);
+    assert_int_equal(pl_app_stop(app, 0), PL_OK);
+    pl_app_free(app);
+}
+
+static void *stop_slowly(void *arg)
+{
+    assert_int_equal(pl_app_stop(arg, 20000), PL_OK);
+    return NULL;
+}
+
+static void test_one_thread_stops_it(void **state)
+{
+    pthread_t thread;
+    pl_app *app = app_start(1, NULL);
+    const char slow[] = "{\"query\":\"{ slow(s: 0.3) }\"}";
+    call c = {.app = app};
+    pl_app_execute_async(app, slow, sizeof slow - 1, on_done, &c);
+    assert_int_equal(pthread_create(&thread, NULL, stop_slowly, app), 0);
+    while (pl_app_generation(app) > 0)
+        sched_yield();
+    assert_int_equal(pl_app_stop(app, 0), PL_FAILED_PRECONDITION);
+    pthread_join(thread, NULL);
+    assert_int_equal(c.code, PL_OK);
+    assert_int_equal(pl_app_stop(app, 0), PL_OK);
     pl_app_free(app);
 }
 
@@ -473,6 +505,44 @@ static void *start_looping(void *arg)
     return NULL;
 }
 
+/* As the first thing that another thread asks for. */
+static void *look_and_reload(void *arg)
+{
+    pl_app *app = arg;
+    char *status = pl_app_status(app), *metrics = pl_app_metrics(app);
+    has(status, "\"generation\":1");
+    has(metrics, "perilune_reloads_total");
+    pl_free_text(status);
+    pl_free_text(metrics);
+    return NULL;
+}
+
+static void *reload_first(void *arg)
+{
+    assert_int_equal(change(arg, "two", NULL, 0), PL_OK);
+    return NULL;
+}
+
+static void *reload_and_roll_back(void *arg)
+{
+    assert_int_equal(pl_app_reload(arg, NULL, NULL, 0), PL_OK);
+    assert_int_equal(pl_app_rollback(arg, NULL, 0), PL_OK);
+    return NULL;
+}
+
+static void test_another_thread_begins_otherwise(void **state)
+{
+    void *(*const firsts[])(void *) = {look_and_reload, reload_first, reload_and_roll_back};
+    pl_app *app = app_start(0, NULL);
+    for (size_t i = 0; i < sizeof firsts / sizeof *firsts; i++) {
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, firsts[i], app), 0);
+        pthread_join(thread, NULL);
+    }
+    assert_string_equal(ask(app, "{ version }"), "{\"data\":{\"version\":\"one\"}}");
+    pl_app_free(app);
+}
+
 /* Scripts that overrun are found on whatever thread they run; the one that they were made on is gone. */
 static void test_limits_on_another_thread(void **state)
 {
@@ -587,12 +657,14 @@ int main(void)
         cmocka_unit_test(test_workers),
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_without_waiting),
+        cmocka_unit_test(test_one_thread_stops_it),
         cmocka_unit_test(test_the_end_waits),
         cmocka_unit_test(test_a_request_ends_where_it_began),
         cmocka_unit_test(test_two_apps),
         cmocka_unit_test(test_dictionaries_are_apart),
         cmocka_unit_test(test_the_callers_loop),
         cmocka_unit_test(test_another_thread_goes_on),
+        cmocka_unit_test(test_another_thread_begins_otherwise),
         cmocka_unit_test(test_limits_on_another_thread),
         cmocka_unit_test(test_own_clock),
         cmocka_unit_test(test_log),

@@ -98,12 +98,13 @@ static void close_coroutine(plua_call *call)
 {
     plua_state *st = call->state;
     plua_call *outer = st->current;
+    plua_run run;
     call->closing = true;
     call->instructions = 0;
     st->current = call;
-    plua_close_begin(st, call->co);
+    plua_close_begin(st, call->co, &run);
     plua_reset(st->L, call->co);
-    plua_run_end(st);
+    plua_close_end(st, &run);
     st->current = outer;
 }
 
@@ -112,12 +113,13 @@ static pl_call_status call_run(plua_call *call, int nargs, pl_failure *failure)
 {
     plua_state *st = call->state;
     plua_call *outer = st->current;
+    plua_run run;
     st->current = call;
-    plua_run_begin(st, call->co);
+    plua_run_begin(st, call->co, &run);
     int nresults = 0;
     int status = lua_resume(call->co, st->L, nargs, &nresults);
     call->info = NULL;
-    plua_run_end(st);
+    plua_run_end(st, &run);
     st->current = outer;
     if (status == LUA_YIELD && !st->interrupted) { /* plua_wait_mark stays on its stack, see coroutine.c */
         waiting_add(call);

@@ -159,16 +159,25 @@ void plua_queues_end(pl_work *work);
 /* module_upload.c. [jumps] */
 void plua_push_upload(pl_state *state, const struct pl_upload *upload);
 
-/* watch.c */
-void plua_run_begin(plua_state *st, lua_State *co);
-void plua_run_end(plua_state *st);
-void plua_close_begin(plua_state *st,
-                      lua_State *co); /* as run_begin, for to-be-closed variables; armed at once */
+/* watch.c. A run may be inside of another one: a function of the host program asks another app without
+ * workers, or reloads its own. Its record is the caller's, from begin to end. */
+typedef struct plua_run {
+    plua_state *outer;   /* whose script runs on this thread outside of this; NULL: none */
+    lua_State *outer_co; /* of the same state; NULL: it does not run outside of this */
+    size_t outer_cap, outer_reserve;
+    pl_code outer_interrupted;
+    bool outer_threw, outer_refused;
+} plua_run;
+void plua_run_begin(plua_state *st, lua_State *co, plua_run *run);
+void plua_run_end(plua_state *st, const plua_run *run);
+/* As run_begin, for to-be-closed variables; armed at once. close_end gives an outer run its state back. */
+void plua_close_begin(plua_state *st, lua_State *co, plua_run *run);
+void plua_close_end(plua_state *st, const plua_run *run);
 /* Ends the interrupted run from a C function: yields to the engine, or raises what pcall does not catch. */
 int plua_interrupt(lua_State *L);
-int plua_throw(lua_State *L);         /* only the latter */
-void plua_load_begin(plua_state *st); /* arms the hook for top-level code, at once */
-void plua_load_end(plua_state *st);
+int plua_throw(lua_State *L);                        /* only the latter */
+void plua_load_begin(plua_state *st, plua_run *run); /* arms the hook for top-level code, at once */
+void plua_load_end(plua_state *st, const plua_run *run);
 /* The running script goes over to another coroutine and back. */
 void plua_run_switch(plua_state *st, lua_State *co);
 void plua_watch(pl_state *state, uint64_t now);

@@ -239,9 +239,10 @@ static int describe_load(lua_State *L)
 static pl_code call_loading_for(plua_state *st, pl_str path, int nargs, pl_slot *out, pl_error *err)
 {
     lua_State *L = st->L;
-    plua_load_begin(st);
+    plua_run run;
+    plua_load_begin(st, &run);
     int status = lua_pcall(L, nargs, 1, 0);
-    plua_load_end(st);
+    plua_load_end(st, &run);
     if (status == LUA_OK) {
         *out = lua_gettop(L);
         return PL_OK;

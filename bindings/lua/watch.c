@@ -26,7 +26,7 @@
 #define HOOK_COUNT 200 /* instructions between two looks */
 #define ARM_AFTER_MS 8 /* a run that is younger is left alone */
 
-/* The state whose script runs on this thread, for the signal handler. */
+/* The state whose script runs on this thread, for the signal handler: the innermost one, see plua_run. */
 static __thread plua_state *volatile running_state __attribute__((tls_model("initial-exec")));
 static __thread pid_t own_id
     __attribute__((tls_model("initial-exec"))); /* of this thread; 0: not asked yet */
@@ -152,11 +152,18 @@ static void interrupt_thread(plua_state *st)
 #endif
 }
 
+/* The child's thread has another number. */
+static void after_fork(void)
+{
+    own_id = 0;
+}
+
 static void install_handler(void)
 {
     struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&sa.sa_mask);
     sigaction(watch_signal(), &sa, NULL);
+    pthread_atfork(NULL, NULL, after_fork);
 }
 
 void plua_watch_prepare(void)
@@ -173,10 +180,25 @@ void plua_watch_unblock(void)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-void plua_run_begin(plua_state *st, lua_State *co)
+/* Odd numbers are runs: inside of another one of the same state it is the next but one, and so again behind
+ * it, which gives that its time anew. */
+static void count_run(plua_state *st, unsigned more)
+{
+    unsigned seq = atomic_load_explicit(&st->run_seq, memory_order_relaxed);
+    atomic_store_explicit(&st->run_seq, seq + more, memory_order_relaxed);
+}
+
+void plua_run_begin(plua_state *st, lua_State *co, plua_run *run)
 {
     const pl_state_limits *limits = &st->config.limits;
     bool bounded = limits->call_memory < limits->memory && st->used < limits->memory - limits->call_memory;
+    *run = (plua_run){.outer = running_state,
+                      .outer_co = atomic_load_explicit(&st->running, memory_order_relaxed),
+                      .outer_cap = st->run_cap,
+                      .outer_reserve = st->run_reserve,
+                      .outer_interrupted = st->interrupted,
+                      .outer_threw = st->hook_threw,
+                      .outer_refused = st->refused};
     st->run_cap = bounded ? st->used + limits->call_memory : limits->memory;
     st->run_reserve = (limits->call_memory < limits->memory ? limits->call_memory : limits->memory) / 16;
     st->refused = false;
@@ -187,21 +209,20 @@ void plua_run_begin(plua_state *st, lua_State *co)
         own_id = gettid();
     atomic_store_explicit(&st->thread, own_id, memory_order_relaxed);
     atomic_store_explicit(&st->running, co, memory_order_relaxed);
-    atomic_store_explicit(&st->run_seq, atomic_load_explicit(&st->run_seq, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+    count_run(st, run->outer_co ? 2 : 1);
 }
 
-void plua_run_end(plua_state *st)
+void plua_run_end(plua_state *st, const plua_run *run)
 {
     unsigned seq = atomic_load_explicit(&st->run_seq, memory_order_relaxed);
-    atomic_store_explicit(&st->run_seq, seq + 1, memory_order_relaxed);
     lua_State *co = atomic_load_explicit(&st->running, memory_order_relaxed);
-    atomic_store_explicit(&st->running, NULL, memory_order_relaxed);
-    running_state = NULL;
+    count_run(st, run->outer_co ? 2 : 1);
+    atomic_store_explicit(&st->running, run->outer_co, memory_order_relaxed);
+    running_state = run->outer;
     if (atomic_load_explicit(&st->armed_seq, memory_order_relaxed) == seq)
         hook_clear(co);
-    st->run_cap = SIZE_MAX;
-    st->run_reserve = 0;
+    st->run_cap = run->outer_cap;
+    st->run_reserve = run->outer_reserve;
 }
 
 static void arm(plua_state *st, lua_State *L, uint64_t deadline)
@@ -212,28 +233,38 @@ static void arm(plua_state *st, lua_State *L, uint64_t deadline)
     lua_sethook(L, hook, LUA_MASKCOUNT, HOOK_COUNT);
 }
 
-void plua_close_begin(plua_state *st, lua_State *co)
+void plua_close_begin(plua_state *st, lua_State *co, plua_run *run)
 {
     uint64_t by = clock_ms() + st->config.limits.run_ms;
     if (st->freeing && st->close_by == 0)
         st->close_by = by;
-    plua_run_begin(st, co);
+    plua_run_begin(st, co, run);
     arm(st, co, st->freeing ? st->close_by : by);
 }
 
-void plua_load_begin(plua_state *st)
+void plua_close_end(plua_state *st, const plua_run *run)
+{
+    plua_run_end(st, run);
+    if (!run->outer_co)
+        return;
+    st->interrupted = run->outer_interrupted;
+    st->hook_threw = run->outer_threw;
+    st->refused = run->outer_refused;
+}
+
+void plua_load_begin(plua_state *st, plua_run *run)
 {
     uint64_t limit = st->config.limits.load_ms;
     st->loading = true;
-    plua_run_begin(st, st->L);
+    plua_run_begin(st, st->L, run);
     st->run_cap = st->config.limits.memory;
     st->load_began = clock_ms();
     arm(st, st->L, st->load_began + (limit > st->load_spent ? limit - st->load_spent : 0));
 }
 
-void plua_load_end(plua_state *st)
+void plua_load_end(plua_state *st, const plua_run *run)
 {
-    plua_run_end(st);
+    plua_run_end(st, run);
     st->load_spent += clock_ms() - st->load_began;
     st->loading = false;
 }

@@ -123,6 +123,6 @@ bool pl_worker_metrics_get(pl_worker *worker, pl_stats *into);
 void pl_worker_stop_begin(pl_worker *worker, unsigned timeout_ms);
 void pl_worker_stop_wait(pl_worker *worker);
 bool pl_worker_is_own_thread(const pl_worker *worker); /* the calling one is that of pl_worker_start */
-void pl_worker_free(pl_worker *worker); /* stopped, detached, or never started; NULL is fine */
+void pl_worker_free(pl_worker *worker);                /* stopped, detached, or never started; NULL is fine */
 
 #endif

@@ -11,6 +11,7 @@
 #include <perilune.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 
 #include "base/alloc.h"
 #include "support/failing.h"
@@ -555,6 +556,27 @@ static void test_limits_on_another_thread(void **state)
     pl_app_close(app);
 }
 
+/* A child process leaves its parent's apps alone, and may have its own. */
+static void test_limits_in_a_child(void **state)
+{
+#ifndef __SANITIZE_THREAD__ /* which takes no threads in children */
+    int status;
+    pl_app *app = NULL;
+    start_looping(&app);
+    has(ask(app, "{ __typename }"), "Query"); /* this thread has run scripts */
+    pid_t child = fork();
+    if (child == 0) {
+        pl_app *own = NULL;
+        alarm(20);
+        start_looping(&own);
+        _exit(strstr(ask(own, "{ loop }"), "\"code\":\"DEADLINE_EXCEEDED\"") ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    pl_app_close(app);
+#endif
+}
+
 static uint64_t own_clock(void *data)
 {
     return *(uint64_t *)data;
@@ -666,6 +688,7 @@ int main(void)
         cmocka_unit_test(test_another_thread_goes_on),
         cmocka_unit_test(test_another_thread_begins_otherwise),
         cmocka_unit_test(test_limits_on_another_thread),
+        cmocka_unit_test(test_limits_in_a_child),
         cmocka_unit_test(test_own_clock),
         cmocka_unit_test(test_log),
         cmocka_unit_test(test_memory_failures),

@@ -85,6 +85,14 @@ static void send(pl_app *app, pl_direct_request *request, pl_app_done done, void
         pl_direct_refuse(request, PL_UNAVAILABLE, PL_STR_NONE);
 }
 
+static void tell_nobody(void *data, pl_code code, const char *response, size_t length)
+{
+    (void)data;
+    (void)code;
+    (void)response;
+    (void)length;
+}
+
 /* --- waiting for one --- */
 typedef struct waiter {
     pthread_mutex_t lock;
@@ -130,6 +138,19 @@ static void waiter_init(waiter *w)
     pthread_cond_init(&w->ended, NULL);
 }
 
+static pl_code give(waiter *w, char **response, size_t *length)
+{
+    pthread_cond_destroy(&w->ended);
+    pthread_mutex_destroy(&w->lock);
+    if (response)
+        *response = w->text;
+    else
+        pl_free(w->text);
+    if (length)
+        *length = w->length;
+    return w->code;
+}
+
 /* Sends it, waits, and gives what has come. */
 static pl_code ask(pl_app *app, pl_direct_request *request, waiter *w, char **response, size_t *length)
 {
@@ -147,38 +168,60 @@ static pl_code ask(pl_app *app, pl_direct_request *request, waiter *w, char **re
         wait(app, w);
         pl_app_leave(app, &entry);
     }
-    pthread_cond_destroy(&w->ended);
-    pthread_mutex_destroy(&w->lock);
-    *response = w->text;
-    if (length)
-        *length = w->length;
-    return w->code;
+    return give(w, response, length);
 }
 
-/* A caller's struct may be older than ours. */
-static pl_app_request read_request(const pl_app_request *from)
+/* A caller's struct may be older than ours: what it does not have is zero. NULL: or why it cannot be. */
+static const char *read_request(const pl_app_request *from, pl_app_request *request)
+{
+    const char *bytes = (const char *)from;
+    if (!from || from->size < offsetof(pl_app_request, headers))
+        return "A request must begin with PL_APP_REQUEST_INIT.";
+    for (size_t i = sizeof *request; i < from->size; i++) {
+        if (bytes[i])
+            return "The request has members that this version, " PL_VERSION ", does not know.";
+    }
+    memcpy(request, from, from->size < sizeof *request ? from->size : sizeof *request);
+    return NULL;
+}
+
+static pl_direct_request *make(const pl_app_request *request, pl_app_done done, void *data)
+{
+    return request->method ? pl_direct_method(request, done, data) : pl_direct_graphql(request, done, data);
+}
+
+/* Ends a request that cannot be. */
+static void reject(const char *why, pl_app_done done, void *data)
+{
+    static const pl_app_request nothing = PL_APP_REQUEST_INIT;
+    pl_direct_request *r = pl_direct_graphql(&nothing, done, data);
+    if (r)
+        pl_direct_refuse(r, PL_INVALID_ARGUMENT, pl_str_of(why));
+    else
+        done(data, PL_RESOURCE_EXHAUSTED, "", 0);
+}
+
+pl_code pl_app_ask(pl_app *app, const pl_app_request *from, char **response, size_t *length)
 {
     pl_app_request request = PL_APP_REQUEST_INIT;
-    memcpy(&request, from, from->size < sizeof request ? from->size : sizeof request);
-    return request;
-}
-
-static pl_direct_request *make(const pl_app_request *from, pl_app_done done, void *data)
-{
-    pl_app_request request = read_request(from);
-    return request.method ? pl_direct_method(&request, done, data) : pl_direct_graphql(&request, done, data);
-}
-
-pl_code pl_app_ask(pl_app *app, const pl_app_request *request, char **response, size_t *length)
-{
+    const char *why = read_request(from, &request);
     waiter w;
     waiter_init(&w);
-    return ask(app, make(request, wake, &w), &w, response, length);
+    if (!why)
+        return ask(app, make(&request, wake, &w), &w, response, length);
+    reject(why, wake, &w);
+    return give(&w, response, length);
 }
 
-void pl_app_ask_async(pl_app *app, const pl_app_request *request, pl_app_done done, void *data)
+void pl_app_ask_async(pl_app *app, const pl_app_request *from, pl_app_done done, void *data)
 {
-    send(app, make(request, done, data), done, data);
+    pl_app_request request = PL_APP_REQUEST_INIT;
+    const char *why = read_request(from, &request);
+    done = done ? done : tell_nobody;
+    if (why)
+        reject(why, done, data);
+    else
+        send(app, make(&request, done, data), done, data);
 }
 
 static pl_app_request request_of(const char *method, const char *body, size_t length)
@@ -236,6 +279,7 @@ pl_code pl_app_publish(pl_app *app, const pl_app_event *event, char *error, size
 
 void pl_app_publish_async(pl_app *app, const pl_app_event *event, pl_app_done done, void *data)
 {
+    done = done ? done : tell_nobody;
     send(app, pl_direct_publish(event, done, data), done, data);
 }
 

@@ -31,8 +31,40 @@ static void lower(pl_header *headers, size_t count)
 
 void pl_direct_unmake(pl_direct_request *r)
 {
+    bool kept = r->joined && pl_cancellation_leave(r->cancellation, &r->part) && !r->cancelling;
+    pl_cancellation_free(r->cancellation);
     pl_arena_dispose(&r->arena);
-    pl_free(r);
+    if (kept)
+        r->ended = true;
+    else
+        pl_free(r);
+}
+
+/* Its cancellation has been cancelled. */
+static void on_cancelled(pl_message *message)
+{
+    pl_direct_request *r = message->data;
+    if (r->ended) {
+        pl_free(r);
+        return;
+    }
+    r->cancelling = true;
+    r->kind->cancel(r);
+    pl_direct_fail(r, PL_CANCELLED, PL_STR("The request was cancelled."));
+}
+
+/* False: it is over, as it has been cancelled on its way. */
+static bool join(pl_direct_request *r)
+{
+    pl_host *host = r->direct->host;
+    if (!r->cancellation)
+        return true;
+    r->part =
+        (pl_cancelled_part){.message = {.run = on_cancelled, .data = r}, .mailbox = host->ops->mailbox(host)};
+    r->joined = pl_cancellation_join(r->cancellation, &r->part);
+    if (!r->joined)
+        pl_direct_fail(r, PL_CANCELLED, PL_STR("The request was cancelled."));
+    return r->joined;
 }
 
 pl_direct_request *pl_direct_make(const pl_direct_kind *kind, const pl_app_request *from, pl_app_done done,
@@ -49,6 +81,7 @@ pl_direct_request *pl_direct_make(const pl_direct_kind *kind, const pl_app_reque
     if (r->name.ptr && r->peer.ptr && r->text.ptr &&
         pl_direct_copy_headers(&r->arena, from->headers, &r->headers, &r->header_count)) {
         lower(r->headers, r->header_count);
+        r->cancellation = from->cancellation ? pl_cancellation_ref(from->cancellation) : NULL;
         return r;
     }
     pl_direct_unmake(r);
@@ -130,7 +163,8 @@ void pl_direct_run(pl_message *message, pl_direct *direct)
     }
     pl_direct_end_calls(direct);
     list_add(direct, r);
-    r->kind->start(r);
+    if (join(r))
+        r->kind->start(r);
 }
 
 void pl_direct_refuse(pl_direct_request *r, pl_code code, pl_str message)

@@ -34,6 +34,8 @@ static pl_direct_request *make(const pl_direct_kind *kind, size_t size, const pl
                                pl_outgoing **out, pl_app_done done, void *data)
 {
     static const pl_app_request nothing = PL_APP_REQUEST_INIT;
+    static const pl_app_event none = {.topic = NULL};
+    event = event ? event : &none;
     pl_direct_request *r = pl_direct_make(kind, &nothing, done, data);
     void *job = r ? pl_arena_zalloc(&r->arena, size) : NULL;
     pl_outgoing copy;

@@ -4,6 +4,7 @@
 
 /* What the files of direct requests share: direct.c has their life, the others one kind each. */
 
+#include "app/cancellation.h"
 #include "app/direct.h"
 #include "value/outgoing.h"
 
@@ -48,6 +49,11 @@ struct pl_direct_request {
     pl_str peer;
     pl_str name; /* of a method */
     pl_str text;
+    pl_cancellation *cancellation; /* NULL: none */
+    pl_cancelled_part part;
+    bool joined;     /* it is in the cancellation's list */
+    bool cancelling; /* the part's message has come */
+    bool ended;      /* done has been called; it waits for the part's message alone */
 };
 
 /* NULL: memory. */

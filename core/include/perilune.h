@@ -187,14 +187,15 @@ PL_API int pl_app_timeout(pl_app *app);
 PL_API pl_code pl_app_turn(pl_app *app, int timeout_ms);
 
 /* --- requests without a socket --- */
-/* How a request ended. data is the caller's; response lives during the call, and has no NUL behind it: what
- * the functions below give. On a thread of the app's (without workers: on the caller's, in pl_app_turn),
- * which it must not block; of the functions here it may call those that do not wait. */
+/* How a request ended; NULL: nobody is told. data is the caller's; response lives during the call, and has no
+ * NUL behind it: what the functions below give. On a thread of the app's (without workers: on the caller's,
+ * in pl_app_turn), which it must not block; of the functions here it may call those that do not wait. */
 typedef void (*pl_app_done)(void *data, pl_code code, const char *response, size_t length);
 
 /* Executes one GraphQL request, {"query", "operationName", "variables", "extensions"} as JSON, and waits for
- * its end. *response is the JSON response, terminated, of *length bytes (which may be NULL), to be freed with
- * pl_free_text. PL_OK: it was executed, errors of resolvers are in it. Otherwise it was not, and *response is
+ * its end. *response is the JSON response, terminated, of *length bytes (either pointer may be NULL), to be
+ * freed with pl_free_text. PL_OK: it was executed, errors of resolvers are in it. Otherwise it was not, and
+ * *response is
  * {"errors": […]}, or NULL when there is no memory for it: INVALID_ARGUMENT, it is not understood or not
  * valid; the code of an interceptor that has refused it; RESOURCE_EXHAUSTED, memory or a limit;
  * FAILED_PRECONDITION, the bundle has no schema, or this was called from inside of the app's callbacks or
@@ -215,8 +216,18 @@ PL_API pl_code pl_app_call(pl_app *app, const char *method, const char *request,
 PL_API void pl_app_call_async(pl_app *app, const char *method, const char *request, size_t request_length,
                               pl_app_done done, void *data);
 
+/* To cancel requests by: given with any number of them, of any apps. NULL: memory. */
+typedef struct pl_cancellation pl_cancellation;
+PL_API pl_cancellation *pl_cancellation_new(void);
+/* Ends the requests that were given with it and are in hand with CANCELLED, soon, on the threads of their
+ * apps; what they wait for is cancelled, functions of the host program among it. Those that are given with it
+ * later end so, too. Any thread, also in callbacks and native functions; again does nothing more. */
+PL_API void pl_cancellation_cancel(pl_cancellation *cancellation);
+/* Requests that have it go on. NULL is fine. */
+PL_API void pl_cancellation_free(pl_cancellation *cancellation);
+
 /* Either of both, with what would come with it from a client. Begin with PL_APP_REQUEST_INIT; all is copied.
- */
+ * One that does not, or has members that this version does not know, is INVALID_ARGUMENT. */
 typedef struct pl_app_request {
     size_t size;
     const char *method; /* NULL: body is a GraphQL request */
@@ -225,11 +236,12 @@ typedef struct pl_app_request {
     /* ctx.headers: name, value, name, value, …, NULL; NULL: none. Of a method, the protocol's own are left
      * out, but connect-timeout-ms is how long it may take. */
     const char *const *headers;
-    const char *peer; /* ctx.peer; NULL: "" */
+    const char *peer;              /* ctx.peer; NULL: "" */
+    pl_cancellation *cancellation; /* NULL: it cannot be cancelled */
 } pl_app_request;
-#define PL_APP_REQUEST_INIT                               \
-    {                                                     \
-        sizeof(pl_app_request), NULL, NULL, 0, NULL, NULL \
+#define PL_APP_REQUEST_INIT                                     \
+    {                                                           \
+        sizeof(pl_app_request), NULL, NULL, 0, NULL, NULL, NULL \
     }
 PL_API pl_code pl_app_ask(pl_app *app, const pl_app_request *request, char **response, size_t *length);
 PL_API void pl_app_ask_async(pl_app *app, const pl_app_request *request, pl_app_done done, void *data);

@@ -50,15 +50,22 @@ static const char events[] =
     "    handler = function(list) seen:set('c', #list .. list[1]) end } }\n";
 static const char resolvers[] =
     "local seen = require 'perilune.shared'.dict 'seen'\n"
-    "return { Query = { seen = function(_, args) return seen:get(args.key) end,\n"
+    "return { Query = { late = function() require 'perilune.time'.sleep(100) end,\n"
+    "  seen = function(_, args) return seen:get(args.key) end,\n"
     "  user = function(_, _, ctx) return (ctx.headers['x-user'] or '-') .. ' ' .. (ctx.peer or '') end } }\n";
-static const char schema[] = "type Query { seen(key: String!): String  native(n: Int!): Int  user: String }";
+static const char schema[] = "type Query { seen(key: String!): String  native(n: Int!): Int  user: String\n"
+                             "  never: Int  late: Int }";
 
 static const pl_app_file files[] = {{"schema/s.graphql", schema, sizeof schema - 1},
                                     {"resolvers/q.lua", resolvers, sizeof resolvers - 1},
                                     {"proto/t.proto", proto, sizeof proto - 1},
                                     {"services/g.lua", services, sizeof services - 1},
                                     {"events/e.lua", events, sizeof events - 1}};
+
+typedef struct native_waiter {
+    pl_native_call *call;
+    atomic_int *count; /* of those that were cancelled */
+} native_waiter;
 
 static pl_native_status greet_in_c(pl_native_call *call, void *data)
 {
@@ -81,6 +88,24 @@ static pl_native_status twice(pl_native_call *call, void *data)
     return PL_NATIVE_DONE;
 }
 
+static void told(void *data)
+{
+    native_waiter *w = data;
+    if (w->count)
+        atomic_fetch_add(w->count, 1);
+    pl_native_finish(w->call);
+    free(w);
+}
+
+/* Waits until it is cancelled. */
+static pl_native_status wait_in_c(pl_native_call *call, void *data)
+{
+    native_waiter *w = malloc(sizeof *w);
+    *w = (native_waiter){call, data};
+    pl_native_on_cancel(call, told, w);
+    return PL_NATIVE_PENDING;
+}
+
 static pl_native_status on_event(pl_native_call *call, void *data)
 {
     atomic_fetch_add((atomic_int *)data, 1);
@@ -99,6 +124,7 @@ static pl_app *app_with(int workers, const char *kafka, atomic_int *count)
     assert_non_null(app);
     assert_int_equal(pl_app_method(app, "t.v1.Greeter", "Native", greet_in_c, NULL), PL_OK);
     assert_int_equal(pl_app_resolver(app, "Query", "native", twice, NULL), PL_OK);
+    assert_int_equal(pl_app_resolver(app, "Query", "never", wait_in_c, count), PL_OK);
     if (count)
         assert_int_equal(pl_app_consumer(app, "{\"topic\":\"native\",\"group\":\"n\",\"format\":\"json\"}",
                                          on_event, count),
@@ -231,6 +257,181 @@ static void test_the_end_cuts_calls(void **state)
     pl_app_free(app);
 }
 
+/* --- cancelling --- */
+static const char never[] = "{\"query\":\"{ never }\"}", late[] = "{\"query\":\"{ user late }\"}";
+
+static pl_app_request cancellable(const char *body, const char *method, pl_cancellation *by)
+{
+    pl_app_request request = PL_APP_REQUEST_INIT;
+    request.body = body;
+    request.length = strlen(body);
+    request.method = method;
+    request.cancellation = by;
+    return request;
+}
+
+static void wait_for(pl_app *app, int workers, outcome *o)
+{
+    uint64_t until = clock_ms() + LONGEST_MS;
+    while (!atomic_load(&o->ended)) {
+        assert_true(clock_ms() < until);
+        if (workers == 0)
+            pl_app_turn(app, 1);
+        else
+            sched_yield();
+    }
+}
+
+static void cancelled_are(int workers)
+{
+    atomic_int gone = 0;
+    pl_app *app = app_with(workers, "off", &gone);
+    pl_cancellation *by = pl_cancellation_new();
+    outcome outcomes[4] = {{0}}, fast = {0};
+    pl_app_request query = cancellable(never, NULL, by), script = cancellable(late, NULL, by),
+                   call = cancellable("{\"times\":100000}", "t.v1.Greeter/Slow", by),
+                   done = cancellable("{\"name\":\"x\"}", "t.v1.Greeter/Greet", by);
+    pl_app_ask_async(app, &query, on_done, &outcomes[0]);
+    pl_app_ask_async(app, &script, on_done, &outcomes[1]);
+    pl_app_ask_async(app, &call, on_done, &outcomes[2]);
+    for (int i = 0; i < 4; i++) { /* each worker has had a turn behind them */
+        atomic_store(&fast.ended, false);
+        pl_app_ask_async(app, &done, on_done, &fast);
+        wait_for(app, workers, &fast);
+        assert_int_equal(fast.code, PL_OK);
+    }
+    pl_cancellation_cancel(by);
+    pl_cancellation_cancel(by);
+    pl_app_ask_async(app, &query, on_done, &outcomes[3]); /* too late */
+    pl_cancellation_free(by);
+    for (int i = 0; i < 4; i++) {
+        wait_for(app, workers, &outcomes[i]);
+        assert_int_equal(outcomes[i].code, PL_CANCELLED);
+        has(outcomes[i].response, i == 2 ? "\"code\":\"canceled\"" : "\"code\":\"CANCELLED\"");
+    }
+    assert_int_equal(gone, 1); /* the function in C was told */
+    assert_string_equal(ask(app, "{ native(n: 1) }"), "{\"data\":{\"native\":2}}");
+    pl_app_free(app);
+}
+
+static void test_cancelling_with_workers(void **state)
+{
+    cancelled_are(2);
+}
+
+static void test_cancelling_without(void **state)
+{
+    cancelled_are(0);
+}
+
+static void *cancel_soon(void *by)
+{
+    poll(NULL, 0, 20);
+    pl_cancellation_cancel(by);
+    return NULL;
+}
+
+/* By another thread than the one that waits. */
+static void test_cancelling_what_is_waited_for(void **state)
+{
+    for (int workers = 0; workers < 2; workers++) {
+        pl_app *app = app_with(workers, "off", NULL);
+        pl_cancellation *by = pl_cancellation_new();
+        pthread_t thread;
+        pl_app_request query = cancellable(late, NULL, by);
+        assert_int_equal(pthread_create(&thread, NULL, cancel_soon, by), 0);
+        assert_int_equal(pl_app_ask(app, &query, NULL, NULL), PL_CANCELLED);
+        pthread_join(thread, NULL);
+        pl_cancellation_free(by);
+        pl_app_free(app);
+    }
+}
+
+typedef struct canceller {
+    pl_cancellation *by;
+    atomic_bool stop;
+} canceller;
+
+static void *cancel_often(void *data)
+{
+    canceller *c = data;
+    do {
+        pl_cancellation_cancel(c->by);
+        sched_yield();
+    } while (!atomic_load(&c->stop));
+    return NULL;
+}
+
+static void count_ended(void *data, pl_code code, const char *response, size_t length)
+{
+    assert_true(code == PL_OK || code == PL_CANCELLED || code == PL_UNAVAILABLE);
+    atomic_fetch_add((atomic_int *)data, 1);
+}
+
+/* Requests begin and end, and the app stops, while they are cancelled. */
+static void test_cancelling_races(void **state)
+{
+    for (int round = 0; round < 20; round++) {
+        pl_app *app = app_with(2, "off", NULL);
+        atomic_int ended = 0;
+        for (int k = 0; k < 5; k++) {
+            canceller c = {.by = pl_cancellation_new()};
+            pthread_t thread;
+            pl_app_request query = cancellable(k % 2 ? late : "{\"query\":\"{ user }\"}", NULL, c.by);
+            for (int i = 0; i < 20; i++)
+                pl_app_ask_async(app, &query, count_ended, &ended);
+            assert_int_equal(pthread_create(&thread, NULL, cancel_often, &c), 0);
+            for (int i = 0; i < 20; i++)
+                pl_app_ask_async(app, &query, count_ended, &ended);
+            if (k == 4)
+                pl_app_stop(app, round % 2 ? 20000 : 0);
+            atomic_store(&c.stop, true);
+            pthread_join(thread, NULL);
+            pl_cancellation_free(c.by);
+        }
+        pl_app_free(app);
+        assert_int_equal(ended, 200);
+    }
+}
+
+/* --- what cannot be --- */
+static void test_bad_requests(void **state)
+{
+    struct {
+        pl_app_request request;
+        char more[8];
+    } newer = {.request = PL_APP_REQUEST_INIT};
+    pl_app *app = app_with(1, "off", NULL);
+    char *response, error[500];
+    outcome o = {0};
+    pl_app_request request = PL_APP_REQUEST_INIT;
+    assert_int_equal(pl_app_ask(app, &request, &response, NULL), PL_INVALID_ARGUMENT); /* no body */
+    pl_free_text(response);
+    request.size = 0;
+    assert_int_equal(pl_app_ask(app, &request, &response, NULL), PL_INVALID_ARGUMENT);
+    has(response, "PL_APP_REQUEST_INIT");
+    pl_free_text(response);
+    assert_int_equal(pl_app_ask(app, NULL, NULL, NULL), PL_INVALID_ARGUMENT);
+    pl_app_ask_async(app, NULL, on_done, &o);
+    assert_int_equal(o.code, PL_INVALID_ARGUMENT);
+    newer.request.body = "{\"query\":\"{ user }\"}";
+    newer.request.length = strlen(newer.request.body);
+    newer.request.size = sizeof newer;
+    assert_int_equal(pl_app_ask(app, &newer.request, NULL, NULL), PL_OK);
+    newer.more[7] = 1;
+    assert_int_equal(pl_app_ask(app, &newer.request, &response, NULL), PL_INVALID_ARGUMENT);
+    has(response, "does not know");
+    pl_free_text(response);
+    newer.request.size = offsetof(pl_app_request, headers); /* of an older caller */
+    assert_int_equal(pl_app_ask(app, &newer.request, NULL, NULL), PL_OK);
+    pl_app_execute_async(app, never, sizeof never - 1, NULL, NULL); /* nobody is told */
+    assert_int_equal(pl_app_execute(app, NULL, 0, NULL, NULL), PL_INVALID_ARGUMENT);
+    assert_int_equal(pl_app_call(app, NULL, NULL, 0, NULL, NULL), PL_UNIMPLEMENTED);
+    assert_int_equal(pl_app_handle_event(app, NULL, error, sizeof error), PL_NOT_FOUND);
+    assert_true(pl_app_publish(app, NULL, NULL, 0) != PL_OK);
+    pl_app_free(app);
+}
+
 /* --- events --- */
 static pl_code handled(pl_app *app, const char *topic, const char *key, const char *value, char *error)
 {
@@ -346,6 +547,11 @@ int main(void)
         cmocka_unit_test(test_calls_with_workers),
         cmocka_unit_test(test_calls_without),
         cmocka_unit_test(test_the_end_cuts_calls),
+        cmocka_unit_test(test_cancelling_with_workers),
+        cmocka_unit_test(test_cancelling_without),
+        cmocka_unit_test(test_cancelling_what_is_waited_for),
+        cmocka_unit_test(test_cancelling_races),
+        cmocka_unit_test(test_bad_requests),
         cmocka_unit_test(test_events_with_workers),
         cmocka_unit_test(test_events_without),
         cmocka_unit_test(test_publishing_with_workers),

@@ -61,10 +61,10 @@ static bool join(pl_direct_request *r)
         return true;
     r->part =
         (pl_cancelled_part){.message = {.run = on_cancelled, .data = r}, .mailbox = host->ops->mailbox(host)};
-    r->joined = pl_cancellation_join(r->cancellation, &r->part);
-    if (!r->joined)
+    bool joined = r->joined = pl_cancellation_join(r->cancellation, &r->part);
+    if (!joined)
         pl_direct_fail(r, PL_CANCELLED, PL_STR("The request was cancelled."));
-    return r->joined;
+    return joined;
 }
 
 pl_direct_request *pl_direct_make(const pl_direct_kind *kind, const pl_app_request *from, pl_app_done done,

@@ -17,7 +17,8 @@
  * functions may be called from any thread), or, with no workers, on the thread that calls it (then one thread
  * at a time, and work that waits goes on whenever one of its functions is called: pl_app_turn, or one that
  * waits for a result). Functions that write an error into a buffer cut it at error_size, always terminate it,
- * and take NULL with size 0. */
+ * and take NULL with size 0. An app is never NULL, but for pl_app_free. No exception of C++ and no longjmp
+ * may leave a callback. */
 
 #ifdef __cplusplus
 extern "C" {

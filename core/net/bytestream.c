@@ -53,21 +53,8 @@ static void on_handshake(h2o_socket_t *socket, const char *err)
         return;
     }
     c->public.secure = true;
+    c->public.certificate = pl_socket_certificate(socket, &c->arena);
     bytes_open(c);
-}
-
-/* OpenSSL tells the end of a handshake; h2o does not give its SSL away, but has left the socket there. */
-static void on_tls_info(const SSL *ssl, int where, int value)
-{
-    (void)value;
-    BIO *bio = where & SSL_CB_HANDSHAKE_DONE ? SSL_get_rbio(ssl) : NULL;
-    h2o_socket_t *socket = bio ? BIO_get_data(bio) : NULL;
-    bytes_connection *c = socket ? socket->data : NULL;
-    if (!c || c->public.certificate)
-        return;
-    X509 *certificate = SSL_get0_peer_certificate(ssl);
-    if (certificate && SSL_get_verify_result(ssl) == X509_V_OK)
-        c->public.certificate = pl_peer_certificate_read(certificate, &c->arena);
 }
 
 static void take_socket(acceptor *a, h2o_socket_t *socket)
@@ -160,8 +147,6 @@ pl_bytes_listeners *pl_bytes_listeners_open(const pl_bytes_config *config, unsig
     bool ok = true;
     if (config->tls_address) {
         l->context = pl_tls_context_h2(&config->tls, config->client_ca, err);
-        if (l->context)
-            SSL_CTX_set_info_callback(l->context, on_tls_info);
         ok = l->context && pl_listener_open(&l->tls, config->tls_address, workers, err) == PL_OK;
     }
     if (ok && config->address)

@@ -151,20 +151,7 @@ void edge_conns_leave(pl_edge *edge)
 void edge_conn_name_peer(edge_conn *conn)
 {
     conn->peer = pl_socket_peer(conn->socket, conn->peer_room, sizeof(conn->peer_room));
-}
-
-/* h2o does not give its SSL away, but has left the socket there. */
-void edge_on_tls_info(const SSL *ssl, int where, int value)
-{
-    (void)value;
-    BIO *bio = where & SSL_CB_HANDSHAKE_DONE ? SSL_get_rbio(ssl) : NULL;
-    h2o_socket_t *socket = bio ? BIO_get_data(bio) : NULL;
-    edge_conn *conn = socket && socket->on_close.cb == on_close ? socket->on_close.data : NULL;
-    if (!conn || conn->certificate)
-        return;
-    X509 *certificate = SSL_get0_peer_certificate(ssl);
-    if (certificate && SSL_get_verify_result(ssl) == X509_V_OK)
-        conn->certificate = pl_peer_certificate_read(certificate, &conn->arena);
+    conn->certificate = pl_socket_certificate(conn->socket, &conn->arena);
 }
 
 void edge_conn_cut(edge_conn *conn)

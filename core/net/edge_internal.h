@@ -215,9 +215,7 @@ edge_conn *edge_conn_join(pl_edge *edge, h2o_conn_t *conn);
 bool edge_conn_is_busy(const edge_conn *conn);
 /* Gives hosts' sockets back to them. */
 void edge_conns_leave(pl_edge *edge);
-void edge_conn_name_peer(edge_conn *conn);
-/* For OpenSSL: keeps the certificate of a client whose handshake is done. */
-void edge_on_tls_info(const SSL *ssl, int where, int value);
+void edge_conn_name_peer(edge_conn *conn); /* and its certificate; when there is a request */
 /* Ends a connection, with what is in hand on it. */
 void edge_conn_cut(edge_conn *conn);
 /* Has the edge told when the client of conn->waiting leaves. */

@@ -192,4 +192,15 @@ static inline void pl_h2o_accept_tls(h2o_socket_t *socket, SSL_CTX *tls, h2o_soc
     h2o_socket_ssl_handshake(socket, tls, NULL, done);
 }
 
+/* What h2o encrypts the socket by; NULL: it is not encrypted. The begin of h2o's record, which it keeps to
+ * itself. */
+static inline SSL *pl_h2o_socket_tls(const h2o_socket_t *socket)
+{
+    typedef struct tls_begin {
+        SSL_CTX *context;
+        SSL *tls;
+    } tls_begin;
+    return socket->ssl ? ((const tls_begin *)(const void *)socket->ssl)->tls : NULL;
+}
+
 #endif

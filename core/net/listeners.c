@@ -249,8 +249,6 @@ pl_listeners *pl_listeners_open(const pl_edge_config *config, unsigned workers, 
     bool ok = true;
     if (config->tls_address) {
         listeners->tls_context = pl_tls_context(&config->tls, config->client_ca, err);
-        if (listeners->tls_context && config->client_ca)
-            SSL_CTX_set_info_callback(listeners->tls_context, edge_on_tls_info);
         ok = listeners->tls_context &&
              pl_listener_open(&listeners->tls, config->tls_address, workers, err) == PL_OK;
     }

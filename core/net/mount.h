@@ -20,7 +20,7 @@
  * - A client that does not read its answer in time is cut over HTTP/1.1. Over HTTP/2, where the connection
  *   has others' requests, the service is told of an answer in pieces that it is over; the rest is the host's.
  * - Draining leaves connections open. What is in hand when its time is over is ended with its connection.
- * - Clients' certificates are not known.
+ * - Certificates of clients are known where the host's SSL_CTX asks for them and verifies them.
  * - The host's h2o keeps at least 100 as max_concurrent_requests_per_connection of HTTP/2, which is its
  *   standard: with less, it calls handlers while it destroys a connection, and comes to grief.
  *

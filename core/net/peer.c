@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <sys/un.h>
 
+#include "net/h2o_version.h"
+
 #define MAX_NAMES 100 /* alternative names of one kind */
 
 static int write_address(const struct sockaddr_storage *address, char *room, size_t size)
@@ -157,4 +159,13 @@ const pl_peer_certificate *pl_peer_certificate_read(X509 *certificate, pl_arena 
     ERR_clear_error();
     ok = ok && out->subject.ptr && out->common_name.ptr && out->serial.ptr && out->fingerprint.ptr;
     return ok ? out : NULL;
+}
+
+const pl_peer_certificate *pl_socket_certificate(h2o_socket_t *socket, pl_arena *arena)
+{
+    const SSL *tls = pl_h2o_socket_tls(socket);
+    X509 *certificate = tls ? SSL_get0_peer_certificate(tls) : NULL;
+    if (!certificate || SSL_get_verify_result(tls) != X509_V_OK)
+        return NULL;
+    return pl_peer_certificate_read(certificate, arena);
 }

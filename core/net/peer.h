@@ -15,6 +15,9 @@ pl_str pl_socket_peer(h2o_socket_t *socket, char *room, size_t size);
 pl_str pl_socket_local(h2o_socket_t *socket, char *room, size_t size);
 /* A peer whose machine is gone is found within two minutes. Connections that are accepted inherit it. */
 void pl_socket_keep_alive(int fd);
+/* What the certificate says that the client of a socket with TLS has shown, once the handshake is done, if
+ * OpenSSL has verified it; in the arena. NULL: there is none, or memory. */
+const pl_peer_certificate *pl_socket_certificate(h2o_socket_t *socket, pl_arena *arena);
 /* What a certificate says, in the arena; NULL: memory. */
 const pl_peer_certificate *pl_peer_certificate_read(X509 *certificate, pl_arena *arena);
 

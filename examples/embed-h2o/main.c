@@ -24,7 +24,7 @@
 #define DRAIN_MS 10000 /* for what is in hand at the end */
 
 struct options {
-    const char *listen, *grpc, *bundle, *path, *files, *proxy, *certificate, *key;
+    const char *listen, *grpc, *bundle, *path, *files, *proxy, *certificate, *key, *client_ca;
     int threads;
 };
 
@@ -158,6 +158,16 @@ static int listen_at(const char *address)
     return fd;
 }
 
+/* Clients must show a certificate of one of these; the app's ctx.certificate has it then. */
+static bool ask_clients(SSL_CTX *tls, const char *client_ca)
+{
+    static const unsigned char name[] = "embed-h2o"; /* of sessions, which OpenSSL wants with that */
+    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_client_CA_list(tls, SSL_load_client_CA_file(client_ca));
+    return SSL_CTX_load_verify_locations(tls, client_ca, NULL) == 1 &&
+           SSL_CTX_set_session_id_context(tls, name, sizeof(name) - 1) == 1;
+}
+
 static bool open_tls(struct server *server)
 {
     const struct options *o = &server->options;
@@ -167,6 +177,10 @@ static bool open_tls(struct server *server)
     if (!server->tls || SSL_CTX_use_certificate_chain_file(server->tls, o->certificate) != 1 ||
         SSL_CTX_use_PrivateKey_file(server->tls, o->key, SSL_FILETYPE_PEM) != 1) {
         fail(o->certificate, "the certificate, or its key, cannot be used");
+        return false;
+    }
+    if (o->client_ca && !ask_clients(server->tls, o->client_ca)) {
+        fail(o->client_ca, "certificates are expected there");
         return false;
     }
     h2o_ssl_register_alpn_protocols(server->tls, h2o_http2_alpn_protocols);
@@ -279,15 +293,12 @@ static void reload(struct server *server)
 
 static bool read_options(int argc, char **argv, struct options *o)
 {
-    static const struct option names[] = {{"listen", required_argument, NULL, 'l'},
-                                          {"grpc", required_argument, NULL, 'g'},
-                                          {"threads", required_argument, NULL, 't'},
-                                          {"path", required_argument, NULL, 'p'},
-                                          {"files", required_argument, NULL, 'f'},
-                                          {"proxy", required_argument, NULL, 'u'},
-                                          {"certificate", required_argument, NULL, 'c'},
-                                          {"key", required_argument, NULL, 'k'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option names[] = {
+        {"listen", required_argument, NULL, 'l'},      {"grpc", required_argument, NULL, 'g'},
+        {"threads", required_argument, NULL, 't'},     {"path", required_argument, NULL, 'p'},
+        {"files", required_argument, NULL, 'f'},       {"proxy", required_argument, NULL, 'u'},
+        {"certificate", required_argument, NULL, 'c'}, {"key", required_argument, NULL, 'k'},
+        {"client-ca", required_argument, NULL, 'a'},   {NULL, 0, NULL, 0}};
     *o = (struct options){
         .listen = "127.0.0.1:8080", .bundle = "app", .path = "/graphql", .files = "public", .threads = 2};
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
@@ -298,6 +309,7 @@ static bool read_options(int argc, char **argv, struct options *o)
                             : c == 'u' ? &o->proxy
                             : c == 'c' ? &o->certificate
                             : c == 'k' ? &o->key
+                            : c == 'a' ? &o->client_ca
                                        : NULL;
         if (text)
             *text = optarg;
@@ -318,7 +330,8 @@ int main(int argc, char **argv)
     int number = 0, result = 0;
     if (!read_options(argc, argv, &server.options)) {
         fprintf(stderr, "usage: embed-h2o [--listen HOST:PORT] [--threads N] [--path PATH] [--files DIR] "
-                        "[--proxy URL] [--grpc HOST:PORT] [--certificate PEM --key PEM] [BUNDLE]\n");
+                        "[--proxy URL] [--grpc HOST:PORT] [--certificate PEM --key PEM [--client-ca PEM]] "
+                        "[BUNDLE]\n");
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);

@@ -226,6 +226,38 @@ def test_tls(tmp_path):
             assert echo.unary("Upper")(b"hello", timeout=20) == b"HELLO"
 
 
+WHO = {
+    "resolvers/resolvers.lua": """
+return { Query = { hello = function(_, _, ctx) return ctx.certificate and ctx.certificate.common_name or "nobody" end } }
+""",
+    "services/who.lua": """
+return { ["test.Echo"] = { Upper = function(_, call) return call.certificate.common_name end } }
+""",
+}
+
+
+def test_clients_with_certificates(tmp_path):
+    """The program has asked for them; the app knows them, on paths of the program's and on its own socket for gRPC."""
+    certificate, key = self_signed(tmp_path)
+    (tmp_path / "client").mkdir()
+    own, own_key = self_signed(tmp_path / "client", "orders")
+    flags = ("--certificate", certificate, "--key", key, "--client-ca", own, "--grpc", "127.0.0.1:0")
+    bundle = write_bundle(tmp_path / "bundle", BUNDLE | WHO)
+    with H2oHost(bundle, tmp_path / "host.log", *flags) as host:
+        url = host.url.replace("http://127.0.0.1", "https://localhost")
+        for http2 in (False, True):
+            for _ in range(2):  # of which the second one may resume the session of the first
+                with tls_client(certificate, http2, (own, own_key)) as asks:
+                    for _ in range(2):
+                        assert asks.post(url, json={"query": "{ hello }"}).json() == {"data": {"hello": "orders"}}
+            with tls_client(certificate, http2) as asks, pytest.raises(httpx.TransportError):
+                asks.post(url, json={"query": "{ hello }"})
+        pair = {"private_key": own_key.read_bytes(), "certificate_chain": own.read_bytes()}
+        credentials = grpc.ssl_channel_credentials(certificate.read_bytes(), **pair)
+        with connect(host, address=host.ready["grpc"].replace("127.0.0.1", "localhost"), credentials=credentials) as echo:
+            assert echo.unary("Upper")(b"", timeout=20) == b"orders"
+
+
 def test_the_example_builds_against_what_is_installed(installed, tmp_path):
     example = tmp_path / "clean"
     shutil.copytree(EXAMPLE, example, ignore=shutil.ignore_patterns("embed-h2o"))

@@ -332,12 +332,12 @@ def read_http1(connection):
     return int(first.split()[1]), headers, body
 
 
-def self_signed(directory):
-    """A certificate for localhost: (certificate file, key file)."""
+def self_signed(directory, name="localhost"):
+    """A certificate for localhost, or of a client: (certificate file, key file)."""
     certificate, key = Path(directory) / "certificate.pem", Path(directory) / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+        + ["-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
         + ["-keyout", str(key), "-out", str(certificate)],
         check=True,
         capture_output=True,
@@ -345,8 +345,12 @@ def self_signed(directory):
     return certificate, key
 
 
-def tls_client(certificate, http2=True):
-    return httpx.Client(http2=http2, verify=ssl.create_default_context(cafile=str(certificate)), timeout=30 * SLOWNESS)
+def tls_client(certificate, http2=True, own=None):
+    """own: a certificate to show, and its key."""
+    context = ssl.create_default_context(cafile=str(certificate))
+    if own:
+        context.load_cert_chain(*own)
+    return httpx.Client(http2=http2, verify=context, timeout=30 * SLOWNESS)
 
 
 def copy_example(name, directory):

@@ -11,11 +11,11 @@
 /* Functions of the host program that a bundle calls as if they were written in Lua: resolvers, service
  * methods, handlers of events, scalars, interceptors. They are registered with a pl_app (perilune.h).
  *
- * A function is called on a loop's thread, in the middle of a request: it must not block. It reads its
- * arguments through *slots*, writes its result, and returns PL_NATIVE_DONE; or it returns
- * PL_NATIVE_PENDING, and the call is finished later, from any thread. None of the functions here aborts,
- * throws or jumps: what goes wrong while a result is written (memory, a key outside of a map) is remembered,
- * and the call fails with it. */
+ * A function is called on a loop's thread, in the middle of a request: it must not block, and no exception of
+ * C++ or longjmp may leave it. It reads its arguments through *slots*, writes its result, and returns
+ * PL_NATIVE_DONE; or it returns PL_NATIVE_PENDING, and the call is finished later, from any thread. None of
+ * the functions here aborts, throws or jumps: what goes wrong while a result is written (memory, a key
+ * outside of a map) is remembered, and the call fails with it. */
 
 #ifdef __cplusplus
 extern "C" {

@@ -38,6 +38,13 @@ static int64_t now_us(void)
     return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
+/* How long nothing may happen, in microseconds: LOAD_PATIENCE seconds, 30 unless told otherwise. */
+__attribute__((unused)) static int64_t patience(void)
+{
+    const char *seconds = getenv("LOAD_PATIENCE");
+    return (seconds != NULL ? strtol(seconds, NULL, 10) : 30) * 1000000;
+}
+
 /* A number from 1 to max. */
 static long number(const char *what, const char *text, long max)
 {

@@ -24,8 +24,7 @@
 enum {
     OUT_SIZE = 128 << 10,
     WINDOW = 16 << 20,
-    REPLIES = 1000,         /* of a call of Stream */
-    PATIENCE = 20 * 1000000 /* how long nothing may happen, in microseconds */
+    REPLIES = 1000, /* of a call of Stream */
 };
 
 /* HelloRequest and HelloReply in their frames of gRPC. */
@@ -279,9 +278,29 @@ static void turn(load *run, int64_t until)
     }
 }
 
+/* Until every call has had its first reply. */
+static void open_all(load *run, connection *conns, long connections, stream *streams, long each)
+{
+    long count = connections * each;
+    for (long i = 0; i < count; i++) {
+        connection *c = &conns[i / each];
+        if (i % each == 0)
+            open_connection(run, c);
+        streams[i].conn = c;
+        call(&streams[i]);
+        if (i % each == each - 1)
+            flush(c);
+    }
+    for (int64_t until = now_us() + patience(); run->begun < count; turn(run, until)) {
+        if (now_us() >= until)
+            die("%ld of %ld calls had no reply: does the server allow %ld streams a connection?",
+                count - run->begun, count, each);
+    }
+}
+
 static void close_all(load *run, stream *streams, long count)
 {
-    int64_t until = now_us() + PATIENCE;
+    int64_t until = now_us() + patience();
     run->closing = true;
     for (long i = 0; i < count; i++) {
         resume(&streams[i]);
@@ -318,19 +337,7 @@ int main(int argc, char **argv)
     nghttp2_session_callbacks_set_on_stream_close_callback(run.callbacks, on_stream_close);
     nghttp2_session_callbacks_set_on_frame_recv_callback(run.callbacks, on_frame);
 
-    for (long i = 0; i < connections; i++) {
-        open_connection(&run, &conns[i]);
-        for (long j = 0; j < each; j++) {
-            streams[i * each + j].conn = &conns[i];
-            call(&streams[i * each + j]);
-        }
-        flush(&conns[i]);
-    }
-    for (int64_t until = now_us() + PATIENCE; run.begun < connections * each; turn(&run, until)) {
-        if (now_us() >= until)
-            die("%ld of %ld calls had no reply: does the server allow %ld streams a connection?",
-                connections * each - run.begun, connections * each, each);
-    }
+    open_all(&run, conns, connections, streams, each);
     int64_t begin = now_us(), until = begin + seconds * 1000000;
     for (run.messages = 0; now_us() < until;)
         turn(&run, until);

@@ -41,12 +41,17 @@ def go(name):
     return (PEERS / "go" / "bin" / name,)
 
 
+def java(name):
+    return ("java", "-cp", PEERS / "java" / "kafka-peers.jar", f"perilune.bench.{name}")
+
+
 def rust(name):
     return (PEERS / "rust" / "release" / name,)
 
 
 PRODUCTION = {"NODE_ENV": "production"}
 H1 = ("http1",)
+JAVA_MODES = {"copy": "at_least_once", "exactly_once": "exactly_once"}
 C_MODES = {"copy": "json", "exactly_once": "exactly_once"}
 
 CANDIDATES = (
@@ -70,6 +75,8 @@ CANDIDATES = (
     Candidate("bare_kafka", LIMIT, "events", bare("kafka"), modes=C_MODES, what="librdkafka and cJSON in C"),
     Candidate("bare_kafka-bytes", LIMIT, "events", bare("kafka"), modes={"copy": "copy"}, what="the same, bytes as they are"),
     Candidate("kafka-go", PEER, "events", go("kafkacopy"), "go", modes={"copy": ""}, what="Go"),
+    Candidate("kafka-clients", PEER, "events", java("Copy"), "java", modes=JAVA_MODES, what="Java, consumer and producer"),
+    Candidate("kafka-streams", PEER, "events", java("Streams"), "java", modes=JAVA_MODES, what="Java, a topology"),
 )  # fmt: skip
 
 

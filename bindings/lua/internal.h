@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "base/map.h"
+#include "base/slab.h"
 #include "bindings/lua/plua.h"
 #include "value/native.h"
 
@@ -40,6 +41,7 @@ struct plua_state {
     lua_State *L;       /* the main thread: the value stack */
     pl_state_config config;
 
+    pl_slab slab;       /* what Lua's objects are made of */
     size_t used;        /* bytes that Lua holds */
     size_t run_cap;     /* most bytes while a script runs; SIZE_MAX outside */
     size_t run_reserve; /* what must be free of it after a full collection */

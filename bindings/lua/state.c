@@ -24,13 +24,13 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t size)
     if (!ptr)
         old_size = 0; /* it says what kind of object then */
     if (size == 0) {
-        pl_free(ptr);
+        pl_slab_free(&st->slab, ptr, old_size);
         st->used -= old_size;
         return NULL;
     }
     if (size > old_size && !may_grow(st, size - old_size))
         return NULL;
-    void *p = pl_realloc(ptr, size);
+    void *p = ptr ? pl_slab_realloc(&st->slab, ptr, old_size, size) : pl_slab_alloc(&st->slab, size);
     if (p)
         st->used = st->used - old_size + size;
     return p;
@@ -100,6 +100,7 @@ static void state_free(pl_state *state)
     for (size_t i = 0; i < st->keys.count; i++)
         pl_free(st->keys.entries[i].value);
     pl_map_dispose(&st->keys);
+    pl_slab_dispose(&st->slab);
     pl_free(st);
 }
 
@@ -116,6 +117,7 @@ static pl_code state_new(const pl_engine *engine, const pl_state_config *config,
     st->error_meta = st->protos = LUA_NOREF;
     st->index = PL_REF_NONE;
     pl_map_init(&st->keys);
+    pl_slab_init(&st->slab);
     plua_watch_prepare();
     st->L = lua_newstate(allocate, st);
     if (!st->L) {

@@ -20,7 +20,7 @@ static pl_alloc_source source;
 static bool has_source;
 static atomic_bool used;
 
-static bool must_fail(void)
+bool pl_alloc_fails(void)
 {
     hook.made++;
     if (!atomic_load_explicit(&used, memory_order_relaxed))
@@ -40,7 +40,7 @@ static bool must_fail(void)
  * byte: NULL must always mean failure. */
 void *pl_malloc(size_t size)
 {
-    if (must_fail() || size > PTRDIFF_MAX)
+    if (pl_alloc_fails() || size > PTRDIFF_MAX)
         return NULL;
     size = size != 0 ? size : 1;
     return has_source ? source.allocate(source.data, size) : malloc(size);
@@ -49,7 +49,7 @@ void *pl_malloc(size_t size)
 void *pl_calloc(size_t count, size_t size)
 {
     size_t total;
-    if (must_fail() || __builtin_mul_overflow(count, size, &total) || total > PTRDIFF_MAX)
+    if (pl_alloc_fails() || __builtin_mul_overflow(count, size, &total) || total > PTRDIFF_MAX)
         return NULL;
     total = total != 0 ? total : 1;
     if (!has_source)
@@ -60,7 +60,7 @@ void *pl_calloc(size_t count, size_t size)
 
 void *pl_realloc(void *ptr, size_t size)
 {
-    if (must_fail() || size > PTRDIFF_MAX)
+    if (pl_alloc_fails() || size > PTRDIFF_MAX)
         return NULL;
     size = size != 0 ? size : 1;
     if (!has_source)

@@ -2,6 +2,7 @@
 #ifndef PL_BASE_ALLOC_H
 #define PL_BASE_ALLOC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Every heap allocation of the core goes through these. All return NULL on failure, and callers report it
@@ -24,5 +25,8 @@ int pl_alloc_set_source(const pl_alloc_source *source);
 /* Test hook: on this thread, the n-th allocation from now (1 is the next) fails, and each one after it
  * when sticky is set. 0 turns it off. Returns how many allocations were made since the last call. */
 size_t pl_alloc_fail_at(size_t n, int sticky);
+/* Counts as an allocation; true: it is to fail. For what hands out memory in parts, so that a test makes each
+ * of these fail. */
+bool pl_alloc_fails(void);
 
 #endif

@@ -19,6 +19,7 @@ class Candidate:
     command: tuple  # what stands before the arguments of the contract
     build: str = ""  # of scripts/bench-peers; "" for what make builds
     protocols: tuple = ("http1", "http2")
+    http2: tuple = ()  # arguments of a process of its own for HTTP/2
     lacks: tuple = ()  # cases that it cannot do
     modes: dict = field(default_factory=dict, hash=False)  # of events: {case: MODE}
     env: dict = field(default_factory=dict, hash=False)
@@ -50,15 +51,15 @@ def rust(name):
 
 
 PRODUCTION = {"NODE_ENV": "production"}
-H1 = ("http1",)
 JAVA_MODES = {"copy": "at_least_once", "exactly_once": "exactly_once"}
 C_MODES = {"copy": "json", "exactly_once": "exactly_once"}
+H1, H2 = ("http1",), ("http2",)
 
 CANDIDATES = (
     Candidate("perilune", OURS, "graphql", (), what="one worker"),
     Candidate("bare_h2o", LIMIT, "graphql", bare("h2o"), lacks=("subscribers",), what="libh2o, a fixed answer"),
-    Candidate("mercurius", PEER, "graphql", node("mercurius"), "node", H1, env=PRODUCTION, what="Fastify, graphql-jit"),
-    Candidate("yoga", PEER, "graphql", node("yoga"), "node", H1, env=PRODUCTION, what="GraphQL Yoga on node:http"),
+    Candidate("mercurius", PEER, "graphql", node("mercurius"), "node", http2=H2, env=PRODUCTION, what="Fastify, graphql-jit"),
+    Candidate("yoga", PEER, "graphql", node("yoga"), "node", http2=H2, env=PRODUCTION, what="GraphQL Yoga on node:http"),
     Candidate("apollo", PEER, "graphql", node("apollo"), "node", H1, env=PRODUCTION, what="Apollo Server"),
     Candidate("gqlgen", PEER, "graphql", go("gqlgen"), "go", what="Go, generated code"),
     Candidate("graphql-go", PEER, "graphql", go("graphql-go"), "go", what="Go"),
@@ -111,11 +112,11 @@ class Chosen:
             )
 
 
-def perilune(bundle, name="perilune", *, workers=1, env=None, core=SERVER_CORE, flags=()):
+def perilune(bundle, name="perilune", *, workers=1, env=None, core=SERVER_CORE, http="127.0.0.1:0"):
     """Ours, as in production: no settings but the number of workers and where it listens."""
     folder = work_dir("perilune")
-    command = [PERILUNE, "run", bundle, "--workers", workers, "--http", "127.0.0.1:0", "--admin", folder / f"{name}.sock"]
-    return Server(name, [*command, "--grpc", "127.0.0.1:0", *flags], folder / f"{name}.log", env, core)
+    command = [PERILUNE, "run", bundle, "--workers", workers, "--http", http, "--admin", folder / f"{name}.sock"]
+    return Server(name, [*command, "--grpc", "127.0.0.1:0"], folder / f"{name}.log", env, core)
 
 
 def database(name):
@@ -133,13 +134,15 @@ def exists(candidate):
             raise Failed(f"{candidate.name}: there is no {part}; {by} should have built it")
 
 
-def server(candidate):
+def server(candidate, protocol="http1"):
     """A server of GraphQL or gRPC, not started. Limits need an answer: see limit()."""
     env = dict(candidate.env, BENCH_DB=str(database(f"{candidate.serves}-{candidate.name}")))
     if candidate.role == OURS:
         return perilune(BUNDLES / candidate.serves, f"perilune-{candidate.serves}", env=env)
     exists(candidate)
-    return Server(candidate.name, [*candidate.command, 0], work_dir(candidate.serves) / f"{candidate.name}.log", env)
+    more = candidate.http2 if protocol == "http2" else ()
+    log = work_dir(candidate.serves) / f"{candidate.name}{'-http2' if more else ''}.log"
+    return Server(candidate.name, [*candidate.command, 0, *more], log, env)
 
 
 def copier(candidate, mode, brokers, topics, variables=None):

@@ -6,11 +6,11 @@ import sys
 import time
 from pathlib import Path
 
-from . import events, graphql, grpc, machine, protobuf, report
+from . import events, graphql, growth, grpc, machine, protobuf, reload, report, startup, subscribers, workers
 from .candidates import Chosen, known
 from .paths import OUT, Failed
 
-FAMILIES = (graphql, grpc, protobuf, events)
+FAMILIES = (graphql, subscribers, grpc, protobuf, events, reload, growth, startup, workers)
 
 
 class Context:
@@ -51,11 +51,11 @@ def list_all():
         print(f"  {one.name:14} {one.role:6} {one.serves:8} {one.what}")
 
 
-def execute(context, wanted, run):
+def execute(context, wanted):
     """Runs the families of these cases. Gives why it failed, or an empty text; what was measured before is kept."""
     try:
         for family in FAMILIES:
-            mine = {name for name in wanted if name.split("/")[0] == family.FAMILY}
+            mine = set(wanted) & set(family.names())
             if mine:
                 family.run(context, mine)
     except Failed as problem:
@@ -81,7 +81,7 @@ def main(arguments=None):
     try:
         wanted = select(options.case)
         context = Context(options)
-        context.chosen.build({name.split("/")[0] for name in wanted})
+        context.chosen.build({kind for family in FAMILIES if set(wanted) & set(family.names()) for kind in family.BUILDS})
         machine.prepare()
         OUT.mkdir(parents=True, exist_ok=True)
         run = {"began": time.strftime("%Y-%m-%d %H:%M:%S %z"), "machine": machine.describe(), "versions": machine.versions()}
@@ -89,7 +89,7 @@ def main(arguments=None):
         print(f"bench: {problem}", file=sys.stderr)
         return 1
     begin = time.monotonic()
-    failed = execute(context, wanted, run)
+    failed = execute(context, wanted)
     run["options"] = {"case": options.case, "rounds": options.rounds, "seconds": options.seconds, "peers": options.peers}
     run["minutes"] = round((time.monotonic() - begin) / 60, 1)
     if failed:

@@ -14,6 +14,7 @@ from .paths import Failed, work_dir
 from .results import Comparison
 
 FAMILY = "events"
+BUILDS = ("events",)  # the kinds of peers
 CASES = {
     "copy": "consume, change a field of the JSON, produce: at least once",
     "exactly_once": "the same, each event exactly once",

@@ -14,6 +14,7 @@ from .paths import Failed, work_dir
 from .results import Comparison
 
 FAMILY = "graphql"
+BUILDS = ("graphql",)  # the kinds of peers
 PROTOCOLS = {"http1": "HTTP/1.1", "http2": "HTTP/2"}
 
 
@@ -151,15 +152,34 @@ def send(protocol, one, case, path, seconds):
     return load.wrk(url, case.body(), seconds, one) if protocol == "http1" else load.h2load(url, path, seconds, one)
 
 
-def measure(ctx, case, protocol, servers, idle):
+class Servers:
+    """Those that answer requests, each started when it is first asked for."""
+
+    def __init__(self, ctx, stack):
+        self.ctx, self.stack, self.started = ctx, stack, {}
+
+    def of(self, protocol):
+        """[(candidate, server)]; some have a server of its own for each protocol."""
+        found = []
+        for one in self.ctx.chosen.of(FAMILY):
+            if one.role == LIMIT or protocol not in one.protocols:
+                continue
+            key = (one.name, protocol if one.http2 else "")
+            if key not in self.started:
+                self.started[key] = self.stack.enter_context(server(one, protocol))
+            found.append((one, self.started[key]))
+        return found
+
+
+def measure(ctx, case, protocol, servers):
     path = work_dir(FAMILY) / f"{case.name}.json"
     path.write_text(case.body())
     result = Comparison(f"{FAMILY}/{case.name}/{protocol}", f"{case.title}, {PROTOCOLS[protocol]}")
-    ours = next(one for candidate, one in servers if candidate.role == OURS)
+    running = servers.of(protocol)
+    ours = next(process for one, process in running if one.role == OURS)
     answer = ask(protocol, f"http://{ours.ready['http']}/graphql", case, path)
     result.notes.append(f"An answer of Perilune's has {len(answer):,} bytes.")
     with contextlib.ExitStack() as stack:
-        running = [(one, process) for one, process in servers if protocol in one.protocols]
         for one in ctx.chosen.of(FAMILY):
             if one.role == LIMIT:
                 running.insert(0, (one, stack.enter_context(limit(one, answer, case.name))))
@@ -169,8 +189,7 @@ def measure(ctx, case, protocol, servers, idle):
             for one, process in running:
                 seen = send(protocol, process, case, path, ctx.seconds if number else 1)
                 if number:  # the first round warms up
-                    rss_idle = {"rss_idle": idle[one.name]} if one.name in idle and number == 1 else {}
-                    result.add(one.name, one.role, rate=seen.rate, cpu_us=seen.cpu_us, rss_load=seen.rss_load, **rss_idle)
+                    result.add(one.name, one.role, rate=seen.rate, cpu_us=seen.cpu_us, rss_load=seen.rss_load)
         for one, process in running:  # what load may have broken
             check(one.name, protocol, f"http://{process.ready['http']}/graphql", case, path)
     ctx.add(result)
@@ -178,9 +197,8 @@ def measure(ctx, case, protocol, servers, idle):
 
 def run(ctx, wanted):
     with contextlib.ExitStack() as stack:
-        servers = [(one, stack.enter_context(server(one))) for one in ctx.chosen.of(FAMILY) if one.role != LIMIT]
-        idle = {one.name: process.rss for one, process in servers}
+        servers = Servers(ctx, stack)
         for case in CASES.values():
             for protocol in PROTOCOLS:
                 if f"{FAMILY}/{case.name}/{protocol}" in wanted:
-                    measure(ctx, case, protocol, servers, idle)
+                    measure(ctx, case, protocol, servers)

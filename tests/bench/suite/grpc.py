@@ -12,6 +12,7 @@ from .paths import BUNDLES, PROGRAMS, Failed, work_dir
 from .results import Comparison
 
 FAMILY = "grpc"
+BUILDS = ("grpc",)  # the kinds of peers
 SERVICE = "bench.v1.Bench"
 LINES = "".join(
     f'lines {{ product: "p-{i}" title: "Product number {i}" quantity: {i} price: {i}.5 tags: "new" tags: "online" }}\n'
@@ -132,7 +133,7 @@ def send(case, process, path, seconds, size=None):
     return load.h2load(url, path, seconds, process, **options)
 
 
-def measure(ctx, case, servers, idle):
+def measure(ctx, case, servers):
     path = work_dir(FAMILY) / f"{case.name}.request"
     path.write_bytes(frame(encode(case.request)))
     answer = frame(encode(case.reply)) * case.replies
@@ -150,8 +151,7 @@ def measure(ctx, case, servers, idle):
             for one, process in running:
                 seen = send(case, process, path, ctx.seconds if number else 1, len(answer))
                 if number:  # the first round warms up
-                    rss_idle = {"rss_idle": idle[one.name]} if one.name in idle and number == 1 else {}
-                    result.add(one.name, one.role, rate=seen.rate, cpu_us=seen.cpu_us, rss_load=seen.rss_load, **rss_idle)
+                    result.add(one.name, one.role, rate=seen.rate, cpu_us=seen.cpu_us, rss_load=seen.rss_load)
         for one, process in running:
             check(one.name, process.ready["grpc"], case)
     ctx.add(result)
@@ -160,7 +160,6 @@ def measure(ctx, case, servers, idle):
 def run(ctx, wanted):
     with contextlib.ExitStack() as stack:
         servers = [(one, stack.enter_context(server(one))) for one in ctx.chosen.of(FAMILY) if one.role != LIMIT]
-        idle = {one.name: process.rss for one, process in servers}
         for case in CASES.values():
             if f"{FAMILY}/{case.name}" in wanted:
-                measure(ctx, case, servers, idle)
+                measure(ctx, case, servers)

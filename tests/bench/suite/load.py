@@ -66,7 +66,17 @@ def parse_h2load(printed):
     return Load(succeeded, seconds, failed=wrong, bytes=int(data.group(1)))
 
 
-def run(command, seconds, server=None, core=LOAD_CORE):
+# Thread by thread to another address of loopback: from one address to another there are fewer ports than connections.
+HOSTS = """
+local threads = 0
+function setup(thread)
+  threads = threads + 1
+  thread.addr = wrk.lookup("127.0.0." .. threads, wrk.port)[1]
+end
+"""
+
+
+def run(command, seconds, server=None, core=LOAD_CORE, watch=None):
     """Runs a load generator on its core. Gives what it has printed, and the server's CPU time and greatest memory meanwhile."""
     before = server.cpu if server else 0.0
     process = subprocess.Popen(pinned(core, command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -78,6 +88,8 @@ def run(command, seconds, server=None, core=LOAD_CORE):
         except subprocess.TimeoutExpired:
             if server:
                 most = max(most, server.rss)
+            if watch:
+                watch()
             if time.monotonic() > end:
                 process.kill()
                 process.communicate()
@@ -100,19 +112,21 @@ def finish(load, used, most, printed, server, each=1):
     return load
 
 
-def wrk(url, body, seconds, server=None, connections=32):
-    """HTTP/1.1, one request in hand on each connection."""
+def wrk(url, body, seconds, server=None, connections=32, *, threads=1, core=LOAD_CORE, watch=None):
+    """HTTP/1.1, one request in hand on each connection. With several threads the server listens at all addresses."""
     script = work_dir("wrk") / f"{server.name if server else 'wrk'}.lua"
-    script.write_text(WRK_SCRIPT % body)
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", script, url]
-    printed, used, most = run(command, seconds, server)
+    script.write_text(WRK_SCRIPT % body + (HOSTS if threads > 1 else ""))
+    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", script, url]
+    printed, used, most = run(command, seconds, server, core, watch)
     return finish(parse_wrk(printed), used, most, printed, server)
 
 
-def h2load(url, request, seconds, server=None, connections=8, streams=32, kind="application/json", size=None, each=1):
+def h2load(
+    url, request, seconds, server=None, *, connections=8, streams=32, kind="application/json", size=None, each=1, core=LOAD_CORE
+):
     """HTTP/2 by prior knowledge; `request` is a file. Each answer must have `size` bytes, where it is given."""
     command = ["h2load", "-t1", f"-c{connections}", f"-m{streams}", "-D", seconds, "-d", request, "-H", f"content-type: {kind}"]
-    printed, used, most = run([*command, "-H", "te: trailers", url], seconds, server)
+    printed, used, most = run([*command, "-H", "te: trailers", url], seconds, server, core)
     load = parse_h2load(printed)
     if size is not None and not load.failed and load.bytes < load.requests * size:
         name = server.name if server else url

@@ -8,6 +8,7 @@ from .processes import SERVER_CORE
 from .results import Comparison
 
 FAMILY = "protobuf"
+BUILDS = ()  # the kinds of peers
 ROLES = {"perilune": OURS, "protobuf-c": LIMIT}
 
 

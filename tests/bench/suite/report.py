@@ -48,7 +48,7 @@ def values_text(values):
 
 def comparison_table(one):
     metrics = one.metrics()
-    others = len(one.candidates) > 1
+    others = any(row["role"] != "ours" for row in one.candidates.values())
     ours = [name for name, row in one.candidates.items() if row["role"] == "ours"]
     heads = [""]
     for metric in metrics:

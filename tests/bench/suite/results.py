@@ -10,8 +10,6 @@ METRICS = {
     "rate": ("rate", "/s", True),
     "cpu_us": ("CPU", "µs each", False),
     "ns": ("time", "ns", False),
-    "rss_idle": ("RSS idle", "MB", False),
-    "rss_load": ("RSS under load", "MB", False),
     "ready_ms": ("to ready", "ms", False),
     "first_ms": ("to the first", "ms", False),
     "median_ms": ("to the median", "ms", False),
@@ -20,6 +18,8 @@ METRICS = {
     "p50_ms": ("p50", "ms", False),
     "p99_ms": ("p99", "ms", False),
     "p999_ms": ("p99.9", "ms", False),
+    "rss_idle": ("RSS idle", "MB", False),
+    "rss_load": ("RSS under load", "MB", False),
 }
 
 

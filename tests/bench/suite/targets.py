@@ -32,6 +32,19 @@ def bound(case, candidate, metric, most, what, unit):
     return [Target(f"{most:g} {unit} / {what}", 1.0, value)]
 
 
+def beside_row(case, row, other, metric, target, name, times=1.0):
+    """A row of a case beside another one of it."""
+
+    def value(results):
+        ratio = results[case].ratio(row, other, metric) if case in results else None
+        return ratio and ratio * times
+
+    return [Target(name, target, value)]
+
+
+QUIET, RELOADING = "32 connections, no reload", "32 connections, a reload a second"
+RELOAD_P99 = "p99 of requests without a reload / with one a second"
+TWICE = "two workers / one: 2 × CPU time of a request with one / with two"
 TARGETS = [
     *beside("graphql/hello/http2", "perilune", "bare_h2o", 0.6, "GraphQL hello over HTTP/2"),
     *beside("graphql/nested/http1", "perilune", "mercurius", 3, "GraphQL nested over HTTP/1.1"),
@@ -43,6 +56,13 @@ TARGETS = [
     *beside("events/copy", "perilune-batch", "bare_kafka", 0.5, "consume, handle, produce in lists"),
     *beside("events/copy", "perilune-each", "kafka-go", 3, "consume, handle, produce one by one"),
     *beside("events/copy", "perilune-batch", "kafka-go", 3, "consume, handle, produce in lists"),
+    *bound("reload/latency", "100 files", "reload_ms", 50, "reload of a bundle of 100 files", "ms"),
+    *beside_row("reload/requests", RELOADING, QUIET, "p99_ms", 1 / 1.2, RELOAD_P99),
+    *bound("startup/blog", "perilune", "ready_ms", 100, "start of the blog example to its ready line", "ms"),
+    *bound("startup/blog", "perilune", "rss_idle", 30, "resident memory of the blog example, idle", "MB"),
+    *bound("startup/blog", "perilune", "rss_load", 30, "resident memory of the blog example under load", "MB"),
+    *beside_row("workers/hello", "two workers", "one worker", "cpu_us", 1.8, f"hello: {TWICE}", 2),
+    *beside_row("workers/nested", "two workers", "one worker", "cpu_us", 1.8, f"nested: {TWICE}", 2),
 ]
 
 
@@ -52,5 +72,5 @@ def ratios(results):
     for one in TARGETS:
         value = one.value(results)
         if value is not None:
-            found.append({"name": one.name, "value": round(value, 3), "target": one.target, "met": value >= one.target})
+            found.append({"name": one.name, "value": round(value, 3), "target": round(one.target, 3), "met": value >= one.target})
     return found

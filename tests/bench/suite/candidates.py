@@ -19,9 +19,11 @@ class Candidate:
     command: tuple  # what stands before the arguments of the contract
     build: str = ""  # of scripts/bench-peers; "" for what make builds
     protocols: tuple = ("http1", "http2")
+    args: tuple = ()  # after the port
     http2: tuple = ()  # arguments of a process of its own for HTTP/2
     lacks: tuple = ()  # cases that it cannot do
     modes: dict = field(default_factory=dict, hash=False)  # of events: {case: MODE}
+    part: float = 1.0  # of the events: for what is slow
     env: dict = field(default_factory=dict, hash=False)
     what: str = ""  # for the report
 
@@ -51,9 +53,15 @@ def rust(name):
 
 
 PRODUCTION = {"NODE_ENV": "production"}
-JAVA_MODES = {"copy": "at_least_once", "exactly_once": "exactly_once"}
-C_MODES = {"copy": "json", "exactly_once": "exactly_once"}
+# Of events: what each candidate is told to do in each case.
+FULL_MODES = {"copy": "at_least_once", "exactly_once": "exactly_once"}
+C_MODES = {"copy": "json", "exactly_once": "exactly_once", "produce": "produce", "consume": "consume"}
+GO_MODES = {"copy": "at_least_once", "produce": "produce", "consume": "consume"}
+SEED = {"copy": "seed"}
+EACH, BATCH = {"copy": "each", "consume": "consume"}, {"copy": "batch", "consume": "consume_batch"}
 H1, H2 = ("http1",), ("http2",)
+# grpcio has two servers: each does what it is better at.
+UNARY, STREAMS = ("hello", "nested"), ("stream", "chat")
 
 CANDIDATES = (
     Candidate("perilune", OURS, "graphql", (), what="one worker"),
@@ -65,19 +73,23 @@ CANDIDATES = (
     Candidate("graphql-go", PEER, "graphql", go("graphql-go"), "go", what="Go"),
     Candidate("async-graphql", PEER, "graphql", rust("async-graphql"), "rust", what="Rust, axum"),
     Candidate("perilune", OURS, "grpc", (), what="one worker"),
-    Candidate("bare_nghttp2", LIMIT, "grpc", bare("nghttp2"), lacks=("chat",), what="nghttp2, a fixed answer"),
+    Candidate("bare_nghttp2", LIMIT, "grpc", bare("nghttp2"), what="nghttp2, a fixed answer"),
     Candidate("grpc-go", PEER, "grpc", go("grpc"), "go", what="Go"),
     Candidate("tonic", PEER, "grpc", rust("tonic"), "rust", what="Rust"),
-    Candidate("grpcio", PEER, "grpc", python("grpc_server"), "python", what="Python, C core"),
-    Candidate("grpc-js", PEER, "grpc", node("grpc"), "node", env=PRODUCTION, what="Node"),
-    Candidate("perilune-each", OURS, "events", (), modes={"copy": "each"}, what="one by one"),
-    Candidate("perilune-batch", OURS, "events", (), modes={"copy": "batch"}, what="a list at a time"),
+    Candidate("grpcio", PEER, "grpc", python("grpc_server"), "python", lacks=STREAMS, what="Python, C core, threads"),
+    Candidate("grpcio-asyncio", PEER, "grpc", python("grpc_server"), "python", args=("asyncio",), lacks=UNARY, what="Python"),
+    Candidate("grpc-js", PEER, "grpc", node("grpc"), "node", env=PRODUCTION, what="Node.js"),
+    Candidate("perilune-each", OURS, "events", (), modes=EACH, what="one by one"),
+    Candidate("perilune-batch", OURS, "events", (), modes=BATCH, what="a list at a time"),
     Candidate("perilune-exactly_once", OURS, "events", (), modes={"exactly_once": "exactly_once"}, what="in transactions"),
+    Candidate("perilune", OURS, "events", (), modes={"produce": "produce"}, what="lists of 1,000"),
     Candidate("bare_kafka", LIMIT, "events", bare("kafka"), modes=C_MODES, what="librdkafka and cJSON in C"),
     Candidate("bare_kafka-bytes", LIMIT, "events", bare("kafka"), modes={"copy": "copy"}, what="the same, bytes as they are"),
-    Candidate("kafka-go", PEER, "events", go("kafkacopy"), "go", modes={"copy": ""}, what="Go"),
-    Candidate("kafka-clients", PEER, "events", java("Copy"), "java", modes=JAVA_MODES, what="Java, consumer and producer"),
-    Candidate("kafka-streams", PEER, "events", java("Streams"), "java", modes=JAVA_MODES, what="Java, a topology"),
+    Candidate("kafka-go", PEER, "events", go("kafkacopy"), "go", modes=GO_MODES, what="Go, pipelined"),
+    Candidate("kafka-go-seed", PEER, "events", go("kafkacopy"), "go", modes=SEED, part=0.002, what="Go, each write awaited"),
+    Candidate("confluent-kafka", PEER, "events", python("kafka_copy"), "python", modes=FULL_MODES, what="Python, librdkafka"),
+    Candidate("kafka-clients", PEER, "events", java("Copy"), "java", modes=FULL_MODES, what="Java, consumer and producer"),
+    Candidate("kafka-streams", PEER, "events", java("Streams"), "java", modes=FULL_MODES, what="Java, a topology"),
 )  # fmt: skip
 
 
@@ -140,24 +152,25 @@ def server(candidate, protocol="http1"):
     if candidate.role == OURS:
         return perilune(BUNDLES / candidate.serves, f"perilune-{candidate.serves}", env=env)
     exists(candidate)
-    more = candidate.http2 if protocol == "http2" else ()
-    log = work_dir(candidate.serves) / f"{candidate.name}{'-http2' if more else ''}.log"
+    more = candidate.http2 if protocol == "http2" else candidate.args
+    log = work_dir(candidate.serves) / f"{candidate.name}{'-'.join(('', *more))}.log"
     return Server(candidate.name, [*candidate.command, 0, *more], log, env)
 
 
-def copier(candidate, mode, brokers, topics, variables=None):
-    """A service that copies the events of a topic to another; `topics` are its group, input and output."""
-    log = work_dir("events") / f"{candidate.name}.log"
-    env = candidate.env | (variables or {})
+def service(candidate, mode, brokers, topics, count):
+    """A service of events; `topics` are its group, input and output. What only produces makes so many."""
+    env = candidate.env | {"BENCH_COUNT": str(count)}
     if candidate.role == OURS:
         names = zip(("BROKERS", "GROUP", "INPUT", "OUTPUT", "MODE"), (brokers, *topics, mode), strict=True)
-        return perilune(BUNDLES / "events", candidate.name, env=env | {f"BENCH_{name}": value for name, value in names})
+        bundle = BUNDLES / ("produce" if mode == "produce" else "events")
+        return perilune(bundle, candidate.name, env=env | {f"BENCH_{name}": value for name, value in names})
     exists(candidate)
-    return Server(candidate.name, [*candidate.command, brokers, *topics, *([mode] if mode else [])], log, env)
+    return Server(candidate.name, [*candidate.command, brokers, *topics, mode], work_dir("events") / f"{candidate.name}.log", env)
 
 
 def limit(candidate, answer, case):
     """A limit that always answers with these bytes."""
     path = work_dir(candidate.serves) / f"{case}.answer"
     path.write_bytes(answer)
-    return Server(candidate.name, [*candidate.command, 0, path], path.with_suffix(f".{candidate.name}.log"))
+    mode = ("chat",) if case == "chat" else ()
+    return Server(candidate.name, [*candidate.command, 0, path, *mode], path.with_suffix(f".{candidate.name}.log"))

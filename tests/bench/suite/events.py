@@ -8,14 +8,16 @@ import collections
 import json
 import time
 
-from . import kafka
-from .candidates import copier
+from . import graphql, kafka
+from .candidates import OURS, service
 from .paths import Failed, work_dir
 from .results import Comparison
 
 FAMILY = "events"
 BUILDS = ("events",)  # the kinds of peers
 CASES = {
+    "produce": "produce, each event encoded on its own",
+    "consume": "consume, parse and add up: at least once",
     "copy": "consume, change a field of the JSON, produce: at least once",
     "exactly_once": "the same, each event exactly once",
 }
@@ -59,45 +61,77 @@ def rate_of(times):
     return sum(at > first for at in times) * 1000 / (last - first)
 
 
-def wait_copied(brokers, process, topic, count, seconds=300):
+def wait_written(brokers, process, topic, count, seconds=300):
     """Until all are written, and committed, too."""
     end, last, still = time.monotonic() + seconds, 0, 0
     while last < count or still < 4:
         process.check()
         if time.monotonic() > end:
-            raise Failed(f"{process.name} has copied {last} of {count} events in {seconds} s:\n{process.tail()}")
+            raise Failed(f"{process.name} has written {last} of {count} events in {seconds} s:\n{process.tail()}")
         time.sleep(0.5)
         now = kafka.written(brokers, topic)
         last, still = now, still + 1 if now == last else 0
 
 
 def copy(brokers, candidate, mode, topic, count):
-    """One candidate copies the topic "input"."""
+    """One candidate copies the topic with so many events, or makes them."""
     kafka.create(brokers, topic)
-    with copier(candidate, mode, brokers, (topic, "input", topic)) as process:
+    with service(candidate, mode, brokers, (topic, f"input-{count}", topic), count) as process:
         before = process.cpu
-        wait_copied(brokers, process, topic, count)
+        wait_written(brokers, process, topic, count)
         used, rss = process.cpu - before, process.rss
     rows = kafka.read(brokers, topic)
-    check(candidate.name, rows, count, mode != "copy")
+    check(candidate.name, rows, count, mode not in ("copy", "produce"))
     return {"rate": rate_of([at for at, _, _ in rows]), "cpu_us": used * 1e6 / count, "rss_load": rss}
 
 
+def consume(brokers, candidate, mode, topic, count):
+    """One candidate reads the topic. When it has is known from what it commits, once a second: so there is no rate."""
+    with service(candidate, mode, brokers, (topic, f"input-{count}", topic), count) as process:
+        before, end = process.cpu, time.monotonic() + 300
+        while (done := kafka.committed(brokers, topic, f"input-{count}")) < count:
+            process.check()
+            if time.monotonic() > end:
+                raise Failed(f"{candidate.name} has consumed {done} of {count} events in 300 s:\n{process.tail()}")
+            time.sleep(0.2)
+        used, rss = process.cpu - before, process.rss
+        if candidate.role == OURS:
+            answer = graphql.post(f"http://{process.ready['http']}/graphql", '{"query":"{ consumed { count quantity } }"}')
+            seen = json.loads(answer)["data"]["consumed"]
+    if candidate.role != OURS:
+        seen = json.loads(process.printed.splitlines()[-1])
+    wanted = sum(number % 7 for number in range(count))
+    if (seen["count"], seen["quantity"]) != (count, wanted):
+        raise Failed(f"{candidate.name} has consumed {seen}, and not {count} events with {wanted}")
+    return {"cpu_us": used * 1e6 / count, "rss_load": rss}
+
+
+def fill(brokers, count):
+    lines = work_dir(FAMILY) / "events.txt"
+    lines.write_text("".join(f"{i}\t{json.dumps(order(i), separators=(',', ':'))}\n" for i in range(count)))
+    kafka.fill(brokers, f"input-{count}", lines)
+    if kafka.written(brokers, f"input-{count}") != count:
+        raise Failed("could not fill the topic")
+
+
+def measure(ctx, brokers, case, counts):
+    result = Comparison(f"{FAMILY}/{case}", CASES[case], what="events", notes=[f"{ctx.options.events:,} events in each round."])
+    result.main = "cpu_us" if case == "consume" else "rate"
+    candidates = [one for one in ctx.chosen.of(FAMILY) if case in one.modes]
+    result.notes += [f"{one.name} has only {counts[one.part]:,}." for one in candidates if one.part < 1]
+    for number in range(ctx.rounds):
+        for one in candidates:
+            topic = f"{case}-{one.name}-{number}"
+            do = consume if case == "consume" else copy
+            result.add(one.name, one.role, **do(brokers, one, one.modes[case], topic, counts[one.part]))
+    ctx.add(result)
+
+
 def run(ctx, wanted):
-    count = ctx.options.events
+    counts = {one.part: int(ctx.options.events * one.part) for one in ctx.chosen.of(FAMILY)}
     with kafka.running() as brokers:
-        lines = work_dir(FAMILY) / "events.txt"
-        lines.write_text("".join(f"{i}\t{json.dumps(order(i), separators=(',', ':'))}\n" for i in range(count)))
-        kafka.fill(brokers, "input", lines)
-        if kafka.written(brokers, "input") != count:
-            raise Failed("could not fill the topic")
-        for case, title in CASES.items():
-            if f"{FAMILY}/{case}" not in wanted:
-                continue
-            result = Comparison(f"{FAMILY}/{case}", title, what="events", notes=[f"{count:,} events in each round."])
-            candidates = [one for one in ctx.chosen.of(FAMILY) if case in one.modes]
-            for number in range(ctx.rounds):
-                for one in candidates:
-                    mode = one.modes[case]
-                    result.add(one.name, one.role, **copy(brokers, one, mode, f"{case}-{one.name}-{number}", count))
-            ctx.add(result)
+        for count in set(counts.values()):
+            fill(brokers, count)
+        for case in CASES:
+            if f"{FAMILY}/{case}" in wanted:
+                measure(ctx, brokers, case, counts)

@@ -141,7 +141,7 @@ def measure(ctx, case, servers):
     if case.name == "chat":
         result.what = "messages"
     with contextlib.ExitStack() as stack:
-        running = list(servers)
+        running = [(one, process) for one, process in servers if case.name not in one.lacks]
         for one in ctx.chosen.of(FAMILY):
             if one.role == LIMIT and case.name not in one.lacks:
                 running.insert(0, (one, stack.enter_context(limit(one, answer, case.name))))

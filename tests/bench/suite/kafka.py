@@ -61,3 +61,17 @@ def read(brokers, topic):
     lines = kcat(brokers, "-C", "-e", "-o", "beginning", "-t", topic, "-f", "%T\t%k\t%s\n").splitlines()
     rows = [line.split("\t") for line in lines]
     return [(int(at), key, value) for at, key, value in rows]
+
+
+def committed(brokers, group, topic):
+    """The sum of the offsets that the group has committed."""
+    try:
+        from confluent_kafka import Consumer, TopicPartition
+    except ImportError:
+        raise Failed("offsets are read with confluent-kafka: run `make bench`, or build/venv/bin/python scripts/bench") from None
+    asker = Consumer({"bootstrap.servers": brokers, "group.id": group})
+    try:
+        found = asker.committed([TopicPartition(topic, number) for number in range(PARTITIONS)], timeout=30)
+        return sum(max(one.offset, 0) for one in found)
+    finally:
+        asker.close()

@@ -70,7 +70,7 @@ class Server:
         self.name, self.log = name, Path(log)
         self.command = pinned(core, command)
         self.env = {key: value for key, value in os.environ.items() if not key.startswith("PERILUNE")} | (env or {})
-        self.process, self.ready, self.ready_seconds = None, {}, 0.0
+        self.process, self.ready, self.ready_seconds, self.printed = None, {}, 0.0, ""
 
     @property
     def pid(self):
@@ -114,7 +114,9 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        self.process.stdout.close()
+        if not self.process.stdout.closed:
+            self.printed = self.process.stdout.read()  # after the ready line
+            self.process.stdout.close()
 
     def __enter__(self):
         return self if self.process else self.start()

@@ -48,7 +48,7 @@ def send_grpc(process, seconds):
 
 
 def servers(ctx, serves):
-    return [one for one in ctx.chosen.of(serves) if one.role != LIMIT]
+    return [one for one in ctx.chosen.of(serves) if one.role != LIMIT and "hello" not in one.lacks]
 
 
 def cases(ctx):

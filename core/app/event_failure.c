@@ -212,11 +212,16 @@ static pl_event_series *series_of(const pl_event_item *item)
                                item->call->decl->group);
 }
 
+static double seconds_since(const pl_event_call *call)
+{
+    return (double)(pl_metrics_now_ns(pl_metrics_of(call->member->host)) - call->began) * 1e-9;
+}
+
 static void count_attempt(const pl_event_call *call)
 {
     const pl_event_series *s = series_of(&call->items[0]);
     if (s)
-        pl_stat_observe(s->duration, (double)(pl_clock_ns() - call->began) * 1e-9);
+        pl_stat_observe(s->duration, seconds_since(call));
 }
 
 static void count_consumed(const pl_event_item *item)

@@ -141,7 +141,7 @@ static void count_http(pl_http_meter *meter, const pl_http_request *request, int
     pl_stat *stat = row && at < CODES ? (*row)[at] : NULL;
     if (!stat)
         stat = find_http(m, part, method, status);
-    m->last_ns = pl_clock_ns();
+    m->last_ns = pl_loop_clock_ns(m->loop);
     m->reads++;
     pl_stat_observe(stat, (double)(m->last_ns - began) * 1e-9);
 }
@@ -241,14 +241,24 @@ static uint64_t meter_now(pl_meter *meter)
     return pl_loop_turn_ns(of_meter(meter)->loop);
 }
 
+uint64_t pl_metrics_now_ns(const pl_metrics *m)
+{
+    return pl_loop_clock_ns(m->loop);
+}
+
+static double seconds_since(pl_meter *meter, uint64_t began)
+{
+    return (double)(pl_metrics_now_ns(of_meter(meter)) - began) * 1e-9;
+}
+
 static void rpc_served(pl_meter *meter, const pl_meter_rpc *rpc, pl_code code, uint64_t began)
 {
-    pl_metrics_grpc_served(of_meter(meter)->grpc, rpc, code, (double)(pl_clock_ns() - began) * 1e-9);
+    pl_metrics_grpc_served(of_meter(meter)->grpc, rpc, code, seconds_since(meter, began));
 }
 
 static void rpc_called(pl_meter *meter, pl_str path, pl_code code, uint64_t began)
 {
-    pl_metrics_grpc_called(of_meter(meter)->grpc, path, code, (double)(pl_clock_ns() - began) * 1e-9);
+    pl_metrics_grpc_called(of_meter(meter)->grpc, path, code, seconds_since(meter, began));
 }
 
 pl_meter *pl_metrics_meter(pl_metrics *m)

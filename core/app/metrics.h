@@ -63,6 +63,7 @@ void pl_metrics_graphql_subscribed(pl_metrics *metrics, int by);
 unsigned pl_metrics_graphql_subscriptions(const pl_metrics *metrics);
 /* The clock, as it was read when an answer was last given; *reads counts how often it was. */
 uint64_t pl_metrics_last_ns(const pl_metrics *metrics, uint64_t *reads);
+uint64_t pl_metrics_now_ns(const pl_metrics *metrics); /* the same clock, read now */
 /* Brings what is counted elsewhere into the registry. */
 void pl_metrics_flush(pl_metrics *metrics);
 

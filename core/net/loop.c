@@ -57,7 +57,7 @@ uint64_t pl_clock_ns(void)
     return pl_clock(CLOCK_MONOTONIC);
 }
 
-static uint64_t monotonic_ns(const pl_loop *loop)
+uint64_t pl_loop_clock_ns(const pl_loop *loop)
 {
     return loop->clock ? loop->clock(loop->clock_data) : pl_clock_ns();
 }
@@ -68,7 +68,7 @@ uint64_t pl_loop_turn_ns(pl_loop *loop)
     if (loop->is_foreign && loop->foreign.h2o_now != h2o_now(loop->evloop))
         loop->now_known = false;
     if (!loop->now_known) {
-        loop->now_ns = monotonic_ns(loop);
+        loop->now_ns = pl_loop_clock_ns(loop);
         loop->now_known = true;
         if (loop->is_foreign)
             loop->foreign.h2o_now = h2o_now(loop->evloop);
@@ -116,7 +116,7 @@ static int host_offload(pl_host *host, pl_job *job, const void *lane)
 
 static void host_clock(pl_host *host, uint64_t *monotonic, uint64_t *utc)
 {
-    *monotonic = monotonic_ns((pl_loop *)host);
+    *monotonic = pl_loop_clock_ns((pl_loop *)host);
     if (utc)
         *utc = pl_clock(CLOCK_REALTIME);
 }

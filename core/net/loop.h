@@ -65,10 +65,11 @@ void pl_loop_touch(pl_loop *loop);
 /* Called after each loop turn that did something (for idle work); NULL: none. */
 void pl_loop_on_turn(pl_loop *loop, void (*fn)(void *data), void *data);
 
-/* The time of this turn, as pl_host.now gives it, in nanoseconds; and what the clock says now. For what is
- * measured: what a turn has found ready has waited since the turn began. */
+/* The time of this turn, as pl_host.now gives it, in nanoseconds; and what the system's clock says now. For
+ * what is measured: what a turn has found ready has waited since the turn began. */
 uint64_t pl_loop_turn_ns(pl_loop *loop);
-uint64_t pl_clock_ns(void); /* any thread */
+uint64_t pl_clock_ns(void);                     /* any thread */
+uint64_t pl_loop_clock_ns(const pl_loop *loop); /* the same of the loop's own clock, if it has one */
 /* Where the loop's monotonic time comes from, in nanoseconds, instead of the system; before timers are
  * started. */
 void pl_loop_set_clock(pl_loop *loop, uint64_t (*clock)(void *data), void *data);

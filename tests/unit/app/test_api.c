@@ -607,6 +607,12 @@ static void test_own_clock(void **state)
         pl_app_turn(app, 0);
     assert_int_equal(atomic_load(&c.ended), 1);
     assert_string_equal(c.response, "{\"data\":{\"slow\":\"one\"}}");
+    /* What is measured goes by it, too. */
+    char *metrics = pl_app_metrics(app);
+    const char *sum = strstr(metrics, "graphql_operation_duration_seconds_sum");
+    assert_non_null(sum);
+    assert_float_equal(strtod(strchr(sum, ' '), NULL), 5.001, 0.0001);
+    pl_free_text(metrics);
     pl_app_free(app);
 }
 

@@ -422,6 +422,23 @@ static void list_own_topics(cfg_context *c, pl_consumer_decl *d)
     d->own_topic_count = n;
 }
 
+static void make_patterns(cfg_context *c, const char *path, pl_consumer_decl *d)
+{
+    pl_error err = {0};
+    d->patterns = pl_arena_array(c->arena, d->topic_count, sizeof *d->patterns);
+    c->report->errors.out_of_memory |= !d->patterns;
+    for (size_t i = 0; d->patterns && i < d->topic_count; i++) {
+        d->patterns[i] = d->topics[i] ? pl_topic_pattern_new(c->arena, d->topics[i], &err) : NULL;
+        if (d->patterns[i])
+            continue;
+        if (err.code == PL_INVALID_ARGUMENT)
+            pl_report_error(c->report, c->file, 0, 0, "%s%s%s", path, path[0] ? ": " : "", err.message);
+        else
+            c->report->errors.out_of_memory = true;
+        return;
+    }
+}
+
 static void check(cfg_context *c, const char *path, pl_consumer_decl *d)
 {
     const char *dot = path[0] ? ": " : "";
@@ -474,6 +491,8 @@ static void finish(cfg_context *c, const char *path, pl_consumer_decl *d, const 
         return;
     if (d->retry.topic_count > 0)
         add_retry_topics(c, d);
+    if (!pl_report_has_errors(c->report))
+        make_patterns(c, path, d);
     if (!pl_report_has_errors(c->report))
         list_own_topics(c, d);
     if (d->format == PL_EVENT_PROTOBUF &&

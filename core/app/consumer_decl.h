@@ -3,6 +3,7 @@
 #define PL_APP_CONSUMER_DECL_H
 
 #include "app/instance.h"
+#include "app/topic_pattern.h"
 #include "events/consumer.h"
 #include "events/policy/circuit.h"
 #include "events/policy/retry.h"
@@ -16,6 +17,7 @@ typedef struct pl_consumer_decl {
     pl_str identity; /* what another consumer is needed for when it changes */
     pl_str group;
     const char **topics;
+    pl_topic_pattern **patterns; /* of the same */
     size_t topic_count;
     pl_str instance; /* of static membership, of all workers; empty: none */
     pl_str assignor; /* empty: the default */

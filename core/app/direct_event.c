@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <regex.h>
-#include <string.h>
-
 #include "app/direct_internal.h"
 #include "app/event_call.h"
 #include "app/generation.h"
@@ -122,15 +119,7 @@ struct handling {
 static bool reads(const pl_consumer_decl *decl, pl_str topic)
 {
     for (size_t i = 0; i < decl->topic_count; i++) {
-        const char *pattern = decl->topics[i];
-        regex_t regex;
-        if (pattern[0] != '^' && pl_str_is(topic, pattern))
-            return true;
-        if (pattern[0] != '^' || regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-            continue;
-        bool matches = regexec(&regex, topic.ptr, 0, NULL, 0) == 0;
-        regfree(&regex);
-        if (matches)
+        if (pl_topic_pattern_matches(decl->patterns[i], topic.ptr))
             return true;
     }
     return false;

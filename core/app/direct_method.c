@@ -87,10 +87,7 @@ static void free_call(pl_direct_call *c)
             at = &(*at)->next;
         *at = c->next;
     }
-    pl_arena_dispose(&c->base.arena);
-    pl_buf_dispose(&c->base.out);
-    pl_buf_dispose(&c->base.scratch);
-    pl_grpc_reader_dispose(&c->base.reader);
+    pl_grpc_stream_dispose(&c->base);
     pl_free(c);
 }
 
@@ -166,10 +163,7 @@ static bool add_headers(pl_grpc_stream *s, const pl_direct_request *r)
 static bool fill(pl_direct_call *c, pl_direct_request *r)
 {
     pl_grpc_stream *s = &c->base;
-    pl_arena_init(&s->arena, STREAM_CHUNK);
-    pl_buf_init(&s->out);
-    pl_buf_init(&s->scratch);
-    pl_grpc_reader_init(&s->reader, 0);
+    pl_grpc_stream_init(s, STREAM_CHUNK);
     s->ops = &ops;
     s->no_trailers = true;
     s->method = PL_STR("POST");
@@ -200,12 +194,7 @@ static void start(pl_direct_request *r)
         end(c);
         return;
     }
-    pl_grpc_handler *handler = pl_grpc_server_handler(pl_rpc_http_server(d->rpc));
-    handler->request(handler, &c->base);
-    if (c->base.events && r->text.len > 0)
-        c->base.events->data(&c->base, r->text);
-    if (c->base.events)
-        c->base.events->end(&c->base);
+    pl_grpc_stream_hand_over(&c->base, pl_grpc_server_handler(pl_rpc_http_server(d->rpc)), r->text);
 }
 
 static void cancel(pl_direct_request *r)

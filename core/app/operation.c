@@ -159,7 +159,8 @@ static void watch_end(const stopwatch *w)
     if (!w->runs)
         return;
     now = pl_metrics_last_ns(w->metrics, &reads);
-    pl_metrics_graphql_answered(w->metrics, w->kind, w->began, reads != w->reads ? now : pl_metrics_now_ns(w->metrics));
+    pl_metrics_graphql_answered(w->metrics, w->kind, w->began,
+                                reads != w->reads ? now : pl_metrics_now_ns(w->metrics));
 }
 
 static pl_graphql_outcome outcome_of(const gql_payload *payload)

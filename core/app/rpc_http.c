@@ -114,10 +114,7 @@ static exchange *take(pl_rpc_http *rpc)
         rpc->free = x->next;
         rpc->free_count--;
     } else if ((x = pl_calloc(1, sizeof *x))) {
-        pl_arena_init(&x->base.arena, STREAM_CHUNK);
-        pl_buf_init(&x->base.out);
-        pl_buf_init(&x->base.scratch);
-        pl_grpc_reader_init(&x->base.reader, 0);
+        pl_grpc_stream_init(&x->base, STREAM_CHUNK);
     } else {
         return NULL;
     }
@@ -134,10 +131,7 @@ static exchange *take(pl_rpc_http *rpc)
 
 static void destroy(exchange *x)
 {
-    pl_arena_dispose(&x->base.arena);
-    pl_buf_dispose(&x->base.out);
-    pl_buf_dispose(&x->base.scratch);
-    pl_grpc_reader_dispose(&x->base.reader);
+    pl_grpc_stream_dispose(&x->base);
     pl_free(x);
 }
 
@@ -148,10 +142,7 @@ static void release(exchange *x)
         destroy(x);
         return;
     }
-    pl_arena_reset(&x->base.arena);
-    pl_buf_reset(&x->base.out, KEPT_BYTES);
-    pl_buf_reset(&x->base.scratch, KEPT_BYTES);
-    pl_grpc_reader_reset(&x->base.reader, 0);
+    pl_grpc_stream_reset(&x->base, KEPT_BYTES);
     x->next = rpc->free;
     rpc->free = x;
     rpc->free_count++;
@@ -313,16 +304,11 @@ bool pl_rpc_http_handle(pl_rpc_http *rpc, pl_http_request *http)
         release(x);
         return false;
     }
-    pl_grpc_handler *handler = pl_grpc_server_handler(rpc->server);
     x->http = http;
     http->data = x;
     http->cancelled = cancelled;
     http->drained = drained;
-    handler->request(handler, &x->base);
-    if (x->base.events && http->body.len > 0)
-        x->base.events->data(&x->base, http->body);
-    if (x->base.events)
-        x->base.events->end(&x->base);
+    pl_grpc_stream_hand_over(&x->base, pl_grpc_server_handler(rpc->server), http->body);
     return true;
 }
 

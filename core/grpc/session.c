@@ -32,10 +32,7 @@ bool h2_reserve(pl_grpc_streams *pool)
 
 static void destroy(h2_stream *s)
 {
-    pl_arena_dispose(&s->base.arena);
-    pl_buf_dispose(&s->base.out);
-    pl_buf_dispose(&s->base.scratch);
-    pl_grpc_reader_dispose(&s->base.reader);
+    pl_grpc_stream_dispose(&s->base);
     pl_free(s);
 }
 
@@ -59,10 +56,7 @@ static h2_stream *stream_take(pl_grpc_session *session)
         pool->free = s->next;
         pool->count--;
     } else if ((s = pl_calloc(1, sizeof *s))) {
-        pl_arena_init(&s->base.arena, STREAM_CHUNK);
-        pl_buf_init(&s->base.out);
-        pl_buf_init(&s->base.scratch);
-        pl_grpc_reader_init(&s->base.reader, 0);
+        pl_grpc_stream_init(&s->base, STREAM_CHUNK);
     } else {
         return NULL;
     }
@@ -87,10 +81,7 @@ static void stream_release(h2_stream *s)
         destroy(s);
         return;
     }
-    pl_arena_reset(&s->base.arena);
-    pl_buf_reset(&s->base.out, KEPT_BYTES);
-    pl_buf_reset(&s->base.scratch, KEPT_BYTES);
-    pl_grpc_reader_reset(&s->base.reader, 0);
+    pl_grpc_stream_reset(&s->base, KEPT_BYTES);
     s->next = pool->free;
     pool->free = s;
     pool->count++;

@@ -83,4 +83,12 @@ struct pl_grpc_handler {
     void (*request)(pl_grpc_handler *handler, pl_grpc_stream *stream);
 };
 
+/* For carriers. What a stream has of memory, and keeps when it is used again: up to `kept` bytes of each
+ * buffer. */
+void pl_grpc_stream_init(pl_grpc_stream *stream, size_t chunk_size);
+void pl_grpc_stream_reset(pl_grpc_stream *stream, size_t kept);
+void pl_grpc_stream_dispose(pl_grpc_stream *stream);
+/* A request that is there as a whole. */
+void pl_grpc_stream_hand_over(pl_grpc_stream *stream, pl_grpc_handler *handler, pl_str body);
+
 #endif

@@ -301,6 +301,30 @@ static void run_nothing(pl_h2o_alarm *alarm)
 {
 }
 
+/* What can fail. */
+static pl_code open_parts(pl_loop *loop, bool foreign, int *timer_fd, pl_error *err)
+{
+    if (pl_descriptors_left(2, err) != PL_OK)
+        return err->code;
+    loop->mailbox = pl_mailbox_new(post, loop);
+    if (!loop->mailbox)
+        return pl_fail_memory(err);
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (loop->wake_fd >= 0 && foreign)
+        *timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (loop->wake_fd < 0 || (foreign && *timer_fd < 0))
+        return pl_fail(err, PL_RESOURCE_EXHAUSTED, "cannot open a descriptor: %s", strerror(errno));
+    return PL_OK;
+}
+
+static void close_parts(pl_loop *loop)
+{
+    if (loop->wake_fd >= 0)
+        close(loop->wake_fd);
+    pl_mailbox_unref(loop->mailbox);
+    pl_free(loop);
+}
+
 static pl_loop *loop_new(h2o_loop_t *evloop, pl_helpers *helpers, pl_logger *log, pl_error *err)
 {
     pl_loop *loop = pl_calloc(1, sizeof(*loop));
@@ -309,25 +333,9 @@ static pl_loop *loop_new(h2o_loop_t *evloop, pl_helpers *helpers, pl_logger *log
         pl_fail_memory(err);
         return NULL;
     }
-    if (pl_descriptors_left(2, err) != PL_OK) {
-        pl_free(loop);
-        return NULL;
-    }
-    loop->mailbox = pl_mailbox_new(post, loop);
-    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (loop->wake_fd >= 0 && evloop)
-        timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (!loop->mailbox || loop->wake_fd < 0 || (evloop && timer_fd < 0)) {
-        if (loop->mailbox)
-            pl_fail(err, PL_RESOURCE_EXHAUSTED, "cannot open a descriptor: %s", strerror(errno));
-        else
-            pl_fail_memory(err);
-        if (loop->wake_fd >= 0)
-            close(loop->wake_fd);
-        if (timer_fd >= 0)
-            close(timer_fd);
-        pl_mailbox_unref(loop->mailbox);
-        pl_free(loop);
+    loop->wake_fd = -1;
+    if (open_parts(loop, evloop != NULL, &timer_fd, err) != PL_OK) {
+        close_parts(loop);
         return NULL;
     }
     loop->host = (pl_host){.ops = &host_ops, .log = log};

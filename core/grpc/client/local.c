@@ -214,10 +214,7 @@ static void destroy(local_stream *s)
 {
     pl_arena_dispose(&s->client.arena);
     pl_buf_dispose(&s->client.out);
-    pl_arena_dispose(&s->server.arena);
-    pl_buf_dispose(&s->server.out);
-    pl_buf_dispose(&s->server.scratch);
-    pl_grpc_reader_dispose(&s->server.reader);
+    pl_grpc_stream_dispose(&s->server);
     pl_free(s);
 }
 
@@ -291,10 +288,7 @@ pl_client_stream *client_local_start(pl_client_channel *channel, const pl_header
     s->server.ops = &server_ops;
     s->server.peer = PL_STR("local");
     s->server.secure = true;
-    pl_arena_init(&s->server.arena, STREAM_CHUNK);
-    pl_buf_init(&s->server.out);
-    pl_buf_init(&s->server.scratch);
-    pl_grpc_reader_init(&s->server.reader, 0);
+    pl_grpc_stream_init(&s->server, STREAM_CHUNK);
     if (!read_request(s, headers, count)) {
         destroy(s);
         return NULL;

@@ -475,6 +475,17 @@ static void events_are_handled(int workers)
     pl_app_free(app);
 }
 
+/* Found when the bundle is loaded, not when somebody wonders where the events are. */
+static void test_topics_that_are_no_expressions(void **state)
+{
+    static const char bad[] = "return { topics = { 'a', '^b(' }, group = 'g', handler = function() end }";
+    const pl_app_file list[] = {{"events/e.lua", bad, sizeof bad - 1}};
+    char error[500];
+    assert_null(pl_app_open_memory(list, 1, error, sizeof error));
+    has(error, "events/e.lua: ");
+    has(error, "topic \"^b(\" is no regular expression: ");
+}
+
 static void test_events_with_workers(void **state)
 {
     events_are_handled(2);
@@ -552,6 +563,7 @@ int main(void)
         cmocka_unit_test(test_cancelling_what_is_waited_for),
         cmocka_unit_test(test_cancelling_races),
         cmocka_unit_test(test_bad_requests),
+        cmocka_unit_test(test_topics_that_are_no_expressions),
         cmocka_unit_test(test_events_with_workers),
         cmocka_unit_test(test_events_without),
         cmocka_unit_test(test_publishing_with_workers),

@@ -10,30 +10,40 @@
 #include "http2_client.h"
 #include "mount_host.h"
 
+static void expect_get(int fd, const char *path, int status, const char *body)
+{
+    get(fd, path);
+    expect_answer(fd, status, body);
+}
+
+static void expect_get2(int fd, uint32_t stream, const char *path, const char *body)
+{
+    get2(fd, stream, path);
+    expect_body(fd, stream, body);
+}
+
+static void start_plain(host *h)
+{
+    host_start(h, "/m", &(pl_edge_config){0});
+}
+
 /* --- paths --- */
 
 static void the_prefix_is_taken_off(void **state)
 {
     HOST(h);
-    host_start(h, "/m", &(pl_edge_config){0});
+    start_plain(h);
     int fd = client_of(h);
-    get(fd, "/m/hello");
-    expect_answer(fd, 200, "{\"hello\":1}");
+    expect_get(fd, "/m/hello", 200, "{\"hello\":1}");
     get(fd, "/m/request?a=/m/b");
     expect_body_has(fd, "method=GET path=/request query=a=/m/b ");
-    get(fd, "/host");
-    expect_answer(fd, 200, "of the host");
-    get(fd, "/m/nowhere");
-    expect_answer(fd, 404, "{\"errors\":[{\"message\":\"not found\"}]}");
-    get(fd, "/m/healthz");
-    expect_answer(fd, 200, "ok\n");
-    get(fd, "/m/readyz");
-    expect_answer(fd, 503, "starting\n");
+    expect_get(fd, "/host", 200, "of the host");
+    expect_get(fd, "/m/nowhere", 404, "{\"errors\":[{\"message\":\"not found\"}]}");
+    expect_get(fd, "/m/healthz", 200, "ok\n");
+    expect_get(fd, "/m/readyz", 503, "starting\n");
     pl_edge_set_ready(h->s.edge, true);
-    get(fd, "/m/readyz");
-    expect_answer(fd, 200, "ready\n");
-    get(fd, "/other/hello");
-    expect_answer(fd, 200, "\"the other\"");
+    expect_get(fd, "/m/readyz", 200, "ready\n");
+    expect_get(fd, "/other/hello", 200, "\"the other\"");
     answer a;
     get(fd, "/mm/hello"); /* not below it, but the host's own 404 */
     read_answer(fd, &a, false);
@@ -63,19 +73,13 @@ static void the_mounts_own_path_is_the_main_path(void **state)
     h->s.settings.main_path = PL_STR("/main");
     host_start(h, "/a/m/", &(pl_edge_config){0});
     int fd = client_of(h);
-    get(fd, "/a/m");
-    expect_answer(fd, 200, "path=/main target=/main full=/a/m");
-    get(fd, "/a/m?x=1");
-    expect_answer(fd, 200, "path=/main target=/main?x=1 full=/a/m");
-    get(fd, "/a/m/main?x");
-    expect_answer(fd, 200, "path=/main target=/main?x full=/a/m/main");
+    expect_get(fd, "/a/m", 200, "path=/main target=/main full=/a/m");
+    expect_get(fd, "/a/m?x=1", 200, "path=/main target=/main?x=1 full=/a/m");
+    expect_get(fd, "/a/m/main?x", 200, "path=/main target=/main?x full=/a/m/main");
     /* What is not known below the mount is looked for below the main path. */
-    get(fd, "/a/m/sub/b?x");
-    expect_answer(fd, 200, "path=/main/sub/b target=/main/sub/b?x full=/a/m/sub/b");
-    get(fd, "/a/x/../%6d/su%62?y");
-    expect_answer(fd, 200, "path=/main/sub target=/main/su%62?y full=/a/m/sub");
-    get(fd, "/a/m/hello");
-    expect_answer(fd, 200, "{\"hello\":1}");
+    expect_get(fd, "/a/m/sub/b?x", 200, "path=/main/sub/b target=/main/sub/b?x full=/a/m/sub/b");
+    expect_get(fd, "/a/x/../%6d/su%62?y", 200, "path=/main/sub target=/main/su%62?y full=/a/m/sub");
+    expect_get(fd, "/a/m/hello", 200, "{\"hello\":1}");
     close(fd);
     host_stop(h);
 }
@@ -87,12 +91,9 @@ static void a_mount_at_the_root(void **state)
     h->s.settings.main_path = PL_STR("/main");
     host_start(h, "/", &(pl_edge_config){0});
     int fd = client_of(h);
-    get(fd, "/main?x");
-    expect_answer(fd, 200, "path=/main target=/main?x full=/main");
-    get(fd, "/host");
-    expect_answer(fd, 200, "of the host");
-    get(fd, "/");
-    expect_answer(fd, 404, "{\"errors\":[{\"message\":\"not found\"}]}");
+    expect_get(fd, "/main?x", 200, "path=/main target=/main?x full=/main");
+    expect_get(fd, "/host", 200, "of the host");
+    expect_get(fd, "/", 404, "{\"errors\":[{\"message\":\"not found\"}]}");
     close(fd);
     host_stop(h);
 }
@@ -121,22 +122,19 @@ static void what_cannot_be_mounted(void **state)
 static void streams_of_both_share_a_connection(void **state)
 {
     HOST(h);
-    host_start(h, "/m", &(pl_edge_config){0});
+    start_plain(h);
     int fd = client2(&h->s);
-    get2(fd, 1, "/m/hello");
-    expect_body(fd, 1, "{\"hello\":1}");
+    expect_get2(fd, 1, "/m/hello", "{\"hello\":1}");
     get2(fd, 3, "/m/wait");
     wait_for(&h->s.arrived);
-    get2(fd, 5, "/host");
-    expect_body(fd, 5, "of the host");
+    expect_get2(fd, 5, "/host", "of the host");
     on_loop(&h->s, answer_oldest);
     expect_body(fd, 3, "{\"late\":1}");
     get2(fd, 7, "/m/wait");
     wait_for(&h->s.arrived);
     send_frame(fd, RST_STREAM, 0, 7, "\0\0\0\10", 4);
     wait_for(&h->s.cancelled);
-    get2(fd, 9, "/host");
-    expect_body(fd, 9, "of the host");
+    expect_get2(fd, 9, "/host", "of the host");
     close(fd);
     wait_for(&h->closed);
     host_stop(h);
@@ -147,7 +145,7 @@ static void streams_of_both_share_a_connection(void **state)
 static void a_client_that_leaves_cancels(void **state)
 {
     HOST(h);
-    host_start(h, "/m", &(pl_edge_config){0});
+    start_plain(h);
     int fd = client_of(h);
     get(fd, "/other/hello"); /* two records of this connection */
     expect_answer(fd, 200, "\"the other\"");
@@ -178,20 +176,17 @@ static void an_edge_that_goes_leaves_connections(void **state)
 {
     for (int order = 0; order < 2; order++) {
         HOST(h);
-        host_start(h, "/m", &(pl_edge_config){0});
+        start_plain(h);
         int fd = client_of(h);
-        get(fd, "/m/hello");
-        expect_answer(fd, 200, "{\"hello\":1}");
-        get(fd, "/other/hello");
-        expect_answer(fd, 200, "\"the other\"");
+        expect_get(fd, "/m/hello", 200, "{\"hello\":1}");
+        expect_get(fd, "/other/hello", 200, "\"the other\"");
         between_turns(h, order == 0 ? free_first : free_other);
         get(fd, order == 0 ? "/m/hello" : "/other/hello");
         expect_503(fd);
-        get(fd, order == 0 ? "/other/hello" : "/m/hello");
-        expect_answer(fd, 200, order == 0 ? "\"the other\"" : "{\"hello\":1}");
+        expect_get(fd, order == 0 ? "/other/hello" : "/m/hello", 200,
+                   order == 0 ? "\"the other\"" : "{\"hello\":1}");
         between_turns(h, order == 0 ? free_other : free_first);
-        get(fd, "/host");
-        expect_answer(fd, 200, "of the host");
+        expect_get(fd, "/host", 200, "of the host");
         close(fd);
         wait_for(&h->closed);
         host_stop(h);
@@ -201,10 +196,9 @@ static void an_edge_that_goes_leaves_connections(void **state)
 static void an_edge_that_goes_ends_what_is_in_hand(void **state)
 {
     HOST(h);
-    host_start(h, "/m", &(pl_edge_config){0});
+    start_plain(h);
     int waits = client_of(h), waits2 = client2(&h->s), idle = client_of(h);
-    get(idle, "/m/hello");
-    expect_answer(idle, 200, "{\"hello\":1}");
+    expect_get(idle, "/m/hello", 200, "{\"hello\":1}");
     get(waits, "/m/wait");
     wait_for(&h->s.arrived);
     get2(waits2, 1, "/m/wait");
@@ -214,8 +208,7 @@ static void an_edge_that_goes_ends_what_is_in_hand(void **state)
     wait_for(&h->s.cancelled);
     wait_for(&h->closed);
     wait_for(&h->closed);
-    get(idle, "/host");
-    expect_answer(idle, 200, "of the host");
+    expect_get(idle, "/host", 200, "of the host");
     close(waits);
     close(waits2);
     close(idle);
@@ -235,22 +228,19 @@ static void drain_now(host *h)
 static void draining_waits_for_requests_alone(void **state)
 {
     HOST(h);
-    host_start(h, "/m", &(pl_edge_config){0});
+    start_plain(h);
     pl_edge_set_ready(h->s.edge, true);
     int idle = client2(&h->s), fd = client_of(h);
-    get2(idle, 1, "/m/hello");
-    expect_body(idle, 1, "{\"hello\":1}");
+    expect_get2(idle, 1, "/m/hello", "{\"hello\":1}");
     get(fd, "/m/wait");
     wait_for(&h->s.arrived);
     between_turns(h, drain_now);
-    get2(idle, 3, "/m/readyz");
-    expect_body(idle, 3, "draining\n");
+    expect_get2(idle, 3, "/m/readyz", "draining\n");
     assert_false(happened(&h->drained));
     on_loop(&h->s, answer_oldest);
     expect_answer(fd, 200, "{\"late\":1}");
     wait_for(&h->drained);
-    get2(idle, 5, "/host");
-    expect_body(idle, 5, "of the host");
+    expect_get2(idle, 5, "/host", "of the host");
     close(idle);
     close(fd);
     host_stop(h);
@@ -264,7 +254,7 @@ static void drain_shortly(host *h)
 static void what_a_drain_cannot_wait_for_is_cut(void **state)
 {
     HOST(h);
-    host_start(h, "/m", &(pl_edge_config){0});
+    start_plain(h);
     int fd = client_of(h);
     get(fd, "/m/wait");
     wait_for(&h->s.arrived);

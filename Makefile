@@ -138,11 +138,12 @@ $(B)/gen/own_protos.c: scripts/embed-protos $(PROTO_SRC:%=proto/%)
 	$(call show,EMBED,$@)scripts/embed-protos pl_own_protos proto $(PROTO_SRC:%=proto/%) >$@
 
 # The same in all variants. All objects wait for it: some include its headers.
-build/proto/.stamp: scripts/proto-c $(PROTO_C_SRC:%=proto/%)
-	$(call show,PROTO,build/proto)scripts/proto-c build/proto $(PROTO_C_SRC:%=proto/%) && touch $@
+build/proto/.stamp: scripts/proto-c $(PROTO_C_SRC:%=proto/%) tests/bench/messages.proto
+	$(call show,PROTO,build/proto)scripts/proto-c build/proto $(PROTO_C_SRC:%=proto/%) && \
+	  protoc-c -Itests/bench --c_out=build/proto tests/bench/messages.proto && touch $@
 protos: build/proto/.stamp
 $(filter-out $(MODULES_OBJ),$(LIB_OBJ)) $(TEST_HELP_OBJ) $(TEST_BIN): | build/proto/.stamp
-$(PROTO_C_OBJ): $(B)/obj/build/proto/%.o: build/proto/.stamp $(B)/flags
+$(PROTO_C_OBJ) $(B)/obj/build/proto/messages.pb-c.o: $(B)/obj/build/proto/%.o: build/proto/.stamp $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,CC,build/proto/$*.c)$(CC) $(CFLAGS_all) -Wno-all -Wno-extra -Wno-shadow -c build/proto/$*.c -o $@
 
@@ -342,9 +343,14 @@ $(B)/tests/bench/load/%: tests/bench/load/%.c $(B)/flags
 $(B)/tests/bench/embed: tests/bench/embed.c $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -Wno-maybe-uninitialized -MF $@.d -MT $@ $< $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
-$(B)/tests/bench/protobuf: tests/bench/protobuf.c $(B)/obj/gen/test_protos.o $(B)/libperilune.a $(B)/flags
+# Messages of its own, with protobuf-c's code of them.
+BENCH_PROTO_OBJ := $(B)/obj/gen/bench_protos.o $(B)/obj/build/proto/messages.pb-c.o
+$(B)/gen/bench_protos.c: scripts/embed-protos tests/bench/messages.proto
 	@mkdir -p $(@D)
-	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -MT $@ $< $(B)/obj/gen/test_protos.o $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
+	$(call show,EMBED,$@)scripts/embed-protos bench_protos tests/bench tests/bench/messages.proto >$@
+$(B)/tests/bench/protobuf: tests/bench/protobuf.c $(BENCH_PROTO_OBJ) $(B)/libperilune.a $(B)/flags
+	@mkdir -p $(@D)
+	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -MT $@ $< $(BENCH_PROTO_OBJ) $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)
 $(B)/tests/bench/natives: tests/bench/natives.c $(B)/libperilune.a $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)$(CC) $(CFLAGS_all) -MF $@.d -Wno-maybe-uninitialized -MT $@ $< $(B)/libperilune.a $(LDFLAGS_all) -o $@ $(LIBS)

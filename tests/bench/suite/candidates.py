@@ -15,7 +15,7 @@ OURS, LIMIT, PEER = "ours", "limit", "peer"
 class Candidate:
     name: str
     role: str
-    serves: str  # graphql, grpc or events
+    serves: str  # graphql, grpc, events or protobuf
     command: tuple  # what stands before the arguments of the contract
     build: str = ""  # of scripts/bench-peers; "" for what make builds
     protocols: tuple = ("http1", "http2")
@@ -90,6 +90,8 @@ CANDIDATES = (
     Candidate("confluent-kafka", PEER, "events", python("kafka_copy"), "python", modes=FULL_MODES, what="Python, librdkafka"),
     Candidate("kafka-clients", PEER, "events", java("Copy"), "java", modes=FULL_MODES, what="Java, consumer and producer"),
     Candidate("kafka-streams", PEER, "events", java("Streams"), "java", modes=FULL_MODES, what="Java, a topology"),
+    Candidate("lua-protobuf", PEER, "protobuf", ("lua5.4", ROOT / "tests" / "bench" / "protobuf.lua"), what="C for Lua, pb"),
+    Candidate("python-upb", PEER, "protobuf", python("protobuf_messages"), "python", what="Protobuf for Python"),
 )  # fmt: skip
 
 

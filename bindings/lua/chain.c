@@ -162,6 +162,7 @@ static bool open_iterator(pl_state *state, pl_slot slot, pl_ref *next, pl_ref *c
         lua_pop(L, 1);
     else
         *close = luaL_ref(L, LUA_REGISTRYINDEX);
+    plua_push_event_iterator(L, slot); /* without code in between, as there may be very many */
     *next = luaL_ref(L, LUA_REGISTRYINDEX);
     return true;
 }

@@ -157,6 +157,9 @@ void plua_metrics_attach(plua_state *st);
 
 /* module_pubsub.c: the work is over. */
 void plua_queues_end(pl_work *work);
+/* Pushes a function that gives the next event of a subscription at each call, as its method `next` does.
+ * False, and nothing is pushed: the object is no subscription, or has a filter. [jumps] */
+bool plua_push_event_iterator(lua_State *L, int object);
 
 /* module_upload.c. [jumps] */
 void plua_push_upload(pl_state *state, const struct pl_upload *upload);

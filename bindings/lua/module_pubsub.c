@@ -24,6 +24,9 @@
 #define SHARE_OF_MEMORY 4 /* events take at most this part of what the state may */
 #define SLICE_MS 20
 
+/* Keys of the registry: the metatable of subscriptions, and their method `next` as it is. */
+static const char subscription_type, subscription_next;
+
 typedef enum policy { DROP_OLDEST, DROP_NEWEST, CLOSE } policy;
 static const char *const policies[] = {"drop_oldest", "drop_newest", "close", NULL};
 
@@ -442,17 +445,10 @@ static int queue_await(lua_State *L)
     return plua_wait_yield(L, 0, awaited);
 }
 
-static int take(lua_State *L, int status, lua_KContext ctx);
-
-/* queue:take() waits for the next event and returns it; nil when nothing comes any more */
-static int queue_take(lua_State *L)
-{
-    return take(L, LUA_OK, 0);
-}
-
+/* The queue is at index 1. */
 static int take(lua_State *L, int status, lua_KContext ctx)
 {
-    queue *q = check_queue(L);
+    queue *q = lua_touserdata(L, 1);
     lua_settop(L, 1);
     if (q->count > 0) {
         lua_getiuservalue(L, 1, 1); /* stack: queue values */
@@ -476,6 +472,71 @@ static int take(lua_State *L, int status, lua_KContext ctx)
         return luaL_error(L, "another call waits for an event of this subscription already");
     plua_wait_begin(L, "subscription:next", &q->wait, wait_cancelled);
     return plua_wait_yield(L, 0, take);
+}
+
+/* queue:take() waits for the next event and returns it; nil when nothing comes any more */
+static int queue_take(lua_State *L)
+{
+    check_queue(L);
+    return take(L, LUA_OK, 0);
+}
+
+/* The same; the queue is the upvalue. */
+static int take_next(lua_State *L)
+{
+    lua_settop(L, 0);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    return take(L, LUA_OK, 0);
+}
+
+/* core.subscription(methods): the metatable of subscriptions, in which method `next` takes from the `queue`,
+ * if there is no `filter` */
+static int core_subscription(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_getfield(L, 1, "next");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &subscription_next);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &subscription_type);
+    return 0;
+}
+
+/* Whether the object, of that type, takes what comes as it comes: nothing of it was replaced. */
+static bool is_plain(lua_State *L, int object)
+{
+    static const char *const absent[] = {"filter", "next"};
+    int top = lua_gettop(L);
+    bool plain = lua_istable(L, object) && lua_getmetatable(L, object);
+    if (plain) { /* stack: type */
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &subscription_type);
+        plain = lua_rawequal(L, -1, -2);
+    }
+    if (plain) { /* stack: type type */
+        lua_pushliteral(L, "next");
+        lua_rawget(L, -2);
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &subscription_next);
+        plain = lua_rawequal(L, -1, -2);
+    }
+    for (size_t i = 0; plain && i < sizeof absent / sizeof *absent; i++) {
+        lua_pushstring(L, absent[i]);
+        plain = lua_rawget(L, object) == LUA_TNIL;
+    }
+    lua_settop(L, top);
+    return plain;
+}
+
+bool plua_push_event_iterator(lua_State *L, int object)
+{
+    if (!is_plain(L, object))
+        return false;
+    lua_pushliteral(L, "queue");
+    lua_rawget(L, object);
+    if (luaL_testudata(L, -1, QUEUE_TYPE)) {
+        lua_pushcclosure(L, take_next, 1);
+        return true;
+    }
+    lua_pop(L, 1);
+    return false;
 }
 
 static int queue_close(lua_State *L)
@@ -677,6 +738,7 @@ int plua_open_pubsub(lua_State *L)
                                          {"subscribe_topic", core_subscribe_topic},
                                          {"topic_state", core_topic_state},
                                          {"cluster_topic", core_cluster_topic},
+                                         {"subscription", core_subscription},
                                          {NULL, NULL}};
     plua_push_type(L, &(plua_type){.name = QUEUE_TYPE, .gc = queue_gc, .methods = methods});
     lua_pop(L, 1);

@@ -175,7 +175,9 @@ static void begin(pl_ws_session *s, pl_str id, const char *type)
         pl_json_string(&s->out, id);
         pl_buf_char(&s->out, ',');
     }
-    pl_buf_printf(&s->out, "\"type\":\"%s\"", type);
+    PL_BUF_LIT(&s->out, "\"type\":\"");
+    pl_buf_str(&s->out, pl_str_of(type));
+    pl_buf_char(&s->out, '"');
 }
 
 static void send_simple(pl_ws_session *s, const char *type)

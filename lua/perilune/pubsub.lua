@@ -29,6 +29,7 @@ end
 
 Subscription.__call = Subscription.next
 Subscription.__close = Subscription.close
+core.subscription(Subscription)
 
 local OPTIONS = { queue = true, max_bytes = true, on_full = true }
 

@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 
 #include "base/alloc.h"
+#include "bindings/lua/internal.h"
 #include "support/failing.h"
 #include "support/lua_state.h"
 
@@ -130,6 +131,16 @@ static int tick(lua_State *L)
     return 0;
 }
 
+/* iterator(object) → what the core calls for the next event, where it is not the method: else false */
+static int iterator(lua_State *L)
+{
+    int top = lua_gettop(L);
+    if (!plua_push_event_iterator(L, 1))
+        lua_pushboolean(L, 0);
+    assert_int_equal(lua_gettop(L), top + 1);
+    return 1;
+}
+
 static int set_up(void **state)
 {
     static const char *const files[] = {
@@ -153,6 +164,8 @@ static int set_up(void **state)
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
     lua_pushcfunction(L, tick);
     lua_setfield(L, -2, "tick");
+    lua_pushcfunction(L, iterator);
+    lua_setfield(L, -2, "iterator");
     lua_pop(L, 1);
     if (ls_load(w.s, "events.lua", NULL, &err))
         fail_msg("%s", err.message);
@@ -252,6 +265,46 @@ static void test_it_is_an_iterator(void **state)
           " return out",
           "[1,2,3]");
     assert_int_equal(subscribers(), 0);
+}
+
+/* The core's own way, of which methods see nothing. */
+static void test_events_are_taken_without_methods(void **state)
+{
+    ls_ok(w.s, SUBSCRIBE(""), "1");
+    ls_ok(w.s, "following = iterator(subs[1]) return type(following)", "\"function\"");
+    publish("x", "1");
+    publish("x", "2");
+    arrive();
+    ls_ok(w.s, "return { following(), following(), subs[1]:dropped() }", "[1,2,0]");
+    ls_call *c = ls_start(w.s, "return { following(), following('x', 'y') }");
+    assert_true(c->waits);
+    publish("x", "3");
+    publish("x", "4");
+    arrive();
+    turn_all();
+    ls_is_done(c, "[3,4]");
+    c = ls_start(w.s, "return following() == nil");
+    ls_ok(w.s, "subs[1]:close() return 1", "1");
+    turn_all();
+    ls_is_done(c, "true");
+    ls_ok(w.s, "return following() == nil", "true");
+}
+
+/* What has something of its own there is asked by its method. */
+static void test_methods_that_scripts_have_replaced(void **state)
+{
+    ls_ok(w.s, SUBSCRIBE(", function() return true end"), "1");
+    ls_ok(w.s, SUBSCRIBE(""), "2");
+    ls_ok(w.s, "subs[2].next = function() return 'mine' end return iterator(subs[2])", "false");
+    ls_ok(w.s, "subs[2].next = nil return iterator(subs[2]) ~= false", "true");
+    ls_ok(w.s, "subs[2].queue = {} return iterator(subs[2])", "false");
+    ls_ok(w.s, "return { iterator(subs[1]), iterator {}, iterator(1), iterator(setmetatable({}, {})) }",
+          "[false,false,false,false]");
+    ls_ok(w.s, SUBSCRIBE(""), "3");
+    ls_ok(w.s,
+          "local type = getmetatable(subs[3]) local plain = type.next type.next = function() end"
+          " local found = iterator(subs[3]) type.next = plain return { found, iterator(subs[3]) ~= false }",
+          "[false,true]");
 }
 
 /* --- filters --- */
@@ -683,6 +736,8 @@ int main(void)
         TEST(test_kinds_of_values),
         TEST(test_all_get_the_same),
         TEST(test_it_is_an_iterator),
+        TEST(test_events_are_taken_without_methods),
+        TEST(test_methods_that_scripts_have_replaced),
         TEST(test_filters),
         TEST(test_a_filter_that_fails),
         TEST(test_a_filter_that_waits),

@@ -19,7 +19,7 @@ class Candidate:
     command: tuple  # what stands before the arguments of the contract
     build: str = ""  # of scripts/bench-peers; "" for what make builds
     protocols: tuple = ("http1", "http2")
-    args: tuple = ()  # after the port
+    args: tuple = ()  # before the port
     http2: tuple = ()  # arguments of a process of its own for HTTP/2
     lacks: tuple = ()  # cases that it cannot do
     modes: dict = field(default_factory=dict, hash=False)  # of events: {case: MODE}
@@ -55,6 +55,7 @@ def rust(name):
 PRODUCTION = {"NODE_ENV": "production"}
 # Of events: what each candidate is told to do in each case.
 FULL_MODES = {"copy": "at_least_once", "exactly_once": "exactly_once"}
+PYTHON_MODES = FULL_MODES | {"produce": "produce", "consume": "consume"}
 C_MODES = {"copy": "json", "exactly_once": "exactly_once", "produce": "produce", "consume": "consume"}
 GO_MODES = {"copy": "at_least_once", "produce": "produce", "consume": "consume"}
 SEED = {"copy": "seed"}
@@ -87,7 +88,7 @@ CANDIDATES = (
     Candidate("bare_kafka-bytes", LIMIT, "events", bare("kafka"), modes={"copy": "copy"}, what="the same, bytes as they are"),
     Candidate("kafka-go", PEER, "events", go("kafkacopy"), "go", modes=GO_MODES, what="Go, pipelined"),
     Candidate("kafka-go-seed", PEER, "events", go("kafkacopy"), "go", modes=SEED, part=0.002, what="Go, each write awaited"),
-    Candidate("confluent-kafka", PEER, "events", python("kafka_copy"), "python", modes=FULL_MODES, what="Python, librdkafka"),
+    Candidate("confluent-kafka", PEER, "events", python("kafka_copy"), "python", modes=PYTHON_MODES, what="Python, librdkafka"),
     Candidate("kafka-clients", PEER, "events", java("Copy"), "java", modes=FULL_MODES, what="Java, consumer and producer"),
     Candidate("kafka-streams", PEER, "events", java("Streams"), "java", modes=FULL_MODES, what="Java, a topology"),
     Candidate("lua-protobuf", PEER, "protobuf", ("lua5.4", ROOT / "tests" / "bench" / "protobuf.lua"), what="C for Lua, pb"),
@@ -156,7 +157,7 @@ def server(candidate, protocol="http1"):
     exists(candidate)
     more = candidate.http2 if protocol == "http2" else candidate.args
     log = work_dir(candidate.serves) / f"{candidate.name}{'-'.join(('', *more))}.log"
-    return Server(candidate.name, [*candidate.command, 0, *more], log, env)
+    return Server(candidate.name, [*candidate.command, *more, 0], log, env)
 
 
 def service(candidate, mode, brokers, topics, count):

@@ -243,10 +243,18 @@ $(B)/python/venv/.stamp: $(B)/python/.wheel bindings/python/tests/requirements.t
 	@touch $@
 python: venv $(B)/python/venv/.stamp ## the wheel of the Python package, in build/python, and environments for tests
 
-# A sanitizer has to be there before Python is. What the interpreter does not give back at its end is no leak of ours; the tests measure memory.
+# A sanitizer has to be there before Python is. Each process of the tests ends with a search for leaks.
 ifeq ($(VARIANT),asan)
-PYTHON_ENV := LD_PRELOAD=$(shell gcc -print-file-name=libasan.so):$(shell gcc -print-file-name=libubsan.so) ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=8 PYTHONMALLOC=malloc
+PYTHON_ENV := LD_PRELOAD=$(shell gcc -print-file-name=libasan.so):$(shell gcc -print-file-name=libubsan.so) ASAN_OPTIONS=detect_leaks=1:quarantine_size_mb=8 \
+  LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 PYTHONMALLOC=malloc
 endif
+ifeq ($(VARIANT),tsan)
+PYTHON_ENV := LD_PRELOAD=$(shell gcc -print-file-name=libtsan.so):$(abspath $(B))/tsan_interceptors.so PYTHONMALLOC=malloc \
+  TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp:history_size=4
+python: $(B)/tsan_interceptors.so
+endif
+$(B)/tsan_interceptors.so: $(TSAN_OBJ)
+	$(call show,LINK,$@)$(CC) -shared $(filter-out -pie,$(LDFLAGS_all)) -o $@ $(TSAN_OBJ)
 python-test: python ## tests of the Python package, in a fresh environment with its wheel
 	PERILUNE_RESULTS=python-$(VARIANT) PERILUNE_VARIANT=$(VARIANT) $(PYTHON_ENV) $(B)/python/venv/bin/python -m pytest -p no:cacheprovider $(PYTEST) bindings/python/tests
 
@@ -313,6 +321,7 @@ asan-bin: build venv go kafka $(B)/embed-h2o $(B)/libperilune.so.$(VERSION)
 tsan: ## unit tests, and what crosses threads (reloads under load, consumers, transactions), under ThreadSanitizer
 	@$(MAKE) VARIANT=tsan unit
 	@$(MAKE) VARIANT=tsan tsan-bin
+	@$(MAKE) VARIANT=tsan python-test PYTEST='-m tsan'
 tsan-bin: build venv kafka $(B)/embed-h2o
 	PERILUNE_RESULTS=integration-$(VARIANT) $(RUN_PYTEST) -m tsan tests/integration
 

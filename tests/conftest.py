@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
 import fcntl
 import itertools
-import json
-import os
 
 import pytest
 
 from harness import ROOT, VARIANT, Server, copy_example, environment, run, write_bundle
+from results import pytest_runtest_logreport, pytest_sessionfinish  # noqa: F401
 
 
 @pytest.fixture
@@ -93,26 +92,3 @@ def kafka(tmp_path_factory):
     cluster = Kafka(tmp_path_factory.mktemp("kafka"))
     yield cluster
     cluster.stop()
-
-
-# -- counts for the summary of `make test` --
-_counts = {"passed": 0, "failed": 0, "skipped": 0}
-
-
-def pytest_runtest_logreport(report):
-    if report.failed:
-        _counts["failed"] += 1
-    elif report.skipped:
-        _counts["skipped"] += 1
-    elif report.when == "call":
-        _counts["passed"] += 1
-
-
-def pytest_sessionfinish(session, exitstatus):
-    name = os.environ.get("PERILUNE_RESULTS")
-    if name and not hasattr(session.config, "workerinput"):  # those of xdist report to the one that counts
-        if exitstatus not in (0, 1):  # interrupted, wrong use, or no test at all
-            _counts["failed"] += 1
-        results = ROOT / "build" / "results"
-        results.mkdir(parents=True, exist_ok=True)
-        (results / f"{name}.json").write_text(json.dumps(_counts))

@@ -9,6 +9,7 @@
 void core_files_free(core_files *files)
 {
     PyMem_Free(files->list);
+    files->list = NULL;
     Py_CLEAR(files->keep);
 }
 

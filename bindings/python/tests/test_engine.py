@@ -24,7 +24,7 @@ SCHEMA = """
     type User { id: ID!  name: String  friends(first: Int): [User!] }
 """
 LUA = "return { Query = { lua = function(_, args) return args.n end } }"
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.tsan]
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ LUA = """return {
 }"""
 FILES = {"schema/a.graphql": SCHEMA, "resolvers/a.lua": LUA}
 DAY = datetime.date(2024, 2, 29)
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.tsan]
 
 
 class Wealth:

@@ -25,7 +25,7 @@ FILES = {
     "proto/t.proto": PROTO,
     "services/t.lua": LUA_SERVICE,
 }
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.tsan]
 
 
 def post(address, query, headers=None):

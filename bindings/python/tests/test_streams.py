@@ -33,7 +33,7 @@ FILES = {
           rpc Forever(Number) returns (stream Number);
         }""",
 }
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.tsan]
 
 
 class Ends:

@@ -35,6 +35,8 @@ async def wait_async(send: Send, timeout: float | None) -> tuple[int, bytes]:
     loop = asyncio.get_running_loop()
     mail = _of_loops.get(loop)
     if mail is None:
+        for other in [each for each in _of_loops if each.is_closed()]:  # what still waited there refers to it
+            _of_loops.pop(other, None)
         mail = _of_loops[loop] = _Mail(loop)
     async with asyncio.timeout(timeout):
         return await mail.send(send)
@@ -50,11 +52,12 @@ class _Mail:
         number = next(_numbers)
         send(self._inbox, number)
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda _: self._waiting.pop(number, None))  # also when nobody waits any more
         return future
 
     def take(self) -> None:
         for number, code, response in self._inbox.take():
-            future = self._waiting.pop(number, None)
+            future = self._waiting.get(number)
             if future is not None and not future.done():
                 future.set_result((code, response))
 

@@ -40,13 +40,15 @@ static plua_call *call_take(plua_state *st)
 /* The outcome of next that was not taken, as the call could not go on. */
 static void forget_outcome(plua_call *call)
 {
+    if (call->next_value == LUA_NOREF)
+        return;
     luaL_unref(call->state->L, LUA_REGISTRYINDEX, call->next_value);
     call->next_value = LUA_NOREF;
 }
 
+/* Its stack is empty. */
 static void call_release(plua_call *call)
 {
-    lua_settop(call->co, 0);
     forget_outcome(call);
     call->work = NULL;
     call->next = call->state->pool;
@@ -130,7 +132,8 @@ static pl_call_status call_run(plua_call *call, int nargs, pl_failure *failure)
         if (nresults == 0) {
             lua_pushnil(st->L);
         } else {
-            lua_pop(call->co, nresults - 1);
+            if (nresults > 1)
+                lua_pop(call->co, nresults - 1);
             lua_xmove(call->co, st->L, 1);
         }
         call_release(call);
@@ -141,6 +144,7 @@ static pl_call_status call_run(plua_call *call, int nargs, pl_failure *failure)
     if (closable)
         close_coroutine(call);
     if (closable && status != LUA_YIELD) {
+        lua_settop(call->co, 0);
         call_release(call);
         return PL_CALL_FAILED;
     }
@@ -157,7 +161,8 @@ pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, p
     pl_lazy *info = work->info;
     work->info = NULL;
     plua_call *call = call_take(st);
-    if (!lua_checkstack(call->co, nargs + 1)) {
+    if (nargs >= LUA_MINSTACK &&
+        !lua_checkstack(call->co, nargs + 1)) { /* an empty stack has room for less */
         call_release(call);
         plua_throw(st->L);
     }

@@ -41,6 +41,11 @@ static pl_kind kind(pl_state *state, pl_slot slot)
     }
 }
 
+static pl_kind shape(pl_state *state, pl_slot slot)
+{
+    return lua_type(LUA(state), slot) == LUA_TTABLE ? PL_KIND_MAP : kind(state, slot);
+}
+
 static bool is_function(pl_state *state, pl_slot slot)
 {
     return lua_isfunction(LUA(state), slot);
@@ -86,6 +91,47 @@ static bool field(pl_state *state, pl_slot map, const pl_key *key)
         return true;
     lua_pop(L, 2);
     return false;
+}
+
+/* The value in the top slot, of a Lua type. */
+static bool read_scalar(lua_State *L, int type, pl_value *out)
+{
+    switch (type) {
+    case LUA_TSTRING:
+        out->kind = PL_KIND_STRING;
+        out->string.ptr = lua_tolstring(L, -1, &out->string.len);
+        return true;
+    case LUA_TNUMBER:
+        out->kind = lua_isinteger(L, -1) ? PL_KIND_INT : PL_KIND_FLOAT;
+        if (out->kind == PL_KIND_INT)
+            out->integer = lua_tointeger(L, -1);
+        else
+            out->number = lua_tonumber(L, -1);
+        return true;
+    case LUA_TBOOLEAN:
+        out->kind = PL_KIND_BOOL;
+        out->boolean = lua_toboolean(L, -1);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static size_t scalars(pl_state *state, pl_slot map, const pl_key *const *keys, size_t count, pl_value *out)
+{
+    lua_State *L = LUA(state);
+    size_t n = 0;
+    if (lua_type(L, map) != LUA_TTABLE)
+        return 0;
+    int top = lua_gettop(L);
+    while (n < count) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, keys[n]->ref);
+        if (!read_scalar(L, lua_rawget(L, map), &out[n]))
+            break;
+        n++;
+    }
+    lua_settop(L, top);
+    return n;
 }
 
 /* What set_null has set: entries of the metatable. stack: … metatable → …; whether name is among them */
@@ -449,6 +495,7 @@ static void set_null(pl_state *state, pl_slot map, pl_str name)
 void plua_cursor_init(pl_engine *e)
 {
     e->kind = kind;
+    e->shape = shape;
     e->is_function = is_function;
     e->get_bool = get_bool;
     e->get_int = get_int;
@@ -456,6 +503,7 @@ void plua_cursor_init(pl_engine *e)
     e->get_string = get_string;
     e->length = length;
     e->field = field;
+    e->scalars = scalars;
     e->member = member;
     e->push_nulls = push_nulls;
     e->element = element;

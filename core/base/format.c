@@ -12,26 +12,30 @@ static const char pairs[200] =
     "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
     "8081828384858687888990919293949596979899";
 
+static int digits_of(uint64_t u)
+{
+    int n = 1;
+    for (; u >= 10000; u /= 10000)
+        n += 4;
+    return u < 10 ? n : u < 100 ? n + 1 : u < 1000 ? n + 2 : n + 3;
+}
+
 size_t pl_format_int(char out[PL_FORMAT_INT_MAX], int64_t v)
 {
-    char digits[PL_FORMAT_INT_MAX];
-    char *end = digits + sizeof(digits), *p = end;
     uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    char *end = out + (v < 0) + digits_of(u), *p = end;
     while (u >= 100) {
         p -= 2;
         memcpy(p, pairs + u % 100 * 2, 2);
         u /= 100;
     }
-    if (u >= 10) {
-        p -= 2;
-        memcpy(p, pairs + u * 2, 2);
-    } else {
-        *--p = (char)('0' + u);
-    }
+    if (u >= 10)
+        memcpy(p - 2, pairs + u * 2, 2);
+    else
+        p[-1] = (char)('0' + u);
     if (v < 0)
-        *--p = '-';
-    memcpy(out, p, (size_t)(end - p));
-    return (size_t)(end - p);
+        *out = '-';
+    return (size_t)(end - out);
 }
 
 /* --- doubles --- */
@@ -57,11 +61,12 @@ static bool short_decimal(double v, decimal *d)
     if (v >= 1e15 || v < 1e-5)
         return false;
     for (int k = 0; k < (int)(sizeof(powers) / sizeof(powers[0])); k++) {
-        double m = nearbyint(v * powers[k]);
-        if (m >= 1e15)
+        double scaled = v * powers[k];
+        if (scaled >= 1e15)
             return false;
-        if (m / powers[k] == v) {
-            d->count = (int)pl_format_int(d->digits, (int64_t)m);
+        int64_t m = (int64_t)(scaled + 0.5);
+        if ((double)m / powers[k] == v) {
+            d->count = (int)pl_format_int(d->digits, m);
             d->point = d->count - k;
             strip_zeros(d);
             return true;
@@ -202,6 +207,55 @@ static inline size_t plain_bytes(uint64_t word)
     return found != 0 ? (size_t)__builtin_ctzll(found) / 8 : 8;
 }
 
+/* Whether all of the 8 bytes are. */
+static inline bool all_plain(uint64_t word)
+{
+    uint64_t found = word | (word - EACH_BYTE(0x20)) | ((word ^ EACH_BYTE('"')) - EACH_BYTE(1)) |
+                     ((word ^ EACH_BYTE('\\')) - EACH_BYTE(1));
+    return (found & EACH_BYTE(0x80)) == 0;
+}
+
+/* Copies words of 8 bytes that are plain, of at least one; the last may overlap the one before. Returns how
+ * many bytes that were: len, or less. */
+static inline size_t copy_words(char *out, const char *p, size_t len)
+{
+    uint64_t word;
+    size_t i = 0;
+    for (; len - i >= 8; i += 8) {
+        memcpy(&word, p + i, 8);
+        if (!all_plain(word))
+            return i;
+        memcpy(out + i, &word, 8);
+    }
+    if (i == len)
+        return len;
+    memcpy(&word, p + len - 8, 8);
+    if (!all_plain(word))
+        return i;
+    memcpy(out + len - 8, &word, 8);
+    return len;
+}
+
+static inline size_t copy_few(char *out, const char *p, size_t len)
+{
+    uint32_t head, tail;
+    size_t i = 0;
+    if (len >= 4 && len < 8) {
+        memcpy(&head, p, 4);
+        memcpy(&tail, p + len - 4, 4);
+        if (!all_plain(head | (uint64_t)tail << 32))
+            return 0;
+        memcpy(out, &head, 4);
+        memcpy(out + len - 4, &tail, 4);
+        return len;
+    }
+    while (i < len && escapes[(unsigned char)p[i]] == 0) {
+        out[i] = p[i];
+        i++;
+    }
+    return i;
+}
+
 /* Copies up to the first byte that needs attention; there is room for all of p to end. Returns where it is.
  */
 static const char *copy_plain(char **out, const char *p, const char *end)
@@ -266,16 +320,12 @@ static size_t foreign_run(const char *p, const char *end)
     return (size_t)(p - start);
 }
 
-bool pl_format_string(pl_buf *out, pl_str s)
+/* From p on, which is somewhere in the text; all before it is in out, where there is room for the rest of it
+ * and a quote: more is asked for only when a byte becomes several. */
+static bool __attribute__((noinline)) format_rest(pl_buf *out, const char *p, const char *end)
 {
-    const char *p = s.ptr ? s.ptr : "", *end = p + s.len;
     bool whole = true;
-    /* Room for what is left and a quote is there at every step; more is asked for only when a byte becomes
-     * several. */
-    if (!pl_buf_reserve(out, s.len + 2))
-        return true;
     char *o = out->data + out->len;
-    *o++ = '"';
     while ((p = copy_plain(&o, p, end)) < end) {
         size_t run = foreign_run(p, end);
         if (run != 0) {
@@ -301,4 +351,19 @@ bool pl_format_string(pl_buf *out, pl_str s)
     *o++ = '"';
     out->len = (size_t)(o - out->data);
     return whole;
+}
+
+bool pl_format_string(pl_buf *out, pl_str s)
+{
+    if (!pl_buf_reserve(out, s.len + 2))
+        return true;
+    char *o = out->data + out->len;
+    *o++ = '"';
+    size_t n = s.len >= 8 ? copy_words(o, s.ptr, s.len) : copy_few(o, s.ptr, s.len);
+    out->len += n + 1;
+    if (n < s.len)
+        return format_rest(out, s.ptr + n, s.ptr + s.len);
+    o[n] = '"';
+    out->len++;
+    return true;
 }

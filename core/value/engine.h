@@ -430,6 +430,8 @@ struct pl_engine {
 
     /* -- cursor -- */
     pl_kind (*kind)(pl_state *state, pl_slot slot); /* an empty table without a mark is a MAP */
+    /* The same, for whom a LIST is as good as a MAP: either is a MAP. */
+    pl_kind (*shape)(pl_state *state, pl_slot slot);
     bool (*is_function)(pl_state *state, pl_slot slot);
     bool (*get_bool)(pl_state *state, pl_slot slot); /* of a BOOL */
     int64_t (*get_int)(pl_state *state, pl_slot slot);
@@ -439,9 +441,13 @@ struct pl_engine {
     /* Pushes map[key]. False when it cannot be read without running script code (a metamethod), or the value
      * cannot be indexed: then nothing is pushed, and the caller calls index_function. */
     bool (*field)(pl_state *state, pl_slot map, const pl_key *key);
-    /* The same by name, for functions of the host program: nothing is interned, and it does not jump. False,
-     * and nothing pushed, also when there is no such member, or no memory. What pl_engine.set_null has set is
-     * null. */
+    /* Reads members that are strings, numbers or booleans, one after the other, as far as they are: how many
+     * of the keys that is. They are in out then, and nothing is pushed; their bytes are valid while the map
+     * is held and no script runs. There is room for count + 1 slots. */
+    size_t (*scalars)(pl_state *state, pl_slot map, const pl_key *const *keys, size_t count, pl_value *out);
+    /* The same as field by name, for functions of the host program: nothing is interned, and it does not
+     * jump. False, and nothing pushed, also when there is no such member, or no memory. What
+     * pl_engine.set_null has set is null. */
     bool (*member)(pl_state *state, pl_slot map, pl_str name);
     /* Pushes a map with all names that set_null has set in this one, and null for each; false: there are
      * none. NULL where set_null is. */

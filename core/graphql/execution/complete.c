@@ -358,19 +358,27 @@ static gql_outcome complete_composite(gql_execution *x, const gql_plan_field *f,
     return gql_execute_fields(x, object, value, path, frame);
 }
 
+/* Then there is nothing to push before its fields, which make room for themselves. */
+static bool is_planned(const gql_plan_field *f, const gql_named *type)
+{
+    const gql_plan_object *object = f->set->objects;
+    return object && object->type == type && !object->deferral;
+}
+
 static gql_outcome complete_value(gql_execution *x, const gql_plan_field *f, const gql_typeref *type,
                                   pl_slot value, const gql_path *path, gql_frame *frame)
 {
-    pl_kind kind = x->e->kind(x->state, value);
+    bool is_list = type->kind == GQL_TYPE_LIST, is_leaf = !is_list && gql_is_leaf(type->named);
+    pl_kind kind = is_list || is_leaf ? x->e->kind(x->state, value) : x->e->shape(x->state, value);
     if (kind == PL_KIND_ABSENT || kind == PL_KIND_NULL)
         return GQL_NULL;
-    if (type->kind != GQL_TYPE_LIST && gql_is_leaf(type->named))
+    if (is_leaf)
         return complete_leaf(x, f, type->named, value, kind, path);
-    if (!x->e->reserve(x->state, 12)) {
+    if ((is_list || !is_planned(f, type->named)) && !x->e->reserve(x->state, 12)) {
         gql_error_internal_text(x, f, path, PL_RESOURCE_EXHAUSTED, "out of memory");
         return GQL_FAILED;
     }
-    if (type->kind == GQL_TYPE_LIST)
+    if (is_list)
         return complete_list(x, f, type, value, kind, path, frame);
     return complete_composite(x, f, type->named, value, kind, path, frame);
 }

@@ -567,8 +567,12 @@ gql_outcome gql_execute_plain(gql_execution *x, const gql_plan_object *object, p
     if (x->params.cache)
         gql_cache_visit(x->params.cache, object);
     pl_slot top = x->e->top(x->state);
+    bool at_once = parent > 0 && !x->params.cache && !x->params.trace;
     pl_buf_char(buf, '{');
     for (uint32_t i = 0; i < object->count; i++) {
+        if (at_once && object->fields[i].run > 0 &&
+            (i += gql_write_members(x, object, i, parent)) == object->count)
+            break;
         const gql_plan_field *f = &object->fields[i];
         pl_buf_append(buf, f->prefix.ptr + (i == 0), f->prefix.len - (i == 0));
         gql_outcome outcome = execute_field(x, f, parent, path, frame, top);
@@ -576,7 +580,7 @@ gql_outcome gql_execute_plain(gql_execution *x, const gql_plan_object *object, p
             return GQL_FAILED;
     }
     pl_buf_char(buf, '}');
-    return GQL_WRITTEN;
+    return buf->failed ? GQL_FAILED : GQL_WRITTEN;
 }
 
 gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, pl_slot parent,

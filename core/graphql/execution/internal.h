@@ -182,6 +182,9 @@ gql_outcome gql_execute_field(gql_execution *x, const gql_plan_field *f, pl_slot
 bool gql_field_allowed(gql_execution *x, const gql_plan_field *f, const gql_path *path);
 gql_outcome gql_execute_plain(gql_execution *x, const gql_plan_object *object, pl_slot parent,
                               const gql_path *path, gql_frame *frame);
+/* Writes the fields of object from `first` on, which has a run, as far as they are scalars of their types:
+ * how many. */
+uint32_t gql_write_members(gql_execution *x, const gql_plan_object *object, uint32_t first, pl_slot parent);
 /* A call that waits, in a hole of its own (frame NULL: in none). NULL: memory; the call is cancelled then. */
 gql_pending *gql_pending_call(gql_execution *x, const gql_plan_field *f, pl_call *call, const gql_path *path,
                               gql_frame *frame);

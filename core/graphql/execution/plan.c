@@ -251,6 +251,31 @@ static pl_code compile_field(gql_plan *plan, const gql_plan_set *set, const gql_
     return plan->incremental ? compile_stream(plan, f, node, set->depth + 1, err) : PL_OK;
 }
 
+/* A property that is a scalar without code. */
+static bool is_plain_scalar(const gql_plan *plan, const gql_plan_field *f)
+{
+    const gql_named *type = f->def->type->named;
+    const gql_typeref *outer = f->def->type->kind == GQL_TYPE_NON_NULL ? f->def->type->of : f->def->type;
+    return f->how == GQL_RESOLVE_PROPERTY && !f->access && outer->kind != GQL_TYPE_LIST &&
+           type->kind == GQL_SCALAR && type->scalar <= GQL_SCALAR_ID &&
+           plan->binding->types[type->id].serialize == PL_REF_NONE;
+}
+
+static pl_code find_runs(gql_plan *plan, gql_plan_object *object, pl_error *err)
+{
+    uint32_t run = 0;
+    object->keys = pl_arena_array(&plan->arena, object->count, sizeof(*object->keys));
+    if (!object->keys)
+        return pl_fail_memory(err);
+    for (uint32_t i = object->count; i-- > 0;) {
+        gql_plan_field *f = &object->fields[i];
+        run = !is_plain_scalar(plan, f) ? 0 : run < GQL_MAX_RUN ? run + 1 : GQL_MAX_RUN;
+        f->run = run;
+        object->keys[i] = f->key;
+    }
+    return PL_OK;
+}
+
 static pl_code compile_part(gql_plan *plan, gql_plan_set *set, const gql_collected_part *part,
                             gql_plan_object *object, pl_error *err)
 {
@@ -267,7 +292,7 @@ static pl_code compile_part(gql_plan *plan, gql_plan_set *set, const gql_collect
             return err->code;
         object->count++;
     }
-    return PL_OK;
+    return find_runs(plan, object, err);
 }
 
 static pl_code compile_deferral(gql_plan *plan, gql_plan_set *set, const gql_collection *c,

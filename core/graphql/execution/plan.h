@@ -58,6 +58,8 @@ typedef struct gql_plan_info {
     pl_ref shared; /* a map; PL_REF_NONE: not kept yet */
 } gql_plan_info;
 
+#define GQL_MAX_RUN 8
+
 struct gql_plan_field {
     gql_resolve_how how;
     pl_str prefix; /* ,"key": — the first field is written without the comma */
@@ -71,6 +73,7 @@ struct gql_plan_field {
     gql_plan_info *info; /* of a resolver that takes it; NULL: made at each call */
     gql_plan_argument *arguments;
     uint32_t argument_count;
+    uint32_t run;                /* from this field on, how many are read at once (members.c) */
     gql_plan_set *set;           /* of a composite field; NULL otherwise */
     gql_plan_stream *stream;     /* a list with @stream; NULL otherwise */
     const gql_selection **nodes; /* every field node that was merged; for locations */
@@ -81,6 +84,7 @@ struct gql_plan_object {
     gql_plan_object *next;
     const gql_named *type;
     gql_plan_field *fields;
+    const pl_key **keys; /* those of the fields */
     uint32_t count;
     gql_plan_deferral *deferral; /* NULL: nothing is deferred here */
 };

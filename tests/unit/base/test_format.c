@@ -236,6 +236,30 @@ static void every_byte_in_every_place(void **state)
     assert_int_equal(pl_format_plain("abcd\xc3\xa9gh", 8), 4);
 }
 
+/* Short texts are copied in other steps than long ones. */
+static void every_length(void **state)
+{
+    for (size_t len = 0; len <= 40; len++) {
+        char text[41], expected[64];
+        memset(text, 'y', sizeof(text));
+        snprintf(expected, sizeof(expected), "\"%.*s\"", (int)len, text);
+        written_as((pl_str){text, len}, expected, true);
+        for (size_t place = 0; place < len; place++) {
+            memset(text, 'y', sizeof(text));
+            text[place] = '\n';
+            snprintf(expected, sizeof(expected), "\"%.*s\\n%.*s\"", (int)place,
+                     "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy", (int)(len - place - 1),
+                     "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy");
+            written_as((pl_str){text, len}, expected, true);
+            text[place] = (char)0xff;
+            snprintf(expected, sizeof(expected), "\"%.*s\xEF\xBF\xBD%.*s\"", (int)place,
+                     "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy", (int)(len - place - 1),
+                     "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy");
+            written_as((pl_str){text, len}, expected, false);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +269,7 @@ int main(void)
         cmocka_unit_test(the_locale_does_not_matter),
         cmocka_unit_test(strings_are_escaped),
         cmocka_unit_test(every_byte_in_every_place),
+        cmocka_unit_test(every_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

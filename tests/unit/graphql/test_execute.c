@@ -16,6 +16,10 @@ static const char sdl[] =
     "  a: Int b: Int c: String me: Person named: Named pet: Pet pets: [Pet!] list: [Int] matrix: [[Int]]\n"
     "  required: [Int!] colour: Colour any: JSON people: [Person] echo(x: Int, y: String): String\n"
     "}\n"
+    "type All { a: Int! b: Float! c: String! d: Boolean! e: ID! f: Int! g: Float! h: String! i: Int j: Int "
+    "k: Int\n"
+    "  l: Int }\n"
+    "extend type Query { all: All }\n"
     "scalar JSON\n";
 
 static int setup(void **state)
@@ -62,6 +66,27 @@ static void test_properties(void **state)
     gf_expect(
         f, "{ me { name age friend { name friend { name } } } }", NULL,
         "{\"data\":{\"me\":{\"name\":\"Ann\",\"age\":30,\"friend\":{\"name\":\"Bob\",\"friend\":null}}}}");
+}
+
+/* Members are read several at once, as far as each is a scalar of its type; the others go their own way. */
+static void test_many_properties(void **state)
+{
+    gf *f = *state;
+    static const char query[] = "{ all { a b c d e f g h i j k __typename l } }";
+    te_value all = te_map(f->t, "a", te_int(1), "b", te_float(0.5), "c", te_string(f->t, "text"), NULL);
+    te_set(f->t, all, "d", te_bool(false));
+    te_set(f->t, all, "e", te_string(f->t, "id"));
+    te_set(f->t, all, "f", te_float(2)); /* an Int, if it is integral */
+    te_set(f->t, all, "g", te_int(3));   /* a Float may be an integer */
+    te_set(f->t, all, "h", te_int(5));   /* what a String makes of it */
+    te_set(f->t, all, "j", te_int(INT64_C(1) << 31));
+    te_set(f->t, all, "k", te_int(-1));
+    te_set(f->t, all, "l", te_int(-2147483647 - 1));
+    gf_give(f, "Query", "all", all);
+    gf_expect(f, query, NULL,
+              "{\"data\":{\"all\":{\"a\":1,\"b\":0.5,\"c\":\"text\",\"d\":false,\"e\":\"id\",\"f\":2,\"g\":3,"
+              "\"h\":\"5\",\"i\":null,\"j\":null,\"k\":-1,\"__typename\":\"All\",\"l\":-2147483648}},"
+              "\"errors\":[" INTERNAL("\"all\",\"j\"", 1, 27) "]}");
 }
 
 /* A value whose fields only the index function reads. */
@@ -536,6 +561,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_fields_in_order, setup, gf_teardown),
         cmocka_unit_test_setup_teardown(test_no_resolver_is_null, setup, gf_teardown),
         cmocka_unit_test_setup_teardown(test_properties, setup, gf_teardown),
+        cmocka_unit_test_setup_teardown(test_many_properties, setup, gf_teardown),
         cmocka_unit_test_setup_teardown(test_object_values, setup, gf_teardown),
         cmocka_unit_test_setup_teardown(test_resolver_arguments, setup, gf_teardown),
         cmocka_unit_test_setup_teardown(test_info_below_lists, setup, gf_teardown),

@@ -190,6 +190,44 @@ static void fields(void **data)
     protect(*data, fields_body);
 }
 
+static void members_body(void *data)
+{
+    world *w = data;
+    const pl_engine *e = w->e;
+    const pl_key *keys[] = {key(w, "s"), key(w, "i"), key(w, "f"), key(w, "b"), key(w, "t"), key(w, "s")};
+    pl_value v[6];
+    pl_slot slot =
+        eval(w, "setmetatable({ s = 'a\\0b', i = -7, f = 2.0, b = false, t = {} }, { __index = error })");
+    pl_slot top = e->top(w->state);
+    assert_int_equal(e->scalars(w->state, slot, keys, 6, v), 4); /* a table is none */
+    assert_int_equal(e->scalars(w->state, slot, keys, 2, v), 2);
+    assert_int_equal(e->top(w->state), top);
+    assert_int_equal(v[0].kind, PL_KIND_STRING);
+    assert_int_equal(v[0].string.len, 3);
+    assert_memory_equal(v[0].string.ptr, "a\0b", 3);
+    assert_int_equal(v[1].kind, PL_KIND_INT);
+    assert_int_equal(v[1].integer, -7);
+    assert_int_equal(v[2].kind, PL_KIND_FLOAT);
+    assert_true(v[2].number == 2);
+    assert_int_equal(v[3].kind, PL_KIND_BOOL);
+    assert_false(v[3].boolean);
+    keys[1] = key(w, "missing"); /* its metamethod is not asked */
+    assert_int_equal(e->scalars(w->state, slot, keys, 6, v), 1);
+    static const char *const others[] = {"nil", "5", "'text'", "true", "print", "require('perilune').null"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_int_equal(e->scalars(w->state, eval(w, others[i]), keys, 6, v), 0);
+        assert_int_equal(e->kind(w->state, eval(w, others[i])), e->shape(w->state, e->top(w->state)));
+    }
+    assert_int_equal(e->shape(w->state, eval(w, "{ 1, 2 }")), PL_KIND_MAP);
+    assert_int_equal(e->shape(w->state, eval(w, "{ a = 1 }")), PL_KIND_MAP);
+    e->pop_to(w->state, 0);
+}
+
+static void members(void **data)
+{
+    protect(*data, members_body);
+}
+
 typedef struct indexing {
     world *w;
     const char *value, *name;
@@ -598,6 +636,7 @@ int main(void)
         TEST(kinds),
         TEST(scalars),
         TEST(fields),
+        TEST(members),
         TEST(what_needs_script_code_to_be_read),
         TEST(lists),
         TEST(steps_through_maps),

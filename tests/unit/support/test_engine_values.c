@@ -471,6 +471,11 @@ static pl_kind kind(pl_state *state, pl_slot slot)
     return te_slot(cast(state), slot)->kind;
 }
 
+static pl_kind shape(pl_state *state, pl_slot slot)
+{
+    return kind(state, slot) == PL_KIND_LIST ? PL_KIND_MAP : kind(state, slot);
+}
+
 static bool is_function(pl_state *state, pl_slot slot)
 {
     return te_is_function(*te_slot(cast(state), slot));
@@ -510,6 +515,28 @@ static bool field(pl_state *state, pl_slot map, const pl_key *name)
     te_member *m = find_name(v, name->name);
     te_push(cast(state), m ? m->value : (te_value){0});
     return true;
+}
+
+static size_t scalars(pl_state *state, pl_slot map, const pl_key *const *keys, size_t count, pl_value *out)
+{
+    te_value v = *te_slot(cast(state), map);
+    size_t n = 0;
+    for (; v.kind == PL_KIND_MAP && n < count; n++) {
+        te_member *m = find_name(v, keys[n]->name);
+        te_value value = m ? m->value : (te_value){0};
+        out[n].kind = value.kind;
+        if (value.kind == PL_KIND_STRING)
+            out[n].string = value.node->text;
+        else if (value.kind == PL_KIND_INT)
+            out[n].integer = value.integer;
+        else if (value.kind == PL_KIND_FLOAT)
+            out[n].number = value.number;
+        else if (value.kind == PL_KIND_BOOL)
+            out[n].boolean = value.boolean;
+        else
+            break;
+    }
+    return n;
 }
 
 static void element(pl_state *state, pl_slot list, size_t index)
@@ -675,6 +702,7 @@ void te_values_init(pl_engine *e)
     e->drop = drop;
     e->key = key;
     e->kind = kind;
+    e->shape = shape;
     e->is_function = is_function;
     e->get_bool = get_bool;
     e->get_int = get_int;
@@ -682,6 +710,7 @@ void te_values_init(pl_engine *e)
     e->get_string = get_string;
     e->length = length;
     e->field = field;
+    e->scalars = scalars;
     e->element = element;
     e->next = next;
     e->index_function = index_function;

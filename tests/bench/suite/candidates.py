@@ -151,11 +151,11 @@ def exists(candidate):
 
 def server(candidate, protocol="http1"):
     """A server of GraphQL or gRPC, not started. Limits need an answer: see limit()."""
-    env = dict(candidate.env, BENCH_DB=str(database(f"{candidate.serves}-{candidate.name}")))
+    more = candidate.http2 if protocol == "http2" else candidate.args
+    env = dict(candidate.env, BENCH_DB=str(database("-".join((candidate.serves, candidate.name, *more)))))
     if candidate.role == OURS:
         return perilune(BUNDLES / candidate.serves, f"perilune-{candidate.serves}", env=env)
     exists(candidate)
-    more = candidate.http2 if protocol == "http2" else candidate.args
     log = work_dir(candidate.serves) / f"{candidate.name}{'-'.join(('', *more))}.log"
     return Server(candidate.name, [*candidate.command, *more, 0], log, env)
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 export const host = '127.0.0.1'
-export const port = Number(process.argv[2] ?? 0)
+export const port = Number(process.argv.at(-1))
 // Without TLS, and then nothing else: a WebSocket begins as an upgrade of HTTP/1.1.
-export const overHttp2 = process.argv[3] === 'http2'
+export const overHttp2 = process.argv[2] === 'http2'
 
 export const ready = (port, protocol = 'http') =>
   console.log(JSON.stringify({ event: 'ready', [protocol]: `${host}:${port}` }))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""grpc_server.py PORT [asyncio]: bench.v1.Bench on grpcio's server with threads, or on its asyncio server."""
+"""grpc_server.py [asyncio] PORT: bench.v1.Bench on grpcio's server with threads, or on its asyncio server."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ class AsyncBench(bench_pb2_grpc.BenchServicer):
 
 def bind(server, servicer):
     bench_pb2_grpc.add_BenchServicer_to_server(servicer, server)
-    return server.add_insecure_port(f"127.0.0.1:{sys.argv[1]}")
+    return server.add_insecure_port(f"127.0.0.1:{sys.argv[-1]}")
 
 
 def ready(port):
@@ -83,7 +83,7 @@ async def serve_async():
     await server.wait_for_termination()
 
 
-if sys.argv[2:] == ["asyncio"]:
+if sys.argv[1:-1] == ["asyncio"]:
     uvloop.run(serve_async())
 else:
     serve()

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import events, graphql, growth, grpc, machine, protobuf, reload, report, startup, subscribers, workers
+from . import docs, events, graphql, growth, grpc, machine, protobuf, reload, report, startup, subscribers, workers
 from .candidates import Chosen, known
 from .paths import OUT, Failed
 
@@ -65,40 +65,65 @@ def execute(context, wanted):
     return ""
 
 
-def main(arguments=None):
+def at_least_one(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def arguments_of(arguments):
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.partition(": ")[2])
     parser.add_argument("case", nargs="?", default="", help="which: a name or its beginning, or several with commas; all without")
-    parser.add_argument("--rounds", type=int, default=3, help="of each case (3)")
-    parser.add_argument("--seconds", type=int, default=2, help="of each candidate in each round (2)")
+    parser.add_argument("--rounds", type=at_least_one, default=3, help="of each case (3)")
+    parser.add_argument("--seconds", type=at_least_one, default=2, help="of each candidate in each round (2)")
     parser.add_argument("--peers", default="all", help="a comma list of peers, all or none; limits always take part")
-    parser.add_argument("--events", type=int, default=200_000, help="how many events each round has (200000)")
+    parser.add_argument("--events", type=at_least_one, default=200_000, help="how many events each round has (200000)")
     parser.add_argument("--out", default=str(OUT), help="where reports are written (build/bench)")
+    parser.add_argument("--write-docs", action="store_true", help="put the results of the last whole run in docs/performance.md")
     parser.add_argument("--list", action="store_true", help="the cases and candidates")
-    options = parser.parse_args(arguments)
-    if options.list:
-        list_all()
-        return 0
+    return parser.parse_args(arguments)
+
+
+def measure(context, wanted):
+    """Runs the cases and writes the report, of what there is when one fails. Gives why it failed, or an empty text."""
+    options, out, begin = context.options, Path(context.options.out), time.monotonic()
+    run = {
+        "began": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "options": {"case": options.case, "rounds": options.rounds, "seconds": options.seconds, "peers": options.peers},
+        "machine": machine.describe(),
+        "versions": machine.versions(),
+    }
+    failed = "an error of the suite itself"
     try:
-        wanted = select(options.case)
-        context = Context(options)
-        context.chosen.build({kind for family in FAMILIES if set(wanted) & set(family.names()) for kind in family.BUILDS})
-        machine.prepare()
-        OUT.mkdir(parents=True, exist_ok=True)
-        run = {"began": time.strftime("%Y-%m-%d %H:%M:%S %z"), "machine": machine.describe(), "versions": machine.versions()}
+        failed = execute(context, wanted)
+    finally:
+        run["minutes"] = round((time.monotonic() - begin) / 60, 1)
+        if failed:
+            run["failed"] = failed
+        whole = report.make(run, context.results)
+        report.write(whole, out)
+        if whole["ratios"]:
+            print("\n" + report.ratio_table(whole["ratios"]))
+        print(f"\nwritten: {out / 'report.md'}, report.json and plots, after {run['minutes']} minutes", flush=True)
+    return failed
+
+
+def main(arguments=None):
+    options = arguments_of(arguments)
+    try:
+        if options.list:
+            list_all()
+        elif options.write_docs:
+            docs.write(Path(options.out) / "report.json")
+        else:
+            wanted, context = select(options.case), Context(options)
+            context.chosen.build({kind for family in FAMILIES if set(wanted) & set(family.names()) for kind in family.BUILDS})
+            machine.prepare()
+            failed = measure(context, wanted)
+            if failed:
+                raise Failed(failed)
     except Failed as problem:
         print(f"bench: {problem}", file=sys.stderr)
         return 1
-    begin = time.monotonic()
-    failed = execute(context, wanted)
-    run["options"] = {"case": options.case, "rounds": options.rounds, "seconds": options.seconds, "peers": options.peers}
-    run["minutes"] = round((time.monotonic() - begin) / 60, 1)
-    if failed:
-        run["failed"] = failed
-    whole = report.make(run, context.results)
-    out = Path(options.out)
-    report.write(whole, out)
-    print("\n" + report.ratio_table(whole["ratios"]) if whole["ratios"] else "")
-    print(f"\nwritten: {out / 'report.md'}, report.json and plots, after {run['minutes']} minutes")
-    if failed:
-        print(f"bench: {failed}", file=sys.stderr)
-    return 1 if failed else 0
+    return 0

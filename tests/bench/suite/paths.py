@@ -6,12 +6,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 OUT = ROOT / "build" / "bench"
+WORK = Path(os.environ.get("BENCH_WORK", OUT / "work"))
 PEERS = OUT / "peers"
 BUNDLES = ROOT / "tests" / "bench" / "bundles"
 # Always the release build, unless the suite itself is tested.
 PERILUNE = Path(os.environ.get("BENCH_PERILUNE", ROOT / "build" / "perilune"))
 # Of the same build as the server: limits and load generators.
-PROGRAMS = PERILUNE.parent / "tests" / "bench"
+PROGRAMS = Path(os.environ.get("BENCH_PROGRAMS", PERILUNE.parent / "tests" / "bench"))
 
 
 class Failed(Exception):
@@ -20,6 +21,6 @@ class Failed(Exception):
 
 def work_dir(name):
     """A folder for what a family of cases writes: requests, logs, databases."""
-    folder = OUT / "work" / name
+    folder = WORK / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -56,7 +56,8 @@ def comparison_table(one):
         unit = f"{one.what}/s" if metric == "rate" else unit
         heads.append(f"{title}, {unit}")
         if others and ours and metric in ("rate", "cpu_us", "ns", "last_ms", "ready_ms"):
-            heads.append("Perilune ÷ it" if METRICS[metric][2] else "it ÷ Perilune")
+            own = ours[0] if len(ours) > 1 else "Perilune"
+            heads.append(f"{own} ÷ it" if METRICS[metric][2] else f"it ÷ {own}")
     rows = []
     for name, row in one.candidates.items():
         cells = [f"**{name}**" if row["role"] == "ours" else name]
@@ -66,6 +67,23 @@ def comparison_table(one):
                 ratio = one.ratio(ours[0], name, metric)
                 cells.append(f"{ratio:.2f}" if ratio else "–")
         rows.append(cells)
+    return table(heads, rows)
+
+
+def messages_table(found):
+    """All messages of Protobuf in one table; `found`: their comparisons."""
+    libraries = list(dict.fromkeys(name for one in found for name in one.candidates))
+    heads = [
+        "message",
+        *(f"{name}, ns" for name in libraries),
+        *(f"{name} ÷ Perilune" for name in libraries if name != "perilune"),
+    ]
+    rows = []
+    for one in found:
+        cells = [one.name.partition("/")[2].replace("/", ": ") + f" ({one.title.partition(', ')[2]})"]
+        cells += [values_text(one.candidates[name]["ns"]) if name in one.candidates else "–" for name in libraries]
+        ratios_of = [one.ratio("perilune", name, "ns") for name in libraries if name != "perilune"]
+        rows.append(cells + [f"{ratio:.2f}" if ratio else "–" for ratio in ratios_of])
     return table(heads, rows)
 
 
@@ -88,6 +106,8 @@ def plots(one):
                 name = f"{slug(one.name)}-{slug(title)}.svg"
                 made[name] = svg.curve(f"{one.title}: {title}", one.x, series["unit"], points, one.log)
         return made
+    if section_of(one.name) == SECTIONS["protobuf"]:
+        return made
     rows = [
         (name, row["role"], median(row[one.main]), *spread(row[one.main]))
         for name, row in one.candidates.items()
@@ -109,17 +129,27 @@ def section_of(name):
     return SECTIONS.get(name.split("/")[0], name.split("/")[0])
 
 
-def results_text(report, plot_folder=None, level="##"):
-    """Every case with its table, and its plots when they are in a folder."""
-    parts, section = [], None
+def case_text(one, plot_folder, plotted, level):
+    parts = [f"{level} {one.name}: {one.title}", *one.notes]
+    parts.append(curve_table(one) if hasattr(one, "series") else comparison_table(one))
+    if plot_folder:
+        parts += [f"![{name}]({plot_folder}/{name})" for name in plots(one) if plotted is None or name in plotted]
+    return parts
+
+
+def results_text(report, plot_folder=None, level="##", plotted=None):
+    """Every case with its table, and its plots (those of these names, or all) when they are in a folder."""
+    sections = {}
     for one in of_json(report).values():
-        if section_of(one.name) != section:
-            section = section_of(one.name)
-            parts.append(f"{level} {section}")
-        parts += [f"{level}# {one.name}: {one.title}", *one.notes]
-        parts.append(curve_table(one) if hasattr(one, "series") else comparison_table(one))
-        if plot_folder:
-            parts += [f"![{name}]({plot_folder}/{name})" for name in plots(one)]
+        sections.setdefault(section_of(one.name), []).append(one)
+    parts = []
+    for section, found in sections.items():
+        parts.append(f"{level} {section}")
+        if section == SECTIONS["protobuf"]:
+            parts += [*dict.fromkeys(note for one in found for note in one.notes), messages_table(found)]
+            continue
+        for one in found:
+            parts += case_text(one, plot_folder, plotted, level + "#")
     return "\n\n".join(parts)
 
 

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""The results in docs/performance.md: written of a report, never by hand."""
+
+import json
+
+from . import report
+from .paths import OUT, ROOT, Failed
+
+PAGE = ROOT / "docs" / "performance.md"
+PLOTS = PAGE.parent / "performance"
+BEGIN, END = "<!-- results: scripts/bench --write-docs -->", "<!-- end of the results -->"
+# The page has all tables, and these plots.
+PLOTTED = (
+    "graphql-hello-http2.svg",
+    "graphql-nested-http1.svg",
+    "graphql-subscribers.svg",
+    "grpc-hello.svg",
+    "events-copy.svg",
+    "growth-connections-throughput.svg",
+    "growth-connections-resident-memory.svg",
+)
+
+
+def results(found):
+    parts = [BEGIN, "## Results", report.machine_text(found), report.ratio_table(found["ratios"])]
+    return "\n\n".join([*parts, report.results_text(found, PLOTS.name, "##", PLOTTED), END])
+
+
+def replaced(page, text):
+    """The page with other results."""
+    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
+        raise Failed(f"{PAGE.name} must have one line {BEGIN} and after it one line {END}")
+    return page[: page.index(BEGIN)] + text + page[page.index(END) + len(END) :]
+
+
+def write(path=OUT / "report.json", page=PAGE, folder=PLOTS):
+    """Puts the results of this report in the page, and its plots beside it."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as problem:
+        raise Failed(f"{path}: {problem}: run `make bench` first") from None
+    if found.get("failed") or found["options"]["case"]:
+        raise Failed(f"{path} is not of a whole run: {found.get('failed') or found['options']['case']}")
+    page.write_text(replaced(page.read_text(), results(found)))
+    folder.mkdir(exist_ok=True)
+    for one in report.of_json(found).values():
+        for name, plot in report.plots(one).items():
+            if name in PLOTTED:
+                (folder / name).write_text(plot)

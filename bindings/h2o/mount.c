@@ -35,6 +35,37 @@ static void free_guest(void *data)
     pl_free(g);
 }
 
+static part *find(guest *g, const h2o_context_t *context)
+{
+    pthread_mutex_lock(&g->lock);
+    part *p = g->parts;
+    while (p && p->context != context)
+        p = p->next;
+    pthread_mutex_unlock(&g->lock);
+    return p;
+}
+
+static void drop(guest *g, part *p)
+{
+    pthread_mutex_lock(&g->lock);
+    part **at = &g->parts;
+    while (*at != p)
+        at = &(*at)->next;
+    *at = p->next;
+    pthread_mutex_unlock(&g->lock);
+    pl_free(p);
+}
+
+/* A program that has not detached its context: what it has of ours would be left on a loop that ends. */
+static void on_dispose(void *data, h2o_context_t *context)
+{
+    part *p = find(data, context);
+    if (!p)
+        return;
+    pl_worker_detach_now(p->worker);
+    drop(data, p);
+}
+
 /* Made when it is first asked for. NULL: memory. */
 static guest *guest_of(pl_app *app)
 {
@@ -44,6 +75,7 @@ static guest *guest_of(pl_app *app)
         g->mounts = pl_mounts_new();
         if (g->mounts) {
             pthread_mutex_init(&g->lock, NULL);
+            pl_mounts_on_dispose(g->mounts, on_dispose, g);
             app->guest = g;
             app->free_guest = free_guest;
         } else {
@@ -71,16 +103,6 @@ pl_code pl_h2o_mount(pl_app *app, struct st_h2o_hostconf_t *host, const char *pa
     guest *g = guest_of(app);
     pl_code code = g ? pl_mounts_add(g->mounts, host, path, &err) : pl_fail_memory(&err);
     return end_with(code, error, error_size, &err);
-}
-
-static part *find(guest *g, const h2o_context_t *context)
-{
-    pthread_mutex_lock(&g->lock);
-    part *p = g->parts;
-    while (p && p->context != context)
-        p = p->next;
-    pthread_mutex_unlock(&g->lock);
-    return p;
 }
 
 /* The worker owns the loop, and ends with it. */
@@ -154,13 +176,5 @@ void pl_h2o_detach(pl_app *app, struct st_h2o_context_t *context, unsigned timeo
         while (!done)
             h2o_evloop_run(context->loop, INT32_MAX);
     }
-    pthread_mutex_lock(&g->lock);
-    for (part **at = &g->parts; *at; at = &(*at)->next) {
-        if (*at == p) {
-            *at = p->next;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&g->lock);
-    pl_free(p);
+    drop(g, p);
 }

@@ -16,6 +16,8 @@ typedef struct known_context {
 
 struct pl_mounts {
     edge_path *paths;
+    void (*gone)(void *data, struct st_h2o_context_t *context); /* may be NULL */
+    void *gone_data;
     pthread_mutex_t lock; /* of what follows: contexts are made and disposed of by their threads */
     known_context *contexts;
     bool memory_was_short;
@@ -50,6 +52,8 @@ static void on_context_dispose(h2o_handler_t *self, h2o_context_t *context)
     pl_mounts *m = ((edge_path *)self)->mounts;
     if (!m)
         return;
+    if (m->gone)
+        m->gone(m->gone_data, context);
     pthread_mutex_lock(&m->lock);
     for (known_context **at = &m->contexts; *at; at = &(*at)->next) {
         known_context *known = *at;
@@ -108,6 +112,13 @@ void pl_mounts_free(pl_mounts *m)
     }
     pthread_mutex_destroy(&m->lock);
     pl_free(m);
+}
+
+void pl_mounts_on_dispose(pl_mounts *m, void (*gone)(void *data, struct st_h2o_context_t *context),
+                          void *data)
+{
+    m->gone = gone;
+    m->gone_data = data;
 }
 
 /* The configuration ends; h2o frees the handler. */

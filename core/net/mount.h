@@ -35,6 +35,10 @@ struct st_h2o_context_t;
 typedef struct pl_mounts pl_mounts;
 pl_mounts *pl_mounts_new(void); /* NULL: memory */
 void pl_mounts_free(pl_mounts *mounts);
+/* gone(data, context) is called when the host disposes of a context, on the thread that does, for each path.
+ * An edge that is there still has to be freed then. */
+void pl_mounts_on_dispose(pl_mounts *mounts, void (*gone)(void *data, struct st_h2o_context_t *context),
+                          void *data);
 /* Registers the path, or takes the one that the host has registered with this spelling; behind handlers that
  * are there. h2o takes the first path of a host that suits, in the order of registration. path: "/", or
  * "/api"; a slash at the end does not count. INVALID_ARGUMENT: it does not begin with a slash. */

@@ -63,7 +63,7 @@ PL_API pl_code pl_h2o_listen_grpc(pl_app *app, struct st_h2o_context_t *context,
  * cut. From then on requests get 503. Connections stay open. On the loop's thread, not in a callback of
  * h2o's, before h2o_context_dispose and pl_app_stop; a program that ends stops accepting and calls
  * h2o_context_request_shutdown first. The context cannot be attached again. One that is not attached: nothing
- * is done. */
+ * is done. (h2o_context_dispose of one that is attached still, and has paths, cuts all that is in hand.) */
 PL_API void pl_h2o_detach(pl_app *app, struct st_h2o_context_t *context, unsigned timeout_ms);
 
 #ifdef __cplusplus

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <perilune/h2o.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@
 
 typedef struct program {
     h2o_globalconf_t config;
+    h2o_globalconf_t *of; /* that, or of another loop of the program */
     h2o_hostconf_t *host;
     h2o_context_t context;
     h2o_accept_ctx_t accept;
@@ -69,14 +71,15 @@ static void begin(program *p)
     signal(SIGPIPE, SIG_IGN);
     memset(p, 0, sizeof *p);
     p->client = -1;
+    p->of = &p->config;
     h2o_config_init(&p->config);
     p->host = h2o_config_register_host(&p->config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
 }
 
 static void make_context(program *p)
 {
-    h2o_context_init(&p->context, h2o_evloop_create(), &p->config);
-    p->accept = (h2o_accept_ctx_t){.ctx = &p->context, .hosts = p->config.hosts};
+    h2o_context_init(&p->context, h2o_evloop_create(), p->of);
+    p->accept = (h2o_accept_ctx_t){.ctx = &p->context, .hosts = p->of->hosts};
 }
 
 static void end(program *p)
@@ -90,7 +93,8 @@ static void end(program *p)
     pl_h2o_context_dispose(context);
     h2o_evloop_run(loop, 0);
     pl_h2o_loop_destroy(loop);
-    h2o_config_dispose(&p->config);
+    if (p->of == &p->config)
+        h2o_config_dispose(&p->config);
 }
 
 static void connect_to(program *p)
@@ -260,6 +264,54 @@ static void grpc_at_an_address(void **state)
     end(&p);
 }
 
+typedef struct looper {
+    program p;
+    pl_app *app;
+    bool detaches;
+} looper;
+
+/* A loop's thread from its begin to its end. */
+static void *loop_for_a_while(void *data)
+{
+    looper *l = data;
+    make_context(&l->p);
+    ok(pl_h2o_attach(l->app, &l->p.context, error, sizeof error));
+    assert_string_equal(post(&l->p, "/api", VERSION, 200), ANSWER("one"));
+    if (l->detaches)
+        pl_h2o_detach(l->app, &l->p.context, 1000);
+    end(&l->p);
+    return NULL;
+}
+
+/* A program may end a loop, properly or by h2o_context_dispose alone, and go on with the others. */
+static void a_loop_that_ends(void **state)
+{
+    for (int detaches = 0; detaches < 2; detaches++) {
+        program p;
+        pthread_t thread;
+        char *response;
+        begin(&p);
+        pl_app *app = new_app(2);
+        ok(pl_h2o_mount(app, p.host, "/api", error, sizeof error));
+        ok(pl_h2o_mount(app, p.host, "/b", error, sizeof error));
+        ok(pl_app_start(app, error, sizeof error));
+        looper l = {.p = {.of = &p.config, .client = -1}, .app = app, .detaches = detaches == 0};
+        assert_int_equal(pthread_create(&thread, NULL, loop_for_a_while, &l), 0);
+        pthread_join(thread, NULL);
+        assert_int_equal(pl_app_execute(app, VERSION, strlen(VERSION), &response, NULL), PL_UNAVAILABLE);
+        pl_free_text(response);
+        make_context(&p);
+        ok(pl_h2o_attach(app, &p.context, error, sizeof error));
+        assert_string_equal(post(&p, "/api", VERSION, 200), ANSWER("one"));
+        ok(pl_app_reload_memory(app, files2, 2, error, sizeof error));
+        assert_string_equal(post(&p, "/b", VERSION, 200), ANSWER("two"));
+        pl_h2o_detach(app, &p.context, 1000);
+        pl_h2o_detach(app, &l.p.context, 1000); /* nothing is left of it */
+        pl_app_free(app);
+        end(&p);
+    }
+}
+
 /* Each allocation of attaching and serving fails once: an error, or an answer that says so. */
 static void short_memory(void **state)
 {
@@ -328,6 +380,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_app_is_mounted_and_reloaded),
         cmocka_unit_test(several_apps_in_one_program),
+        cmocka_unit_test(a_loop_that_ends),
         cmocka_unit_test(what_is_refused),
         cmocka_unit_test(grpc_on_a_socket_of_the_program),
         cmocka_unit_test(grpc_at_an_address),

@@ -225,6 +225,8 @@ static pl_server_config config_of(const pl_app *app)
     };
 }
 
+static void block_pipe(void *app);
+
 /* The worker of an app without threads. */
 static pl_code attach(pl_app *app, pl_server *server, pl_error *err)
 {
@@ -235,6 +237,7 @@ static pl_code attach(pl_app *app, pl_server *server, pl_error *err)
         return err->code;
     if (app->options.clock)
         pl_loop_set_clock(loop, app->options.clock, app->options.clock_data);
+    pl_loop_on_peer(loop, block_pipe, app);
     app->worker = pl_server_attach(server, loop, NULL, err);
     return app->worker ? PL_OK : err->code;
 }
@@ -322,13 +325,17 @@ pl_server *pl_app_server(pl_app *app)
 /* --- the caller's thread as a worker's ---
  *
  * A worker's own thread has SIGPIPE blocked, which a client that leaves would end the process with. So has
- * the caller's, as long as it is one. */
-static void block_pipe(pl_app_entry *entry)
+ * the caller's, as long as it is one and there is anybody to write to. */
+static void block_pipe(void *data)
 {
+    pl_app_entry *entry = ((pl_app *)data)->inside;
     sigset_t pipe, before;
+    if (!entry)
+        return;
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
     pthread_sigmask(SIG_BLOCK, &pipe, &before);
+    entry->guarded = true;
     entry->pipe_blocked = sigismember(&before, SIGPIPE);
 }
 
@@ -337,7 +344,7 @@ static void unblock_pipe(const pl_app_entry *entry)
 {
     static const struct timespec none = {0};
     sigset_t pipe;
-    if (entry->pipe_blocked)
+    if (!entry->guarded || entry->pipe_blocked)
         return;
     sigemptyset(&pipe);
     sigaddset(&pipe, SIGPIPE);
@@ -351,10 +358,11 @@ bool pl_app_enter(pl_app *app, pl_app_entry *entry)
     *entry = (pl_app_entry){.attached = app->worker != NULL};
     if (!entry->attached)
         return true;
-    if (app->turning)
+    if (app->inside)
         return false;
-    app->turning = true;
-    block_pipe(entry);
+    app->inside = entry;
+    if (pl_loop_has_peers(pl_worker_loop(app->worker)))
+        block_pipe(app);
     pl_worker_move_here(app->worker);
     return true;
 }
@@ -364,7 +372,7 @@ void pl_app_leave(pl_app *app, const pl_app_entry *entry)
     if (!entry->attached)
         return;
     unblock_pipe(entry);
-    app->turning = false;
+    app->inside = NULL;
 }
 
 void pl_app_visit(pl_app *app, pl_app_entry *entry)

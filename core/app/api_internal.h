@@ -19,21 +19,23 @@ struct pl_app {
     pl_logger *log; /* NULL: nothing is logged */
     pthread_mutex_t lock;
     enum { PL_APP_NEW, PL_APP_RUNNING, PL_APP_STOPPING, PL_APP_STOPPED } state; /* below the lock */
-    pl_server *server; /* from the first start that succeeds to pl_app_free; atomic */
-    pl_worker *worker; /* without threads: the one on the caller's */
-    bool turning;      /* its loop, just now */
-    void *guest;       /* of a binding that is in the middle between the app and its host; or NULL */
+    pl_server *server;           /* from the first start that succeeds to pl_app_free; atomic */
+    pl_worker *worker;           /* without threads: the one on the caller's */
+    struct pl_app_entry *inside; /* of the thread that turns its loop just now; NULL: none does */
+    void *guest; /* of a binding that is in the middle between the app and its host; or NULL */
     void (*free_guest)(void *guest);
 };
+
+/* From pl_app_enter to pl_app_leave. */
+typedef struct pl_app_entry {
+    bool attached;
+    bool guarded, pipe_blocked; /* SIGPIPE, by this; and before it */
+} pl_app_entry;
 
 /* The server, if the app runs. */
 pl_server *pl_app_server(pl_app *app);
 /* Without threads: the calling thread is the one that turns the loop. True: it may do so now; and must call
  * leave. False: this is inside of a turn. Always true with threads. */
-typedef struct pl_app_entry {
-    bool attached;
-    bool pipe_blocked;
-} pl_app_entry;
 bool pl_app_enter(pl_app *app, pl_app_entry *entry);
 void pl_app_leave(pl_app *app, const pl_app_entry *entry);
 /* For what asks workers for something and may do so from inside of a turn, too: enter, as far as that is

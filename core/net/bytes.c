@@ -290,6 +290,7 @@ void bytes_adopt(bytes_owner *owner, bytes_connection *c, h2o_socket_t *socket)
     edge_link_append(&owner->connections, &c->link);
     EDGE_ADD(owner->count, 1);
     socket->data = c;
+    pl_loop_note_peer(owner->loop);
 }
 
 bool bytes_open(bytes_connection *c)

@@ -72,6 +72,7 @@ static edge_conn *new_conn(pl_edge *edge, h2o_socket_t *socket)
 
 bool edge_conn_open(pl_edge *edge, h2o_socket_t *socket)
 {
+    pl_loop_note_peer(edge->loop);
     if (new_conn(edge, socket))
         return true;
     h2o_socket_close(socket);

@@ -273,6 +273,7 @@ pl_http_fetcher *pl_http_fetcher_new(pl_loop *loop, pl_error *err)
     curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, fetcher);
     curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer);
     curl_multi_setopt(multi, CURLMOPT_TIMERDATA, fetcher);
+    pl_loop_note_peer(loop);
     return fetcher;
 }
 

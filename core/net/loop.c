@@ -36,6 +36,9 @@ struct pl_loop {
     void *clock_data;
     void (*at_end)(void *data);
     void *at_end_data;
+    bool has_peers;
+    void (*on_peer)(void *data); /* or NULL */
+    void *on_peer_data;
     pl_h2o_alarm at_once; /* to have h2o make its callbacks */
     pl_timers timers;
     uint64_t now_ns;
@@ -469,6 +472,25 @@ int pl_loop_wait_ms(pl_loop *loop)
 void pl_loop_stop(pl_loop *loop)
 {
     loop->stopped = true;
+}
+
+void pl_loop_note_peer(pl_loop *loop)
+{
+    bool first = !loop->has_peers;
+    loop->has_peers = true;
+    if (first && loop->on_peer)
+        loop->on_peer(loop->on_peer_data);
+}
+
+bool pl_loop_has_peers(const pl_loop *loop)
+{
+    return loop->has_peers;
+}
+
+void pl_loop_on_peer(pl_loop *loop, void (*fn)(void *data), void *data)
+{
+    loop->on_peer = fn;
+    loop->on_peer_data = data;
 }
 
 void pl_loop_on_turn(pl_loop *loop, void (*fn)(void *data), void *data)

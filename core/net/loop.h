@@ -65,6 +65,13 @@ void pl_loop_touch(pl_loop *loop);
 /* Called after each loop turn that did something (for idle work); NULL: none. */
 void pl_loop_on_turn(pl_loop *loop, void (*fn)(void *data), void *data);
 
+/* Whoever opens a socket to somebody else, on the loop, says so: a write to it may raise SIGPIPE, which
+ * loops' own threads have blocked. Where other threads turn the loop, the owner sees to that: it is told,
+ * fn(data), the first time. */
+void pl_loop_note_peer(pl_loop *loop);
+bool pl_loop_has_peers(const pl_loop *loop); /* there has been one */
+void pl_loop_on_peer(pl_loop *loop, void (*fn)(void *data), void *data);
+
 /* The time of this turn, as pl_host.now gives it, in nanoseconds; and what the system's clock says now. For
  * what is measured: what a turn has found ready has waited since the turn began. */
 uint64_t pl_loop_turn_ns(pl_loop *loop);

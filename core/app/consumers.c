@@ -92,6 +92,7 @@ static void free_consumer(pl_job *job)
 static void free_holder(holder *h)
 {
     pl_event_series_free(h->member.series);
+    pl_group_member_dispose(&h->member);
     pl_arena_dispose(&h->arena);
     pl_free(h);
 }

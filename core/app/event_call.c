@@ -6,11 +6,19 @@
 #include "app/consumer_hooks.h"
 #include "app/generation.h"
 #include "base/alloc.h"
+#include "base/format.h"
 #include "proto/codec.h"
-#include "value/json.h"
+#include "value/json_tape.h"
 #include "value/meter.h"
 
 #define RETRY_WITHOUT_MEMORY_MS 1000
+#define MOST_TOKENS 4096 /* of JSON: memory for more is not kept */
+#ifdef PL_ARENA_POISONS
+#define MOST_SPARE 0 /* AddressSanitizer is to see what is used behind its end */
+#else
+#define MOST_SPARE 1024
+#endif
+#define ARENA_BYTES 1024
 #define ARGUMENTS 3 /* event, msg, ctx */
 
 static const pl_engine *engine_of(const pl_event_call *call)
@@ -26,7 +34,7 @@ static pl_code push_event(pl_event_call *call, const pl_record *r, pl_error *err
     const pl_engine *e = engine_of(call);
     pl_state *state = call->instance->state;
     const pl_json_limits limits = {.max_depth = 200};
-    pl_value value;
+    pl_json_tape *tape = &call->member->tape;
     if (!r->value.ptr) {
         e->push_absent(state);
         return PL_OK;
@@ -37,9 +45,10 @@ static pl_code push_event(pl_event_call *call, const pl_record *r, pl_error *err
     }
     if (call->decl->format == PL_EVENT_PROTOBUF)
         return pb_decode(call->instance->codec, call->decl->message, r->value, err);
-    if (pl_json_read(&call->arena, r->value, &limits, &value, err) != PL_OK)
+    pl_json_tape_trim(tape, MOST_TOKENS);
+    if (pl_json_scan(tape, &call->arena, r->value, &limits, err) != PL_OK)
         return err->code;
-    pl_push_value(state, &value);
+    pl_push_tape(state, tape);
     return PL_OK;
 }
 
@@ -61,8 +70,18 @@ static void set_int(pl_event_call *call, pl_slot map, const char *name, int64_t 
 
 static pl_str id_of(pl_event_call *call, const pl_origin *origin)
 {
-    return pl_arena_printf(&call->arena, "%.*s/%d/%lld", PL_STR_ARG(origin->topic), (int)origin->partition,
-                           (long long)origin->offset);
+    size_t len = origin->topic.len;
+    char *text = pl_arena_alloc(&call->arena, len + 2 * (1 + PL_FORMAT_INT_MAX) + 1);
+    if (!text)
+        return PL_STR_NONE;
+    if (len > 0)
+        memcpy(text, origin->topic.ptr, len);
+    text[len++] = '/';
+    len += pl_format_int(text + len, origin->partition);
+    text[len++] = '/';
+    len += pl_format_int(text + len, origin->offset);
+    text[len] = '\0';
+    return (pl_str){text, len};
 }
 
 /* Of headers with the same name the last one counts. [jumps] */
@@ -101,16 +120,61 @@ static void unlink_call(pl_event_call *call)
         call->next->prev = call->prev;
 }
 
+void pl_group_member_dispose(pl_group_member *member)
+{
+    for (pl_event_call *call = member->spare, *next; call; call = next) {
+        next = call->next;
+        pl_arena_dispose(&call->arena);
+        pl_free(call);
+    }
+    member->spare = NULL;
+    member->spare_count = 0;
+    pl_json_tape_dispose(&member->tape);
+}
+
+/* Zero, but for an arena that has its first chunk. NULL: memory. */
+static pl_event_call *take_call(pl_group_member *member, size_t count)
+{
+    pl_event_call *call = count == 1 ? member->spare : NULL;
+    size_t size = sizeof *call + count * sizeof *call->items;
+    if (!call) {
+        if ((call = pl_calloc(1, size)) != NULL)
+            pl_arena_init(&call->arena, count == 1 ? ARENA_BYTES : 0);
+        return call;
+    }
+    pl_arena arena = call->arena;
+    member->spare = call->next;
+    member->spare_count--;
+    memset(call, 0, size);
+    call->arena = arena;
+    return call;
+}
+
+static void keep_call(pl_group_member *member, pl_event_call *call)
+{
+    if (call->count != 1 || member->handed || member->spare_count >= MOST_SPARE) {
+        pl_arena_dispose(&call->arena);
+        pl_free(call);
+        return;
+    }
+    pl_arena_reset(&call->arena);
+    call->next = member->spare;
+    member->spare = call;
+    member->spare_count++;
+}
+
 void pl_event_call_free(pl_event_call *call)
 {
-    pl_host *host = call->member->host;
+    pl_group_member *member = call->member;
+    pl_host *host = member->host;
     host->ops->timer_stop(host, &call->deadline);
     engine_of(call)->work_end(call->instance->state, &call->work);
     call->instance->in_flight--;
     unlink_call(call);
-    pl_arena_dispose(&call->arena);
-    pl_consumer_hooks *hooks = call->member->calls ? NULL : call->member->hooks;
-    pl_free(call);
+    keep_call(member, call);
+    if (member->handed && !member->calls)
+        pl_group_member_dispose(member);
+    pl_consumer_hooks *hooks = member->calls ? NULL : member->hooks;
     if (hooks)
         pl_consumer_hooks_step(hooks);
 }
@@ -434,7 +498,7 @@ static bool is_for_others(const pl_event_call *call)
 
 void pl_event_call_start(pl_group_member *member, pl_record **records, size_t count)
 {
-    pl_event_call *call = pl_calloc(1, sizeof *call + count * sizeof *call->items);
+    pl_event_call *call = take_call(member, count);
     if (!call && member->handed) {
         member->handed->settled(member, &pl_failure_no_memory);
         return;
@@ -450,7 +514,6 @@ void pl_event_call_start(pl_group_member *member, pl_record **records, size_t co
     call->functions = &call->instance->consumers[member->index];
     call->count = count;
     call->began = member->host->meter ? member->host->meter->now(member->host->meter) : 0;
-    pl_arena_init(&call->arena, 0);
     call->instance->in_flight++;
     call->next = member->calls;
     if (call->next)

@@ -6,6 +6,7 @@
 #include "app/events.h"
 #include "app/instance.h"
 #include "base/random.h"
+#include "value/json_tape.h"
 
 /* One call of a handler, with one record or a batch:
  *
@@ -40,6 +41,9 @@ struct pl_group_member {
     pl_event_call *calls;            /* in hand */
     pl_instance *live;               /* whose handler is called, and its place there */
     size_t index;
+    pl_json_tape tape;    /* of the event that is decoded */
+    pl_event_call *spare; /* of one record each, to be used again */
+    unsigned spare_count;
     pl_random random;
     pl_circuit circuit;
     pl_timer resume; /* after a pause of the circuit */
@@ -100,6 +104,9 @@ void pl_event_call_start(pl_group_member *member, pl_record **records, size_t co
 void pl_event_call_cancel(pl_event_call *call);
 /* Nothing is left of it to be done. */
 void pl_event_call_free(pl_event_call *call);
+/* Frees what a member keeps for its next calls; none is in hand. One that hands over an event of the host
+ * program keeps nothing. */
+void pl_group_member_dispose(pl_group_member *member);
 
 /* event_failure.c */
 /* When the record may be handled at the earliest, see pl_consumer_ops. */

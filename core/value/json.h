@@ -8,8 +8,8 @@
 #include "value/value.h"
 
 /* --- Reading (RFC 8259) ---
- * cJSON builds the tree; before that, one strict pass over the bytes checks what cJSON is lax about (UTF-8,
- * control characters, number syntax, bytes after the value) and bounds depth, so every error has a place. */
+ * One strict pass over the bytes makes a tape of tokens (value/json_tape.h), so that every error has a place;
+ * the tree is made of that. */
 typedef struct pl_json_limits {
     unsigned max_depth; /* nested lists and maps; 0 is 64, more than 900 is 900 */
     size_t max_bytes;   /* 0 is no limit */
@@ -21,7 +21,8 @@ typedef struct pl_json_limits {
  * become PL_KIND_INT, exactly; all other numbers PL_KIND_FLOAT (one that no double can hold, as 1e400, is
  * refused). Of a repeated key the last value counts, in the place of the first. *out is set on success only.
  * Errors: INVALID_ARGUMENT with "… at byte N" in the message (and N + 1 in err->column, line 1),
- * RESOURCE_EXHAUSTED for depth, size and memory. "\u0000" in a string is refused (cJSON's strings end there).
+ * RESOURCE_EXHAUSTED for depth, size and memory. "\u0000" in a string is refused: scripts hand strings to
+ * what ends them there.
  */
 pl_code pl_json_read(pl_arena *arena, pl_str text, const pl_json_limits *limits, pl_value *out,
                      pl_error *err);

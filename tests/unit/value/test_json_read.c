@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -520,12 +519,9 @@ static void every_scalar_value_round_trips(void **state)
 static void every_failed_allocation_is_reported(void **state)
 {
     static const char text[] =
-        "{\"a\":[1,2.5,\"text\",true,null],\"b\":{\"c\":\"d\"},\"n\":"
+        "{\"a\":[1,2.5,\"te\\nxt\",true,null],\"b\":{\"c\":\"d\"},\"n\":"
         "10000000000000000000000000000000000000000000000000000000000000000000000,\"0\":0,\"1\":1,\"2\":2,"
         "\"3\":3,\"4\":4,\"5\":5,\"6\":6,\"7\":7,\"8\":8,\"9\":9,\"A\":0,\"B\":1,\"C\":2,\"D\":3,\"E\":4}";
-    /* cJSON allocates on its own; here it must count, too. */
-    cJSON_Hooks hooks = {.malloc_fn = pl_malloc, .free_fn = pl_free};
-    cJSON_InitHooks(&hooks);
     failing a = {0};
     while (failing_next(&a)) {
         pl_arena small;
@@ -537,8 +533,7 @@ static void every_failed_allocation_is_reported(void **state)
             assert_string_equal(err.message, "out of memory");
         pl_arena_dispose(&small);
     }
-    assert_true(a.failed > 49);
-    cJSON_InitHooks(NULL);
+    assert_true(a.failed > 7);
 }
 
 static void the_arena_limit_is_reported(void **state)

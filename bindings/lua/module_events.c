@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 
-#include "bindings/lua/internal.h"
+#include "bindings/lua/events_publish.h"
 #include "value/outgoing.h"
 
 /* The C half of perilune.events: events on their way to Kafka.
@@ -197,5 +197,6 @@ int plua_open_events(lua_State *L)
     plua_push_type(L, &type);
     lua_pop(L, 1);
     luaL_newlib(L, functions);
+    plua_open_publish(L);
     return 1;
 }

@@ -152,7 +152,7 @@ static pl_event_call *take_call(pl_group_member *member, size_t count)
 
 static void keep_call(pl_group_member *member, pl_event_call *call)
 {
-    if (call->count != 1 || member->handed || member->spare_count >= MOST_SPARE) {
+    if (call->count != 1 || member->handed || member->spare_count + 1 > MOST_SPARE) {
         pl_arena_dispose(&call->arena);
         pl_free(call);
         return;

@@ -84,7 +84,10 @@ end
 -- tombstone. options.key decides the partition, unless options.partition does; options.headers = { name = value };
 -- options.timestamp in seconds since 1970.
 function events.publish(_, topic, value, options)
-  local ack, failure = wait(topic, send(topic, value, options))
+  local ack = core.publish(topic, value, options) -- nothing: it is no plain JSON
+  if ack then return ack end
+  local failure
+  ack, failure = wait(topic, send(topic, value, options))
   return ack or error(failure)
 end
 
@@ -104,10 +107,8 @@ function events.publish_async(_, topic, value, options)
   return setmetatable({ topic = topic, delivery = send(topic, value, options, true) }, Delivery)
 end
 
--- events:publish_batch(topic, list, options): a list of { value = …, key = …, headers = …, partition = …, timestamp = … }. Waits
--- for all acknowledgements and returns a list of them; when events could not be delivered, it raises an error whose extensions
--- have their places in the list: { failed = { 3, 4 } }. The others were delivered all the same.
-function events.publish_batch(_, topic, list, options)
+-- Acknowledgements; or false, the places of those that were not delivered, the first one's code, and its message.
+local function send_all(topic, list, options)
   local sent, acks, failed, first = {}, {}, {}, nil
   for i, event in ipairs(list) do
     local own = {}
@@ -125,13 +126,22 @@ function events.publish_batch(_, topic, list, options)
       first = first or failure
     end
   end
-  if first then
-    local message = ("%d of %d events were not delivered: %s"):format(#failed, #list, first.message)
-    local constructor, extra = first.code:lower(), { extensions = { failed = failed } }
-    if constructor == "invalid_argument" then error(errors.invalid_argument(message, nil, extra)) end
-    error(errors[constructor](message, extra))
-  end
+  if first then return false, failed, first.code, first.message end
   return acks
+end
+
+-- events:publish_batch(topic, list, options): a list of { value = …, key = …, headers = …, partition = …, timestamp = … }. Waits
+-- for all acknowledgements and returns a list of them; when events could not be delivered, it raises an error whose extensions
+-- have their places in the list: { failed = { 3, 4 } }. The others were delivered all the same.
+function events.publish_batch(_, topic, list, options)
+  local acks, failed, code, message
+  if not options then acks, failed, code, message = core.publish_batch(topic, list) end
+  if acks == nil then acks, failed, code, message = send_all(topic, list, options) end
+  if not code then return acks end
+  local extra = { extensions = { failed = failed } }
+  message = ("%d of %d events were not delivered: %s"):format(#failed, #list, message)
+  if code == "INVALID_ARGUMENT" then error(errors.invalid_argument(message, nil, extra)) end
+  error(errors[code:lower()](message, extra))
 end
 
 -- Reading without a consumer group: perilune.topics has it.

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "support/failing.h"
 #include "support/lua_state.h"
 #include "value/outgoing.h"
 
@@ -23,6 +24,7 @@ static struct {
     taken taken[16];
     int count;
     bool full, refuse;
+    pl_timer later; /* if it is set: fires after an event was taken */
 } w;
 
 static pl_code host_produce(pl_host *host, const pl_outgoing *e, pl_delivery *delivery, bool *waits,
@@ -30,6 +32,8 @@ static pl_code host_produce(pl_host *host, const pl_outgoing *e, pl_delivery *de
 {
     if (w.refuse)
         return pl_fail(err, PL_RESOURCE_EXHAUSTED, "too many events wait");
+    if (w.later.fire && host->ops->timer_start(host, &w.later, host->ops->now(host) + 1) != 0)
+        return pl_fail_memory(err);
     taken *t = &w.taken[w.count++];
     assert_int_equal(e->topic.ptr[e->topic.len], 0);
     int n = snprintf(t->text, sizeof t->text, "%s %.*s=%.*s p%d t%lld", e->topic.ptr,
@@ -52,6 +56,7 @@ static void acknowledge(int i, pl_code code)
         .code = code, .why = code ? "no leader" : NULL, .partition = 2, .offset = 40 + i};
     assert_non_null(delivery);
     delivery->place = NULL;
+    w.taken[i].delivery = NULL;
     delivery->done(delivery, &ack);
 }
 
@@ -189,6 +194,106 @@ static void test_a_batch_tells_which_failed(void **state)
                "[false,\"DEADLINE_EXCEEDED\",\"2 of 3 events were not delivered: a: no leader\",[2,3]]");
 }
 
+static void test_a_full_queue_holds_up_a_batch(void **state)
+{
+    w.full = true;
+    ls_call *call = ls_start(w.s, "local acks = events:publish_batch('a', { { value = 1 }, { value = 2 } }) "
+                                  "return { acks[1].offset, acks[2].offset }");
+    assert_int_equal(w.count, 1);
+    w.taken[0].delivery->accepted(w.taken[0].delivery);
+    assert_int_equal(w.count, 2);
+    acknowledge(0, PL_OK);
+    assert_int_equal(call->ends, 0);
+    acknowledge(1, PL_OK); /* without having been accepted before */
+    ls_is_done(call, "[40,41]");
+}
+
+static void test_a_full_queue_holds_up_one_event(void **state)
+{
+    w.full = true;
+    ls_call *call = ls_start(w.s, "return events:publish('a', 1).offset");
+    w.taken[0].delivery->accepted(w.taken[0].delivery);
+    assert_int_equal(call->ends, 0);
+    acknowledge(0, PL_OK);
+    ls_is_done(call, "40");
+}
+
+static void test_a_batch_that_is_cancelled_lets_its_events_go(void **state)
+{
+    ls_call *call = ls_start(w.s, "return events:publish_batch('a', { { value = 1 }, { value = 2 } })");
+    acknowledge(0, PL_UNAVAILABLE);
+    ls_cancel(call);
+    ls_collect(w.s);
+    assert_null(w.taken[1].delivery);
+    ls_start(w.s, "return events:publish_batch('a', { { value = 1 } })");
+    ls_close(w.s);
+    assert_null(w.taken[2].delivery);
+}
+
+static void test_what_can_stand_in_a_batch(void **state)
+{
+    static const struct {
+        const char *list, *text;
+    } cases[] = {
+        {"{ { value = { id = 1 }, key = 'k', partition = 2, timestamp = 1.5 } }", "a k={\"id\":1} p2 t1500"},
+        {"{ { key = 'gone' } }", "a gone=none p-1 t0"},
+        {"{ { value = 'b', format = 'bytes' } }", "a -=b p-1 t0"},
+        {"{ { value = 1, key = 12 } }", "a 12=1 p-1 t0"},
+        {"{ { value = 1, timestamp = -1.5 } }", "a -=1 p-1 t-1500"},
+        {"{ { value = 1, headers = { h = 'v' } } }", "a -=1 p-1 t0 h:v"},
+        {"setmetatable({}, { __index = function(_, i) return i == 1 and { value = 1 } or nil end })",
+         "a -=1 p-1 t0"},
+        {"{ setmetatable({ value = 1 }, { __index = { key = 'not seen' } }) }", "a -=1 p-1 t0"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[256];
+        w.count = 0;
+        snprintf(body, sizeof body, "return #events:publish_batch('a', %s)", cases[i].list);
+        ls_call *call = ls_start(w.s, body);
+        assert_string_equal(w.taken[0].text, cases[i].text);
+        acknowledge(0, PL_OK);
+        ls_is_done(call, "1");
+    }
+    ls_ok(w.s, "return #events:publish_batch('a', {})", "0");
+    ls_fails(w.s, "events:publish_batch('a', { { value = 1, kee = 2 } })", PL_INTERNAL,
+             "there is no option kee");
+    ls_fails(w.s, "events:publish_batch('a', { { value = print } })", PL_INVALID_ARGUMENT, "function");
+}
+
+static void acknowledge_all(pl_timer *timer)
+{
+    for (int i = 0; i < w.count; i++) {
+        if (w.taken[i].delivery)
+            acknowledge(i, PL_OK);
+    }
+}
+
+/* Of all that it takes, whether one or many are published: the call fails, or all goes well. */
+static void test_out_of_memory(void **state)
+{
+    static const char *const bodies[] = {
+        "return events:publish('a', { id = 1 }, { key = 'k' }).offset",
+        "return events:publish_batch('a', { { value = 1, key = 'x' }, { value = 2 } })[1].offset"};
+    w.later.fire = acknowledge_all;
+    for (size_t i = 0; i < 2; i++) {
+        failing a = {0};
+        while (failing_next(&a)) {
+            w.count = 0;
+            ls_call *call = ls_run_failing(w.s, bodies[i], &a);
+            if (call->status == PL_CALL_DONE)
+                ls_is_done(call, "40");
+            else
+                assert_int_equal(call->failure.code, PL_RESOURCE_EXHAUSTED);
+            ls_advance(w.s, ls_now(w.s) + 10);
+            ls_forget(w.s);
+            ls_collect(w.s);
+            for (int k = 0; k < w.count; k++)
+                assert_null(w.taken[k].delivery);
+        }
+        assert_true(a.failed > 3);
+    }
+}
+
 static void test_without_a_server(void **state)
 {
     w.ops.produce = NULL;
@@ -208,6 +313,11 @@ int main(void)
         TEST(test_who_is_cancelled_or_collected_lets_the_event_go),
         TEST(test_a_batch_waits_for_all),
         TEST(test_a_batch_tells_which_failed),
+        TEST(test_a_full_queue_holds_up_a_batch),
+        TEST(test_a_full_queue_holds_up_one_event),
+        TEST(test_a_batch_that_is_cancelled_lets_its_events_go),
+        TEST(test_what_can_stand_in_a_batch),
+        TEST(test_out_of_memory),
         TEST(test_without_a_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@ from .results import Comparison
 
 FAMILY = "graphql"
 BUILDS = ("graphql",)  # the kinds of peers
+WARM_UP_S = 3  # until what compiles as it runs has answered all that are waiting
 PROTOCOLS = {"http1": "HTTP/1.1", "http2": "HTTP/2"}
 
 
@@ -187,7 +188,7 @@ def measure(ctx, case, protocol, servers):
             check(one.name, protocol, f"http://{process.ready['http']}/graphql", case, path)
         for number in range(ctx.rounds + 1):
             for one, process in running:
-                seen = send(protocol, process, case, path, ctx.seconds if number else 1)
+                seen = send(protocol, process, case, path, ctx.seconds if number else max(ctx.seconds, WARM_UP_S))
                 if number:  # the first round warms up
                     result.add(one.name, one.role, rate=seen.rate, cpu_us=seen.cpu_us, rss_load=seen.rss_load)
         for one, process in running:  # what load may have broken

@@ -47,32 +47,37 @@ typedef struct decimal {
     int point;
 } decimal;
 
+/* Most numbers that people write: up to 15 digits. m / 10^k is rounded once when both are exact, just as a
+ * reader rounds "m e-k", so equality here means that the text reads back as v. The first k that does is the
+ * shortest. Returns the length; 0: it is none of these. */
+static size_t format_short(char *out, double v)
+{
+    static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12};
+    if (v >= 1e15 || v < 1e-5)
+        return 0;
+    for (size_t k = 0; k < sizeof(powers) / sizeof(*powers); k++) {
+        double scaled = v * powers[k];
+        if (scaled >= 1e15)
+            return 0;
+        int64_t m = (int64_t)(scaled + 0.5), unit = (int64_t)powers[k];
+        if ((double)m / powers[k] != v)
+            continue;
+        size_t len = pl_format_int(out, m / unit);
+        if (k == 0)
+            return len;
+        out[len] = '.';
+        m %= unit;
+        for (size_t i = len + k; i > len; i--, m /= 10)
+            out[i] = (char)('0' + m % 10);
+        return len + 1 + k;
+    }
+    return 0;
+}
+
 static void strip_zeros(decimal *d)
 {
     while (d->count > 1 && d->digits[d->count - 1] == '0')
         d->count--;
-}
-
-/* Most numbers that people write: up to 15 digits. m / 10^k is rounded once when both are exact, just as a
- * reader rounds "m e-k", so equality here means that the text reads back as v. */
-static bool short_decimal(double v, decimal *d)
-{
-    static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12};
-    if (v >= 1e15 || v < 1e-5)
-        return false;
-    for (int k = 0; k < (int)(sizeof(powers) / sizeof(powers[0])); k++) {
-        double scaled = v * powers[k];
-        if (scaled >= 1e15)
-            return false;
-        int64_t m = (int64_t)(scaled + 0.5);
-        if ((double)m / powers[k] == v) {
-            d->count = (int)pl_format_int(d->digits, m);
-            d->point = d->count - k;
-            strip_zeros(d);
-            return true;
-        }
-    }
-    return false;
 }
 
 static void print_digits(double v, int precision, char text[40], decimal *d)
@@ -170,12 +175,12 @@ size_t pl_format_double(char out[PL_FORMAT_DOUBLE_MAX], double v)
     /* Below 2^53 an integral double is that integer exactly. */
     if (v < 9007199254740992.0 && v == (double)(int64_t)v)
         return (size_t)(p - out) + pl_format_int(p, (int64_t)v);
-    decimal d;
-    char digits[PL_FORMAT_DOUBLE_MAX];
-    if (!short_decimal(v, &d))
+    size_t len = format_short(p, v);
+    if (len == 0) {
+        decimal d;
         any_decimal(v, &d);
-    size_t len = lay_out(digits, &d);
-    memcpy(p, digits, len);
+        len = lay_out(p, &d);
+    }
     return (size_t)(p - out) + len;
 }
 

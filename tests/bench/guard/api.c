@@ -50,8 +50,10 @@ static void *prepare_ask(const void *data)
     options.directory = a->ask->bundle;
     options.clock = standing_clock;
     a->app = start(&options);
-    a->request =
-        (pl_app_request){sizeof a->request, a->ask->method, a->ask->body, strlen(a->ask->body), NULL, NULL};
+    a->request = (pl_app_request)PL_APP_REQUEST_INIT;
+    a->request.method = a->ask->method;
+    a->request.body = a->ask->body;
+    a->request.length = strlen(a->ask->body);
     return a;
 }
 

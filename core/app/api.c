@@ -134,6 +134,11 @@ static pl_bundle *bundle_of(const pl_app_file *files, size_t count, pl_error *er
             pl_fail(err, PL_INVALID_ARGUMENT, "files[%zu] has no %s", i, files[i].path ? "bytes" : "path");
             goto done;
         }
+        if (!pl_bundle_is_path(pl_str_of(files[i].path))) {
+            pl_fail(err, PL_INVALID_ARGUMENT, "files[%zu]: \"%s\" is no path below the bundle's directory", i,
+                    files[i].path);
+            goto done;
+        }
         list[i] =
             (pl_file){pl_str_of(files[i].path), {files[i].bytes ? files[i].bytes : "", files[i].length}};
     }

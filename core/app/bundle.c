@@ -43,6 +43,22 @@ bool pl_bundle_wants(pl_str name)
     return false;
 }
 
+bool pl_bundle_is_path(pl_str path)
+{
+    size_t begin = 0;
+    for (size_t i = 0; i <= path.len; i++) {
+        if (i < path.len && path.ptr[i] == '\0')
+            return false;
+        if (i < path.len && path.ptr[i] != '/')
+            continue;
+        pl_str part = {path.ptr + begin, i - begin};
+        if (part.len == 0 || pl_str_is(part, ".") || pl_str_is(part, ".."))
+            return false;
+        begin = i + 1;
+    }
+    return true;
+}
+
 static pl_code add_file(reader *r, pl_str path, pl_str bytes)
 {
     pl_bundle *b = r->bundle;

@@ -26,6 +26,8 @@ typedef struct pl_bundle {
 pl_bundle *pl_bundle_read(const char *directory, pl_error *err);
 /* Whether a file of this name belongs to a bundle. */
 bool pl_bundle_wants(pl_str name);
+/* "a/b.lua": relative, without empty parts, "." and "..". */
+bool pl_bundle_is_path(pl_str path);
 /* Of files in memory, which are copied. */
 pl_bundle *pl_bundle_from_memory(const pl_file *files, size_t count, pl_error *err);
 pl_bundle *pl_bundle_ref(pl_bundle *bundle);

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/bundle.h"
+
 bool pl_scratch_open(pl_scratch *s)
 {
     const char *directory = getenv("TMPDIR");
@@ -21,22 +23,6 @@ bool pl_scratch_open(pl_scratch *s)
     }
     s->made = mkdtemp(s->path) != NULL;
     return s->made;
-}
-
-static bool stays_inside(pl_str path)
-{
-    size_t begin = 0;
-    for (size_t i = 0; i <= path.len; i++) {
-        if (i < path.len && path.ptr[i] == '\0')
-            return false;
-        if (i < path.len && path.ptr[i] != '/')
-            continue;
-        pl_str part = {path.ptr + begin, i - begin};
-        if (part.len == 0 || pl_str_is(part, ".") || pl_str_is(part, ".."))
-            return false;
-        begin = i + 1;
-    }
-    return true;
 }
 
 static bool write_all(int fd, pl_str bytes)
@@ -55,7 +41,7 @@ bool pl_scratch_write(const pl_scratch *s, pl_str path, pl_str bytes)
 {
     char whole[PATH_MAX];
     size_t root = strlen(s->path) + 1;
-    if (!stays_inside(path)) {
+    if (!pl_bundle_is_path(path)) {
         errno = EINVAL;
         return false;
     }

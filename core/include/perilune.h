@@ -56,8 +56,8 @@ typedef enum pl_log_level {
     PL_LOG_NONE,
 } pl_log_level;
 
-/* A file of a bundle in memory. path is relative to the bundle ("resolvers/user.lua"); bytes need no
- * terminator. Both are copied. */
+/* A file of a bundle in memory. path is relative to the bundle ("resolvers/user.lua"), without "." and "..";
+ * bytes need no terminator. Both are copied. */
 typedef struct pl_app_file {
     const char *path;
     const char *bytes;

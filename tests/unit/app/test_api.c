@@ -132,6 +132,11 @@ static void test_options(void **state)
     o.files = (const pl_app_file[]){{NULL, "b", 1}};
     o.file_count = 1;
     refused(&o, "files[0] has no path");
+    static const char *const paths[] = {"", "/a.lua", "./a.lua", "a/../b.lua", "a//b.lua", "a/"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        o.files = &(const pl_app_file){paths[i], "b", 1};
+        refused(&o, "is no path below");
+    }
     newer.options.size = sizeof newer;
     newer.more = 1;
     refused(&newer.options, "does not know");

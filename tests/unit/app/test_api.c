@@ -426,6 +426,56 @@ static void test_two_apps(void **state)
     pl_app_free(apps[1]);
 }
 
+/* --- the end, while other threads do everything else --- */
+static void *ask_to_the_end(void *arg)
+{
+    pl_code code = PL_OK;
+    while (code != PL_UNAVAILABLE) {
+        code = pl_app_execute(arg, HELLO, strlen(HELLO), NULL, NULL);
+        assert_true(code == PL_OK || code == PL_UNAVAILABLE);
+    }
+    return NULL;
+}
+
+static void *change_to_the_end(void *arg)
+{
+    pl_code code = PL_OK;
+    for (int i = 0; code != PL_UNAVAILABLE; i++) {
+        code = i % 3 == 2 ? pl_app_rollback(arg, NULL, 0) : change(arg, i % 2 ? "x" : "y", NULL, 0);
+        assert_true(code == PL_OK || code == PL_UNAVAILABLE || code == PL_FAILED_PRECONDITION);
+    }
+    return NULL;
+}
+
+static void *look_to_the_end(void *arg)
+{
+    while (pl_app_generation(arg) > 0) {
+        pl_free_text(pl_app_status(arg));
+        pl_free_text(pl_app_metrics(arg));
+        pl_free_text(pl_app_addresses(arg));
+    }
+    return NULL;
+}
+
+static void test_the_end_in_the_middle(void **state)
+{
+    void *(*const all[])(void *) = {ask_to_the_end, ask_to_the_end, change_to_the_end, look_to_the_end};
+    for (unsigned round = 0; round < 6; round++) {
+        pthread_t threads[4];
+        pl_app *app = app_start(2, round % 2 ? "127.0.0.1:0" : NULL), *other = app_start(0, NULL);
+        for (int i = 0; i < 4; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, all[i], app), 0);
+        for (unsigned i = 0; i < 5 * round; i++)
+            ask(other, "{ version }");
+        assert_int_equal(pl_app_stop(app, round % 3 ? 5000 : 0), PL_OK);
+        for (int i = 0; i < 4; i++)
+            pthread_join(threads[i], NULL);
+        pl_app_free(app);
+        assert_string_equal(ask(other, "{ version }"), "{\"data\":{\"version\":\"one\"}}");
+        pl_app_free(other);
+    }
+}
+
 static void test_dictionaries_are_apart(void **state)
 {
     static const char schema[] = "type Query { add: Int! }";
@@ -694,6 +744,7 @@ int main(void)
         cmocka_unit_test(test_the_end_waits),
         cmocka_unit_test(test_a_request_ends_where_it_began),
         cmocka_unit_test(test_two_apps),
+        cmocka_unit_test(test_the_end_in_the_middle),
         cmocka_unit_test(test_dictionaries_are_apart),
         cmocka_unit_test(test_the_callers_loop),
         cmocka_unit_test(test_another_thread_goes_on),

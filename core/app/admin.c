@@ -160,7 +160,7 @@ static void execute(pl_admin *a, pl_str command, pl_buf *out)
     pl_report report;
     pl_report_init(&report);
     if (pl_str_is(command, "status"))
-        pl_server_status(a->server, out);
+        (void)pl_server_status(a->server, out); /* which says so itself */
     else if (pl_str_is(command, "metrics"))
         answer_metrics(a->server, out);
     else if (pl_str_is(command, "reload"))

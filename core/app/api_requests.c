@@ -51,10 +51,10 @@ char *pl_app_status(pl_app *app)
     pl_buf out;
     pl_buf_init(&out);
     pl_app_visit(app, &entry);
-    if (server)
-        pl_server_status(server, &out);
-    else
+    if (!server)
         PL_BUF_LIT(&out, "{}");
+    else if (!pl_server_status(server, &out))
+        out.failed = true;
     pl_app_leave(app, &entry);
     return take_text(&out);
 }

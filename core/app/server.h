@@ -62,8 +62,8 @@ pl_reload_result pl_server_reload_bundle(pl_server *server, pl_bundle *bundle, c
                                          pl_report *report);
 /* Makes the bundle of the generation before the live one live again, from memory. */
 pl_reload_result pl_server_rollback(pl_server *server, pl_report *report);
-/* JSON. */
-void pl_server_status(pl_server *server, pl_buf *out);
+/* JSON. False: memory, and it is an error's. */
+bool pl_server_status(pl_server *server, pl_buf *out);
 /* The text of /metrics. False: memory. */
 bool pl_server_metrics(pl_server *server, pl_buf *out);
 

@@ -155,12 +155,12 @@ static void write_generations(pl_server *s, pl_buf *out, const pl_worker_status 
     pl_buf_char(out, ']');
 }
 
-void pl_server_status(pl_server *s, pl_buf *out)
+bool pl_server_status(pl_server *s, pl_buf *out)
 {
     pl_worker_status *statuses = pl_calloc(s->worker_count, sizeof *statuses);
     if (!statuses) {
         PL_BUF_LIT(out, "{\"error\":\"out of memory\"}");
-        return;
+        return false;
     }
     for (unsigned i = 0; i < s->worker_count; i++) {
         pl_worker *worker = pl_server_worker(s, i);
@@ -180,6 +180,7 @@ void pl_server_status(pl_server *s, pl_buf *out)
     write_cache(out, s->responses);
     pl_buf_char(out, '}');
     pl_free(statuses);
+    return !out->failed;
 }
 
 bool pl_server_metrics(pl_server *s, pl_buf *out)

@@ -86,14 +86,16 @@ static const char *give(pl_native_call *call, pl_buf *out, bool ok, size_t *leng
 {
     pl_str copy = ok && !out->failed ? pl_arena_str(&call->arena, pl_buf_view(out)) : PL_STR_NONE;
     pl_buf_dispose(out);
-    *length = copy.len;
+    if (length)
+        *length = copy.len;
     return copy.ptr;
 }
 
 const char *pl_native_pack(pl_native_call *call, pl_native_slot slot, size_t *length)
 {
     pl_error err;
-    *length = 0;
+    if (length)
+        *length = 0;
     if (!call->state || slot < call->first || slot <= 0 || slot > call->e->top(call->state) ||
         !call->e->reserve(call->state, 8))
         return NULL;

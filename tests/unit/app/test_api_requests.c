@@ -540,8 +540,16 @@ static void test_memory_failures(void **state)
         pl_code code = pl_app_call(app, "t.v1.Greeter/Greet", "{\"name\":\"x\"}", 12, &response, NULL);
         pl_free_text(response);
         pl_code event = handled(app, "orders", "k", "{\"n\":7}", error);
+        char *status = pl_app_status(app), *metrics = pl_app_metrics(app), *addresses = pl_app_addresses(app);
         bool failed = failing_end(&a);
-        assert_true(failed || (!code && !event));
+        assert_true(failed || (!code && !event && status && metrics && addresses));
+        if (status)
+            has(status, "\"workers\":[{");
+        if (metrics)
+            has(metrics, "perilune_workers");
+        pl_free_text(status);
+        pl_free_text(metrics);
+        pl_free_text(addresses);
         if (code && code != PL_RESOURCE_EXHAUSTED && code != PL_INTERNAL && code != PL_UNAVAILABLE)
             fail_msg("%s", pl_code_name(code));
         if (event && event != PL_RESOURCE_EXHAUSTED && event != PL_INTERNAL)

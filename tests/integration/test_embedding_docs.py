@@ -61,7 +61,7 @@ def test_functions(installed, tmp_path):
         "other_user": next(text for text in embedding if "pl_native_status user" in text),
         "loop": next(text for text in embedding if "poll(" in text).replace("for (;;)", "while (turns++ < 1)"),
     }
-    assert len(native) == 3 and len(embedding) == 3, "an example is not tested"
+    assert len(native) == 4 and len(embedding) == 3, "an example is not tested"
     for name, text in include.items():
         (tmp_path / f"{name}.inc").write_text(text)
     shutil.copy(HERE / "docs_functions.c", tmp_path / "main.c")
@@ -74,6 +74,46 @@ def test_functions(installed, tmp_path):
     assert printed[4] == '{"code":"unimplemented","message":"later"}'
     assert printed[5] == 'ledger {"amount":7}'
     assert printed[6:] == ['OK {"data":{"__typename":"Query"}}', "7"]
+
+
+PROTO = """
+syntax = "proto3";
+package user.v1;
+message GetUserRequest { int64 id = 1; }
+message User { int64 id = 1; string name = 2; }
+service UserService { rpc GetUser(GetUserRequest) returns (User); }
+"""
+
+ASKS = """
+int main(void)
+{
+    static const char proto[] = "%s";
+    const pl_app_file file = {"proto/user.proto", proto, sizeof proto - 1};
+    char error[300] = "", *response;
+    pl_app_options options = PL_APP_OPTIONS_INIT;
+    options.files = &file;
+    options.file_count = 1;
+    pl_app *app = pl_app_new(&options, error, sizeof error);
+    %s
+    pl_app_start(app, error, sizeof error);
+    printf("%%s", error);
+    pl_app_call(app, "user.v1.UserService/GetUser", "{\\"id\\":\\"7\\"}", 10, &response, NULL);
+    puts(response);
+    pl_free_text(response);
+    pl_app_free(app);
+}
+"""
+
+
+def test_messages_of_protobuf_c(installed, tmp_path):
+    [(includes, function, statements)] = [parts_of(text) for text in examples("native-functions.md") if "__unpack" in text]
+    (tmp_path / "user.proto").write_text(PROTO)
+    run("protoc", "--c_out=.", "user.proto", cwd=tmp_path)
+    program = "#include <perilune.h>\n#include <stdio.h>\n#include <stdlib.h>\n" + includes + function
+    (tmp_path / "main.c").write_text(program + ASKS % (PROTO.strip().replace("\n", " ").replace('"', '\\"'), statements))
+    command = lines_with("embedding.md", "cc main.c")[0].replace("main.c", "main.c user.pb-c.c") + " -lprotobuf-c"
+    printed = run(compile_as_said(command, tmp_path, installed), env=installed[1])
+    assert printed == '{"id":"7","name":"Ann"}\n'
 
 
 def test_mounting(installed, tmp_path):

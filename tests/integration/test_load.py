@@ -70,7 +70,7 @@ class Subscriptions:
             threading.Thread(target=self.serve, args=(one, one.makefile("rb")), daemon=True).start()
 
     def serve(self, sock, stream):
-        with sock, contextlib.suppress(ConnectionError):
+        with sock, contextlib.suppress(OSError):
             while line := stream.readline():
                 headers = dict(part.decode().strip().split(": ", 1) for part in iter(stream.readline, b"\r\n"))
                 if line.startswith(b"GET"):

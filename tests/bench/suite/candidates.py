@@ -27,6 +27,11 @@ class Candidate:
     env: dict = field(default_factory=dict, hash=False)
     what: str = ""  # for the report
 
+    @property
+    def compiles(self):
+        """Whether it compiles code while it runs: then it is warmed up before each case."""
+        return self.build == "node"
+
 
 def bare(name):
     return (PROGRAMS / "limits" / f"bare_{name}",)

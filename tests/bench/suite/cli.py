@@ -19,12 +19,13 @@ class Context:
     def __init__(self, options):
         self.rounds, self.seconds, self.options = options.rounds, options.seconds, options
         self.chosen = Chosen(options.peers)
-        self.results = {}
+        self.results, self.begin = {}, time.monotonic()
 
     def add(self, result):
         self.results[result.name] = result
         table = report.curve_table(result) if hasattr(result, "series") else report.comparison_table(result)
-        print(f"\n{result.name}: {result.title}\n{table}", flush=True)
+        minutes = (time.monotonic() - self.begin) / 60
+        print(f"\n{result.name}: {result.title} [{minutes:.1f} min]\n{table}", flush=True)
 
 
 def all_cases():

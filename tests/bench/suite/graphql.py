@@ -188,8 +188,10 @@ def measure(ctx, case, protocol, servers):
             check(one.name, protocol, f"http://{process.ready['http']}/graphql", case, path)
         for number in range(ctx.rounds + 1):
             for one, process in running:
+                if number == 0 and not one.compiles:
+                    continue
                 seen = send(protocol, process, case, path, ctx.seconds if number else max(ctx.seconds, WARM_UP_S))
-                if number:  # the first round warms up
+                if number:
                     result.add(one.name, one.role, rate=seen.rate, cpu_us=seen.cpu_us, rss_load=seen.rss_load)
         for one, process in running:  # what load may have broken
             check(one.name, protocol, f"http://{process.ready['http']}/graphql", case, path)

@@ -149,8 +149,10 @@ def measure(ctx, case, servers):
             check(one.name, process.ready["grpc"], case)
         for number in range(ctx.rounds + 1):
             for one, process in running:
+                if number == 0 and not one.compiles:
+                    continue
                 seen = send(case, process, path, ctx.seconds if number else 1, len(answer))
-                if number:  # the first round warms up
+                if number:
                     result.add(one.name, one.role, rate=seen.rate, cpu_us=seen.cpu_us, rss_load=seen.rss_load)
         for one, process in running:
             check(one.name, process.ready["grpc"], case)

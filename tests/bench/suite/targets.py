@@ -56,6 +56,8 @@ TARGETS = [
     *beside("events/copy", "perilune-batch", "bare_kafka", 0.5, "consume, handle, produce in lists"),
     *beside("events/copy", "perilune-each", "kafka-go", 3, "consume, handle, produce one by one"),
     *beside("events/copy", "perilune-batch", "kafka-go", 3, "consume, handle, produce in lists"),
+    *beside("events/consume", "perilune-each", "bare_kafka", 0.5, "consume one by one", ("cpu_us",)),
+    *beside("events/consume", "perilune-batch", "bare_kafka", 0.5, "consume lists", ("cpu_us",)),
     *bound("reload/latency", "100 files", "reload_ms", 50, "reload of a bundle of 100 files", "ms"),
     *beside_row("reload/requests", RELOADING, QUIET, "p99_ms", 1 / 1.2, RELOAD_P99),
     *bound("startup/blog", "perilune", "ready_ms", 100, "start of the blog example to its ready line", "ms"),

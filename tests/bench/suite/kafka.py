@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 from .paths import ROOT, Failed, work_dir
 from .processes import LOAD_CORE, pinned
@@ -31,17 +32,21 @@ def running():
         subprocess.run([*script, "kill", *where, "1"], check=True)
 
 
-def kcat(brokers, *args):
+def kcat(brokers, *args, tries=1):
+    """What it prints. A question may be asked several times: a broker that has much to do loses a connection at times."""
     done = subprocess.run(
         pinned(LOAD_CORE, ["kcat", "-q", "-b", brokers, *args]), capture_output=True, text=True, timeout=300, check=False
     )
+    if done.returncode and tries > 1:
+        time.sleep(1)
+        return kcat(brokers, *args, tries=tries - 1)
     if done.returncode:
         raise Failed(f"kcat {' '.join(map(str, args))}: {done.stderr}")
     return done.stdout
 
 
 def create(brokers, topic):
-    kcat(brokers, "-L", "-t", topic)
+    kcat(brokers, "-L", "-t", topic, tries=5)
 
 
 def fill(brokers, topic, lines):
@@ -53,12 +58,12 @@ def fill(brokers, topic, lines):
 def written(brokers, topic):
     """The sum of the offsets at which its partitions end."""
     asked = [arg for partition in range(PARTITIONS) for arg in ("-t", f"{topic}:{partition}:-1")]
-    return sum(int(line.rpartition(" ")[2]) for line in kcat(brokers, "-Q", *asked).splitlines())
+    return sum(int(line.rpartition(" ")[2]) for line in kcat(brokers, "-Q", *asked, tries=5).splitlines())
 
 
 def read(brokers, topic):
     """All committed events: [(milliseconds when written, key, value)]"""
-    lines = kcat(brokers, "-C", "-e", "-o", "beginning", "-t", topic, "-f", "%T\t%k\t%s\n").splitlines()
+    lines = kcat(brokers, "-C", "-e", "-o", "beginning", "-t", topic, "-f", "%T\t%k\t%s\n", tries=3).splitlines()
     rows = [line.split("\t") for line in lines]
     return [(int(at), key, value) for at, key, value in rows]
 

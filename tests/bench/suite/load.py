@@ -95,9 +95,22 @@ def run(command, seconds, server=None, core=LOAD_CORE, watch=None):
                 process.communicate()
                 raise Failed(f"{command[0]} did not end within {seconds + 120:g} s") from None
     used = (server.cpu if server else 0.0) - before
+    if server:
+        settle(server)
     if process.returncode:
         raise Failed(f"{' '.join(map(str, command))}: ended with {process.returncode}:\n{printed}{errors}")
     return printed, used, most
+
+
+def settle(server, seconds=5.0):
+    """Waits until the server does no more: what it still works on when the load ends is not to be the next one's trouble."""
+    end, before = time.monotonic() + seconds, server.cpu
+    while time.monotonic() < end:
+        time.sleep(0.05)
+        now = server.cpu
+        if now - before < 0.005:
+            return
+        before = now
 
 
 def finish(load, used, most, printed, server, each=1):
@@ -112,22 +125,39 @@ def finish(load, used, most, printed, server, each=1):
     return load
 
 
+def until_answered(command, parse, seconds, server, core, watch=None):
+    """Runs command(seconds). What is so slow that nothing was answered meanwhile gets twice the time, three times at most."""
+    for _ in range(4):
+        printed, used, most = run(command(seconds), seconds, server, core, watch)
+        load = parse(printed)
+        if load.requests or load.failed:
+            break
+        seconds *= 2
+    return load, used, most, printed
+
+
 def wrk(url, body, seconds, server=None, connections=32, *, threads=1, core=LOAD_CORE, watch=None):
     """HTTP/1.1, one request in hand on each connection. With several threads the server listens at all addresses."""
     script = work_dir("wrk") / f"{server.name if server else 'wrk'}.lua"
     script.write_text(WRK_SCRIPT % body + (HOSTS if threads > 1 else ""))
-    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", script, url]
-    printed, used, most = run(command, seconds, server, core, watch)
-    return finish(parse_wrk(printed), used, most, printed, server)
+
+    def command(duration):
+        return ["wrk", f"-t{threads}", f"-c{connections}", f"-d{duration}s", "--timeout", "30s", "-s", script, url]
+
+    load, used, most, printed = until_answered(command, parse_wrk, seconds, server, core, watch)
+    return finish(load, used, most, printed, server)
 
 
 def h2load(
     url, request, seconds, server=None, *, connections=8, streams=32, kind="application/json", size=None, each=1, core=LOAD_CORE
 ):
     """HTTP/2 by prior knowledge; `request` is a file. Each answer must have `size` bytes, where it is given."""
-    command = ["h2load", "-t1", f"-c{connections}", f"-m{streams}", "-D", seconds, "-d", request, "-H", f"content-type: {kind}"]
-    printed, used, most = run([*command, "-H", "te: trailers", url], seconds, server, core)
-    load = parse_h2load(printed)
+    what = ["-d", request, "-H", f"content-type: {kind}", "-H", "te: trailers", url]
+
+    def command(duration):
+        return ["h2load", "-t1", f"-c{connections}", f"-m{streams}", "-D", duration, *what]
+
+    load, used, most, printed = until_answered(command, parse_h2load, seconds, server, core)
     if size is not None and not load.failed and load.bytes < load.requests * size:
         name = server.name if server else url
         raise Failed(f"{name}: answers of {size} bytes were expected, {load.requests} had {load.bytes} in all:\n{printed}")

@@ -64,7 +64,7 @@ def rate_of(times):
 def wait_written(brokers, process, topic, count, seconds=300):
     """Until all are written, and committed, too."""
     end, last, still = time.monotonic() + seconds, 0, 0
-    while last < count or still < 4:
+    while last < count or still < 3:
         process.check()
         if time.monotonic() > end:
             raise Failed(f"{process.name} has written {last} of {count} events in {seconds} s:\n{process.tail()}")

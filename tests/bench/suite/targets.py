@@ -55,6 +55,7 @@ TARGETS = [
     *beside("events/copy", "perilune-each", "bare_kafka", 0.5, "consume, handle, produce one by one"),
     *beside("events/copy", "perilune-batch", "bare_kafka", 0.5, "consume, handle, produce in lists"),
     *beside("events/copy", "perilune-each", "kafka-go", 3, "consume, handle, produce one by one"),
+    *beside("events/copy", "perilune-each", "kafka-go-seed", 3, "consume, handle, produce one by one"),
     *beside("events/copy", "perilune-batch", "kafka-go", 3, "consume, handle, produce in lists"),
     *beside("events/consume", "perilune-each", "bare_kafka", 0.5, "consume one by one", ("cpu_us",)),
     *beside("events/consume", "perilune-batch", "bare_kafka", 0.5, "consume lists", ("cpu_us",)),

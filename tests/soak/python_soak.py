@@ -10,6 +10,7 @@ seconds; ends with 0 when all is well.
 """
 
 import asyncio
+import datetime
 import gc
 import json
 import logging
@@ -25,10 +26,11 @@ import perilune
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 MORE_KB = 10_000
 SCHEMA = (
-    "type Query { lua(n: Int): Int  plain(n: Int): Int  later(n: Int): Int  fails: Int  slow: Int  version: Int  many: [Int] }"
+    "scalar Day  type Query { lua(n: Int): Int  plain(n: Int): Int  later(n: Int): Int  fails: Int  slow: Int  version: Int "
+    "many: [Int]  day(on: Day): Day }"
 )
 LUA = """return { Query = { lua = function(_, args) return args.n end, version = function() return VERSION end } }"""
-QUERY = "query ($n: Int) { lua(n: $n) plain(n: $n) later(n: $n) fails version many again: plain(n: $n) }"
+QUERY = 'query ($n: Int) { lua(n: $n) plain(n: $n) later(n: $n) fails version many again: plain(n: $n) day(on: "2024-02-29") }'
 
 
 def files(version):
@@ -52,6 +54,8 @@ class Soak:
     def register(self):
         app = self.app
         app.resolver("Query", "plain")(lambda parent, args: args["n"])
+        app.scalar("Day", parse=datetime.date.fromisoformat, serialize=datetime.date.isoformat)
+        app.resolver("Query", "day")(lambda parent, args: args["on"] + datetime.timedelta(days=1))
         app.resolver("Query", "many")(lambda: (number for number in range(10)))
 
         @app.resolver("Query", "fails")
@@ -74,6 +78,7 @@ class Soak:
     def check(self, number, response):
         data = response.get("data") or {}
         expected = {"lua": number, "plain": number, "later": number, "fails": None, "many": list(range(10)), "again": number}
+        expected["day"] = "2024-03-01"
         if {name: data.get(name) for name in expected} != expected or len(response["errors"]) != 1:
             self.wrong.append(response)
         self.counts["asked"] += 1

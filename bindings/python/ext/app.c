@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -90,20 +91,25 @@ typedef struct wanted {
     pl_app_options options;
     PyObject *directory, *files, *path, *lines;
     core_files list;
+    unsigned requests;
 } wanted;
 
 static int parse(wanted *w, PyObject *args, PyObject *kwargs)
 {
     static const char *const names[] = {
-        "directory", "files",       "lines", "log_level", "workers", "http",    "https",    "grpc",
-        "grpcs",     "certificate", "key",   "client_ca", "kafka",   "metrics", "drain_ms", NULL};
+        "directory",   "files", "lines",     "log_level", "workers", "http",     "https",    "grpc", "grpcs",
+        "certificate", "key",   "client_ca", "kafka",     "metrics", "drain_ms", "requests", NULL};
     int level = PL_LOG_INFO;
     pl_app_options *o = &w->options;
-    *w = (wanted){.options = PL_APP_OPTIONS_INIT, .directory = Py_None, .files = Py_None, .lines = Py_None};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOOiizzzzzzzzzI:App", (char **)names, &w->directory,
+    *w = (wanted){.options = PL_APP_OPTIONS_INIT,
+                  .directory = Py_None,
+                  .files = Py_None,
+                  .lines = Py_None,
+                  .requests = UINT_MAX};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OOOiizzzzzzzzzII:App", (char **)names, &w->directory,
                                      &w->files, &w->lines, &level, &o->workers, &o->http, &o->https, &o->grpc,
                                      &o->grpcs, &o->certificate, &o->key, &o->client_ca, &o->kafka,
-                                     &o->metrics, &o->drain_ms))
+                                     &o->metrics, &o->drain_ms, &w->requests))
         return -1;
     o->log_level = (pl_log_level)level;
     if (w->files != Py_None) {
@@ -146,7 +152,10 @@ static PyObject *app_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->pid = getpid();
     pthread_mutex_init(&self->lock, NULL);
     pthread_cond_init(&self->idle, NULL);
-    if (!open_lines(self, &w)) {
+    self->requests = core_bound_new(w.requests);
+    if (!self->requests) {
+        PyErr_NoMemory();
+    } else if (!open_lines(self, &w)) {
         self->app = pl_app_new(&w.options, error, sizeof error);
         if (!self->app)
             core_raise(core_state_of((PyObject *)self), PL_INVALID_ARGUMENT, error);
@@ -159,21 +168,22 @@ done:
     return (PyObject *)self;
 }
 
-/* Without the GIL. */
-static void end(app_object *self)
+/* Without the GIL. False: another thread has ended it, or does so. */
+static bool end(app_object *self)
 {
     pthread_mutex_lock(&self->lock);
     pl_app *app = self->app;
     self->app = NULL;
     pthread_mutex_unlock(&self->lock);
     if (!app)
-        return;
+        return false;
     pl_app_stop(app, 0); /* whoever waits for something gets an answer */
     pthread_mutex_lock(&self->lock);
     while (self->users > 0)
         pthread_cond_wait(&self->idle, &self->lock);
     pthread_mutex_unlock(&self->lock);
     pl_app_free(app);
+    return true;
 }
 
 PyObject *core_app_close(PyObject *object, PyObject *Py_UNUSED(ignored))
@@ -181,13 +191,16 @@ PyObject *core_app_close(PyObject *object, PyObject *Py_UNUSED(ignored))
     app_object *self = (app_object *)object;
     if (self->pid != getpid())
         Py_RETURN_NONE;
+    bool ended;
     Py_BEGIN_ALLOW_THREADS;
-    end(self);
+    ended = end(self);
     Py_END_ALLOW_THREADS;
-    core_functions_free(self->functions);
-    self->functions = NULL;
-    core_lines_unref(self->lines);
-    self->lines = NULL;
+    if (ended) { /* nobody calls them any more */
+        core_functions_free(self->functions);
+        self->functions = NULL;
+        core_lines_unref(self->lines);
+        self->lines = NULL;
+    }
     Py_RETURN_NONE;
 }
 
@@ -196,6 +209,11 @@ static void app_dealloc(PyObject *object)
     app_object *self = (app_object *)object;
     if (self->pid != 0)
         Py_XDECREF(core_app_close(object, NULL));
+    if (self->pid == getpid()) { /* of one that could not be made */
+        core_functions_free(self->functions);
+        core_lines_unref(self->lines);
+    }
+    core_bound_unref(self->requests);
     core_release(object);
 }
 

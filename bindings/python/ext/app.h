@@ -20,6 +20,7 @@ typedef struct app_object {
     size_t users;
     pid_t pid; /* of the process whose threads and sockets are the app's */
     core_lines *lines;
+    core_bound *requests;
     core_function *functions; /* freed after the app */
 } app_object;
 

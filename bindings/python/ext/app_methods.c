@@ -127,7 +127,7 @@ static PyObject *app_execute(PyObject *object, PyObject *args)
     if (!PyArg_ParseTuple(args, "OKy#:execute", &inbox, &id, &request, &length))
         return NULL;
     pl_app *app = core_app_enter(self);
-    core_ticket *ticket = app ? core_ticket_new(inbox, id) : NULL;
+    core_ticket *ticket = app ? core_ticket_new(self->requests, inbox, id) : NULL;
     if (ticket) {
         Py_BEGIN_ALLOW_THREADS;
         pl_app_execute_async(app, request, (size_t)length, core_ticket_done, ticket);
@@ -148,7 +148,7 @@ static PyObject *app_call(PyObject *object, PyObject *args)
     if (!PyArg_ParseTuple(args, "OKsy#:call", &inbox, &id, &method, &request, &length))
         return NULL;
     pl_app *app = core_app_enter(self);
-    core_ticket *ticket = app ? core_ticket_new(inbox, id) : NULL;
+    core_ticket *ticket = app ? core_ticket_new(self->requests, inbox, id) : NULL;
     if (ticket) {
         Py_BEGIN_ALLOW_THREADS;
         pl_app_call_async(app, method, request, (size_t)length, core_ticket_done, ticket);
@@ -211,7 +211,7 @@ static PyObject *app_publish(PyObject *object, PyObject *args)
     if (read_event(&e, args, &inbox, &id))
         return NULL;
     pl_app *app = core_app_enter(self);
-    core_ticket *ticket = app ? core_ticket_new(inbox, id) : NULL;
+    core_ticket *ticket = app ? core_ticket_new(self->requests, inbox, id) : NULL;
     if (ticket) {
         Py_BEGIN_ALLOW_THREADS;
         pl_app_publish_async(app, &e.event, core_ticket_done, ticket);

@@ -5,6 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "perilune.h"
 
@@ -35,6 +36,8 @@ PyObject *core_raise(core_state *state, pl_code code, const char *message);
 /* A new object of a type of the module, zeroed; NULL: raised. And its end. */
 void *core_make(PyTypeObject *type);
 void core_release(PyObject *object);
+
+int64_t core_now_ms(void); /* monotonic */
 
 int core_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type);
 int core_add_app(PyObject *module, core_state *state);

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,8 +13,15 @@
 #define SIGNALS_MS 100
 
 typedef struct inbox inbox;
+struct core_bound {
+    atomic_uint refs;
+    atomic_size_t count;
+    size_t most;
+};
+
 struct core_ticket {
     core_ticket *next;
+    core_bound *bound;
     inbox *inbox;
     unsigned long long id;
     pl_code code;
@@ -33,6 +41,38 @@ typedef struct inbox_object {
 } inbox_object;
 
 /* --- any thread --- */
+core_bound *core_bound_new(size_t most)
+{
+    core_bound *bound = calloc(1, sizeof *bound);
+    if (bound) {
+        bound->refs = 1;
+        bound->most = most;
+    }
+    return bound;
+}
+
+void core_bound_unref(core_bound *bound)
+{
+    if (bound && atomic_fetch_sub(&bound->refs, 1) == 1)
+        free(bound);
+}
+
+static bool enter(core_bound *bound)
+{
+    if (atomic_fetch_add(&bound->count, 1) < bound->most) {
+        atomic_fetch_add(&bound->refs, 1);
+        return true;
+    }
+    atomic_fetch_sub(&bound->count, 1);
+    return false;
+}
+
+static void leave(core_bound *bound)
+{
+    atomic_fetch_sub(&bound->count, 1);
+    core_bound_unref(bound);
+}
+
 static void inbox_unref(inbox *in)
 {
     if (atomic_fetch_sub(&in->refs, 1) != 1)
@@ -52,6 +92,7 @@ void core_ticket_done(void *data, pl_code code, const char *response, size_t len
 {
     core_ticket *t = data;
     inbox *in = t->inbox;
+    leave(t->bound);
     t->code = code;
     t->response = malloc(length + 1);
     if (t->response) {
@@ -82,18 +123,31 @@ static core_ticket *take(inbox *in)
 }
 
 /* --- below the GIL --- */
-core_ticket *core_ticket_new(PyObject *object, unsigned long long id)
+static core_ticket *too_many(core_state *state, const core_bound *bound)
+{
+    char text[128];
+    snprintf(text, sizeof text, "%zu requests of the program are in hand: App(requests=) allows no more",
+             bound->most);
+    core_raise(state, PL_RESOURCE_EXHAUSTED, text);
+    return NULL;
+}
+
+core_ticket *core_ticket_new(core_bound *bound, PyObject *object, unsigned long long id)
 {
     core_state *state = core_state_of(object);
     if (!state || Py_TYPE(object) != state->inbox_type) {
         PyErr_SetString(PyExc_TypeError, "an Inbox is expected");
         return NULL;
     }
+    if (!enter(bound))
+        return too_many(state, bound);
     core_ticket *t = calloc(1, sizeof *t);
     if (!t) {
+        leave(bound);
         PyErr_NoMemory();
         return NULL;
     }
+    t->bound = bound;
     t->inbox = ((inbox_object *)object)->inbox;
     t->id = id;
     atomic_fetch_add(&t->inbox->refs, 1);
@@ -153,6 +207,7 @@ static PyObject *inbox_wait(PyObject *object, PyObject *args)
     core_ticket *t;
     if (!PyArg_ParseTuple(args, "Kl:wait", &id, &left))
         return NULL;
+    int64_t until = core_now_ms() + left;
     while (!(t = take_one(in, id)) && left != 0) {
         int turn = left < 0 || left > SIGNALS_MS ? SIGNALS_MS : (int)left;
         Py_BEGIN_ALLOW_THREADS;
@@ -160,8 +215,8 @@ static PyObject *inbox_wait(PyObject *object, PyObject *args)
         Py_END_ALLOW_THREADS;
         if (PyErr_CheckSignals())
             return NULL;
-        if (left > 0)
-            left -= turn;
+        if (left > 0) /* what it was woken up for may be of another request, which was given up */
+            left = core_now_ms() < until ? (long)(until - core_now_ms()) : 0;
     }
     if (!t)
         return core_raise(core_state_of(object), PL_DEADLINE_EXCEEDED, "it has not ended within its timeout");

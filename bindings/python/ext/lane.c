@@ -492,7 +492,10 @@ static void lane_dealloc(PyObject *object)
     PyObject_GC_UnTrack(object);
     lane_clear(object);
     if (self->lane && self->pid == getpid()) {
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback); /* of whoever lets go of it */
         core_lane_close_streams(self->lane);
+        PyErr_Restore(type, value, traceback);
         core_lane_unref(self->lane);
     }
     core_release(object);

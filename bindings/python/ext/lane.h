@@ -120,7 +120,6 @@ void core_call_finish(core_call *call);
 
 /* QUEUED to RUNNING; false: it is DONE. */
 bool core_call_begin(core_call *call);
-int64_t core_now_ms(void); /* monotonic */
 
 /* --- streams --- */
 /* Below the GIL; takes no reference of object's. NULL: raised. */

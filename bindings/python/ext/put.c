@@ -7,6 +7,7 @@
  * then. */
 
 #define MAX_DEPTH 100
+#define MOST_BYTES ((size_t)64 << 20) /* a generator need not end */
 
 /* Where in the value the work is: one for each list and map on the C stack. */
 typedef struct place {
@@ -19,9 +20,10 @@ typedef struct job {
     core_state *state;
     pl_native_call *call;
     const char *what;
+    size_t size; /* of what has been written, more or less */
 } job;
 
-static int put(const job *j, PyObject *value, const place *at, int depth);
+static int put(job *j, PyObject *value, const place *at, int depth);
 
 static void print_place(const place *at, char *out, size_t size, size_t *used)
 {
@@ -35,7 +37,7 @@ static void print_place(const place *at, char *out, size_t size, size_t *used)
     *used += n > 0 ? (size_t)n : 0;
 }
 
-static int wrong(const job *j, const place *at, const char *why, PyObject *value)
+static int wrong(job *j, const place *at, const char *why, PyObject *value)
 {
     char path[512] = "";
     size_t used = 0;
@@ -47,7 +49,7 @@ static int wrong(const job *j, const place *at, const char *why, PyObject *value
     return -1;
 }
 
-static int put_int(const job *j, PyObject *value, const place *at)
+static int put_int(job *j, PyObject *value, const place *at)
 {
     int overflow;
     long long v = PyLong_AsLongLongAndOverflow(value, &overflow);
@@ -57,28 +59,40 @@ static int put_int(const job *j, PyObject *value, const place *at)
     return 0;
 }
 
-static int put_text(const job *j, PyObject *value)
+/* Counts what is to be written. -1: raised, as it is too much. */
+static int add(job *j, Py_ssize_t length)
+{
+    char text[320];
+    j->size += 16 + (size_t)length;
+    if (j->size <= MOST_BYTES)
+        return 0;
+    snprintf(text, sizeof text, "%.200s: the result has more than %zu MB", j->what, MOST_BYTES >> 20);
+    core_raise(j->state, PL_RESOURCE_EXHAUSTED, text);
+    return -1;
+}
+
+static int put_text(job *j, PyObject *value)
 {
     Py_ssize_t length;
     const char *utf8 = PyUnicode_AsUTF8AndSize(value, &length);
-    if (!utf8)
+    if (!utf8 || add(j, length))
         return -1;
     pl_native_put_string(j->call, utf8, (size_t)length);
     return 0;
 }
 
-static int put_bytes(const job *j, PyObject *value)
+static int put_bytes(job *j, PyObject *value)
 {
     char *bytes;
     Py_ssize_t length;
-    if (PyBytes_AsStringAndSize(value, &bytes, &length))
+    if (PyBytes_AsStringAndSize(value, &bytes, &length) || add(j, length))
         return -1;
     pl_native_put_string(j->call, bytes, (size_t)length);
     return 0;
 }
 
 /* Lists, tuples, and what is iterated over: generators, sets. */
-static int put_elements(const job *j, PyObject *value, const place *at, int depth)
+static int put_elements(job *j, PyObject *value, const place *at, int depth)
 {
     place here = {.outer = at};
     PyObject *iterator = PyObject_GetIter(value), *item;
@@ -87,7 +101,7 @@ static int put_elements(const job *j, PyObject *value, const place *at, int dept
     int failed = 0;
     pl_native_begin_list(j->call);
     while (!failed && (item = PyIter_Next(iterator))) {
-        failed = put(j, item, &here, depth);
+        failed = add(j, 0) || put(j, item, &here, depth);
         here.index++;
         Py_DECREF(item);
     }
@@ -98,7 +112,7 @@ static int put_elements(const job *j, PyObject *value, const place *at, int dept
     return 0;
 }
 
-static int put_members(const job *j, PyObject *value, const place *at, int depth)
+static int put_members(job *j, PyObject *value, const place *at, int depth)
 {
     place here = {.outer = at};
     PyObject *key, *member;
@@ -110,16 +124,18 @@ static int put_members(const job *j, PyObject *value, const place *at, int depth
             wrong(j, at, "is no key of a map", key);
             break;
         }
+        Py_INCREF(key); /* code that runs meanwhile may change the dict */
         Py_INCREF(member);
         PyObject *name = PyObject_Str(key);
         here.key = name ? PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
-        failed = here.key == NULL;
+        failed = here.key == NULL || add(j, 0);
         if (!failed) {
             pl_native_key(j->call, here.key);
             failed = put(j, member, &here, depth);
         }
         Py_XDECREF(name);
         Py_DECREF(member);
+        Py_DECREF(key);
     }
     if (PyErr_Occurred())
         return -1;
@@ -133,7 +149,7 @@ static bool is_sequence(PyObject *value)
 }
 
 /* Dataclasses, times, enumerations: perilune._json.plain says what stands for them. */
-static int put_other(const job *j, PyObject *value, const place *at, int depth)
+static int put_other(job *j, PyObject *value, const place *at, int depth)
 {
     if (depth <= 0)
         return wrong(j, at, "is nested too deeply, or contains itself", value);
@@ -147,7 +163,7 @@ static int put_other(const job *j, PyObject *value, const place *at, int depth)
     return failed;
 }
 
-static int put(const job *j, PyObject *value, const place *at, int depth)
+static int put(job *j, PyObject *value, const place *at, int depth)
 {
     if (value == Py_None)
         pl_native_put_null(j->call);
@@ -172,6 +188,6 @@ static int put(const job *j, PyObject *value, const place *at, int depth)
 
 int core_put(core_state *state, pl_native_call *call, PyObject *value, const char *what)
 {
-    job j = {state, call, what};
+    job j = {.state = state, .call = call, .what = what};
     return put(&j, value, NULL, MAX_DEPTH);
 }

@@ -36,8 +36,23 @@ void core_stream_close(void *data)
     pthread_mutex_unlock(&lane->lock);
 }
 
+/* A generator whose call was cancelled may still be at work for it, on another thread of the lane. It ends
+ * with the last reference, which that call has then. */
+static bool is_running(PyObject *object)
+{
+    PyObject *running = PyObject_GetAttrString(object, "gi_running");
+    bool is = running == Py_True;
+    Py_XDECREF(running);
+    PyErr_Clear();
+    return is;
+}
+
 static void close_object(PyObject *object)
 {
+    if (is_running(object)) {
+        Py_DECREF(object);
+        return;
+    }
     PyObject *done = PyObject_HasAttrString(object, "close") ? PyObject_CallMethod(object, "close", NULL)
                                                              : Py_NewRef(Py_None);
     if (!done)

@@ -57,8 +57,6 @@ static PyObject *map(const char **at, const char *end, size_t count)
     for (size_t i = 0; d && i < count; i++) {
         PyObject *key = core_unpack(at, end);
         PyObject *value = key ? core_unpack(at, end) : NULL;
-        if (key && PyUnicode_Check(key))
-            PyUnicode_InternInPlace(&key);
         if (!value || PyDict_SetItem(d, key, value))
             Py_CLEAR(d);
         Py_XDECREF(key);

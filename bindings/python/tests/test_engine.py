@@ -9,6 +9,7 @@ import enum
 import json
 import logging
 import socket
+import sys
 import threading
 import time
 import urllib.request
@@ -425,3 +426,121 @@ def test_a_client_that_leaves_cancels_async_functions(app):
             client.sendall(b"GET /graphql?query=%7Ba%7D HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\n\r\n")
             assert entered.wait(10)
         assert cancelled.wait(10)
+
+
+def test_answers_of_requests_that_were_given_up_do_not_shorten_a_timeout(bundle):
+    app = bundle()
+
+    @app.resolver("Query", "slow")
+    async def slow(parent, args):
+        await asyncio.sleep(args["n"] * 0.02)
+        return args["n"]
+
+    for number in range(1, 61):
+        with pytest.raises(perilune.DeadlineExceeded):
+            app.graphql(f"{{ slow(n: {number}) }}", timeout=0)
+    assert app.graphql("{ slow(n: 65) }", timeout=5)["data"] == {"slow": 65}
+
+
+def test_requests_in_hand_are_bounded(bundle):
+    app = bundle(requests=3)
+    go = threading.Event()
+    app.resolver("Query", "slow")(lambda parent, args: go.wait(20) and args["n"])
+
+    async def main():
+        waiting = [asyncio.create_task(app.graphql_async(f"{{ slow(n: {n}) }}")) for n in range(3)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for refused in (app.graphql_async("{ lua }"), app.call_async("a.B/C"), app.publish_async("t", "x")):
+            with pytest.raises(perilune.ResourceExhausted, match=r"3 requests of the program are in hand: App\(requests=\)"):
+                await refused
+        with pytest.raises(perilune.ResourceExhausted):
+            app.graphql("{ lua }")
+        go.set()
+        return [await task for task in waiting]
+
+    app.start()
+    assert [each["data"]["slow"] for each in asyncio.run(main())] == [0, 1, 2]
+    assert app.graphql("{ slow(n: 7) }")["data"] == {"slow": 7}
+    with pytest.raises(ValueError, match="at least 1"):
+        bundle(requests=0)
+
+
+def test_a_function_in_hand_may_use_the_app_that_is_closed(bundle):
+    """It is refused, instead of waiting for the end that waits for it."""
+    app = bundle(drain=300, threads=2)
+    entered, ended = threading.Event(), []
+
+    @app.resolver("Query", "slow")
+    def slow():
+        entered.set()
+        while not app._closed:
+            time.sleep(0.001)
+        with pytest.raises(perilune.Error) as caught:
+            app.graphql("{ lua(n: 1) }")
+        ended.append(caught.value)
+        return 1
+
+    thread = threading.Thread(target=app.graphql, args=("{ slow }",))
+    thread.start()
+    assert entered.wait(10)
+    app.close()
+    thread.join(20)
+    assert isinstance(ended[0], perilune.FailedPrecondition | perilune.Unavailable)
+
+
+def test_a_core_app_is_closed_by_two_threads():
+    for _ in range(30):
+        lane = perilune._core.Lane(10, print, print, print, print, print)
+        core = perilune._core.App(files={"schema/a.graphql": b"type Query { a: Int }"}, workers=1)
+        core.resolver("Query", "a", lambda: 1, 0, lane)
+        core.start()
+        inbox = perilune._core.Inbox()
+        for number in range(50):
+            core.execute(inbox, number, b'{"query": "{ a }"}')
+        threads = [threading.Thread(target=core.close) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        lane.close()
+
+
+def test_results_without_an_end(bundle):
+    app = bundle()
+    app.resolver("Query", "b")(lambda: iter(int, 1))
+    app.resolver("Query", "a")(lambda: "x" * (65 << 20))
+    for query, what in (("{ b }", "Query.b"), ("{ a }", "Query.a")):
+        (error,) = app.graphql(query)["errors"]
+        assert error["extensions"]["code"] == "RESOURCE_EXHAUSTED"
+        assert error["message"] == f"{what}: the result has more than 64 MB"
+
+
+def test_ctrl_c_in_a_function_on_the_programs_loop(bundle):
+    async def main():
+        app = bundle(loop=asyncio.get_running_loop())
+
+        @app.resolver("Query", "a")
+        async def a():
+            raise KeyboardInterrupt
+
+        await app.graphql_async("{ a }")
+
+    loop = asyncio.new_event_loop()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(main())
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0.01))
+    finally:
+        loop.close()
+
+
+def test_keys_that_clients_choose_are_not_kept(bundle):
+    """As interned strings are for ever in CPython 3.12."""
+    app = bundle()
+    seen = []
+    app.resolver("Query", "c")(lambda parent, args: seen.extend(args["x"]))
+    app.graphql("query ($x: Any) { c(x: $x) }", {"x": {"a key that is nowhere else": 1}})
+    assert seen == ["a key that is nowhere else"] and sys.getrefcount(seen[0]) < 100

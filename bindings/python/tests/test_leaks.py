@@ -216,7 +216,9 @@ def apps_and_reloads(shop, number):
 
 
 CORE = [kind for kind in vars(_core).values() if isinstance(kind, type)]
-SINGLE = [None, True, False, (), dict, list, str, int, decimal.Decimal, *CORE, *perilune.errors.CLASSES.values()]
+SINGLE = [*CORE, *perilune.errors.CLASSES.values()]
+if sys.version_info < (3, 12):  # from then on these are immortal, and nobody counts
+    SINGLE += [None, True, False, (), dict, list, str, int, decimal.Decimal]
 
 
 def census():

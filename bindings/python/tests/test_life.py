@@ -198,6 +198,32 @@ def test_after_a_fork_the_child_has_apps_of_its_own():
     )
 
 
+@pytest.mark.skipif(VARIANT == "tsan", reason="ThreadSanitizer does not go on in the child of a process with threads")
+def test_a_fork_does_not_share_where_answers_arrive():
+    assert (
+        run(
+            """
+        app = perilune.App(files=FILES)
+        app.graphql("{ a }")
+        def mine():
+            descriptor = perilune._mail._here.inbox.fileno()
+            return os.stat(f"/proc/self/fd/{descriptor}").st_ino, descriptor
+        before = mine()
+        child = os.fork()
+        if child == 0:
+            other = perilune.App(files=FILES)
+            print(other.graphql("{ a }")["data"], hasattr(perilune._mail._here, "inbox"))
+            print(mine() != before, flush=True)
+            sys.exit(0)
+        os.waitpid(child, 0)
+        print(app.graphql("{ a }")["data"], mine() == before)
+    """,
+            env=NO_LEAKS,
+        )
+        == "{'a': 'lua'} True\nTrue\n{'a': 'lua'} True\n"
+    )
+
+
 def test_a_function_may_use_the_app_that_calls_it():
     assert (
         run("""

@@ -262,3 +262,32 @@ def test_streams_end_with_the_app(ends):
             next(events)
             bundle.app.close()
     ends.wait("forever")
+
+
+def test_a_generator_that_is_at_work_when_nobody_wants_more(app):
+    """On another thread of its lane; it ends when it has come to a yield."""
+    entered, go, ended = threading.Event(), threading.Event(), threading.Event()
+    made = app(files={"schema/a.graphql": "type Query { a: Int } type Subscription { slow: Int }"}, threads=2, log_level="none")
+    made.resolver("Query", "a")(lambda: 1)
+
+    @made.resolver("Subscription", "slow")
+    def slow():
+        try:
+            entered.set()
+            go.wait(20)
+            yield 1
+        finally:
+            ended.set()
+
+    with made.serve("127.0.0.1:0") as server:
+        host, port = server.http.rsplit(":", 1)
+        with socket.create_connection((host, int(port))) as client:
+            body = b'{"query": "subscription { slow }"}'
+            head = f"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            client.sendall(head.encode() + b"Accept: text/event-stream\r\n\r\n" + body)
+            assert entered.wait(10)
+        made.graphql("{ a }")
+        for _ in range(200):  # the second thread has seen the end by then
+            made.graphql("{ a }")
+        go.set()
+        assert ended.wait(20)

@@ -132,6 +132,10 @@ class Tasks:
                 loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
 
+    def passes_on(self, error: BaseException) -> bool:
+        """Ctrl-C, on the program's own loop, is the program's, in whatever function it comes."""
+        return isinstance(error, KeyboardInterrupt) and self._thread is None
+
     def lane(self) -> _LaneTasks:
         return _LaneTasks(self, next(self._numbers))
 
@@ -202,7 +206,7 @@ class _LaneTasks:
             raise
 
     def _spawn(self, key: tuple[int, int], awaitable: Awaitable[Any], call: Any) -> None:
-        task = self.tasks.begin(key, _complete(awaitable, call))
+        task = self.tasks.begin(key, _complete(awaitable, call, self.tasks))
         task.add_done_callback(lambda _: _abandon(awaitable))  # of a task that is cancelled before it begins
 
     def cancel(self, call_id: int) -> None:
@@ -247,8 +251,10 @@ class Stream:
             if self._call is not None:
                 self._call.fail(Cancelled("the stream was cancelled"))
             raise
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the stream ends with it
-            (await self._take()).fail(error)
+        except BaseException as error:
+            (await self._take()).fail(error)  # whatever it is, the stream ends with it
+            if self._lane.tasks.passes_on(error):
+                raise
         else:
             (await self._take()).finish(value)
 
@@ -355,14 +361,16 @@ def _abandon(awaitable: Awaitable[Any]) -> None:
         awaitable.close()
 
 
-async def _complete(awaitable: Awaitable[Any], call: Any) -> None:
+async def _complete(awaitable: Awaitable[Any], call: Any, tasks: Tasks) -> None:
     try:
         value = await awaitable
     except asyncio.CancelledError:
         call.fail(Cancelled("the call was cancelled"))
         raise
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the call ends with it
-        call.fail(error)
+    except BaseException as error:
+        call.fail(error)  # whatever it is, the call ends with it
+        if tasks.passes_on(error):
+            raise
     else:
         call.finish(value)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -16,6 +17,15 @@ _numbers = itertools.count(1)
 _here = threading.local()
 _of_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Mail] = weakref.WeakKeyDictionary()
 
+
+def _after_fork() -> None:
+    """What the parent's threads are told their answers by is not the child's."""
+    global _here
+    _here = threading.local()
+    _of_loops.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 Send = Callable[[Any, int], None]
 """Begins a request, whose end comes to an inbox with a number."""
 

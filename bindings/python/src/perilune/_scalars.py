@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from . import _json, errors
@@ -113,8 +113,10 @@ class _Result:
         if depth > _MOST_DEPTH:
             raise TypeError(f"{self._what}: result{_text(path)[:300]}: it is nested too deeply, or contains itself")
         if lists > 0:
-            if isinstance(value, list | tuple | set | frozenset) or hasattr(value, "__next__"):
-                return [self._value(item, lists - 1, index, (path, n), depth + 1) for n, item in enumerate(value)]
+            if isinstance(value, list | tuple | set | frozenset):
+                return list(self._items(value, lists, index, path, depth))
+            if hasattr(value, "__next__"):
+                return self._items(value, lists, index, path, depth)  # one by one: it need not end
             return value  # no list: the library says so
         kind = self._types[index]
         if isinstance(kind, str):
@@ -129,6 +131,9 @@ class _Result:
             for name, place in places.items()
             if value.get(name) is not None
         }
+
+    def _items(self, values: Iterable[Any], lists: int, index: int, path: Path, depth: int) -> Iterator[Any]:
+        return (self._value(item, lists - 1, index, (path, n), depth + 1) for n, item in enumerate(values))
 
     def _places_of(self, objects: list[tuple[str, int]], value: dict[str, Any], path: Path) -> dict[str, Any]:
         """Of an interface or a union."""

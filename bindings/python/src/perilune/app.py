@@ -178,7 +178,7 @@ class Server:
                 while not over.wait(0.5):  # a signal may come to a thread of the library's
                     pass
         finally:
-            if main:
+            if before is not None:  # of C's otherwise
                 signal.signal(signal.SIGTERM, before)
 
     def close(self) -> None:
@@ -202,6 +202,7 @@ class App:
     workers    threads of the library that serve requests
     kafka      "host:9092,…", "embedded" or "off", instead of what app.lua says
     drain      seconds that old work may take after a reload, and at the end
+    requests   of the program's own (`graphql`, `call`, `publish`) that may be in hand; more are RESOURCE_EXHAUSTED
     queue      how many calls of Python functions may wait; more are RESOURCE_EXHAUSTED
     threads    of Python's, that carry out functions (those that are not `async`)
     loop       the event loop for `async` functions; None: one in a thread of its own
@@ -216,6 +217,7 @@ class App:
         workers: int = 1,
         kafka: str | None = None,
         drain: float = 30.0,
+        requests: int = 10_000,
         queue: int = 1024,
         threads: int = 1,
         loop: asyncio.AbstractEventLoop | None = None,
@@ -224,19 +226,20 @@ class App:
     ) -> None:
         if directory is not None and files is not None:
             raise TypeError("App takes a directory, or files={path: text}")
-        if workers < 1 or threads < 1 or queue < 1:
-            raise ValueError("workers, threads and queue are at least 1")
+        if workers < 1 or threads < 1 or queue < 1 or requests < 1:
+            raise ValueError("workers, threads, queue and requests are at least 1")
         if log_level not in _log.LEVELS:
             raise ValueError(f"log_level is one of {', '.join(_log.LEVELS)}")
         self.logger = logger or logging.getLogger("perilune")
         self._directory = directory
         self._files = None if files is None else _bytes_of(files)
-        self._options = {"workers": workers, "kafka": kafka, "drain_ms": max(1, int(drain * 1000))}
+        self._options = {"workers": workers, "kafka": kafka, "drain_ms": max(1, int(drain * 1000)), "requests": requests}
         self._drain = drain
         self._queue, self._threads, self._loop, self._log_level = queue, threads, loop, log_level
         self._registrations: list[_Registration] = []
         self._scalars = _scalars.Scalars(self.logger)
         self._lock = threading.RLock()
+        self._ends = threading.RLock()
         self._running: _Running | None = None
         self._closed = False
         self._over = threading.Event()
@@ -369,12 +372,15 @@ class App:
             "client_ca": client_ca,
             "metrics": metrics,
         }
-        with self._lock:
+        while True:
             self._check()
             self._stop()
-            self._over.clear()
-            self._running = self._start(listeners)
-            return Server(self, json.loads(self._running.core.addresses()))
+            with self._lock:
+                self._check()
+                if self._running is None:  # otherwise it was used meanwhile
+                    self._over.clear()
+                    self._running = self._start(listeners)
+                    return Server(self, json.loads(self._running.core.addresses()))
 
     def run(self, http: str | None = "127.0.0.1:8080", grpc: str | None = None, **listeners: Any) -> None:
         """Serves until SIGINT or SIGTERM, then drains."""
@@ -384,9 +390,11 @@ class App:
 
     def close(self) -> None:
         """Ends it: what is in hand is finished, for up to `drain` seconds. A second time does nothing."""
+        if os.getpid() != self._pid:  # the parent process's, as its locks are
+            return
         with self._lock:
             self._closed = True
-            self._stop()
+        self._stop()
 
     def _check(self) -> None:
         if os.getpid() != self._pid:
@@ -414,10 +422,12 @@ class App:
         return self._core_app() if self._running is not None else await asyncio.to_thread(self._core_app)
 
     def _stop(self) -> None:
-        with self._lock:
-            running, self._running = self._running, None
-        if running is not None and os.getpid() == self._pid:
-            running.close(self._drain)
+        """Without the lock, as what is finished meanwhile may use the app. Others that stop it wait until it is."""
+        with self._ends:
+            with self._lock:
+                running, self._running = self._running, None
+            if running is not None:
+                running.close(self._drain)
         self._over.set()
 
     def _abandon(self) -> None:

@@ -241,11 +241,15 @@ static PyType_Spec call_spec = {
 /* --- Lane --- */
 typedef struct lane_object {
     PyObject_HEAD core_lane *lane;
-    PyObject *spawn;  /* spawn(id, awaitable, Call): makes a task */
-    PyObject *cancel; /* cancel(id) */
-    PyObject *wrap;   /* wrap(async iterator): a stream */
-    PyObject *duplex; /* duplex(function, count, ctx): a stream that reads the client's messages */
-    PyObject *convert, *converters; /* see core_lane */
+    union {
+        struct {
+            PyObject *spawn;  /* spawn(id, awaitable, Call): makes a task */
+            PyObject *cancel; /* cancel(id) */
+            PyObject *duplex; /* duplex(function, count, ctx): a stream that reads the client's messages */
+            PyObject *wrap, *convert, *converters; /* see core_lane */
+        };
+        PyObject *held[6]; /* the same */
+    };
     pid_t pid;
 } lane_object;
 
@@ -459,15 +463,13 @@ static PyObject *lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return NULL;
 }
 
+#define HELD (sizeof((lane_object *)0)->held / sizeof(PyObject *))
+
 static int lane_traverse(PyObject *object, visitproc visit, void *arg)
 {
     lane_object *self = (lane_object *)object;
-    Py_VISIT(self->spawn);
-    Py_VISIT(self->cancel);
-    Py_VISIT(self->wrap);
-    Py_VISIT(self->duplex);
-    Py_VISIT(self->convert);
-    Py_VISIT(self->converters);
+    for (size_t i = 0; i < HELD; i++)
+        Py_VISIT(self->held[i]);
     Py_VISIT(Py_TYPE(object));
     return 0;
 }
@@ -477,12 +479,8 @@ static int lane_clear(PyObject *object)
     lane_object *self = (lane_object *)object;
     if (self->lane)
         self->lane->wrap = self->lane->convert = self->lane->converters = NULL;
-    Py_CLEAR(self->spawn);
-    Py_CLEAR(self->cancel);
-    Py_CLEAR(self->wrap);
-    Py_CLEAR(self->duplex);
-    Py_CLEAR(self->convert);
-    Py_CLEAR(self->converters);
+    for (size_t i = 0; i < HELD; i++)
+        Py_CLEAR(self->held[i]);
     return 0;
 }
 

@@ -241,7 +241,7 @@ def test_a_function_may_use_the_app_that_calls_it():
 
 
 def test_event_loops_come_and_go():
-    assert run("""
+    out = run("""
         app = perilune.App(files=FILES)
 
         async def some(count):
@@ -262,7 +262,8 @@ def test_event_loops_come_and_go():
             asyncio.run(some(1))
         gc.collect()
         print(len(os.listdir("/proc/self/fd")) - before)
-    """).strip() in ("0", "1")
+    """)
+    assert int(out) <= 1  # fewer, if one was still to go
 
 
 @pytest.mark.skipif(VARIANT == "tsan", reason="it is ThreadSanitizer's memory that would be measured")

@@ -147,25 +147,21 @@ static void put_type(packer *p, const gql_named *type)
         put_possible(p, type);
 }
 
-/* Each type that is met may lead to others, which come behind it; how many there are is known at the end. */
-static bool put_all(packer *p, const gql_field *field)
+static void put_field(packer *p, const gql_field *field)
 {
-    pl_buf types, *out = p->out;
-    pl_buf_init(&types);
-    pl_msgpack_list(out, 3);
+    pl_msgpack_list(p->out, 3);
     put_inputs(p, field->arguments, field->argument_count);
     if (p->places->holds[field->type->named->id])
         put_place(p, field->type);
     else
-        pl_msgpack_null(out);
-    p->out = &types;
+        pl_msgpack_null(p->out);
+}
+
+/* Each type that is met may lead to others, which come behind it. */
+static void put_types(packer *p)
+{
     for (uint32_t i = 0; i < p->count; i++)
         put_type(p, p->types[i]);
-    pl_msgpack_list(out, p->count);
-    pl_buf_str(out, pl_buf_view(&types));
-    bool ok = !types.failed && !out->failed;
-    pl_buf_dispose(&types);
-    return ok;
 }
 
 bool gql_scalar_places_pack(const gql_scalar_places *places, const gql_field *field, pl_buf *out)
@@ -174,10 +170,21 @@ bool gql_scalar_places_pack(const gql_scalar_places *places, const gql_field *fi
     if (!places->holds[field->type->named->id] &&
         !in_inputs(places->holds, field->arguments, field->argument_count))
         return true;
+    pl_buf types; /* written on its own, as how many there are is known at the end */
+    pl_buf_init(&types);
     packer p = {.places = places, .out = out};
     p.index_of = pl_calloc(count, sizeof *p.index_of);
     p.types = pl_calloc(count, sizeof(*p.types));
-    bool ok = p.index_of && p.types && put_all(&p, field);
+    bool ok = p.index_of && p.types;
+    if (ok) {
+        put_field(&p, field);
+        p.out = &types;
+        put_types(&p);
+        pl_msgpack_list(out, p.count);
+        pl_buf_str(out, pl_buf_view(&types));
+        ok = !types.failed && !out->failed;
+    }
+    pl_buf_dispose(&types);
     pl_free(p.index_of);
     pl_free(p.types);
     return ok;

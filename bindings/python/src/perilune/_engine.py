@@ -160,7 +160,12 @@ class Tasks:
     def note(self, key: tuple[int, int], task: asyncio.Task[None]) -> None:
         """That the task is what works for a call."""
         self._tasks[key] = task
-        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        task.add_done_callback(lambda task: self._forget(key, task))
+
+    def _forget(self, key: tuple[int, int], task: asyncio.Task[None]) -> None:
+        self._tasks.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # the call has ended with it: asyncio need not complain
 
     def cancel(self, key: tuple[int, int]) -> None:
         if task := self._tasks.get(key):

@@ -25,7 +25,8 @@ static pl_code convert_string(conversion *c, pl_str *out)
 
 static pl_code convert_list(conversion *c, pl_value *out)
 {
-    size_t count = c->next++->count;
+    const pl_json_token *list = c->next++;
+    size_t count = list->count;
     pl_value *items = pl_arena_array(c->arena, count, sizeof(*items));
     if (!items)
         return pl_fail_memory(c->err);

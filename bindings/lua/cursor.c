@@ -343,6 +343,32 @@ static void push_string(pl_state *state, pl_str v)
     lua_pushlstring(LUA(state), v.ptr ? v.ptr : "", v.len);
 }
 
+static void push_name(pl_state *state, pl_str v)
+{
+    plua_state *st = plua_cast(state);
+    lua_State *L = st->L;
+    if (v.len == 0 || v.len > PLUA_NAME_BYTES) {
+        push_string(state, v);
+        return;
+    }
+    size_t place =
+        v.len * 31 + (uint8_t)v.ptr[0] * 7u + (uint8_t)v.ptr[v.len - 1] * 13u + (uint8_t)v.ptr[v.len / 2];
+    plua_name *name = &st->names[place % PLUA_NAMES];
+    if (name->len == v.len && memcmp(name->bytes, v.ptr, v.len) == 0) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, name->ref);
+        return;
+    }
+    name->len = 0;
+    lua_pushlstring(L, v.ptr, v.len);
+    lua_pushvalue(L, -1);
+    if (name->ref == 0)
+        name->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    else
+        lua_rawseti(L, LUA_REGISTRYINDEX, name->ref);
+    memcpy(name->bytes, v.ptr, v.len);
+    name->len = (uint8_t)v.len;
+}
+
 static void push_key(pl_state *state, const pl_key *key)
 {
     lua_rawgeti(LUA(state), LUA_REGISTRYINDEX, key->ref);
@@ -383,7 +409,7 @@ static void set_field(pl_state *state, pl_slot map, const pl_key *key)
 static void set_member(pl_state *state, pl_slot map, pl_str name)
 {
     lua_State *L = LUA(state);
-    lua_pushlstring(L, name.ptr ? name.ptr : "", name.len);
+    push_name(state, name);
     lua_insert(L, -2);
     lua_rawset(L, map);
 }
@@ -520,6 +546,7 @@ void plua_cursor_init(pl_engine *e)
     e->push_int = push_int;
     e->push_float = push_float;
     e->push_string = push_string;
+    e->push_name = push_name;
     e->push_key = push_key;
     e->push_map = push_map;
     e->push_list = push_list;

@@ -36,6 +36,16 @@ struct plua_call {
 
 typedef struct plua_metric plua_metric;
 
+/* Strings that were pushed as names, by their bytes: those that come again need not be hashed and looked up
+ * by Lua. */
+#define PLUA_NAMES 256
+#define PLUA_NAME_BYTES 24
+typedef struct plua_name {
+    int ref; /* 0: never used */
+    uint8_t len;
+    char bytes[PLUA_NAME_BYTES];
+} plua_name;
+
 struct plua_state {
     pl_state_head head; /* first */
     lua_State *L;       /* the main thread: the value stack */
@@ -73,7 +83,8 @@ struct plua_state {
     _Atomic uint64_t run_deadline;   /* of the armed run, clock milliseconds; 0: not known yet */
     uint64_t load_began, load_spent; /* of all top-level code so far */
 
-    pl_map keys;  /* name -> pl_key * */
+    pl_map keys; /* name -> pl_key * */
+    plua_name names[PLUA_NAMES];
     int ctx_meta; /* refs */
     int works;    /* ctx -> pl_work *, while the work goes on */
     struct {      /* loader.h */

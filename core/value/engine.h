@@ -474,6 +474,8 @@ struct pl_engine {
      * of the same bits. */
     void (*push_bytes)(pl_state *state, pl_str v);
     void (*push_unsigned)(pl_state *state, uint64_t v);
+    /* A string that is likely to come again: the name of a member. NULL: push_string. */
+    void (*push_name)(pl_state *state, pl_str v);
     void (*push_key)(pl_state *state, const pl_key *key); /* the name as a string */
     void (*push_map)(pl_state *state, size_t size_hint);
     void (*push_list)(pl_state *state, size_t size_hint);

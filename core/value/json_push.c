@@ -25,7 +25,7 @@ static const pl_json_token *push_map(pl_state *state, const pl_engine *e, const 
     pl_slot map = e->top(state);
     token++;
     for (size_t i = 0; i < count; i++) {
-        e->push_string(state, token->string);
+        (e->push_name ? e->push_name : e->push_string)(state, token->string);
         token = push(state, e, token + 1);
         e->set_entry(state, map);
     }

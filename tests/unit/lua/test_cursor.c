@@ -630,6 +630,53 @@ static void the_stack(void **data)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void names_body(void *data)
+{
+    world *w = data;
+    char text[64];
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 2000; i++) { /* many for one place */
+            int n = snprintf(text, sizeof text, round == 1 ? "n%u" : "%u of the names %u", i % 700, i % 7);
+            w->e->push_name(w->state, (pl_str){text, (size_t)n});
+            assert_true(pl_str_is(w->e->get_string(w->state, 1), text));
+            w->e->pop_to(w->state, 0);
+        }
+    }
+    w->e->push_name(w->state, PL_STR_NONE);
+    assert_int_equal(w->e->get_string(w->state, 1).len, 0);
+    w->e->push_name(w->state, (pl_str){"a\0b", 3});
+    w->e->push_name(w->state, (pl_str){"a\0c", 3});
+    assert_memory_equal(w->e->get_string(w->state, 2).ptr, "a\0b", 3);
+    assert_memory_equal(w->e->get_string(w->state, 3).ptr, "a\0c", 3);
+    w->e->pop_to(w->state, 0);
+}
+
+static void names_are_strings(void **state)
+{
+    protect(*state, names_body);
+}
+
+static void new_name_body(void *data)
+{
+    world *w = data;
+    w->e->push_name(w->state, PL_STR("not seen before"));
+    assert_true(pl_str_is(w->e->get_string(w->state, 1), "not seen before"));
+    w->e->pop_to(w->state, 0);
+}
+
+static void names_without_memory(void **state)
+{
+    world *w = *state;
+    failing a = {0};
+    while (failing_next(&a)) {
+        pl_error err = {0};
+        failing_begin(&a);
+        bool done = w->e->protect(w->state, new_name_body, w, &err);
+        assert_true(failing_end(&a) || done);
+        protect(w, new_name_body);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -648,6 +695,8 @@ int main(void)
         TEST(keys),
         TEST(where_functions_are),
         TEST(the_stack),
+        TEST(names_are_strings),
+        TEST(names_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -177,7 +177,7 @@ size_t pl_format_double(char out[PL_FORMAT_DOUBLE_MAX], double v)
         return (size_t)(p - out) + pl_format_int(p, (int64_t)v);
     size_t len = format_short(p, v);
     if (len == 0) {
-        decimal d;
+        decimal d = {.count = 0};
         any_decimal(v, &d);
         len = lay_out(p, &d);
     }

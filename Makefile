@@ -61,7 +61,7 @@ LUA_CFLAGS := $(strip $(shell pkg-config --cflags lua5.4 2>/dev/null))
 CPPFLAGS_all = -std=gnu17 -D_GNU_SOURCE -DPL_VERSION='"$(VERSION)"' -DH2O_USE_EPOLL=1 -Icore -Icore/include -I. -Ibuild/proto $(LUA_CFLAGS)
 CFLAGS_all = $(CPPFLAGS_all) $(CFLAGS_$(VARIANT)) $(WARN) -fPIC -fvisibility=hidden -MMD -MP $(CFLAGS)
 LDFLAGS_all = $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
-LIBS := -lh2o-evloop -lssl -lcrypto -llua5.4 -lcjson -lsqlite3 -lnghttp2 -lrdkafka -lprotobuf-c -lcurl -lz -lzstd -lbrotlienc -lpthread -lm -ldl
+LIBS := -lh2o-evloop -lssl -lcrypto -llua5.4 -lsqlite3 -lnghttp2 -lrdkafka -lprotobuf-c -lcurl -lz -lzstd -lbrotlienc -lpthread -lm -ldl
 
 LIB_SRC := $(filter-out core/cli/% bindings/lua/plain/%,$(shell find core bindings/lua bindings/h2o -name '*.c' 2>/dev/null | sort))
 CLI_SRC := $(sort $(wildcard core/cli/*.c))
@@ -183,7 +183,7 @@ $(B)/perilune: $(CLI_OBJ) $(B)/libperilune.a
 $(LUA_MODULES): $(MODULES_OBJ) $(B)/modules bindings/lua/plain/exports.map $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)$(CC) -shared $(filter-out -pie,$(LDFLAGS_all)) -Wl,--version-script=bindings/lua/plain/exports.map -o $@ \
-	  $(MODULES_OBJ) -Wl,--as-needed -lcjson -lcrypto -lpthread -lm
+	  $(MODULES_OBJ) -Wl,--as-needed -lcrypto -lpthread -lm
 lua-modules: $(LUA_MODULES) ## the modules for plain Lua 5.4 alone (docs/lua-standalone.md)
 
 build: $(B)/perilune $(LUA_MODULES) ## the perilune command, libperilune.a and the modules for plain Lua, in build/ (build/VARIANT/ for other variants)
@@ -209,7 +209,7 @@ $(MODULES_TEST_BOTH): $(B)/tests/unit/lua/plain/%: tests/unit/lua/%.c
 $(MODULES_TEST_BIN): $(MODULES_TEST_OBJ) $(MODULES_OBJ) $(B)/flags
 	@mkdir -p $(@D)
 	$(call show,TEST,$@)$(CC) $(filter-out -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -Itests/unit -MF $@.d -MT $@ $(filter %.c,$^) \
-	  $(MODULES_TEST_OBJ) $(MODULES_OBJ) $(TEST_LDFLAGS) -o $@ -lcmocka -llua5.4 -lcjson -lcrypto -lpthread -lm
+	  $(MODULES_TEST_OBJ) $(MODULES_OBJ) $(TEST_LDFLAGS) -o $@ -lcmocka -llua5.4 -lcrypto -lpthread -lm
 $(MODULES_TEST_OBJ): private CPPFLAGS_all += -Itests/unit
 $(B)/gen/test_protos.c: scripts/embed-protos $(TEST_PROTO)
 	@mkdir -p $(@D)
@@ -291,6 +291,7 @@ chaos: build venv kafka ## each delivery guarantee while brokers and servers are
 	CHAOS_SECONDS=$(CHAOS_SECONDS) PERILUNE_RESULTS=chaos-$(VARIANT) $(RUN_PYTEST) -s tests/chaos
 
 # The program that the suite runs through the C API; it uses the public header alone.
+$(B)/conformance-c-api $(B)/tests/bench/limits/bare_kafka: LIBS += -lcjson
 $(B)/conformance-c-api: tests/conformance/c_api.c $(TSAN_OBJ) $(B)/libperilune.a $(B)/flags
 	$(call show,LINK,$@)$(CC) $(filter-out -Icore -I. -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(TSAN_OBJ) $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
 

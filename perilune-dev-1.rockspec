@@ -12,7 +12,6 @@ supported_platforms = { "linux" }
 dependencies = { "lua ~> 5.4" }
 external_dependencies = {
   OPENSSL = { header = "openssl/evp.h" },
-  CJSON = { header = "cjson/cJSON.h" },
 }
 build = {
   type = "make",

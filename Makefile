@@ -77,7 +77,7 @@ CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/%.o)
 # The modules for plain Lua: what they are made of, and their Lua halves.
 MODULES_SRC := $(filter-out core/proto/api.c core/proto/foreign.c,$(sort $(wildcard bindings/lua/plain/*.c core/proto/*.c))) \
                $(patsubst %,bindings/lua/%.c,base_n calendar common cursor encode module_crypto module_json module_log module_proto module_time types) \
-               $(patsubst %,core/base/%.c,alloc arena base64 buf error format log log_line map str suggest) $(patsubst %,core/value/%.c,engine json_read json_write value)
+               $(patsubst %,core/base/%.c,alloc arena base64 buf error format log log_line map str suggest) $(patsubst %,core/value/%.c,engine json_read json_scan json_write value)
 MODULES_OBJ := $(MODULES_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/well_known.o
 MODULES_LUA := $(patsubst %,perilune/%.lua,errors init proto)
 LUA_MODULES := $(B)/lua/perilune.so

@@ -301,6 +301,8 @@ def whole(**more):
 
 
 def test_report(tmp_path):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "of-another-run.svg").write_text("")
     report.write(whole(), tmp_path)
     again = json.loads((tmp_path / "report.json").read_text())
     assert report.of_json(again) == results()
@@ -334,6 +336,11 @@ def test_results_are_written_into_the_page(tmp_path):
     assert text.startswith(f"# Before\n\n{docs.BEGIN}\n") and text.endswith(f"{docs.END}\n\nAfter\n") and "old" not in text
     assert text.count("(performance/graphql-hello-http2.svg)") == 1
     assert (tmp_path / "performance" / "graphql-hello-http2.svg").exists()
+    partial = {"options": {"case": "", "rounds": 3, "seconds": 2, "peers": "none"}}
+    report.write(whole(**partial), tmp_path)
+    with pytest.raises(Failed, match="not of a whole run: case all, peers none"):
+        docs.write(tmp_path / "report.json", page, tmp_path / "performance")
+    report.write(whole(), tmp_path)
     page.write_text("no place for them")
     with pytest.raises(Failed, match="must have one line"):
         docs.write(tmp_path / "report.json", page, tmp_path / "performance")

@@ -39,8 +39,10 @@ def write(path=OUT / "report.json", page=PAGE, folder=PLOTS):
         found = json.loads(path.read_text())
     except (OSError, ValueError) as problem:
         raise Failed(f"{path}: {problem}: run `make bench` first") from None
-    if found.get("failed") or found["options"]["case"]:
-        raise Failed(f"{path} is not of a whole run: {found.get('failed') or found['options']['case']}")
+    options = found["options"]
+    if found.get("failed") or options["case"] or options["peers"] != "all":
+        why = found.get("failed") or f"case {options['case'] or 'all'}, peers {options['peers']}"
+        raise Failed(f"{path} is not of a whole run: {why}")
     page.write_text(replaced(page.read_text(), results(found)))
     folder.mkdir(exist_ok=True)
     for one in report.of_json(found).values():

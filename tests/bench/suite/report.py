@@ -183,6 +183,8 @@ def write(report, out):
     """report.json, report.md and plots/, each whole."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "plots").mkdir(exist_ok=True)
+    for old in (out / "plots").glob("*.svg"):
+        old.unlink()
     for one in of_json(report).values():
         for name, plot in plots(one).items():
             (out / "plots" / name).write_text(plot)

@@ -291,7 +291,8 @@ chaos: build venv kafka ## each delivery guarantee while brokers and servers are
 	CHAOS_SECONDS=$(CHAOS_SECONDS) PERILUNE_RESULTS=chaos-$(VARIANT) $(RUN_PYTEST) -s tests/chaos
 
 # The program that the suite runs through the C API; it uses the public header alone.
-$(B)/conformance-c-api $(B)/tests/bench/limits/bare_kafka: LIBS += -lcjson
+# What a program reads with cJSON: the library itself does not.
+$(B)/perilune $(B)/conformance-c-api $(B)/tests/bench/limits/bare_kafka $(B)/tests/unit/value/test_json_read: LIBS += -lcjson
 $(B)/conformance-c-api: tests/conformance/c_api.c $(TSAN_OBJ) $(B)/libperilune.a $(B)/flags
 	$(call show,LINK,$@)$(CC) $(filter-out -Icore -I. -flto=auto -ffat-lto-objects,$(CFLAGS_all)) -MF $@.d -MT $@ $< $(TSAN_OBJ) $(B)/libperilune.a $(TEST_LDFLAGS) -o $@ $(LIBS)
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include <cjson/cJSON.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "app/admin.h"
@@ -30,83 +32,98 @@ static int read_options(control *c, const char *command, const char *about, int 
     return pl_options_read(&usage, argc, argv, &c->directory, 1);
 }
 
-static void print_problem(const pl_value *problem)
+static const char *text_of(const cJSON *object, const char *name)
 {
-    const pl_value *file = pl_value_member(problem, PL_STR("file")),
-                   *line = pl_value_member(problem, PL_STR("line"));
-    const pl_value *column = pl_value_member(problem, PL_STR("column")),
-                   *message = pl_value_member(problem, PL_STR("message"));
-    const pl_value *severity = pl_value_member(problem, PL_STR("severity"));
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+/* 0 where there is none. */
+static long long number_of(const cJSON *object, const char *name)
+{
+    const cJSON *number = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsNumber(number) ? (long long)number->valuedouble : 0;
+}
+
+static bool is_ok(const cJSON *answer)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "ok"));
+}
+
+static void print_problem(const cJSON *problem)
+{
+    const char *file = text_of(problem, "file"), *message = text_of(problem, "message");
+    const char *severity = text_of(problem, "severity");
+    long long line = number_of(problem, "line"), column = number_of(problem, "column");
     if (file)
-        fprintf(stderr, "%.*s", PL_STR_ARG(file->string));
-    if (line)
-        fprintf(stderr, ":%lld", (long long)line->integer);
-    if (column && column->integer > 0)
-        fprintf(stderr, ":%lld", (long long)column->integer);
-    fprintf(stderr, "%s%s%.*s\n", file ? ": " : "",
-            severity && pl_str_is(severity->string, "warning") ? "warning: " : "",
-            message ? (int)message->string.len : 0, message ? message->string.ptr : "");
+        fprintf(stderr, "%s", file);
+    if (line > 0)
+        fprintf(stderr, ":%lld", line);
+    if (column > 0)
+        fprintf(stderr, ":%lld", column);
+    fprintf(stderr, "%s%s%s\n", file ? ": " : "",
+            severity && strcmp(severity, "warning") == 0 ? "warning: " : "", message ? message : "");
 }
 
 /* 0 when the change was made. */
-static int print_change(const pl_value *answer)
+static int print_change(const cJSON *answer)
 {
-    const pl_value *ok = pl_value_member(answer, PL_STR("ok")),
-                   *generation = pl_value_member(answer, PL_STR("generation"));
-    const pl_value *result = pl_value_member(answer, PL_STR("result")),
-                   *problems = pl_value_member(answer, PL_STR("problems"));
-    for (size_t i = 0; problems && problems->kind == PL_KIND_LIST && i < problems->list.count; i++)
-        print_problem(&problems->list.items[i]);
-    if (!ok || !ok->boolean || !generation || !result) {
+    const char *result = text_of(answer, "result");
+    const cJSON *problem;
+    cJSON_ArrayForEach(problem, cJSON_GetObjectItemCaseSensitive(answer, "problems"))
+    {
+        print_problem(problem);
+    }
+    if (!is_ok(answer) || !result) {
         fprintf(stderr, "refused: nothing has changed\n");
         return 1;
     }
-    printf("%.*s: generation %lld is live\n", PL_STR_ARG(result->string), (long long)generation->integer);
+    printf("%s: generation %lld is live\n", result, number_of(answer, "generation"));
     return 0;
 }
 
-static int call(control *c, const char *command, bool is_change)
+static int print_answer(const control *c, bool is_change, const cJSON *answer, const pl_buf *bytes)
+{
+    const char *metrics = text_of(answer, "metrics");
+    pl_buf text;
+    if (is_change && !c->json)
+        return print_change(answer);
+    pl_buf_init(&text);
+    if (metrics && !c->json) {
+        pl_buf_str(&text, pl_str_of(metrics));
+    } else {
+        pl_json_pretty(&text, pl_buf_view(bytes));
+        pl_buf_char(&text, '\n');
+    }
+    pl_cli_print(&text);
+    pl_buf_dispose(&text);
+    return is_change && !is_ok(answer);
+}
+
+static int call(const control *c, const char *command, bool is_change)
 {
     char path[PATH_MAX];
     pl_error err = {0};
-    pl_buf answer;
-    pl_arena arena;
-    pl_value value;
+    pl_buf bytes;
+    cJSON *answer = NULL;
     int status = 1;
-    pl_buf_init(&answer);
-    pl_arena_init(&arena, 0);
+    pl_buf_init(&bytes);
     if (c->admin)
         snprintf(path, sizeof path, "%s", c->admin);
     else if (pl_admin_default_path(c->directory, path, sizeof path, &err) != PL_OK)
         goto done;
-    if (pl_admin_call(path, command, TIMEOUT_MS, &answer, &err) != PL_OK ||
-        pl_json_read(&arena, pl_buf_view(&answer), NULL, &value, &err) != PL_OK)
+    if (pl_admin_call(path, command, TIMEOUT_MS, &bytes, &err) != PL_OK)
         goto done;
-    const pl_value *metrics = pl_value_member(&value, PL_STR("metrics"));
-    if (is_change && !c->json) {
-        status = print_change(&value);
-    } else if (metrics && metrics->kind == PL_KIND_STRING && !c->json) {
-        pl_buf text;
-        pl_buf_init(&text);
-        pl_buf_str(&text, metrics->string);
-        pl_cli_print(&text);
-        pl_buf_dispose(&text);
-        status = 0;
-    } else {
-        const pl_value *ok = pl_value_member(&value, PL_STR("ok"));
-        pl_buf text;
-        pl_buf_init(&text);
-        pl_json_pretty(&text, pl_buf_view(&answer));
-        pl_buf_char(&text, '\n');
-        pl_cli_print(&text);
-        pl_buf_dispose(&text);
-        status = is_change && !(ok && ok->boolean);
-    }
+    answer = cJSON_ParseWithLength(bytes.data, bytes.len);
+    if (answer)
+        status = print_answer(c, is_change, answer, &bytes);
+    else
+        pl_fail(&err, PL_INTERNAL, "%s: the answer is no JSON: %.*s", path,
+                bytes.len > 200 ? 200 : (int)bytes.len, bytes.data ? bytes.data : "");
 done:
     if (err.code)
         status = pl_cli_fail(&err);
-    pl_arena_dispose(&arena);
-    pl_buf_dispose(&answer);
+    cJSON_Delete(answer);
+    pl_buf_dispose(&bytes);
     return status;
 }
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -546,6 +547,151 @@ static void the_arena_limit_is_reported(void **state)
     free(text);
 }
 
+/* --- texts of chance, beside what cJSON reads of them --- */
+static uint32_t chance;
+
+static unsigned random_below(unsigned n)
+{
+    chance ^= chance << 13;
+    chance ^= chance >> 17;
+    chance ^= chance << 5;
+    return chance % n;
+}
+
+static void append_space(pl_buf *out)
+{
+    static const char *const spaces[] = {"", "", "", " ", "\n\t", "  \r\n "};
+    pl_buf_str(out, pl_str_of(spaces[random_below(6)]));
+}
+
+static void append_string(pl_buf *out)
+{
+    static const char *const pieces[] = {"a",
+                                         "name",
+                                         "\\\"",
+                                         "\\\\",
+                                         "\\/",
+                                         "\\b\\f\\n\\r\\t",
+                                         "\\u0041",
+                                         "\\u20AC",
+                                         "\\ud83d\\ude00",
+                                         "\xC3\xA4",
+                                         "\xE2\x82\xAC",
+                                         "\xF0\x9F\x98\x80",
+                                         "a longer piece of text",
+                                         "/"};
+    pl_buf_char(out, '"');
+    for (unsigned n = random_below(6); n > 0; n--)
+        pl_buf_str(out, pl_str_of(pieces[random_below(sizeof pieces / sizeof *pieces)]));
+    pl_buf_char(out, '"');
+}
+
+static void append_number(pl_buf *out)
+{
+    static const char *const numbers[] = {"0",     "-0",       "7",     "-12345", "9007199254740991",
+                                          "0.5",   "-1.25e3",  "1E+10", "1e-7",   "123.456",
+                                          "1e308", "4.9e-324", "-0.0"};
+    pl_buf_str(out, pl_str_of(numbers[random_below(sizeof numbers / sizeof *numbers)]));
+}
+
+static void append_value(pl_buf *out, unsigned depth)
+{
+    unsigned kind = random_below(depth > 0 ? 7 : 5), count = random_below(5);
+    append_space(out);
+    switch (kind) {
+    case 0:
+        PL_BUF_LIT(out, "null");
+        break;
+    case 1:
+        pl_buf_str(out, random_below(2) ? PL_STR("true") : PL_STR("false"));
+        break;
+    case 2:
+    case 3:
+        append_string(out);
+        break;
+    case 4:
+        append_number(out);
+        break;
+    default:
+        pl_buf_char(out, kind == 5 ? '[' : '{');
+        for (unsigned i = 0; i < count; i++) {
+            if (i > 0)
+                pl_buf_char(out, ',');
+            append_space(out);
+            if (kind == 6) {
+                char name[16];
+                snprintf(name, sizeof name, "\"n%u\":", i);
+                pl_buf_str(out, pl_str_of(name));
+            }
+            append_value(out, depth - 1);
+        }
+        pl_buf_char(out, kind == 5 ? ']' : '}');
+    }
+    append_space(out);
+}
+
+static void assert_as_cjson(const pl_value *ours, const cJSON *theirs)
+{
+    size_t i = 0;
+    const cJSON *child = theirs->child;
+    switch (ours->kind) {
+    case PL_KIND_NULL:
+        assert_true(cJSON_IsNull(theirs));
+        break;
+    case PL_KIND_BOOL:
+        assert_true(ours->boolean ? cJSON_IsTrue(theirs) : cJSON_IsFalse(theirs));
+        break;
+    case PL_KIND_INT:
+    case PL_KIND_FLOAT:
+        assert_true(cJSON_IsNumber(theirs));
+        assert_true((ours->kind == PL_KIND_INT ? (double)ours->integer : ours->number) ==
+                    theirs->valuedouble);
+        break;
+    case PL_KIND_STRING:
+        assert_true(cJSON_IsString(theirs));
+        assert_true(pl_str_eq(ours->string, pl_str_of(theirs->valuestring)));
+        break;
+    case PL_KIND_LIST:
+        assert_true(cJSON_IsArray(theirs));
+        for (; i < ours->list.count; i++, child = child->next) {
+            assert_non_null(child);
+            assert_as_cjson(&ours->list.items[i], child);
+        }
+        assert_null(child);
+        break;
+    case PL_KIND_MAP:
+        assert_true(cJSON_IsObject(theirs));
+        for (; i < ours->map.count; i++, child = child->next) {
+            assert_non_null(child);
+            assert_true(pl_str_eq(ours->map.members[i].name, pl_str_of(child->string)));
+            assert_as_cjson(&ours->map.members[i].value, child);
+        }
+        assert_null(child);
+        break;
+    default:
+        fail_msg("JSON has no values of kind %d", (int)ours->kind);
+    }
+}
+
+static void what_is_read_is_what_cjson_reads(void **state)
+{
+    for (uint32_t seed = 1; seed <= 3000; seed++) {
+        pl_buf text;
+        chance = seed * 2654435761u;
+        pl_buf_init(&text);
+        append_value(&text, 6);
+        assert_false(text.failed);
+        if (read_str(pl_buf_view(&text)))
+            fail_msg("seed %u: %s: %.*s", seed, err.message, (int)text.len, text.data);
+        cJSON *tree = cJSON_ParseWithLength(text.data, text.len);
+        assert_non_null(tree);
+        assert_as_cjson(&value, tree);
+        cJSON_Delete(tree);
+        pl_buf_dispose(&text);
+        pl_arena_reset(&arena);
+    }
+}
+
 int main(void)
 {
 #define READ_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -565,6 +711,7 @@ int main(void)
         READ_TEST(nothing_behind_the_text_is_read),
         READ_TEST(doubles_round_trip),
         READ_TEST(every_scalar_value_round_trips),
+        READ_TEST(what_is_read_is_what_cjson_reads),
         READ_TEST(every_failed_allocation_is_reported),
         READ_TEST(the_arena_limit_is_reported),
     };

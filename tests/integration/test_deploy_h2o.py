@@ -177,6 +177,9 @@ def test_events_come_as_they_are_sent(server, proxy, http2):
 
 def test_websockets(server, proxy):
     context = ssl.create_default_context(cafile=str(proxy.certificate))
+    # The client reads in a thread of its own, and in TLS 1.3 tickets arrive while it sends its request: Python's ssl module
+    # does not keep the two apart, and the request is lost about once in a hundred times.
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
     with WebSocket(proxy, ssl=context) as one:
         one.subscribe("subscription { said }")
         one.send(type="ping")

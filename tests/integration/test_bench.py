@@ -13,7 +13,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from bench.suite import cli, docs, events, graphql, grpc, load, machine, protobuf, report, stats, subscribers, svg, targets
+from bench.suite import cli, docs, events, graphql, grpc, kafka, load, machine, protobuf, report, stats, subscribers, svg, targets
 from bench.suite.candidates import CANDIDATES, OURS, PEER, Chosen
 from bench.suite.paths import Failed
 from bench.suite.processes import Server, parse_ready
@@ -31,6 +31,21 @@ requests: 962016 total, 962272 started, 962016 done, %d succeeded, %d failed, 0 
 status codes: %d 2xx, 0 3xx, 0 4xx, %d 5xx
 traffic: 25.69MB (26936448) total, 939.47KB (962016) headers (space savings 97.62%%), 23.85MB (25012416) data
 """
+
+
+@pytest.mark.parametrize(
+    ("topics", "is_there"),
+    [
+        ([], False),
+        ([{"topic": "a", "error": "Broker: Leader not available", "partitions": []}], False),
+        ([{"topic": "a", "partitions": [{"leader": 1}] * 3}], False),
+        ([{"topic": "a", "partitions": [{"leader": 1}] * 3 + [{"leader": -1}]}], False),
+        ([{"topic": "b", "partitions": [{"leader": 1}] * 4}], False),
+        ([{"topic": "a", "partitions": [{"leader": 1}] * 4}], True),
+    ],
+)
+def test_a_topic_is_there_when_all_partitions_have_leaders(topics, is_there):
+    assert kafka.ready(json.dumps({"topics": topics}), "a") == is_there
 
 
 # --- load generators ---

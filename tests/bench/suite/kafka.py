@@ -2,6 +2,7 @@
 """A node of Apache Kafka beside the load, and what is asked of it."""
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -45,8 +46,19 @@ def kcat(brokers, *args, tries=1):
     return done.stdout
 
 
-def create(brokers, topic):
-    kcat(brokers, "-L", "-t", topic, tries=5)
+def ready(listed, topic):
+    """Is it there, with a leader for each partition? `listed`: what kcat -L -J says."""
+    found = [one for one in json.loads(listed)["topics"] if one["topic"] == topic and "error" not in one]
+    return bool(found) and len(found[0]["partitions"]) == PARTITIONS and all(one["leader"] >= 0 for one in found[0]["partitions"])
+
+
+def create(brokers, topic, seconds=30):
+    """Asking makes it, a little later."""
+    end = time.monotonic() + seconds
+    while not ready(kcat(brokers, "-L", "-J", "-t", topic, tries=5), topic):
+        if time.monotonic() > end:
+            raise Failed(f"Kafka has not made the topic {topic} in {seconds} s")
+        time.sleep(0.1)
 
 
 def fill(brokers, topic, lines):

@@ -4,6 +4,7 @@
 import json
 import signal
 import socket
+import threading
 import time
 
 import httpx
@@ -340,3 +341,32 @@ def test_sigint_ends_too(start):
     server = start(BUNDLE)
     server.signal(signal.SIGINT)
     assert server.process.wait(10 * SLOWNESS) == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"what?\n", "the answer is no JSON: what?"),
+        (b"{}\n", "refused: nothing has changed"),
+        (b'{"ok":true}\n', "refused: nothing has changed"),
+        (b'{"ok":false,"problems":[{},{"message":"bad","file":7,"line":"x"},3]}\n', "refused: nothing has changed"),
+        (b'{"ok":true', "gave no whole answer"),
+    ],
+)
+def test_whatever_answers_at_the_admin_socket(tmp_path, answer, said):
+    path = tmp_path / "admin.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def serve():
+            with server.accept()[0] as peer:
+                peer.recv(1000)
+                peer.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        done = run_cli("reload", "--admin", path)
+        thread.join()
+    assert done.returncode == 1, done
+    assert said in done.stderr

@@ -36,25 +36,24 @@ static pl_rpc *check_rpc(lua_State *L)
 
 /* --- the core's functions --- */
 
-/* stack: operation argument → [pushed] */
+/* stack: argument operation → [pushed] */
 static int run_section(lua_State *M)
 {
-    operation *op = lua_touserdata(M, 1);
-    lua_remove(M, 1);
+    operation *op = lua_touserdata(M, 2);
     op->result = op->run(op, 1);
-    return lua_gettop(M) > 1 ? 1 : 0;
+    return lua_gettop(M) > 2 ? 1 : 0;
 }
 
 /* Runs op with the value at index; what it pushes (or nil) is on top of L then. */
 static void run_operation(lua_State *L, operation *op, int index)
 {
     lua_State *M = plua_state_of(L)->L;
-    if (!lua_checkstack(M, 8) || !lua_checkstack(L, 4))
+    if (!lua_checkstack(M, 8))
         plua_raise(L, PL_RESOURCE_EXHAUSTED, "out of memory");
     lua_pushcfunction(M, run_section);
-    lua_pushlightuserdata(M, op);
     lua_pushvalue(L, index);
     lua_xmove(L, M, 1);
+    lua_pushlightuserdata(M, op);
     bool ok = lua_pcall(M, 2, 1, 0) == LUA_OK;
     lua_xmove(M, L, 1);
     if (ok)

@@ -33,6 +33,7 @@ struct link {
 struct pl_grpc_endpoint {
     pl_bytes_service service; /* first */
     pl_grpc_handler handler;
+    pl_loop *loop;
     pl_host *host;
     pl_logger *log;
     pl_bytes *bytes;
@@ -215,11 +216,15 @@ static bool opened(pl_bytes_service *service, pl_connection *connection)
 
 static void received(pl_bytes_service *service, pl_connection *connection, pl_str bytes)
 {
+    pl_grpc_endpoint *ep = (pl_grpc_endpoint *)service;
     link *l = connection->data;
     if (l->ended)
         return;
-    pl_grpc_session_receive(l->session, bytes, now_of(l->endpoint));
-    make_due(l);
+    pl_grpc_session_receive(l->session, bytes, now_of(ep));
+    /* At once, and not at the end of the turn: what these calls have used is still in the processor's caches,
+     * and is used again for the next connection's. */
+    pump(l);
+    pl_loop_touch(ep->loop); /* of a retired instance, the last call may have ended */
 }
 
 static void written(pl_bytes_service *service, pl_connection *connection)
@@ -279,6 +284,7 @@ pl_grpc_endpoint *pl_grpc_endpoint_new(pl_loop *loop, const pl_bytes_config *con
     ep->service =
         (pl_bytes_service){.opened = opened, .received = received, .written = written, .closed = closed};
     ep->handler.request = on_request;
+    ep->loop = loop;
     ep->host = pl_loop_host(loop);
     ep->log = log;
     ep->listeners = listeners;

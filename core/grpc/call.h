@@ -87,8 +87,9 @@ struct pl_grpc_service {
     pl_grpc_options options;
     pl_ref interceptors;
     unsigned *in_flight;
-    pl_map methods; /* path → pl_grpc_method * */
-    pl_map names;   /* of services → what service.c keeps of one */
+    pl_map methods;               /* path → pl_grpc_method * */
+    const pl_grpc_method *recent; /* the one that was found last */
+    pl_map names;                 /* of services → what service.c keeps of one */
     bool some_off;
     struct pl_http_routes *routes; /* of methods that are plain HTTP as well; NULL: none */
     pl_arena arena;

@@ -8,28 +8,37 @@ bool pl_grpc_is_binary(pl_str name)
     return name.len > 4 && memcmp(name.ptr + name.len - 4, "-bin", 4) == 0;
 }
 
+/* By length, since each header of each call comes here. */
 bool pl_grpc_is_reserved(pl_str name)
 {
-    static const char *const names[] = {"te",
-                                        "content-type",
-                                        "content-length",
-                                        "content-encoding",
-                                        "accept-encoding",
-                                        "connection",
-                                        "keep-alive",
-                                        "proxy-connection",
-                                        "transfer-encoding",
-                                        "upgrade",
-                                        "host",
-                                        "connect-content-encoding",
-                                        "connect-accept-encoding"};
     if (name.len == 0 || name.ptr[0] == ':' || pl_str_starts(name, PL_STR("grpc-")))
         return true;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (pl_str_is(name, names[i]))
-            return true;
+    switch (name.len) {
+    case 2:
+        return pl_str_is(name, "te");
+    case 4:
+        return pl_str_is(name, "host");
+    case 7:
+        return pl_str_is(name, "upgrade");
+    case 10:
+        return pl_str_is(name, "connection") || pl_str_is(name, "keep-alive");
+    case 12:
+        return pl_str_is(name, "content-type");
+    case 14:
+        return pl_str_is(name, "content-length");
+    case 15:
+        return pl_str_is(name, "accept-encoding");
+    case 16:
+        return pl_str_is(name, "content-encoding") || pl_str_is(name, "proxy-connection");
+    case 17:
+        return pl_str_is(name, "transfer-encoding");
+    case 23:
+        return pl_str_is(name, "connect-accept-encoding");
+    case 24:
+        return pl_str_is(name, "connect-content-encoding");
+    default:
+        return false;
     }
-    return false;
 }
 
 bool pl_grpc_metadata_add(pl_grpc_metadata *list, pl_arena *arena, pl_str name, pl_str value)
@@ -46,6 +55,18 @@ bool pl_grpc_metadata_add(pl_grpc_metadata *list, pl_arena *arena, pl_str name, 
     }
     list->items[list->count++] = (pl_header){name, value};
     return true;
+}
+
+bool pl_grpc_metadata_copy(pl_grpc_metadata *list, pl_arena *arena, pl_str name, pl_str value)
+{
+    char *p = pl_arena_alloc(arena, name.len + value.len + 2), *v;
+    if (!p)
+        return false;
+    v = p + name.len + 1;
+    memcpy(p, name.ptr, name.len);
+    memcpy(v, value.ptr, value.len);
+    p[name.len] = v[value.len] = '\0';
+    return pl_grpc_metadata_add(list, arena, (pl_str){p, name.len}, (pl_str){v, value.len});
 }
 
 static bool is_name_byte(unsigned char c)

@@ -21,6 +21,8 @@ typedef struct pl_grpc_metadata {
 } pl_grpc_metadata;
 /* name and value are views; false: memory. */
 bool pl_grpc_metadata_add(pl_grpc_metadata *list, pl_arena *arena, pl_str name, pl_str value);
+/* The same with copies, each with a NUL behind it. */
+bool pl_grpc_metadata_copy(pl_grpc_metadata *list, pl_arena *arena, pl_str name, pl_str value);
 
 /* Adds what a script says, ready for the wire: the name in lower case, bytes in Base64; copied.
  * INVALID_ARGUMENT: a name or value that HTTP/2 cannot carry, or a name that is reserved. */

@@ -86,10 +86,14 @@ pl_code pl_grpc_service_add(pl_grpc_service *s, const pl_grpc_method *method)
                                                                                       : PL_RESOURCE_EXHAUSTED;
 }
 
-const pl_grpc_method *pl_grpc_service_find(const pl_grpc_service *s, pl_str path)
+const pl_grpc_method *pl_grpc_service_find(pl_grpc_service *s, pl_str path)
 {
     const service_name *name = s->some_off ? pl_map_get(&s->names, name_of(path)) : NULL;
-    return name && name->off ? NULL : pl_map_get(&s->methods, path);
+    if (name && name->off)
+        return NULL;
+    if (!s->recent || !pl_str_eq(s->recent->path, path))
+        s->recent = pl_map_get(&s->methods, path);
+    return s->recent;
 }
 
 bool pl_grpc_service_has(const pl_grpc_service *s, pl_str name)

@@ -56,7 +56,7 @@ pl_code pl_grpc_service_add(pl_grpc_service *service, const pl_grpc_method *meth
  * INVALID_ARGUMENT, ALREADY_EXISTS (routes.h): err says what is wrong, without the method's name;
  * RESOURCE_EXHAUSTED. */
 pl_code pl_grpc_service_route(pl_grpc_service *service, pl_str path, pl_error *err);
-const pl_grpc_method *pl_grpc_service_find(const pl_grpc_service *service, pl_str path);
+const pl_grpc_method *pl_grpc_service_find(pl_grpc_service *service, pl_str path);
 /* Whether there are methods of "user.v1.UserService". */
 bool pl_grpc_service_has(const pl_grpc_service *service, pl_str name);
 /* Whether a path is one of a method, or of a service that there is: "/user.v1.UserService/Nothing". */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "grpc/session.h"
 
-#include <malloc.h>
-
 #include "base/alloc.h"
 #include "grpc/session_internal.h"
 
@@ -17,17 +15,11 @@ pl_grpc_streams *pl_grpc_streams_new(unsigned most)
     if (!pool)
         return NULL;
     pool->most = most;
+    pl_slab_init(&pool->slab);
     if (h2_reserve(pool))
         return pool;
     pl_free(pool);
     return NULL;
-}
-
-bool h2_reserve(pl_grpc_streams *pool)
-{
-    if (!pool->reserve)
-        pool->reserve = pl_malloc(H2_RESERVE);
-    return pool->reserve != NULL;
 }
 
 static void destroy(h2_stream *s)
@@ -43,8 +35,10 @@ void pl_grpc_streams_free(pl_grpc_streams *pool)
         pool->free = s->next;
         destroy(s);
     }
-    if (pool)
-        pl_free(pool->reserve);
+    if (!pool)
+        return;
+    h2_reserve_free(pool);
+    pl_slab_dispose(&pool->slab);
     pl_free(pool);
 }
 
@@ -105,6 +99,8 @@ static void stream_remove(pl_grpc_session *session, h2_stream *s)
         session->streams = s->next;
     if (s->next)
         s->next->prev = s->prev;
+    if (session->recent == s)
+        session->recent = NULL;
     for (h2_stream **at = &session->noted; s->noted && *at; at = &(*at)->next_noted) {
         if (*at == s) {
             *at = s->next_noted;
@@ -129,9 +125,11 @@ static void close_stream(h2_stream *s)
 }
 
 /* --- what comes --- */
-static h2_stream *find(nghttp2_session *h2, int32_t id)
+h2_stream *h2_find(pl_grpc_session *session, int32_t id)
 {
-    return nghttp2_session_get_stream_user_data(h2, id);
+    if (!session->recent || session->recent->id != id)
+        session->recent = nghttp2_session_get_stream_user_data(session->h2, id);
+    return session->recent;
 }
 
 static int refuse(pl_grpc_session *session, int32_t id, uint32_t error)
@@ -180,7 +178,7 @@ static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, const uint
                      const uint8_t *value, size_t value_len, uint8_t flags, void *data)
 {
     pl_grpc_session *session = data;
-    h2_stream *s = find(h2, frame->hd.stream_id);
+    h2_stream *s = h2_find(session, frame->hd.stream_id);
     pl_str n = {(const char *)name, name_len}, v = {(const char *)value, value_len};
     if (!s || s->ready)
         return 0; /* refused; or trailers of the peer's, which mean nothing here */
@@ -195,9 +193,7 @@ static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, const uint
         keep_pseudo(s, n, v);
         return 0;
     }
-    n = pl_arena_str(&s->base.arena, n);
-    v = pl_arena_str(&s->base.arena, v);
-    if (!n.ptr || !v.ptr || !pl_grpc_metadata_add(&s->base.headers, &s->base.arena, n, v))
+    if (!pl_grpc_metadata_copy(&s->base.headers, &s->base.arena, n, v))
         s->base.headers_too_large = true;
     return 0;
 }
@@ -206,7 +202,7 @@ static int on_data(nghttp2_session *h2, uint8_t flags, int32_t id, const uint8_t
                    void *data)
 {
     pl_grpc_session *session = data;
-    h2_stream *s = find(h2, id);
+    h2_stream *s = h2_find(session, id);
     if (nghttp2_session_consume_connection(h2, len) != 0)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     pl_http2_progress(&session->noise);
@@ -251,10 +247,10 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *data)
         return 0;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
-        on_headers(session, find(h2, frame->hd.stream_id), frame->hd.flags);
+        on_headers(session, h2_find(session, frame->hd.stream_id), frame->hd.flags);
         break;
     case NGHTTP2_DATA:
-        s = find(h2, frame->hd.stream_id);
+        s = h2_find(session, frame->hd.stream_id);
         if (s && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
             peer_has_ended(s);
         break;
@@ -285,13 +281,14 @@ static int on_invalid_frame(nghttp2_session *h2, const nghttp2_frame *frame, int
 
 static int on_close(nghttp2_session *h2, int32_t id, uint32_t error, void *data)
 {
-    h2_stream *s = find(h2, id);
+    pl_grpc_session *session = data;
+    h2_stream *s = h2_find(session, id);
     if (!s)
         return 0;
     if (error == NGHTTP2_NO_ERROR && s->answered && (s->alone || s->trailed))
-        s->session->succeeded++;
+        session->succeeded++;
     else
-        s->session->failed++;
+        session->failed++;
     close_stream(s);
     return 0;
 }
@@ -357,25 +354,6 @@ void pl_grpc_session_receive(pl_grpc_session *session, pl_str bytes, uint64_t no
 }
 
 /* --- life --- */
-/* When nghttp2 cannot queue the data of an answer that it has just begun, since the queue does not grow, it
- * frees them twice: now, and with the session. So this must not fail: the session gets the thread's reserve,
- * and is cut for the lack of memory as soon as nghttp2 has returned. Nothing is sent while there is none. */
-static void *mem_realloc(void *ptr, size_t size, void *data)
-{
-    pl_grpc_session *session = data;
-    void *fresh = pl_realloc(ptr, size);
-    if (fresh || size > H2_RESERVE || !session->pool->reserve)
-        return fresh;
-    fresh = session->pool->reserve;
-    session->pool->reserve = NULL;
-    session->broken = true;
-    size_t held = ptr ? malloc_usable_size(ptr) : 0;
-    if (held > 0)
-        memcpy(fresh, ptr, held < size ? held : size);
-    pl_free(ptr);
-    return fresh;
-}
-
 static uint64_t or_default(uint64_t value, uint64_t standard)
 {
     return value ? value : standard;
@@ -394,9 +372,7 @@ static void set_options(pl_grpc_session_options *o)
 
 static int make_h2(pl_grpc_session *session, nghttp2_session_callbacks *callbacks, nghttp2_option *option)
 {
-    nghttp2_mem mem = pl_http2_memory;
-    mem.mem_user_data = session;
-    mem.realloc = mem_realloc;
+    nghttp2_mem mem = h2_memory(session);
     nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);

@@ -2,9 +2,10 @@
 #ifndef PL_GRPC_SESSION_INTERNAL_H
 #define PL_GRPC_SESSION_INTERNAL_H
 
-/* What the files of a session share: session.c (life, and what comes), session_send.c (what goes) and
- * session_time.c (what takes too long, floods, draining). */
+/* What the files of a session share: session.c (life, and what comes), session_send.c (what goes),
+ * session_time.c (what takes too long, floods, draining) and session_memory.c (nghttp2's memory). */
 
+#include "base/slab.h"
 #include "grpc/http2.h"
 #include "grpc/session.h"
 
@@ -32,6 +33,7 @@ struct h2_stream {
 struct pl_grpc_streams {
     h2_stream *free;
     unsigned count, most;
+    pl_slab slab;  /* nghttp2's objects, of all sessions */
     void *reserve; /* H2_RESERVE bytes for the next session that has none, see mem_realloc; NULL: used up */
 };
 #define H2_RESERVE ((size_t)64 << 10)
@@ -49,6 +51,7 @@ struct pl_grpc_session {
     void *data;
     nghttp2_session *h2;
     h2_stream *streams; /* all that nghttp2 has open */
+    h2_stream *recent;  /* of these, the one that was found last; NULL: it has gone */
     unsigned stream_count;
     uint64_t begun, refused, succeeded, failed, keepalives;
     uint64_t begun_at;
@@ -84,8 +87,14 @@ struct pl_grpc_session {
 };
 
 /* session.c */
-/* Whether there is one, if need be again. */
+/* The stream of a frame; NULL: it was refused, or has gone. */
+h2_stream *h2_find(pl_grpc_session *session, int32_t id);
+
+/* session_memory.c */
+nghttp2_mem h2_memory(pl_grpc_session *session);
+/* Whether there is a reserve, if need be again. */
 bool h2_reserve(pl_grpc_streams *pool);
+void h2_reserve_free(pl_grpc_streams *pool);
 
 /* session_send.c */
 extern const pl_grpc_stream_ops h2_stream_ops;

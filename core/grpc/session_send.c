@@ -82,9 +82,11 @@ static int on_sent(nghttp2_session *h2, const nghttp2_frame *frame, void *data)
         return 0;
     session->sent_since_ping = true;
     pl_http2_progress(&session->noise);
-    h2_stream *s = nghttp2_session_get_stream_user_data(h2, frame->hd.stream_id);
+    if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        return 0;
+    h2_stream *s = h2_find(session, frame->hd.stream_id);
     /* The answer is complete, and the peer still sends: it is told to stop. */
-    if (s && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) && !s->peer_done && !s->dead) {
+    if (s && !s->peer_done && !s->dead) {
         s->dead = true;
         if (nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR) != 0)
             fail(s);

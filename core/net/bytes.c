@@ -261,9 +261,10 @@ static void on_read(h2o_socket_t *socket, const char *err)
         take_encrypted(c);
     } else {
         pl_str input = {socket->input->bytes, socket->input->size};
+        bool thrown_away = c->ending; /* the service may end it with what this was */
         take_plain(c, input);
         h2o_buffer_consume(&socket->input, input.len);
-        if (c->ending && (c->thrown_away += input.len) > LINGER_BYTES)
+        if (thrown_away && (c->thrown_away += input.len) > LINGER_BYTES)
             pl_connection_pause(&c->public, true);
     }
 }

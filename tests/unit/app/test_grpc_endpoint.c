@@ -8,6 +8,7 @@
 
 #include "app/app_harness.h"
 
+#include <h2o.h>
 #include <pthread.h>
 #include <semaphore.h>
 
@@ -28,6 +29,7 @@ typedef struct site {
     char address[64];
     pthread_t thread;
     sem_t done, drained;
+    bool at_rest;
 } site;
 
 static void *run(void *arg)
@@ -107,7 +109,7 @@ static void do_stop(site *s, void *arg)
     pl_loop_stop(s->loop);
 }
 
-static void adopt(site *s, const char *services, const char *settings)
+static pl_generation *build(const char *services, const char *settings)
 {
     pl_report report;
     pl_generation_options options = {.engine = pl_lua_engine(), .workers = 1};
@@ -118,8 +120,13 @@ static void adopt(site *s, const char *services, const char *settings)
         fail_msg("%s", report_text(&report));
     pl_report_dispose(&report);
     pl_bundle_unref(bundle);
-    s->generations[s->count++] = g;
-    on_loop(s, do_adopt, g);
+    return g;
+}
+
+static void adopt(site *s, const char *services, const char *settings)
+{
+    s->generations[s->count++] = build(services, settings);
+    on_loop(s, do_adopt, s->generations[s->count - 1]);
 }
 
 #define ECHO                                                                                               \
@@ -128,19 +135,25 @@ static void adopt(site *s, const char *services, const char *settings)
     " Flood = { server_streaming = function(r, call) for i = 1, 1000 do call:send(('x'):rep(10000)) end "  \
     "end } } }"
 
-static site *site_new(const char *settings)
+static void open_endpoint(site *s)
 {
-    site *s = calloc(1, sizeof *s);
     pl_error err = {0};
     pl_bytes_config config = {.address = "127.0.0.1:0"};
-    sem_init(&s->done, 0, 0);
-    sem_init(&s->drained, 0, 0);
     s->listeners = pl_bytes_listeners_open(&config, 1, &err);
-    s->loop = pl_loop_new(NULL, NULL, &err);
     assert_true(s->listeners && s->loop);
     snprintf(s->address, sizeof s->address, "%s", pl_bytes_listeners_address(s->listeners));
     s->endpoint = pl_grpc_endpoint_new(s->loop, &config, s->listeners, 0, NULL, &err);
     assert_non_null(s->endpoint);
+}
+
+static site *site_new(const char *settings)
+{
+    site *s = calloc(1, sizeof *s);
+    pl_error err = {0};
+    sem_init(&s->done, 0, 0);
+    sem_init(&s->drained, 0, 0);
+    s->loop = pl_loop_new(NULL, NULL, &err);
+    open_endpoint(s);
     assert_int_equal(pthread_create(&s->thread, NULL, run, s), 0);
     adopt(s, ECHO, settings);
     return s;
@@ -436,6 +449,50 @@ static void test_age(void **state)
     site_free(s);
 }
 
+/* --- on a loop of h2o's own --- */
+static void look_for_rest(void *data)
+{
+    pl_instance *instance = ((site *)data)->generations[0]->instances[0];
+    ((site *)data)->at_rest = instance->in_flight == 0;
+}
+
+static void turn_until_in_flight(const site *s, h2o_loop_t *h2o, unsigned count)
+{
+    for (int i = 0; i < 2000 && s->generations[0]->instances[0]->in_flight != count; i++)
+        h2o_evloop_run(h2o, 10);
+    assert_int_equal(s->generations[0]->instances[0]->in_flight, count);
+}
+
+/* The turn's end, where retired instances go, comes behind the last call's, though nothing is written and no
+ * timer is started. */
+static void test_foreign_loop(void **state)
+{
+    h2o_loop_t *h2o = h2o_evloop_create();
+    pl_error err = {0};
+    site s = {.loop = pl_loop_new_on(h2o, NULL, NULL, &err)};
+    open_endpoint(&s);
+    s.generations[s.count++] = build(ECHO, "return { grpc = { keepalive = { time = false } } }");
+    do_adopt(&s, s.generations[0]);
+    int fd = greet(&s);
+    call(fd, 1, "Sleep");
+    turn_until_in_flight(&s, h2o, 1);
+    for (int i = 0; i < 5; i++)
+        h2o_evloop_run(h2o, 0);
+    pl_loop_on_turn(s.loop, look_for_rest, &s);
+    say_frame(fd, 3, 0, 1, "\0\0\0\x8", 4);
+    turn_until_in_flight(&s, h2o, 0);
+    for (int i = 0; i < 3; i++)
+        h2o_evloop_run(h2o, 0);
+    assert_true(s.at_rest);
+    close(fd);
+    pl_grpc_endpoint_free(s.endpoint);
+    pl_bytes_listeners_free(s.listeners);
+    pl_generation_free(s.generations[0]);
+    pl_loop_free(s.loop);
+    h2o_evloop_run(h2o, 0);
+    h2o_evloop_destroy(h2o);
+}
+
 static void test_no_memory(void **state)
 {
     failing a = {.sticky = true};
@@ -469,6 +526,7 @@ int main(void)
                                        cmocka_unit_test(test_drain_without_connections),
                                        cmocka_unit_test(test_end_with_calls),
                                        cmocka_unit_test(test_age),
+                                       cmocka_unit_test(test_foreign_loop),
                                        cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

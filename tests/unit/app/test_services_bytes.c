@@ -68,7 +68,7 @@ static void test_methods_of_all_kinds(void **state)
             "services/readme.txt", "no Lua", "other/c.lua", "return { ['c.C'] = { C = print } }"),
         2);
     for (unsigned i = 0; i < 2; i++) {
-        const pl_grpc_service *s = g->instances[i]->grpc;
+        pl_grpc_service *s = g->instances[i]->grpc;
         assert_int_equal(pl_grpc_service_count(s), 7);
         assert_true(pl_grpc_service_has(s, PL_STR("a.A")));
         assert_true(pl_grpc_service_has(s, PL_STR("B")));
@@ -83,7 +83,9 @@ static void test_methods_of_all_kinds(void **state)
         assert_int_equal(method(g, i, "/a.A/Named")->arity, 1);
         assert_true(method(g, i, "/a.A/More")->arity >= 2); /* of C: it may look at all */
         assert_true(method(g, i, "/B/_x9")->arity >= 2);    /* the same */
+        assert_ptr_equal(method(g, i, "/a.A/Out"), out);    /* again, and behind others */
         assert_null(pl_grpc_service_find(s, PL_STR("/a.A/plain")));
+        assert_ptr_equal(method(g, i, "/a.A/Out"), out);
         assert_null(pl_grpc_service_find(s, PL_STR("a.A/Plain")));
     }
     pl_generation_free(g);

@@ -16,13 +16,29 @@ static void test_names(void **state)
     assert_false(pl_grpc_is_binary(PL_STR("-bin")));
     assert_false(pl_grpc_is_binary(PL_STR("x-bin-")));
     assert_false(pl_grpc_is_binary(PL_STR("bin")));
-    static const char *const reserved[] = {"",      ":path",      "te",  "content-type", "grpc-status",
-                                           "grpc-", "connection", "host"};
+    static const char *const reserved[] = {"",
+                                           ":path",
+                                           "te",
+                                           "content-type",
+                                           "grpc-status",
+                                           "grpc-",
+                                           "connection",
+                                           "host",
+                                           "content-length",
+                                           "content-encoding",
+                                           "accept-encoding",
+                                           "keep-alive",
+                                           "proxy-connection",
+                                           "transfer-encoding",
+                                           "upgrade",
+                                           "connect-content-encoding",
+                                           "connect-accept-encoding"};
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
         assert_true(pl_grpc_is_reserved(pl_str_of(reserved[i])));
     assert_false(pl_grpc_is_reserved(PL_STR("x-te")));
     assert_false(pl_grpc_is_reserved(PL_STR("user-agent")));
     assert_false(pl_grpc_is_reserved(PL_STR("grpc")));
+    assert_false(pl_grpc_is_reserved(PL_STR("content-typo"))); /* as long as one */
 }
 
 static pl_code put(pl_grpc_metadata *list, pl_arena *arena, const char *name, pl_str value)
@@ -147,6 +163,30 @@ static void test_percent(void **state)
     percent(PL_STR("\r\nPathological\t\xe2\x98\xba"), "%0D%0APathological%09%E2%98%BA");
 }
 
+static void test_copy(void **state)
+{
+    char name[] = "x-name", value[] = "some value";
+    failing a = {0};
+    while (failing_next(&a)) {
+        pl_grpc_metadata list = {0};
+        pl_arena arena;
+        pl_arena_init(&arena, 64);
+        failing_begin(&a);
+        bool ok = true;
+        for (size_t i = 0; i < 20 && ok; i++) /* more than it has room for at first */
+            ok = pl_grpc_metadata_copy(&list, &arena, (pl_str){name, 6}, (pl_str){value, i % 2 ? 10 : 0});
+        assert_int_equal(ok, !failing_end(&a));
+        assert_true(!ok || list.count == 20);
+        for (size_t i = 0; i < list.count; i++) {
+            assert_string_equal(list.items[i].name.ptr, name);
+            assert_ptr_not_equal(list.items[i].name.ptr, name);
+            assert_string_equal(list.items[i].value.ptr, i % 2 ? value : "");
+            assert_int_equal(list.items[i].value.len, i % 2 ? 10 : 0);
+        }
+        pl_arena_dispose(&arena);
+    }
+}
+
 static void test_percent_is_lenient(void **state)
 {
     pl_buf out;
@@ -162,6 +202,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_names),
                                        cmocka_unit_test(test_put),
                                        cmocka_unit_test(test_put_without_memory),
+                                       cmocka_unit_test(test_copy),
                                        cmocka_unit_test(test_split),
                                        cmocka_unit_test(test_decode),
                                        cmocka_unit_test(test_percent),

@@ -548,7 +548,7 @@ static void test_no_memory(void **state)
 }
 
 /* Two sessions of a thread, with a call each that is answered while memory is short, anywhere: nghttp2 is
- * never left without what it cannot do without (session.c, mem_realloc), however often. */
+ * never left without what it cannot do without (session_memory.c, mem_realloc), however often. */
 typedef struct both {
     pl_grpc_handler handler; /* first */
     pl_grpc_stream *streams[2];

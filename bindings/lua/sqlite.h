@@ -66,10 +66,11 @@ struct sq_connection {
     const char *denied; /* by the authorizer: why */
 
     /* The state's thread: */
-    pl_host *host;         /* NULL at load time */
-    sq_list queue;         /* wait for the connection */
-    sq_list inside;        /* wait for their turn inside the transaction that has it */
-    sq_operation *running; /* on a helper thread */
+    pl_host *host;  /* NULL at load time */
+    sq_list queue;  /* wait for the connection */
+    sq_list inside; /* wait for their turn inside the transaction that has it */
+    sq_list flight; /* handed to the helper threads */
+    unsigned in_flight;
     sq_operation
         *picked; /* runs next, when the timer fires: a lock is held by others, or the helpers are busy */
     pl_timer timer;

@@ -9,11 +9,18 @@
  * - queued: sq_enqueue has put it in `queue`, or in `inside` when it is part of a transaction;
  * - picked: taken from its list; the connection is its own. It stays so, until the timer fires, while no
  * helper is free;
- * - running: on a helper thread. When others hold a lock it is picked again, until busy_until;
+ * - in flight: handed to the helper threads, which run the operations of a connection one after the other.
+ * When others hold a lock it is picked again, until busy_until;
  * - ended: its wait is finished.
+ *
+ * Single statements are handed over before those ahead of them have ended, so that a helper goes from one to
+ * the next without waiting for the loop. All else is in flight alone, as what follows depends on how it ends.
  *
  * While a transaction has the connection (from the pick of its BEGIN to the end of its COMMIT or ROLLBACK)
  * only `inside` is served. All of this is on the state's thread but for run_job. */
+
+/* Statements in flight: those that are cancelled stay until their turn comes, so it should not be many. */
+#define MAX_IN_FLIGHT 16
 
 static void advance(sq_connection *c);
 
@@ -167,9 +174,13 @@ static void on_timer(pl_timer *timer)
     advance(c);
 }
 
-/* op runs next, in some milliseconds. */
+/* op runs next, in some milliseconds; or later, when there is such a one already. */
 static void pick_later(sq_connection *c, sq_operation *op)
 {
+    if (c->picked) {
+        list_push(&c->queue, op);
+        return;
+    }
     c->picked = op;
     uint64_t delay = op->tries < 4 ? 2 + op->tries : op->tries < 20 ? 10 : 20;
     op->tries++;
@@ -187,7 +198,7 @@ static bool retry_when_busy(sq_operation *op)
     if (now >= op->busy_until || c->closed || atomic_load(&op->stop))
         return false;
     pick_later(c, op);
-    return c->timing;
+    return c->timing || op->list;
 }
 
 static void fail_busy(sq_operation *op)
@@ -210,15 +221,19 @@ static void on_done(pl_job *job)
 {
     sq_operation *op = (sq_operation *)job;
     sq_connection *c = op->connection;
-    c->running = NULL;
-    if (op->outcome == SQ_BUSY && retry_when_busy(op))
+    list_remove(&c->flight, op);
+    c->in_flight--;
+    if (op->outcome == SQ_BUSY && retry_when_busy(op)) {
+        advance(c); /* the timer of another one may have fired meanwhile */
         return;
+    }
     if (op->outcome == SQ_FOR_WRITER && op->wait.call && !c->closed) {
         hand_to_writer(op);
         return;
     }
     if (op->outcome == SQ_BUSY) {
-        c->picked = NULL;
+        if (c->picked == op)
+            c->picked = NULL;
         fail_busy(op);
     }
     after_control(op);
@@ -252,30 +267,52 @@ static void run_all_here(sq_connection *c)
     }
 }
 
+static bool is_single(const sq_operation *op)
+{
+    return op->kind < SQ_SCRIPT && !op->transaction;
+}
+
+/* Whether the next operation may be handed over while others are in flight. */
+static bool may_follow(const sq_connection *c)
+{
+    return !c->transaction && c->in_flight < MAX_IN_FLIGHT && c->queue.head && is_single(c->queue.head) &&
+           is_single(c->flight.tail);
+}
+
+static bool hand_over(sq_connection *c, sq_operation *op)
+{
+    op->job.run = run_job;
+    op->job.done = on_done;
+    if (c->host->ops->offload(c->host, &op->job, c) != 0)
+        return false;
+    list_push(&c->flight, op);
+    c->in_flight++;
+    return true;
+}
+
 static void advance(sq_connection *c)
 {
-    if (c->closed || c->running || (c->picked && c->timing))
+    if (c->closed)
         return;
     if (!c->host) {
         run_all_here(c);
         return;
     }
-    sq_operation *op = c->picked ? c->picked : pick(c);
-    c->picked = NULL;
-    if (!op)
-        return;
-    op->job.run = run_job;
-    op->job.done = on_done;
-    c->running = op;
-    if (c->host->ops->offload(c->host, &op->job, c) != 0) {
-        c->running = NULL;
-        pick_later(c, op);
+    while (!c->timing && (!c->flight.head || (!c->picked && may_follow(c)))) {
+        sq_operation *op = c->picked ? c->picked : pick(c);
+        c->picked = NULL;
+        if (!op)
+            break;
+        if (!hand_over(c, op)) {
+            pick_later(c, op);
+            break;
+        }
     }
 }
 
 bool sq_is_idle(const sq_connection *c)
 {
-    return !c->running && !c->picked && !c->transaction && !c->queue.head;
+    return !c->flight.head && !c->picked && !c->transaction && !c->queue.head;
 }
 
 void sq_enqueue(sq_operation *op)
@@ -305,20 +342,14 @@ static void drop(sq_operation *op)
     sq_operation_release(op);
 }
 
-static void stop_running(sq_connection *c)
-{
-    atomic_store(&c->running->stop, true);
-    sqlite3_interrupt(c->db);
-}
-
 void sq_cancelled(plua_wait *wait)
 {
     sq_operation *op = wait->data;
     sq_connection *c = op->connection;
     if (op->kind == SQ_BEGIN && op->transaction && c->transaction == op->transaction)
         c->roll_back = true; /* whatever comes of it */
-    if (op == c->running)
-        stop_running(c);
+    if (op->list == &c->flight)
+        atomic_store(&op->stop, true); /* SQLite looks at it while it runs (on_progress) */
     else if (op->list || op == c->picked)
         drop(op);
 }
@@ -334,8 +365,8 @@ void sq_connection_close(sq_connection *c)
         sq_operation_release(op);
     sq_operation_release(c->picked);
     c->picked = NULL;
-    if (c->running)
-        stop_running(c);
+    for (op = c->flight.head; op; op = op->next)
+        atomic_store(&op->stop, true);
     leave_transaction(c); /* closing the connection rolls back */
 }
 
@@ -343,7 +374,7 @@ void sq_connection_close(sq_connection *c)
 
 static bool is_free_for(const sq_connection *c, const sq_operation *op)
 {
-    if (c->running || c->picked || c->queue.head)
+    if (c->flight.head || c->picked || c->queue.head)
         return false;
     return !c->transaction || (op->kind != SQ_BEGIN && c->transaction == op->transaction);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "bindings/lua/message.h"
 #include "bindings/lua/sqlite.h"
 
 #define BLOB_TYPE "perilune.sqlite.blob"
@@ -121,6 +122,7 @@ static void take_table(lua_State *L, sq_operation *op)
 {
     size_t names = 0;
     lua_Integer last = 0;
+    plua_message_unfold(L, -1);
     for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
         lua_Integer key = lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0;
         if (lua_type(L, -2) == LUA_TSTRING)

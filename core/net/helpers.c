@@ -60,7 +60,6 @@ static void enqueue(pl_helpers *helpers, task *t)
     else
         helpers->first = t;
     helpers->last = t;
-    pthread_cond_signal(&helpers->work);
 }
 
 /* On the loop's thread. */
@@ -72,8 +71,9 @@ static void deliver(pl_message *message)
     job->done(job);
 }
 
-/* The job has been run. Its message is posted under the lock: so the next job of the lane cannot overtake it,
- * and a loop that waits for its last job is not freed while this still uses it. */
+/* The job has been run. No thread is woken for the next job of its lane: the one that is here takes one from
+ * the queue next. Its message is posted under the lock: so the next job of the lane cannot overtake it, and a
+ * loop that waits for its last job is not freed while this still uses it. */
 static void finish(pl_helpers *helpers, task *t)
 {
     pl_loop *loop = t->loop;
@@ -208,6 +208,7 @@ int pl_helpers_submit(pl_helpers *helpers, pl_loop *loop, unsigned *pending, pl_
                 *slot = t;
             }
             enqueue(helpers, t);
+            pthread_cond_signal(&helpers->work);
         }
     }
     pthread_mutex_unlock(&helpers->lock);

@@ -316,6 +316,37 @@ static void isolation(void **state)
     assert_null(fixture_finish(f, 1));
 }
 
+/* Statements are handed to the helpers before those ahead of them have ended: each in its order, and for
+ * itself. */
+static void many_statements(void **state)
+{
+    enum { MANY = 22, CANCELLED = 5, WRONG = 9, TRANSACTION = 14 };
+    fixture_pause_helpers(f, true);
+    for (int i = 0; i < MANY; i++) {
+        char code[400];
+        const char *one = i == WRONG ? "db:exec('INSERT INTO users (score) VALUES (%d)')"
+                          : i == TRANSACTION
+                              ? "db:transaction(function(tx) tx:exec(\"INSERT INTO users (name, score) "
+                                "VALUES ('t', 0)\") tx:exec 'UPDATE users SET score = %d' end)"
+                              : "return db:exec(\"INSERT INTO users (name) VALUES ('%d')\").last_id";
+        size_t at = (size_t)snprintf(code, sizeof(code), DB);
+        snprintf(code + at, sizeof(code) - at, one, i);
+        assert_true(fixture_start(f, i, code));
+    }
+    fixture_cancel(f, CANCELLED);
+    fixture_pause_helpers(f, false);
+    for (int i = 0; i < MANY; i++) {
+        const char *error = i == CANCELLED ? NULL : fixture_finish(f, i);
+        if (i == WRONG)
+            assert_non_null(strstr(error, "NOT NULL"));
+        else
+            assert_null(error);
+    }
+    fixture_ok(f, DB "assert(db:value 'SELECT group_concat(name) FROM users' == "
+                     "'0,1,2,3,4,6,7,8,10,11,12,13,t,15,16,17,18,19,20,21')"
+                     "assert(db:value 'SELECT count(*) FROM users WHERE score = 14' == 13)");
+}
+
 /* --- cancelling --- */
 
 static void cancelled_calls(void **state)
@@ -479,14 +510,52 @@ static void locked_by_others(void **state)
         DB
         "db:exec_script \"INSERT INTO users (name) VALUES ('s1'); INSERT INTO users (name) VALUES ('s2')\""));
     assert_true(fixture_start(f, 3, DB "db:exec 'DELETE FROM users'"));
-    assert_true(fixture_start(f, 4, "require 'perilune.time'.sleep(0.02)"));
-    assert_null(fixture_finish(f, 4));
+    for (int i = 4; i < 8; i++)
+        assert_true(fixture_start(f, i, DB "db:exec \"INSERT INTO users (name) VALUES ('one of many')\""));
+    assert_true(fixture_start(f, 8, "require 'perilune.time'.sleep(0.02)"));
+    assert_null(fixture_finish(f, 8));
     fixture_cancel(f, 3);
     fixture_cancel(other, 0); /* lets go of the lock */
     fixture_drain(other);
-    assert_null(fixture_finish(f, 1));
-    assert_null(fixture_finish(f, 2));
-    fixture_ok(f, DB "assert(db:value 'SELECT group_concat(name) FROM users' == 'mine,s1,s2')");
+    for (int i = 1; i < 8; i++)
+        assert_true(i == 3 || !fixture_finish(f, i));
+    fixture_ok(f, DB "assert(db:value 'SELECT group_concat(name) FROM users':find '^mine,s1,s2,')"
+                     "assert(db:value 'SELECT count(*) FROM users' == 7)");
+    fixture_free(other);
+}
+
+/* Several statements find the lock of others: all go on when it is free, with those that were cancelled among
+ * them. */
+static void many_locked_by_others(void **state)
+{
+    fixture *other = fixture_new(&(fixture_options){.directory = directory});
+    assert_true(fixture_start(other, 0,
+                              DB
+                              "db:transaction(function(tx) tx:exec 'DELETE FROM users' require "
+                              "'perilune.log'.info 'has the lock' require 'perilune.time'.sleep(1000) end)"));
+    wait_for_log(other, "has the lock");
+    fixture_pause_helpers(f, true);
+    for (int i = 0; i < 6; i++)
+        assert_true(fixture_start(f, i, DB "db:exec \"INSERT INTO users (name) VALUES ('x')\""));
+    fixture_pause_helpers(f, false);
+    assert_true(fixture_start(f, 8, "require 'perilune.time'.sleep(0.03)"));
+    assert_null(fixture_finish(f, 8)); /* they have tried, and more than once */
+    fixture_cancel(f, 0);
+    fixture_cancel(f, 4);
+    fixture_cancel(other, 0);
+    fixture_drain(other);
+    for (int i = 0; i < 6; i++)
+        assert_true(i == 0 || i == 4 || !fixture_finish(f, i));
+    fixture_ok(
+        f, DB "assert(db:value 'SELECT count(*) FROM users' >= 4)"); /* it may have been too late to cancel */
+    assert_true(fixture_start(other, 0,
+                              DB "db:transaction(function(tx) tx:exec 'DELETE FROM users' require "
+                                 "'perilune.log'.info 'once more' require 'perilune.time'.sleep(1000) end)"));
+    wait_for_log(other, "once more");
+    for (int i = 0; i < 6; i++)
+        assert_true(fixture_start(f, i, DB "db:exec \"INSERT INTO users (name) VALUES ('x')\""));
+    for (int i = 0; i < 6; i++) /* each gives up in its time */
+        assert_non_null(strstr(fixture_finish(f, i), "UNAVAILABLE: the database is locked"));
     fixture_free(other);
 }
 
@@ -541,6 +610,7 @@ int main(void)
                                        TEST(lost),
                                        TEST(nested),
                                        TEST(isolation),
+                                       TEST(many_statements),
                                        TEST(cancelled_calls),
                                        TEST(cancelled_transactions),
                                        TEST(forgotten_transactions),
@@ -549,6 +619,7 @@ int main(void)
                                        TEST(locks),
                                        TEST(state_closed_at_work),
                                        TEST(locked_by_others),
+                                       TEST(many_locked_by_others),
                                        TEST(busy_helpers),
                                        TEST(out_of_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/alloc.h"
-#include "bindings/lua/internal.h"
+#include "bindings/lua/run.h"
 
 /* A call's coroutine is taken from the pool, runs the function, and goes back when it has ended, with an
  * empty stack. While it waits it is in the state's list of waiting calls, with wait->call pointing to it. */
+
+#define COROUTINE_BYTES 192 /* that a coroutine has, and */
+#define CALLER_BYTES 640    /* what called it, about: to be fetched into the cache */
 
 static plua_call *call_new(plua_state *st)
 {
@@ -17,23 +20,35 @@ static plua_call *call_new(plua_state *st)
     return call;
 }
 
-static plua_call *call_take(plua_state *st)
+/* Memory that will be used soon, and may have been left long ago. */
+static void fetch(const void *memory, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const char *)memory + i);
+}
+
+/* Of the next call: its record was fetched when the one before it was taken. */
+static void fetch_next(const plua_call *next)
+{
+    if (!next)
+        return;
+    fetch(next->co, COROUTINE_BYTES);
+    if (next->next)
+        fetch(next->next, sizeof *next);
+}
+
+static inline plua_call *call_take(plua_state *st)
 {
     plua_call *call = st->pool;
     if (call)
         st->pool = call->next;
     else
         call = call_new(st);
+    if (st->waiting) /* or else the pool was used a moment ago */
+        fetch_next(st->pool);
     call->id = ++st->call_count;
     call->call = (pl_call){0};
-    call->in_chain = call->asked_next = false;
-    call->field = NULL;
-    call->info = NULL;
-    call->cache_hints = 0;
-    call->work = NULL;
-    call->wait = NULL;
-    call->instructions = 0;
-    call->closing = false;
+    memset(&call->wait, 0, sizeof *call - offsetof(plua_call, wait));
     return call;
 }
 
@@ -110,36 +125,12 @@ static void close_coroutine(plua_call *call)
     st->current = outer;
 }
 
-/* Resumes the call's coroutine. DONE pushes the result on the value stack. */
-static pl_call_status call_run(plua_call *call, int nargs, pl_failure *failure)
+/* The coroutine has ended with an error, or was interrupted. */
+static pl_call_status __attribute__((noinline)) call_failed(plua_call *call, int status, pl_failure *failure)
 {
     plua_state *st = call->state;
-    plua_call *outer = st->current;
-    plua_run run;
-    st->current = call;
-    plua_run_begin(st, call->co, &run);
-    int nresults = 0;
-    int status = lua_resume(call->co, st->L, nargs, &nresults);
-    call->info = NULL;
-    plua_run_end(st, &run);
-    st->current = outer;
-    if (status == LUA_YIELD && !st->interrupted) { /* plua_wait_mark stays on its stack, see coroutine.c */
-        waiting_add(call);
-        return PL_CALL_PENDING;
-    }
-    plua_wait_drop(call);
-    if (status == LUA_OK) {
-        if (nresults == 0) {
-            lua_pushnil(st->L);
-        } else {
-            if (nresults > 1)
-                lua_pop(call->co, nresults - 1);
-            lua_xmove(call->co, st->L, 1);
-        }
-        call_release(call);
-        return PL_CALL_DONE;
-    }
     bool closable = !st->hook_threw;
+    plua_wait_drop(call);
     plua_describe(st, call->co, status, call->work->arena, failure);
     if (closable)
         close_coroutine(call);
@@ -152,6 +143,36 @@ static pl_call_status call_run(plua_call *call, int nargs, pl_failure *failure)
     if (!closable)
         lua_gc(st->L, LUA_GCCOLLECT); /* what it holds (transactions) is let go of by finalizers */
     return PL_CALL_FAILED;
+}
+
+/* Resumes the call's coroutine. DONE pushes the result on the value stack. */
+static inline pl_call_status call_run(plua_state *st, plua_call *call, int nargs, pl_failure *failure)
+{
+    plua_call *outer = st->current;
+    plua_run run;
+    st->current = call;
+    plua_run_begin(st, call->co, &run);
+    int nresults;
+    int status = lua_resume(call->co, st->L, nargs, &nresults);
+    call->info = NULL;
+    plua_run_end(st, &run);
+    st->current = outer;
+    if (status == LUA_YIELD && !st->interrupted) { /* plua_wait_mark stays on its stack, see coroutine.c */
+        waiting_add(call);
+        return PL_CALL_PENDING;
+    }
+    if (status != LUA_OK)
+        return call_failed(call, status, failure);
+    plua_wait_drop(call);
+    if (nresults == 0) {
+        lua_pushnil(st->L);
+    } else {
+        if (nresults > 1)
+            lua_pop(call->co, nresults - 1);
+        lua_xmove(call->co, st->L, 1);
+    }
+    call_release(call);
+    return PL_CALL_DONE;
 }
 
 pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, pl_work *work,
@@ -172,10 +193,8 @@ pl_call_status plua_call_function(pl_state *state, pl_ref function, int nargs, p
     lua_rawgeti(call->co, LUA_REGISTRYINDEX, function);
     if (nargs > 0)
         lua_xmove(st->L, call->co, nargs);
-    pl_call_status status = call_run(call, nargs, failure);
-    if (status == PL_CALL_PENDING)
-        *pending = &call->call;
-    return status;
+    *pending = &call->call; /* matters to whoever is told so */
+    return call_run(st, call, nargs, failure);
 }
 
 void plua_call_cancel(pl_state *state, pl_call *pending)
@@ -239,8 +258,8 @@ typedef struct finish {
 static void finish_section(void *data)
 {
     finish *f = data;
-    pl_failure failure = {0};
-    pl_call_status status = call_run(f->call, 0, &failure);
+    pl_failure failure;
+    pl_call_status status = call_run(f->state, f->call, 0, &failure);
     f->ran = true;
     if (status != PL_CALL_PENDING)
         f->copy.done(&f->copy, status, status == PL_CALL_DONE ? lua_gettop(f->state->L) : 0, &failure);
@@ -254,6 +273,17 @@ static void finish_failed(void *data)
     finish *f = data;
     pl_failure failure = {.code = PL_RESOURCE_EXHAUSTED, .message = PL_STR("out of memory")};
     f->copy.done(&f->copy, PL_CALL_FAILED, 0, &failure);
+}
+
+void plua_wait_soon(const plua_wait *wait, bool near)
+{
+    const plua_call *call = wait->call;
+    if (!near) {
+        fetch(call, sizeof *call);
+        return;
+    }
+    fetch(call->co, COROUTINE_BYTES);
+    fetch(call->call.data, CALLER_BYTES);
 }
 
 void plua_wait_finish(plua_wait *wait)

@@ -1,28 +1,81 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/alloc.h"
 #include "bindings/lua/encode.h"
 #include "bindings/lua/internal.h"
 
 /* ctx: a table made for each piece of work when the first function asks for it. Its fields come from the work
- * as they are read, and stay; scripts (interceptors) may set others. Which work it is for stands in a table
- * that scripts cannot reach (pairs would show a private key), until the work ends: from a ctx that a script
- * has kept, no more can be read then. */
+ * as they are read, and stay, but for the library's modules; scripts (interceptors) may set others. Which
+ * work it is for is known by the table's address (pairs would show a private key), until the work ends: from
+ * a ctx that a script has kept, no more can be read then. */
 
-/* Pushes the table from ctx to work. */
-static void push_works(lua_State *L)
+#define FIRST_WORKS 64
+
+/* --- from ctx to work: chains by address --- */
+static pl_work **works_of(const plua_state *st, const void *ctx)
 {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, plua_state_of(L)->works);
+    uintptr_t hash = (uintptr_t)ctx >> 4;
+    return &st->works.chains[(hash ^ hash >> 9) & (st->works.room - 1)];
 }
 
 pl_work *plua_ctx_work(lua_State *L, int index)
 {
-    index = lua_absindex(L, index);
-    push_works(L);
-    lua_pushvalue(L, index);
-    lua_rawget(L, -2);
-    pl_work *work = lua_touserdata(L, -1);
-    lua_pop(L, 2);
+    const plua_state *st = plua_state_of(L);
+    const void *ctx = lua_topointer(L, index);
+    pl_work *work = st->works.room > 0 ? *works_of(st, ctx) : NULL;
+    while (work && work->ctx_address != ctx)
+        work = work->ctx_next;
     return work;
 }
+
+/* False: there is no memory for the first of them. Without memory for more, chains are longer. */
+static bool make_room(plua_state *st)
+{
+    size_t old = st->works.room, room = old ? 2 * old : FIRST_WORKS;
+    if (st->works.count < old)
+        return true;
+    pl_work **from = st->works.chains, **chains = pl_calloc(room, sizeof(pl_work *));
+    if (!chains)
+        return from != NULL;
+    st->works.chains = chains;
+    st->works.room = room;
+    for (size_t i = 0; i < old; i++) {
+        for (pl_work *work = from[i], *next; work; work = next) {
+            pl_work **chain = works_of(st, work->ctx_address);
+            next = work->ctx_next;
+            work->ctx_next = *chain;
+            *chain = work;
+        }
+    }
+    pl_free(from);
+    return true;
+}
+
+static void works_add(plua_state *st, pl_work *work, const void *ctx)
+{
+    pl_work **chain = works_of(st, ctx);
+    work->ctx_address = ctx;
+    work->ctx_next = *chain;
+    *chain = work;
+    st->works.count++;
+}
+
+static void works_remove(plua_state *st, const pl_work *work)
+{
+    pl_work **at = works_of(st, work->ctx_address);
+    while (*at != work)
+        at = &(*at)->ctx_next;
+    *at = work->ctx_next;
+    st->works.count--;
+}
+
+void plua_ctx_dispose(plua_state *st)
+{
+    pl_free(st->works.chains);
+    st->works.chains = NULL;
+    st->works.room = 0;
+}
+
+/* --- fields --- */
 
 static void push_str(lua_State *L, pl_str s)
 {
@@ -88,15 +141,41 @@ static void push_certificate(lua_State *L, const pl_peer_certificate *c)
     set_strings(L, "emails", c->emails, c->email_count);
 }
 
+static void push_module(lua_State *L, const char *name)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, plua_state_of(L)->loaded);
+    lua_pushstring(L, name);
+    if (lua_rawget(L, -2) == LUA_TTABLE) {
+        lua_replace(L, -2);
+        return;
+    }
+    lua_pop(L, 2);
+    lua_pushcfunction(L, plua_require);
+    lua_pushstring(L, name);
+    lua_call(L, 1, 1);
+}
+
 /* The default database; an error when there is none. */
 static void push_database(lua_State *L)
 {
-    lua_pushcfunction(L, plua_require);
-    lua_pushliteral(L, "perilune.sqlite");
-    lua_call(L, 1, 1);
+    push_module(L, "perilune.sqlite");
     lua_getfield(L, -1, "open");
     lua_remove(L, -2);
     lua_call(L, 0, 1);
+}
+
+/* Modules that are fields. */
+static bool push_library(lua_State *L, const char *key)
+{
+    static const char *const modules[] = {"perilune.events", "perilune.log", "perilune.pubsub",
+                                          "perilune.cache", "perilune.outbox"};
+    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
+        if (strcmp(key, modules[i] + sizeof "perilune." - 1) == 0) {
+            push_module(L, modules[i]);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* stack: ctx key → value */
@@ -112,24 +191,8 @@ static bool push_field(lua_State *L, const char *key, pl_work *work)
         lua_pushstring(L, work->operation_kind);
     } else if (strcmp(key, "connection_params") == 0) {
         push_connection_params(L, work);
-    } else if (strcmp(key, "pubsub") == 0) {
-        lua_pushcfunction(L, plua_require);
-        lua_pushliteral(L, "perilune.pubsub");
-        lua_call(L, 1, 1);
-    } else if (strcmp(key, "events") == 0) {
-        lua_pushcfunction(L, plua_require);
-        lua_pushliteral(L, "perilune.events");
-        lua_call(L, 1, 1);
-    } else if (strcmp(key, "outbox") == 0) {
-        lua_pushcfunction(L, plua_require);
-        lua_pushliteral(L, "perilune.outbox");
-        lua_call(L, 1, 1);
     } else if (strcmp(key, "db") == 0) {
         push_database(L);
-    } else if (strcmp(key, "cache") == 0) {
-        lua_pushcfunction(L, plua_require);
-        lua_pushliteral(L, "perilune.cache");
-        lua_call(L, 1, 1);
     } else if (strcmp(key, "protocol") == 0) {
         lua_pushstring(L, work->protocol);
     } else if (strcmp(key, "request_id") == 0 || strcmp(key, "trace_id") == 0) {
@@ -140,10 +203,6 @@ static bool push_field(lua_State *L, const char *key, pl_work *work)
         plua_push_json(L, work->extensions);
     } else if (strcmp(key, "loaders") == 0) {
         plua_loaders_push(L, work);
-    } else if (strcmp(key, "log") == 0) {
-        lua_pushcfunction(L, plua_require);
-        lua_pushliteral(L, "perilune.log");
-        lua_call(L, 1, 1);
     } else if (strcmp(key, "certificate") == 0 && work->certificate) {
         push_certificate(L, work->certificate);
     } else {
@@ -169,6 +228,8 @@ static int ctx_index(lua_State *L)
     if (!work || lua_type(L, 2) != LUA_TSTRING)
         return 0;
     const char *key = lua_tostring(L, 2);
+    if (push_library(L, key)) /* not kept: ctx is small, and it is there at once */
+        return 1;
     if (strcmp(key, "deadline") == 0)
         return push_deadline(L, work);
     if (!push_field(L, key, work))
@@ -190,8 +251,6 @@ void plua_open_context(lua_State *L)
     lua_pushboolean(L, 0); /* shared by all */
     lua_setfield(L, -2, "__metatable");
     st->ctx_meta = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_newtable(L);
-    st->works = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 /* What belongs to one work and is not handed down. */
@@ -226,6 +285,12 @@ static void copy_parent(lua_State *L, const pl_work *parent)
     lua_pop(L, 1);
 }
 
+/* Little is kept in the ctx of an event, of which there are many at a time. */
+static bool is_event(const pl_work *work)
+{
+    return work->protocol && strcmp(work->protocol, "event") == 0;
+}
+
 void plua_ctx_push(plua_state *st, pl_work *work)
 {
     lua_State *L = st->L;
@@ -233,17 +298,15 @@ void plua_ctx_push(plua_state *st, pl_work *work)
         lua_rawgeti(L, LUA_REGISTRYINDEX, work->ctx);
         return;
     }
-    lua_createtable(L, 0, 4); /* stack: ctx */
+    if (!make_room(st))
+        plua_throw(L);
+    lua_createtable(L, 0, is_event(work) ? 0 : 4); /* stack: ctx */
     copy_parent(L, work->parent);
     lua_rawgeti(L, LUA_REGISTRYINDEX, st->ctx_meta);
     lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
-    work->ctx = luaL_ref(L, LUA_REGISTRYINDEX); /* from here on plua_ctx_end undoes it */
-    push_works(L);
-    lua_pushvalue(L, -2);
-    lua_pushlightuserdata(L, work);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
+    work->ctx = luaL_ref(L, LUA_REGISTRYINDEX);
+    works_add(st, work, lua_topointer(L, -1)); /* from here on plua_ctx_end undoes it */
 }
 
 void plua_ctx_end(plua_state *st, pl_work *work)
@@ -254,11 +317,7 @@ void plua_ctx_end(plua_state *st, pl_work *work)
     plua_remotes_end(work);
     if (work->ctx == PL_REF_NONE)
         return;
-    push_works(L);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, work->ctx);
-    lua_pushnil(L);
-    lua_rawset(L, -3); /* needs no memory: the key is there, or nothing is set */
-    lua_pop(L, 1);
+    works_remove(st, work);
     luaL_unref(L, LUA_REGISTRYINDEX, work->ctx);
     work->ctx = PL_REF_NONE;
 }

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "bindings/lua/internal.h"
+#include "bindings/lua/message.h"
 
 /* Cursor and builder: a slot is an index of the main thread's stack, inside the current protected section. */
 
@@ -90,17 +91,21 @@ static bool field(pl_state *state, pl_slot map, const pl_key *key)
     if (!lua_getmetatable(L, map))
         return true;
     lua_pop(L, 2);
-    return false;
+    if (!plua_message_has(L, map))
+        return false;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, key->ref);
+    return plua_message_get(L, map);
 }
 
 /* The value in the top slot, of a Lua type. */
-static bool read_scalar(lua_State *L, int type, pl_value *out)
+static inline bool read_scalar(lua_State *L, int type, pl_value *out)
 {
-    switch (type) {
-    case LUA_TSTRING:
+    if (__builtin_expect(type == LUA_TSTRING, 1)) {
         out->kind = PL_KIND_STRING;
         out->string.ptr = lua_tolstring(L, -1, &out->string.len);
         return true;
+    }
+    switch (type) {
     case LUA_TNUMBER:
         out->kind = lua_isinteger(L, -1) ? PL_KIND_INT : PL_KIND_FLOAT;
         if (out->kind == PL_KIND_INT)
@@ -117,21 +122,21 @@ static bool read_scalar(lua_State *L, int type, pl_value *out)
     }
 }
 
-static size_t scalars(pl_state *state, pl_slot map, const pl_key *const *keys, size_t count, pl_value *out)
+static size_t scalars(pl_state *state, pl_slot map, const pl_key *const *keys, pl_slot pinned, size_t count,
+                      pl_value *out)
 {
     lua_State *L = LUA(state);
-    size_t n = 0;
-    if (lua_type(L, map) != LUA_TTABLE)
-        return 0;
-    int top = lua_gettop(L);
-    while (n < count) {
-        lua_rawgeti(L, LUA_REGISTRYINDEX, keys[n]->ref);
-        if (!read_scalar(L, lua_rawget(L, map), &out[n]))
-            break;
-        n++;
+    for (size_t n = 0; n < count; n++) {
+        if (pinned > 0)
+            lua_pushvalue(L, pinned + (int)n);
+        else
+            lua_rawgeti(L, LUA_REGISTRYINDEX, keys[n]->ref);
+        if (!read_scalar(L, lua_rawget(L, map), &out[n])) {
+            lua_pop(L, 1);
+            return n;
+        }
     }
-    lua_settop(L, top);
-    return n;
+    return count;
 }
 
 /* What set_null has set: entries of the metatable. stack: … metatable → …; whether name is among them */
@@ -147,6 +152,7 @@ static bool take_null(lua_State *L, pl_str name)
 static int member_section(lua_State *L)
 {
     const pl_str *name = lua_touserdata(L, 2);
+    plua_message_unfold(L, 1);
     lua_pushlstring(L, name->ptr, name->len);
     if (lua_rawget(L, 1) != LUA_TNIL)
         return 1;
@@ -212,9 +218,28 @@ static void element(pl_state *state, pl_slot list, size_t index)
     lua_rawgeti(LUA(state), list, (lua_Integer)index + 1);
 }
 
+static pl_kind item(pl_state *state, pl_slot list, size_t index)
+{
+    int type = lua_rawgeti(LUA(state), list, (lua_Integer)index + 1);
+    return type == LUA_TTABLE ? PL_KIND_MAP : kind(state, -1);
+}
+
 static bool next(pl_state *state, pl_slot map)
 {
-    return lua_next(LUA(state), map) != 0;
+    lua_State *L = LUA(state);
+    if (lua_isnil(L, -1))
+        plua_message_unfold(L, map);
+    return lua_next(L, map) != 0;
+}
+
+static size_t members(pl_state *state, pl_slot map)
+{
+    lua_State *L = LUA(state);
+    size_t count = 0;
+    plua_message_unfold(L, map);
+    for (lua_pushnil(L); lua_next(L, map); lua_pop(L, 1))
+        count++;
+    return count;
 }
 
 static int index_check(lua_State *L)
@@ -533,7 +558,9 @@ void plua_cursor_init(pl_engine *e)
     e->member = member;
     e->push_nulls = push_nulls;
     e->element = element;
+    e->item = item;
     e->next = next;
+    e->members = members;
     e->index_function = index_function;
     e->push_reader = push_reader;
     e->keep = keep;

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/format.h"
+#include "bindings/lua/message.h"
 #include "value/json.h"
 
 typedef struct path_step {
@@ -82,11 +84,13 @@ static bool encode_number(encoder *e, int index)
     return true;
 }
 
+static const char not_utf8[] = "a string that is not UTF-8";
+
 static bool encode_string(encoder *e, pl_str s)
 {
     if (pl_json_string(e->out, s) || e->options.lossy)
         return true;
-    return unsuitable(e, "a string that is not UTF-8");
+    return unsuitable(e, not_utf8);
 }
 
 /* --- lists --- */
@@ -146,11 +150,10 @@ static bool encode_list(encoder *e, int table)
 
 static const char odd_key[] = "a table with a key that is neither a string nor an integer";
 
-/* Writes `"key":` of the key and the value at the top of the stack, then the value. */
-static bool encode_member(encoder *e, bool first)
+/* Writes `"key":` of the key at that index, then the value behind it. */
+static bool encode_member(encoder *e, int key, bool first)
 {
     lua_State *L = e->L;
-    int value = lua_gettop(L), key = value - 1;
     path_step *step = &e->path[e->depth - 1];
     char text[32];
     if (lua_type(L, key) == LUA_TSTRING) {
@@ -165,23 +168,19 @@ static bool encode_member(encoder *e, bool first)
         e->depth--;
         return unsuitable(e, odd_key);
     }
-    if (!first)
-        pl_buf_char(e->out, ',');
-    if (!encode_string(e, step->key))
-        return false;
-    pl_buf_char(e->out, ':');
-    return encode_value(e, value);
+    if (!pl_format_name(e->out, step->key, first) && !e->options.lossy)
+        return unsuitable(e, not_utf8);
+    return encode_value(e, key + 1);
 }
 
 static bool encode_map_unsorted(encoder *e, int table)
 {
     lua_State *L = e->L;
-    bool first = true;
+    int key = lua_gettop(L) + 1;
     unsigned count = 0;
     for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
-        if (!encode_member(e, first))
+        if (!encode_member(e, key, count == 0))
             return false;
-        first = false;
         if (++count % 1024 == 0)
             plua_check_interrupt(L);
     }
@@ -260,7 +259,7 @@ static bool encode_map_sorted(encoder *e, int table)
         lua_rawgeti(L, held, keys[i].place);
         lua_pushvalue(L, -1);
         lua_rawget(L, table);
-        if (!encode_member(e, i == 0))
+        if (!encode_member(e, held + 1, i == 0))
             return false;
         lua_pop(L, 2);
     }
@@ -315,6 +314,7 @@ static bool encode_table(encoder *e, int table)
     if (e->depth == PLUA_ENCODE_DEPTH)
         return unsuitable(e, "a value more than 64 levels deep");
     luaL_checkstack(L, 12, "too deep");
+    plua_message_unfold(L, table);
     int top = lua_gettop(L), depth = e->depth;
     e->path[e->depth++] = (path_step){.table = identity};
     bool ok = encode_inside(e, table);

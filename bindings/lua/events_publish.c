@@ -64,6 +64,8 @@ static flight *take(pool *p)
     if (f) {
         p->spare = f->spare;
         p->spare_count--;
+        __builtin_prefetch(p->spare, 1);
+        __builtin_prefetch((const char *)p->spare + 64, 1);
     } else {
         if (!(f = pl_malloc(sizeof *f + sizeof *f->items)))
             return NULL;
@@ -125,6 +127,13 @@ static void on_accepted(pl_delivery *base)
         plua_wait_finish(&f->wait);
 }
 
+static void on_soon(pl_delivery *base, bool near)
+{
+    const flight *f = ((const sent *)base)->of;
+    if (f->wait.call)
+        plua_wait_soon(&f->wait, near);
+}
+
 static void on_done(pl_delivery *base, const pl_acknowledgement *ack)
 {
     sent *s = (sent *)base;
@@ -148,6 +157,9 @@ static void on_done(pl_delivery *base, const pl_acknowledgement *ack)
 }
 
 /* --- what is published --- */
+/* Upvalues of both functions. */
+enum { BUFFER = 1, POOL, TOPIC, PARTITION, OFFSET, KEY, VALUE, TIMESTAMP, UPVALUES = TIMESTAMP };
+
 /* value, key, partition and timestamp of the table at index. False: there is something else. */
 static bool read_event(lua_State *L, int index, bool with_value, pl_outgoing *event)
 {
@@ -173,6 +185,22 @@ static bool read_event(lua_State *L, int index, bool with_value, pl_outgoing *ev
     return true;
 }
 
+/* The same of one that was plain a moment ago. */
+static void read_plain(lua_State *L, int index, pl_outgoing *event)
+{
+    int top = lua_gettop(L);
+    lua_pushvalue(L, lua_upvalueindex(KEY));
+    if (lua_rawget(L, index) == LUA_TSTRING)
+        event->key.ptr = lua_tolstring(L, -1, &event->key.len);
+    lua_pushvalue(L, lua_upvalueindex(PARTITION));
+    if (lua_rawget(L, index) == LUA_TNUMBER)
+        event->partition = (int32_t)lua_tointeger(L, -1);
+    lua_pushvalue(L, lua_upvalueindex(TIMESTAMP));
+    if (lua_rawget(L, index) == LUA_TNUMBER)
+        event->timestamp = (int64_t)floor(lua_tonumber(L, -1) * 1000 + 0.5);
+    lua_settop(L, top);
+}
+
 static bool read_topic(lua_State *L, int index, pl_str *topic)
 {
     pl_host *host = plua_host(L);
@@ -187,7 +215,7 @@ static bool read_topic(lua_State *L, int index, pl_str *topic)
 static pl_str encode(lua_State *L, int index)
 {
     static const plua_encode_options options = {.sorted = false};
-    pl_buf *buf = lua_touserdata(L, lua_upvalueindex(1));
+    pl_buf *buf = lua_touserdata(L, lua_upvalueindex(BUFFER));
     pl_error err;
     if (lua_isnil(L, index))
         return PL_STR_NONE;
@@ -209,13 +237,13 @@ static pl_event_sink *sink_of(lua_State *L)
 static void push_ack(lua_State *L, int topic, int32_t partition, int64_t offset)
 {
     lua_createtable(L, 0, 3);
-    lua_pushvalue(L, lua_upvalueindex(3));
+    lua_pushvalue(L, lua_upvalueindex(TOPIC));
     lua_pushvalue(L, topic);
     lua_rawset(L, -3);
-    lua_pushvalue(L, lua_upvalueindex(4));
+    lua_pushvalue(L, lua_upvalueindex(PARTITION));
     lua_pushinteger(L, partition);
     lua_rawset(L, -3);
-    lua_pushvalue(L, lua_upvalueindex(5));
+    lua_pushvalue(L, lua_upvalueindex(OFFSET));
     lua_pushinteger(L, offset);
     lua_rawset(L, -3);
 }
@@ -260,11 +288,11 @@ static int publish(lua_State *L)
         return 1;
     }
     plua_wait_check(L, WHAT);
-    flight *f = take(lua_touserdata(L, lua_upvalueindex(2)));
+    flight *f = take(lua_touserdata(L, lua_upvalueindex(POOL)));
     if (!f)
         return plua_raise(L, PL_RESOURCE_EXHAUSTED, "%s: out of memory", event.topic.ptr);
     sent *s = &f->items[0];
-    s->base = (pl_delivery){.accepted = on_accepted, .done = on_done};
+    s->base = (pl_delivery){.accepted = on_accepted, .done = on_done, .soon = on_soon};
     f->pending = 1;
     if (plua_host(L)->ops->produce(plua_host(L), &event, &s->base, &waits, &err) != PL_OK) {
         release(f);
@@ -316,8 +344,9 @@ static int batch_results(lua_State *L, const flight *f)
     return 4;
 }
 
-/* stack: topic list flight; the one at `index` is the next. True: it has to be waited for. */
-static bool send_one(lua_State *L, flight *f, size_t index)
+/* stack: topic list flight; the one at `index` is the next. What was plain may have been changed since,
+ * unless nothing has `waited`. True: it has to be waited for. */
+static bool send_one(lua_State *L, flight *f, size_t index, bool waited)
 {
     pl_outgoing event = {.partition = PL_ANY_PARTITION};
     pl_event_sink *sink = sink_of(L);
@@ -326,10 +355,11 @@ static bool send_one(lua_State *L, flight *f, size_t index)
     sent *s = &f->items[index];
     event.topic.ptr = lua_tolstring(L, 1, &event.topic.len);
     lua_rawgeti(L, 2, (lua_Integer)index + 1);
-    /* What was plain may have been changed since, while this waited. */
-    if (!lua_istable(L, 4) || !read_event(L, 4, true, &event))
+    if (!lua_istable(L, 4) || (waited && !read_event(L, 4, true, &event)))
         luaL_error(L, "events:publish_batch: event %d of the list has changed", (int)index + 1);
-    lua_pushliteral(L, "value");
+    if (!waited)
+        read_plain(L, 4, &event);
+    lua_pushvalue(L, lua_upvalueindex(VALUE));
     lua_rawget(L, 4);
     event.value = encode(L, 5);
     pl_error_clear(&err);
@@ -355,10 +385,9 @@ static int batch_on(lua_State *L, int status, lua_KContext index)
 {
     flight *f = lua_touserdata(L, 3);
     size_t i = (size_t)index;
-    (void)status;
     bool room = false;
     while (i < f->count && !room) {
-        room = send_one(L, f, i++);
+        room = send_one(L, f, i++, status != LUA_OK);
         if (i % 1024 == 0)
             plua_check_interrupt(L);
     }
@@ -403,5 +432,8 @@ void plua_open_publish(lua_State *L)
     lua_pushliteral(L, "topic");
     lua_pushliteral(L, "partition");
     lua_pushliteral(L, "offset");
-    luaL_setfuncs(L, functions, 5);
+    lua_pushliteral(L, "key");
+    lua_pushliteral(L, "value");
+    lua_pushliteral(L, "timestamp");
+    luaL_setfuncs(L, functions, UPVALUES);
 }

@@ -17,21 +17,22 @@ struct plua_call {
     pl_call call; /* first: the core sees this part */
     plua_state *state;
     lua_State *co;
-    int self; /* the ref that keeps this userdata, and with it co, alive */
-    pl_work *work;
-    plua_wait *wait;        /* what it waits for; NULL while it runs */
+    int self;               /* the ref that keeps this userdata, and with it co, alive */
+    int next_value;         /* of a chain: the outcome of what it wraps, a ref */
+    plua_wait wrapped;      /* and the wait for it */
     plua_call *next, *prev; /* in the list of waiting calls, or (next only) in the pool */
-    uint64_t instructions;  /* counted while the hook is armed */
     uint64_t id;            /* calls are used again, ids are not; from 1 */
-    bool closing;           /* its to-be-closed variables run: nothing can wait */
-    plua_wait wrapped;      /* of a chain, for what it wraps */
-    int next_value;         /* the outcome of that: a ref */
-    bool next_failed;       /* the value is to be raised */
-    bool in_chain;          /* it is one of a chain: it may call next */
-    bool asked_next;        /* it has called next: once only */
-    const void *field;      /* pl_work.field when it was made */
-    pl_lazy *info;          /* pl_work.info, as long as the call has not waited */
-    unsigned cache_hints;   /* pl_cache_control's */
+    pl_work *work;
+    const void *field; /* pl_work.field when it was made */
+    pl_lazy *info;     /* pl_work.info, as long as the call has not waited */
+    /* From here on all is zero at the beginning of a call, like `call`. */
+    plua_wait *wait;       /* what it waits for; NULL while it runs */
+    uint64_t instructions; /* counted while the hook is armed */
+    unsigned cache_hints;  /* pl_cache_control's */
+    bool closing;          /* its to-be-closed variables run: nothing can wait */
+    bool next_failed;      /* next_value is to be raised */
+    bool in_chain;         /* it is one of a chain: it may call next */
+    bool asked_next;       /* it has called next: once only */
 };
 
 typedef struct plua_metric plua_metric;
@@ -51,12 +52,11 @@ struct plua_state {
     lua_State *L;       /* the main thread: the value stack */
     pl_state_config config;
 
-    pl_slab slab;       /* what Lua's objects are made of */
-    size_t used;        /* bytes that Lua holds */
-    size_t run_cap;     /* most bytes while a script runs; SIZE_MAX outside */
-    size_t run_reserve; /* what must be free of it after a full collection */
-    bool refused;       /* the last allocation was refused: what comes now is Lua's second try, after a full
-                           collection */
+    pl_slab slab;   /* what Lua's objects are made of */
+    size_t used;    /* bytes that Lua holds */
+    size_t run_cap; /* most bytes while a script runs; SIZE_MAX outside */
+    bool refused;   /* the last allocation was refused: what comes now is Lua's second try, after a full
+                       collection */
 
     plua_call *current; /* NULL while no call runs */
     uint64_t call_count;
@@ -86,8 +86,11 @@ struct plua_state {
     pl_map keys; /* name -> pl_key * */
     plua_name names[PLUA_NAMES];
     int ctx_meta; /* refs */
-    int works;    /* ctx -> pl_work *, while the work goes on */
-    struct {      /* loader.h */
+    struct {      /* context.c: works that have a ctx, by its address */
+        pl_work **chains;
+        size_t room, count;
+    } works;
+    struct { /* loader.h */
         const pl_loader *declared;
         size_t count;
         int set_meta, loader_meta;            /* refs */
@@ -96,9 +99,10 @@ struct plua_state {
         unsigned spare;                       /* how many these are */
     } loads;
     int list_meta;
-    int error_meta; /* the metatable of perilune.errors */
-    int protos;     /* what config.protos lives as long as; LUA_NOREF: it outlives the state */
-    int loaded;     /* what require has loaded */
+    int message_meta; /* message.c */
+    int error_meta;   /* the metatable of perilune.errors */
+    int protos;       /* what config.protos lives as long as; LUA_NOREF: it outlives the state */
+    int loaded;       /* what require has loaded */
     pl_ref index;
     plua_metric *metrics; /* all that are declared */
     pl_native_pool natives;
@@ -147,6 +151,7 @@ void plua_ctx_push(plua_state *st, pl_work *work);
 void plua_ctx_end(plua_state *st, pl_work *work);
 /* NULL: it is no ctx, or its work is over. */
 pl_work *plua_ctx_work(lua_State *L, int index);
+void plua_ctx_dispose(plua_state *st); /* after Lua is closed */
 
 /* module_grpc_call.c: pushes a field of a `call`; false when it has none of that name. */
 bool plua_rpc_field(lua_State *L, const char *name, pl_work *work);
@@ -175,25 +180,10 @@ bool plua_push_event_iterator(lua_State *L, int object);
 /* module_upload.c. [jumps] */
 void plua_push_upload(pl_state *state, const struct pl_upload *upload);
 
-/* watch.c. A run may be inside of another one: a function of the host program asks another app without
- * workers, or reloads its own. Its record is the caller's, from begin to end. */
-typedef struct plua_run {
-    plua_state *outer;   /* whose script runs on this thread outside of this; NULL: none */
-    lua_State *outer_co; /* of the same state; NULL: it does not run outside of this */
-    size_t outer_cap, outer_reserve;
-    pl_code outer_interrupted;
-    bool outer_threw, outer_refused;
-} plua_run;
-void plua_run_begin(plua_state *st, lua_State *co, plua_run *run);
-void plua_run_end(plua_state *st, const plua_run *run);
-/* As run_begin, for to-be-closed variables; armed at once. close_end gives an outer run its state back. */
-void plua_close_begin(plua_state *st, lua_State *co, plua_run *run);
-void plua_close_end(plua_state *st, const plua_run *run);
+/* watch.c; how a run begins and ends is in run.h */
 /* Ends the interrupted run from a C function: yields to the engine, or raises what pcall does not catch. */
 int plua_interrupt(lua_State *L);
-int plua_throw(lua_State *L);                        /* only the latter */
-void plua_load_begin(plua_state *st, plua_run *run); /* arms the hook for top-level code, at once */
-void plua_load_end(plua_state *st, const plua_run *run);
+int plua_throw(lua_State *L); /* only the latter */
 /* The running script goes over to another coroutine and back. */
 void plua_run_switch(plua_state *st, lua_State *co);
 void plua_watch(pl_state *state, uint64_t now);

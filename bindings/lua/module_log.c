@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bindings/lua/encode.h"
+#include "bindings/lua/message.h"
 
 /* perilune.log. A line must never be the reason that a script fails: what cannot be written as it is, is
  * described. */
@@ -67,6 +68,7 @@ static void read_fields(line *l)
 {
     lua_State *L = l->L;
     luaL_checkstack(L, 3 * MOST_FIELDS + 10, "too many fields");
+    plua_message_unfold(L, 2);
     for (lua_pushnil(L); lua_next(L, 2);) {
         int key = lua_gettop(L) - 1;
         if (lua_type(L, key) != LUA_TSTRING || l->count == MOST_FIELDS) {

@@ -56,6 +56,9 @@ int plua_wait_yield(lua_State *L, lua_KContext ctx, lua_KFunction k);
 /* On the state's thread, from a timer or a job's done, never from inside a Lua call: the coroutine goes on
  * before this returns. *wait may be freed by k. */
 void plua_wait_finish(plua_wait *wait);
+/* It will be finished soon: fetches what that needs into the cache; `near`: what is found through the first
+ * part. The wait is not finished. */
+void plua_wait_soon(const plua_wait *wait, bool near);
 
 /* --- long work inside C functions --- */
 /* To be called now and then by C functions that may run long (string matching): raises the interruption if

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "bindings/lua/internal.h"
+#include "bindings/lua/message.h"
 
 /* The globals of scripts: the standard library without what leaves the sandbox (io, os.execute, bytecode,
  * debug), and with those functions replaced that could catch an interruption or run without bound. */
@@ -71,6 +72,7 @@ static int base_load(lua_State *L)
 /* --- setmetatable: finalizers run where the watchdog cannot reach them --- */
 static int base_setmetatable(lua_State *L)
 {
+    plua_message_unfold(L, 1);
     if (lua_type(L, 2) == LUA_TTABLE) {
         lua_pushliteral(L, "__gc");
         if (lua_rawget(L, 2) != LUA_TNIL)
@@ -214,6 +216,7 @@ static void open_base(lua_State *L)
     luaL_setfuncs(L, replaced, 0);
     wrap(L, "load", base_load);
     wrap(L, "setmetatable", base_setmetatable);
+    plua_message_open(L);
     remove_fields(L, removed);
     lua_pop(L, 1);
 }

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "bindings/lua/internal.h"
+#include "bindings/lua/message.h"
+#include "bindings/lua/run.h"
 #include "perilune/engines.h"
 
 /* States: one Lua universe with one generation's code, its memory counted and bounded. */
@@ -12,7 +13,11 @@
  * room, or else a script that lives at its limit would pay for a full collection with every object. */
 static bool may_grow(plua_state *st, size_t more)
 {
-    size_t cap = st->run_cap - (st->refused ? st->run_reserve : 0);
+    const pl_state_limits *limits = &st->config.limits;
+    size_t cap = st->run_cap,
+           call = limits->call_memory < limits->memory ? limits->call_memory : limits->memory;
+    if (st->refused)
+        cap -= call / 16;
     bool ok = st->used <= cap && more <= cap - st->used;
     st->refused = !ok && !st->refused;
     return ok;
@@ -96,6 +101,7 @@ static void state_free(pl_state *state)
         lua_close(st->L);
     }
     plua_loads_dispose(st);
+    plua_ctx_dispose(st);
     pl_native_pool_dispose(&st->natives);
     for (size_t i = 0; i < st->keys.count; i++)
         pl_free(st->keys.entries[i].value);
@@ -359,6 +365,7 @@ static void engine_init(void)
     e->call_loading = call_loading;
     e->call = plua_call_function;
     e->push_ctx = push_ctx;
+    e->push_message = plua_push_message;
     e->cancel = plua_call_cancel;
     e->work_end = work_end;
     e->set_loaders = plua_set_loaders;

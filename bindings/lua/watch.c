@@ -4,7 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bindings/lua/internal.h"
+#include "bindings/lua/run.h"
 
 /* Limits on running time, at no cost to calls that keep them.
  *
@@ -26,10 +26,8 @@
 #define HOOK_COUNT 200 /* instructions between two looks */
 #define ARM_AFTER_MS 8 /* a run that is younger is left alone */
 
-/* The state whose script runs on this thread, for the signal handler: the innermost one, see plua_run. */
-static __thread plua_state *volatile running_state __attribute__((tls_model("initial-exec")));
-static __thread pid_t own_id
-    __attribute__((tls_model("initial-exec"))); /* of this thread; 0: not asked yet */
+__thread plua_state *volatile plua_running PLUA_OF_THREAD;
+__thread pid_t plua_thread PLUA_OF_THREAD;
 
 static int watch_signal(void)
 {
@@ -41,11 +39,6 @@ static uint64_t clock_ms(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static void hook_clear(lua_State *L)
-{
-    lua_sethook(L, NULL, 0, 0);
 }
 
 int plua_throw(lua_State *L)
@@ -120,7 +113,7 @@ static void hook(lua_State *L, lua_Debug *ar)
     if (is_armed(plua_state_of(L)))
         look(L, true);
     else
-        hook_clear(L); /* left over from an earlier run */
+        plua_hook_clear(L); /* left over from an earlier run */
 }
 
 static void arm_running(plua_state *st)
@@ -136,8 +129,8 @@ static void arm_running(plua_state *st)
 
 static void on_signal(int signo)
 {
-    if (running_state)
-        arm_running(running_state);
+    if (plua_running)
+        arm_running(plua_running);
 }
 
 /* ThreadSanitizer holds signals back until the thread calls something that it intercepts, which a loop in Lua
@@ -155,7 +148,7 @@ static void interrupt_thread(plua_state *st)
 /* The child's thread has another number. */
 static void after_fork(void)
 {
-    own_id = 0;
+    plua_thread = 0;
 }
 
 static void install_handler(void)
@@ -178,51 +171,6 @@ void plua_watch_unblock(void)
     sigemptyset(&set);
     sigaddset(&set, watch_signal());
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
-/* Odd numbers are runs: inside of another one of the same state it is the next but one, and so again behind
- * it, which gives that its time anew. */
-static void count_run(plua_state *st, unsigned more)
-{
-    unsigned seq = atomic_load_explicit(&st->run_seq, memory_order_relaxed);
-    atomic_store_explicit(&st->run_seq, seq + more, memory_order_relaxed);
-}
-
-void plua_run_begin(plua_state *st, lua_State *co, plua_run *run)
-{
-    const pl_state_limits *limits = &st->config.limits;
-    bool bounded = limits->call_memory < limits->memory && st->used < limits->memory - limits->call_memory;
-    *run = (plua_run){.outer = running_state,
-                      .outer_co = atomic_load_explicit(&st->running, memory_order_relaxed),
-                      .outer_cap = st->run_cap,
-                      .outer_reserve = st->run_reserve,
-                      .outer_interrupted = st->interrupted,
-                      .outer_threw = st->hook_threw,
-                      .outer_refused = st->refused};
-    st->run_cap = bounded ? st->used + limits->call_memory : limits->memory;
-    st->run_reserve = (limits->call_memory < limits->memory ? limits->call_memory : limits->memory) / 16;
-    st->refused = false;
-    st->interrupted = PL_OK;
-    st->hook_threw = false;
-    running_state = st;
-    if (own_id == 0)
-        own_id = gettid();
-    atomic_store_explicit(&st->thread, own_id, memory_order_relaxed);
-    atomic_store_explicit(&st->running, co, memory_order_relaxed);
-    count_run(st, run->outer_co ? 2 : 1);
-}
-
-void plua_run_end(plua_state *st, const plua_run *run)
-{
-    unsigned seq = atomic_load_explicit(&st->run_seq, memory_order_relaxed);
-    lua_State *co = atomic_load_explicit(&st->running, memory_order_relaxed);
-    count_run(st, run->outer_co ? 2 : 1);
-    atomic_store_explicit(&st->running, run->outer_co, memory_order_relaxed);
-    running_state = run->outer;
-    if (atomic_load_explicit(&st->armed_seq, memory_order_relaxed) == seq)
-        hook_clear(co);
-    st->run_cap = run->outer_cap;
-    st->run_reserve = run->outer_reserve;
 }
 
 static void arm(plua_state *st, lua_State *L, uint64_t deadline)

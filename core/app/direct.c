@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/direct_internal.h"
 #include "base/alloc.h"
+#include "base/format.h"
 
 bool pl_direct_copy_headers(pl_arena *arena, const char *const *list, pl_header **out, size_t *count)
 {
@@ -143,8 +144,13 @@ void pl_direct_fail(pl_direct_request *r, pl_code code, pl_str message)
 
 pl_str pl_direct_id(pl_direct_request *r)
 {
-    return pl_arena_printf(&r->arena, "app-%u-%llu", r->direct->worker,
-                           (unsigned long long)++r->direct->last_id);
+    /* With printf it would be a tenth of a small request. */
+    char text[4 + 2 * PL_FORMAT_INT_MAX + 1] = "app-";
+    size_t len = 4;
+    len += pl_format_int(text + len, r->direct->worker);
+    text[len++] = '-';
+    len += pl_format_int(text + len, (int64_t)++r->direct->last_id);
+    return pl_arena_str(&r->arena, (pl_str){text, len});
 }
 
 /* --- on their way to a worker --- */

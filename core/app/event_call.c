@@ -70,8 +70,9 @@ static void set_int(pl_event_call *call, pl_slot map, const char *name, int64_t 
 
 static pl_str id_of(pl_event_call *call, const pl_origin *origin)
 {
-    size_t len = origin->topic.len;
-    char *text = pl_arena_alloc(&call->arena, len + 2 * (1 + PL_FORMAT_INT_MAX) + 1);
+    size_t len = origin->topic.len, room = len + 2 * (1 + PL_FORMAT_INT_MAX) + 1;
+    bool own = origin != &call->items[0].origin || room > sizeof call->id;
+    char *text = own ? pl_arena_alloc(&call->arena, room) : call->id;
     if (!text)
         return PL_STR_NONE;
     if (len > 0)
@@ -85,31 +86,52 @@ static pl_str id_of(pl_event_call *call, const pl_origin *origin)
 }
 
 /* Of headers with the same name the last one counts. [jumps] */
-static void push_msg(pl_event_call *call, const pl_event_item *item)
+static void push_message_map(pl_event_call *call, const pl_event_message *m, pl_str id)
 {
     const pl_engine *e = engine_of(call);
     pl_state *state = call->instance->state;
-    const pl_record *r = item->record;
     e->push_map(state, 10);
     pl_slot map = e->top(state);
-    set_text(call, map, "key", r->flow.key);
-    set_text(call, map, "value", r->value);
-    set_text(call, map, "topic", item->origin.topic);
-    set_text(call, map, "id", item == call->items ? call->work.id : id_of(call, &item->origin));
-    set_int(call, map, "partition", item->origin.partition);
-    set_int(call, map, "offset", item->origin.offset);
-    set_int(call, map, "attempt", (int64_t)item->origin.attempts + r->retries + 1);
-    if (item->origin.timestamp >= 0) {
-        e->push_float(state, (double)item->origin.timestamp / 1000.0);
+    set_text(call, map, "key", m->key);
+    set_text(call, map, "value", m->value);
+    set_text(call, map, "topic", m->topic);
+    set_text(call, map, "id", id);
+    set_int(call, map, "partition", m->partition);
+    set_int(call, map, "offset", m->offset);
+    set_int(call, map, "attempt", m->attempt);
+    if (m->timestamp >= 0) {
+        e->push_float(state, (double)m->timestamp / 1000.0);
         e->set_member(state, map, PL_STR("timestamp"));
     }
-    e->push_map(state, item->header_count);
+    e->push_map(state, m->header_count);
     pl_slot headers = e->top(state);
-    for (size_t i = 0; i < item->header_count; i++) {
-        e->push_string(state, item->headers[i].value.ptr ? item->headers[i].value : PL_STR(""));
-        e->set_member(state, headers, item->headers[i].name);
+    for (size_t i = 0; i < m->header_count; i++) {
+        e->push_string(state, m->headers[i].value.ptr ? m->headers[i].value : PL_STR(""));
+        e->set_member(state, headers, m->headers[i].name);
     }
     e->set_member(state, map, PL_STR("headers"));
+}
+
+/* [jumps] */
+static void push_msg(pl_event_call *call, const pl_event_item *item)
+{
+    const pl_engine *e = engine_of(call);
+    const pl_record *r = item->record;
+    const pl_origin *o = &item->origin;
+    const pl_event_message m = {.key = r->flow.key,
+                                .value = r->value,
+                                .topic = o->topic,
+                                .partition = o->partition,
+                                .offset = o->offset,
+                                .timestamp = o->timestamp,
+                                .attempt = o->attempts + r->retries + 1,
+                                .headers = item->headers,
+                                .header_count = item->header_count};
+    /* Functions of the host program read it as they read any map. */
+    if (e->push_message && call->functions->arity != PL_ARITY_NATIVE)
+        e->push_message(call->instance->state, &m);
+    else
+        push_message_map(call, &m, item == call->items ? call->work.id : id_of(call, o));
 }
 
 /* --- the end --- */
@@ -143,6 +165,8 @@ static pl_event_call *take_call(pl_group_member *member, size_t count)
         return call;
     }
     pl_arena arena = call->arena;
+    for (size_t i = 0; call->next && i < size; i += 64) /* the next one is going to be used, too */
+        __builtin_prefetch((const char *)call->next + i, 1);
     member->spare = call->next;
     member->spare_count--;
     memset(call, 0, size);
@@ -202,14 +226,25 @@ void pl_event_call_cancel(pl_event_call *call)
     pl_event_call_free(call);
 }
 
+/* Its bytes are in the arena, or for ever. */
+static const pl_failure *keep_failure(pl_event_call *call, const pl_failure *failure)
+{
+    pl_failure *kept = pl_arena_alloc(&call->arena, sizeof *kept);
+    if (!kept)
+        return &pl_failure_no_memory;
+    *kept = *failure;
+    return kept;
+}
+
 /* The same for all of them. */
 static void fail_all(pl_event_call *call, const pl_failure *failure)
 {
+    const pl_failure *kept = keep_failure(call, failure);
     for (size_t i = 0; i < call->count; i++) {
         if (call->items[i].failed || call->items[i].passed_over)
             continue; /* it could not be decoded: that is what counts */
         call->items[i].failed = true;
-        call->items[i].failure = *failure;
+        call->items[i].failure = kept;
     }
 }
 
@@ -279,7 +314,7 @@ static void read_failures(pl_event_call *call, pl_slot result)
         for (size_t k = 0; i >= 1 && k < call->count; k++) {
             if (call->items[k].place == (size_t)i) {
                 call->items[k].failed = true;
-                call->items[k].failure = failure;
+                call->items[k].failure = keep_failure(call, &failure);
             }
         }
         e->pop_to(state, key);
@@ -307,9 +342,10 @@ static bool decode(pl_event_call *call, pl_event_item *item)
     pl_error_clear(&err);
     if (push_event(call, item->record, &err) == PL_OK)
         return true;
+    const pl_failure failure = {
+        .code = err.code, .expected = true, .message = pl_arena_str(&call->arena, pl_str_of(err.message))};
     item->failed = true;
-    item->failure = (pl_failure){.code = err.code, .expected = true};
-    item->failure.message = pl_arena_str(&call->arena, pl_str_of(err.message));
+    item->failure = keep_failure(call, &failure);
     return false;
 }
 
@@ -358,7 +394,7 @@ static void invoke_section(void *data)
     if (nargs == 0) { /* nothing is left to be handled */
         for (size_t i = call->count; i-- > 0;) {
             if (call->items[i].failed)
-                s->failure = call->items[i].failure;
+                s->failure = *call->items[i].failure;
         }
         s->status = PL_CALL_FAILED;
         return;

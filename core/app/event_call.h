@@ -63,6 +63,7 @@ typedef struct pl_origin {
     unsigned retry_topics;
 } pl_origin;
 
+#define PL_EVENT_ID 64
 typedef struct pl_event_item {
     pl_record *record;        /* NULL: it is done with */
     const pl_header *headers; /* the event's own */
@@ -71,10 +72,10 @@ typedef struct pl_event_item {
     size_t place;     /* in the lists that the handler of a batch gets, from 1 */
     bool passed_over; /* it is for another group: done without a handler */
     bool failed;
-    pl_failure failure;
-    pl_delivery delivery; /* to a retry or dead-letter topic, */
-    const char *to;       /* this one; NULL: none yet */
-    bool dead;            /* which of both */
+    const pl_failure *failure; /* once it has: in the call's arena, or for ever */
+    pl_delivery delivery;      /* to a retry or dead-letter topic, */
+    const char *to;            /* this one; NULL: none yet */
+    bool dead;                 /* which of both */
     pl_event_call *call;
 } pl_event_item;
 
@@ -95,6 +96,7 @@ struct pl_event_call {
     uint64_t began; /* as the meter has it */
     size_t pending; /* items that are on their way to another topic */
     size_t count;
+    char id[PL_EVENT_ID]; /* work.id, if it is short */
     pl_event_item items[];
 };
 

@@ -149,9 +149,9 @@ static void put_dead(letter *l, const pl_event_item *item)
     put_number(l, "kafka_dlt-original-offset", o->offset);
     put_number(l, "kafka_dlt-original-timestamp", o->timestamp);
     put(l, "kafka_dlt-original-consumer-group", item->call->decl->group);
-    put(l, "kafka_dlt-exception-fqcn", pl_str_of(pl_code_name(item->failure.code)));
-    put(l, "kafka_dlt-exception-message", cut(item->failure.message, MOST_MESSAGE));
-    put(l, "kafka_dlt-exception-stacktrace", cut(item->failure.traceback, MOST_TRACEBACK));
+    put(l, "kafka_dlt-exception-fqcn", pl_str_of(pl_code_name(item->failure->code)));
+    put(l, "kafka_dlt-exception-message", cut(item->failure->message, MOST_MESSAGE));
+    put(l, "kafka_dlt-exception-stacktrace", cut(item->failure->traceback, MOST_TRACEBACK));
     put_number(l, H_ATTEMPT, attempts_of(item));
 }
 
@@ -290,7 +290,7 @@ static void pass_on(pl_event_item *item, const pl_retry_verdict *verdict)
 static void log_failure(const pl_event_item *item, const pl_retry_verdict *verdict)
 {
     static const char *const next[] = {"tried again", "retry topic", "dead letter"};
-    const pl_failure *failure = &item->failure;
+    const pl_failure *failure = item->failure;
     const pl_origin *o = &item->origin;
     pl_log_field fields[] = {PL_F_STR("topic", o->topic),
                              PL_F_INT("partition", o->partition),
@@ -312,12 +312,12 @@ static pl_retry_verdict decide(const pl_event_item *item)
     double chance = pl_random_unit(&item->call->member->random);
     unsigned attempt = item->record->retries + 1;
     pl_retry_verdict verdict =
-        pl_retry_decide(&decl->retry, item->failure.code, attempt, item->origin.retry_topics, chance);
+        pl_retry_decide(&decl->retry, item->failure->code, attempt, item->origin.retry_topics, chance);
     if (verdict.kind == PL_DEAD_LETTER && decl->no_dead_letter) {
         pl_retry_policy patient = decl->retry;
         patient.attempts = attempt + 1;
         patient.never = pl_code_bit(PL_OK);
-        verdict = pl_retry_decide(&patient, item->failure.code, attempt, 0, chance);
+        verdict = pl_retry_decide(&patient, item->failure->code, attempt, 0, chance);
     }
     return verdict;
 }
@@ -337,8 +337,8 @@ static void count_failure(pl_event_item *item)
     const pl_event_series *s = series_of(item);
     member->stats.failed++;
     if (s)
-        pl_event_series_failed(s, item->failure.code);
-    if (!pl_retry_is_worthwhile(&decl->retry, item->failure.code))
+        pl_event_series_failed(s, item->failure->code);
+    if (!pl_retry_is_worthwhile(&decl->retry, item->failure->code))
         return; /* the event's own fault */
     uint64_t pause = pl_circuit_failed(&member->circuit, &decl->circuit);
     if (pause == 0)
@@ -351,7 +351,7 @@ static void count_failure(pl_event_item *item)
     }
     pl_log(member->log, PL_ERROR, "consumer pauses: everything fails", PL_F_STR("group", decl->group),
            PL_F_STR("consumer", decl->name), PL_F_INT("failures", member->circuit.failures),
-           PL_F_INT("pause_ms", (int64_t)pause), PL_F_STR("error", item->failure.message));
+           PL_F_INT("pause_ms", (int64_t)pause), PL_F_STR("error", item->failure->message));
     pl_consumer_hold(member->consumer, PL_HELD_BY_CIRCUIT, true);
 }
 
@@ -389,12 +389,21 @@ static void settle_handed(pl_event_call *call)
 {
     pl_group_member *member = call->member;
     pl_arena arena = call->arena; /* the failure is in it */
-    pl_failure failure = call->items[0].failure;
-    bool failed = call->items[0].failed;
+    const pl_failure *failure = call->items[0].failed ? call->items[0].failure : NULL;
     pl_arena_init(&call->arena, 0);
     pl_event_call_free(call);
-    member->handed->settled(member, failed ? &failure : NULL);
+    member->handed->settled(member, failure);
     pl_arena_dispose(&arena);
+}
+
+/* Of a batch, whose records were last touched before its first was handled. */
+static void look_ahead(const pl_event_call *call, size_t i)
+{
+    for (unsigned near = 0; near < 2; near++) {
+        size_t place = i + (near ? 3 : 6);
+        if (place < call->count && call->items[place].record)
+            pl_record_soon(call->items[place].record, near);
+    }
 }
 
 void pl_event_settle(pl_event_call *call)
@@ -409,6 +418,7 @@ void pl_event_settle(pl_event_call *call)
         keep_outputs(call);
     for (size_t i = 0; i < call->count; i++) {
         pl_event_item *item = &call->items[i];
+        look_ahead(call, i);
         if (item->failed) {
             settle_failed(item);
             continue;

@@ -67,6 +67,13 @@ void pl_arena_dispose(pl_arena *arena)
 void pl_arena_reset(pl_arena *arena)
 {
     run_cleanups(arena);
+    if (arena->chunks &&
+        arena->used == arena->chunk_size) { /* the one that stays, which need not be touched */
+        arena->next = (char *)arena->chunks + HEAD;
+        arena->end = (char *)arena->chunks + arena->chunk_size;
+        poison(arena->next, arena->chunk_size - HEAD);
+        return;
+    }
     pl_arena_chunk *kept = NULL;
     for (pl_arena_chunk *chunk = arena->chunks; chunk;) {
         pl_arena_chunk *older = chunk->older;

@@ -4,6 +4,11 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "base/quote.h"
 
 /* --- integers --- */
 
@@ -186,8 +191,7 @@ size_t pl_format_double(char out[PL_FORMAT_DOUBLE_MAX], double v)
 
 /* --- strings --- */
 
-/* 0: copied as it is. 1: not ASCII. 'u': as \u00XX. Otherwise the letter behind the backslash. */
-static const unsigned char escapes[256] = {
+const unsigned char pl_quote_escapes[256] = {
     'u', 'u', 'u', 'u', 'u',         'u',           'u',
     'u', 'b', 't', 'n', 'u',         'f',           'r',
     'u', 'u', 'u', 'u', 'u',         'u',           'u',
@@ -212,55 +216,6 @@ static inline size_t plain_bytes(uint64_t word)
     return found != 0 ? (size_t)__builtin_ctzll(found) / 8 : 8;
 }
 
-/* Whether all of the 8 bytes are. */
-static inline bool all_plain(uint64_t word)
-{
-    uint64_t found = word | (word - EACH_BYTE(0x20)) | ((word ^ EACH_BYTE('"')) - EACH_BYTE(1)) |
-                     ((word ^ EACH_BYTE('\\')) - EACH_BYTE(1));
-    return (found & EACH_BYTE(0x80)) == 0;
-}
-
-/* Copies words of 8 bytes that are plain, of at least one; the last may overlap the one before. Returns how
- * many bytes that were: len, or less. */
-static inline size_t copy_words(char *out, const char *p, size_t len)
-{
-    uint64_t word;
-    size_t i = 0;
-    for (; len - i >= 8; i += 8) {
-        memcpy(&word, p + i, 8);
-        if (!all_plain(word))
-            return i;
-        memcpy(out + i, &word, 8);
-    }
-    if (i == len)
-        return len;
-    memcpy(&word, p + len - 8, 8);
-    if (!all_plain(word))
-        return i;
-    memcpy(out + len - 8, &word, 8);
-    return len;
-}
-
-static inline size_t copy_few(char *out, const char *p, size_t len)
-{
-    uint32_t head, tail;
-    size_t i = 0;
-    if (len >= 4 && len < 8) {
-        memcpy(&head, p, 4);
-        memcpy(&tail, p + len - 4, 4);
-        if (!all_plain(head | (uint64_t)tail << 32))
-            return 0;
-        memcpy(out, &head, 4);
-        memcpy(out + len - 4, &tail, 4);
-        return len;
-    }
-    while (i < len && escapes[(unsigned char)p[i]] == 0) {
-        out[i] = p[i];
-        i++;
-    }
-    return i;
-}
-
 /* Copies up to the first byte that needs attention; there is room for all of p to end. Returns where it is.
  */
 static const char *copy_plain(char **out, const char *p, const char *end)
@@ -276,16 +231,36 @@ static const char *copy_plain(char **out, const char *p, const char *end)
         if (n < 8)
             goto done;
     }
-    while (p < end && escapes[(unsigned char)*p] == 0)
+    while (p < end && pl_quote_escapes[(unsigned char)*p] == 0)
         *o++ = *p++;
 done:
     *out = o;
     return p;
 }
 
+#ifdef __SSE2__
+/* As plain_bytes, of 16. */
+static inline size_t plain_bytes_16(const char *bytes)
+{
+    __m128i word = _mm_loadu_si128((const __m128i *)(const void *)bytes);
+    __m128i found = _mm_cmpeq_epi8(_mm_min_epu8(word, _mm_set1_epi8(0x1F)), word);
+    found = _mm_or_si128(found, _mm_cmpeq_epi8(word, _mm_set1_epi8('"')));
+    found = _mm_or_si128(found, _mm_cmpeq_epi8(word, _mm_set1_epi8('\\')));
+    unsigned places = (unsigned)_mm_movemask_epi8(_mm_or_si128(found, word)); /* and what is not ASCII */
+    return places != 0 ? (size_t)__builtin_ctz(places) : 16;
+}
+#endif
+
 size_t pl_format_plain(const char *bytes, size_t len)
 {
     size_t i = 0;
+#ifdef __SSE2__
+    for (; len - i >= 16; i += 16) {
+        size_t n = plain_bytes_16(bytes + i);
+        if (n < 16)
+            return i + n;
+    }
+#endif
     for (; len - i >= 8; i += 8) {
         uint64_t word;
         memcpy(&word, bytes + i, 8);
@@ -293,7 +268,7 @@ size_t pl_format_plain(const char *bytes, size_t len)
         if (n < 8)
             return i + n;
     }
-    while (i < len && escapes[(unsigned char)bytes[i]] == 0)
+    while (i < len && pl_quote_escapes[(unsigned char)bytes[i]] == 0)
         i++;
     return i;
 }
@@ -303,7 +278,7 @@ static size_t escape(char *out, unsigned char c)
 {
     static const char hex[] = "0123456789abcdef";
     out[0] = '\\';
-    out[1] = (char)escapes[c];
+    out[1] = (char)pl_quote_escapes[c];
     if (out[1] != 'u')
         return 2;
     out[2] = out[3] = '0';
@@ -325,12 +300,12 @@ static size_t foreign_run(const char *p, const char *end)
     return (size_t)(p - start);
 }
 
-/* From p on, which is somewhere in the text; all before it is in out, where there is room for the rest of it
- * and a quote: more is asked for only when a byte becomes several. */
-static bool __attribute__((noinline)) format_rest(pl_buf *out, const char *p, const char *end)
+/* In out there is room for the text and two quotes: more is asked for only when a byte becomes several. */
+static bool __attribute__((noinline)) format_any(pl_buf *out, const char *p, const char *end)
 {
     bool whole = true;
     char *o = out->data + out->len;
+    *o++ = '"';
     while ((p = copy_plain(&o, p, end)) < end) {
         size_t run = foreign_run(p, end);
         if (run != 0) {
@@ -341,7 +316,7 @@ static bool __attribute__((noinline)) format_rest(pl_buf *out, const char *p, co
         }
         char instead[6] = "\xEF\xBF\xBD";
         size_t len = 3;
-        if (escapes[(unsigned char)*p] != 1)
+        if (pl_quote_escapes[(unsigned char)*p] != 1)
             len = escape(instead, (unsigned char)*p);
         else
             whole = false;
@@ -362,13 +337,28 @@ bool pl_format_string(pl_buf *out, pl_str s)
 {
     if (!pl_buf_reserve(out, s.len + 2))
         return true;
-    char *o = out->data + out->len;
-    *o++ = '"';
-    size_t n = s.len >= 8 ? copy_words(o, s.ptr, s.len) : copy_few(o, s.ptr, s.len);
-    out->len += n + 1;
-    if (n < s.len)
-        return format_rest(out, s.ptr + n, s.ptr + s.len);
-    o[n] = '"';
-    out->len++;
+    char *start = out->data + out->len, *end = pl_quote(start, s);
+    if (!end)
+        return format_any(out, s.ptr, s.ptr + s.len);
+    out->len += (size_t)(end - start);
     return true;
+}
+
+bool pl_format_name(pl_buf *out, pl_str s, bool first)
+{
+    if (!pl_buf_reserve(out, s.len + 4))
+        return true;
+    char *start = out->data + out->len;
+    *start = ',';
+    start += !first;
+    char *end = pl_quote(start, s);
+    if (end) {
+        *end++ = ':';
+        out->len = (size_t)(end - out->data);
+        return true;
+    }
+    out->len = (size_t)(start - out->data);
+    bool whole = pl_format_string(out, s);
+    pl_buf_char(out, ':');
+    return whole;
 }

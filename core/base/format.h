@@ -20,6 +20,8 @@ size_t pl_format_int(char out[PL_FORMAT_INT_MAX], int64_t v);
 size_t pl_format_double(char out[PL_FORMAT_DOUBLE_MAX], double v);
 /* Appends s in quotes. Bytes that are not UTF-8 become U+FFFD; then it gives false. */
 bool pl_format_string(pl_buf *out, pl_str s);
+/* The same, as the name of a member: with a comma before it unless it is the first, and a colon behind. */
+bool pl_format_name(pl_buf *out, pl_str s, bool first);
 /* How many bytes, from the first, stand in a JSON string as they are and are ASCII. */
 size_t pl_format_plain(const char *bytes, size_t len);
 

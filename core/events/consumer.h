@@ -108,6 +108,9 @@ void pl_consumer_set_own_topics(pl_consumer *consumer, const char *const *names,
 
 /* The record, whose memory is gone then, was handled, whatever came of it. */
 void pl_consumer_done(pl_consumer *consumer, pl_record *record);
+/* It will be done soon, after a few others: fetches it into the cache, or, `near`, what is found through it.
+ */
+void pl_record_soon(const pl_record *record, bool near);
 /* It is to be handed out again, not before so many milliseconds from now. */
 void pl_consumer_retry(pl_consumer *consumer, pl_record *record, uint64_t wait_ms);
 /* Nothing is handed out as long as anybody holds it. */

@@ -7,6 +7,7 @@
 #define FETCHED_AT_ONCE 256 /* records of a partition, in one turn of the loop */
 #define HANDED_AT_ONCE 256  /* records of all, in one turn */
 #define MOST_SPARE 4096
+#define MOST_FETCHED 512   /* bytes of a value, into the cache */
 #define MOST_OUTPUTS 20000 /* events that wait for their transaction: no more is handed out then */
 #define MOST_OUTPUT_BYTES ((size_t)32 << 20)
 
@@ -132,6 +133,14 @@ static uint64_t as_host_time(pl_consumer *c, int64_t at)
     return wait > 0 ? now + (uint64_t)wait : 0;
 }
 
+/* Its handler is called soon, and then reads the value, which nobody on this thread has seen yet. */
+static void fetch_value(const rd_kafka_message_t *m)
+{
+    const char *bytes = m->payload;
+    for (size_t i = 0; i < m->len && i < MOST_FETCHED; i += 64)
+        __builtin_prefetch(bytes + i);
+}
+
 static bool add_record(pl_partition *p, rd_kafka_event_t *event, const rd_kafka_message_t *m)
 {
     pl_consumer *c = p->consumer;
@@ -149,6 +158,7 @@ static bool add_record(pl_partition *p, rd_kafka_event_t *event, const rd_kafka_
     if (m->payload && m->len == 0)
         r->value.ptr = "";
     r->flow.bytes = m->len + m->key_len + sizeof *r;
+    fetch_value(m);
     r->home = p;
     r->event = event;
     r->message = m;
@@ -330,6 +340,13 @@ static void keep_outputs(pl_partition *p, pl_record *r)
     r->first_output = r->last_output = NULL;
 }
 
+void pl_record_soon(const pl_record *r, bool near)
+{
+    const char *memory = near ? (const char *)r->event : (const char *)r;
+    for (size_t i = 0; i < sizeof *r; i += 64)
+        __builtin_prefetch(memory + i);
+}
+
 void pl_consumer_done(pl_consumer *c, pl_record *r)
 {
     pl_partition *p = r->home;
@@ -375,6 +392,8 @@ bool pl_record_headers(const pl_record *r, pl_arena *arena, const pl_header **he
     if (rd_kafka_message_headers(r->message, &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return true; /* none */
     size_t n = rd_kafka_header_cnt(list);
+    if (n == 0)
+        return true;
     pl_header *all = pl_arena_array(arena, n, sizeof *all);
     if (!all)
         return false;

@@ -9,7 +9,15 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/arena.h"
 #include "events/kafka_internal.h"
+
+#define AHEAD 3
+#ifdef PL_ARENA_POISONS
+#define MOST_SPARE 0 /* AddressSanitizer is to see what is used behind its end */
+#else
+#define MOST_SPARE 1024
+#endif
 
 /* What goes along with a message through librdkafka. */
 typedef struct pl_sent sent;
@@ -25,7 +33,9 @@ struct pl_producer {
     int fd;
     size_t most_waiting;
     sent *first, *last; /* those that wait */
-    bool ends;          /* it takes nothing any more */
+    sent *spare;        /* to be used again */
+    size_t spare_count;
+    bool ends; /* it takes nothing any more */
     size_t waiting, queued;
     uint64_t acknowledged, failed;
     bool kept;
@@ -102,8 +112,31 @@ int pl_producer_fd(const pl_producer *p)
 }
 
 /* --- what becomes of events --- */
+static sent *take_sent(pl_producer *p)
+{
+    sent *s = p->spare;
+    if (!s)
+        return pl_calloc(1, sizeof *s);
+    p->spare = s->next;
+    p->spare_count--;
+    *s = (sent){0};
+    return s;
+}
+
+static void release_sent(pl_producer *p, sent *s)
+{
+    pl_free(s->event);
+    if (p->spare_count == MOST_SPARE) {
+        pl_free(s);
+        return;
+    }
+    s->next = p->spare;
+    p->spare = s;
+    p->spare_count++;
+}
+
 /* topic may be the one of the event that waits. */
-static void finish(const pl_producer *p, sent *s, const char *topic, const pl_acknowledgement *ack)
+static void finish(pl_producer *p, sent *s, const char *topic, const pl_acknowledgement *ack)
 {
     pl_delivery *delivery = s->delivery;
     if (!delivery && ack->code && !p->kept)
@@ -111,15 +144,14 @@ static void finish(const pl_producer *p, sent *s, const char *topic, const pl_ac
                PL_F_CSTR("error", ack->why));
     if (p->told)
         p->told(p->told_data, topic, ack->code);
-    pl_free(s->event);
-    pl_free(s);
+    release_sent(p, s);
     if (!delivery)
         return;
     delivery->place = NULL;
     delivery->done(delivery, ack);
 }
 
-static void give_up(const pl_producer *p, sent *s, pl_code code, const char *why)
+static void give_up(pl_producer *p, sent *s, pl_code code, const char *why)
 {
     finish(p, s, s->event->topic.ptr,
            &(pl_acknowledgement){.code = code, .why = why, .partition = -1, .offset = -1});
@@ -185,13 +217,41 @@ static void refill(pl_producer *p)
     }
 }
 
+/* Of publishers that wait there may be many: their memory, and that of the scripts behind them, was last used
+ * when the event was sent. It is fetched while others are told. */
+static void look_ahead(const rd_kafka_message_t *const *messages, size_t count, size_t i)
+{
+    if (i + 3 * AHEAD < count)
+        __builtin_prefetch(messages[i + 3 * AHEAD]->_private);
+    const sent *s = i + 2 * AHEAD < count ? messages[i + 2 * AHEAD]->_private : NULL;
+    if (s && s->delivery) {
+        __builtin_prefetch(s->delivery);
+        __builtin_prefetch((const char *)s->delivery + 64);
+    }
+    for (unsigned near = 0; near < 2; near++) {
+        size_t place = i + (near ? 1 : AHEAD);
+        pl_delivery *d = place < count ? ((const sent *)messages[place]->_private)->delivery : NULL;
+        if (d && d->soon)
+            d->soon(d, near);
+    }
+}
+
+static void on_reports(pl_producer *p, rd_kafka_event_t *event)
+{
+    const rd_kafka_message_t *messages[64];
+    size_t count;
+    while ((count = rd_kafka_event_message_array(event, messages, sizeof messages / sizeof *messages)) > 0) {
+        for (size_t i = 0; i < count; i++) {
+            look_ahead(messages, count, i);
+            on_report(p, messages[i]);
+        }
+    }
+}
+
 static void on_event(pl_producer *p, rd_kafka_event_t *event)
 {
-    const rd_kafka_message_t *message;
-    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR) {
-        while ((message = rd_kafka_event_message_next(event)))
-            on_report(p, message);
-    }
+    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR)
+        on_reports(p, event);
     rd_kafka_event_destroy(event);
 }
 
@@ -230,6 +290,10 @@ void pl_producer_free(pl_producer *p)
     }
     if (p->fd >= 0)
         close(p->fd);
+    for (sent *s = p->spare, *next; s; s = next) {
+        next = s->next;
+        pl_free(s);
+    }
     pl_free(p);
 }
 
@@ -292,7 +356,7 @@ pl_code pl_producer_send(pl_producer *p, const pl_outgoing *event, pl_delivery *
 {
     if (p->ends)
         return pl_fail(err, PL_CANCELLED, "the server ends");
-    sent *s = pl_calloc(1, sizeof *s);
+    sent *s = take_sent(p);
     if (!s)
         return pl_fail_memory(err);
     s->delivery = delivery;
@@ -305,7 +369,7 @@ pl_code pl_producer_send(pl_producer *p, const pl_outgoing *event, pl_delivery *
     else if (error)
         code = pl_fail(err, pl_kafka_code(error), "%s", rd_kafka_err2str(error));
     if (code)
-        pl_free(s);
+        release_sent(p, s);
     else
         delivery->place = &s->delivery;
     if (code && p->told)

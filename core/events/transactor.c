@@ -16,6 +16,7 @@
 /* transaction.timeout.ms: after that the broker aborts by itself. So long the partitions of a process that
  * was killed wait for their last offsets. */
 #define TRANSACTION_MS 10000
+#define REPORTS_AT_ONCE 100
 #define CALL_MS 3000    /* one call; it is repeated while the transaction may go on */
 #define RESULT_MS 30000 /* for a transaction whose producer has no better way to find out */
 
@@ -238,6 +239,7 @@ static rd_kafka_resp_err_t produce(pl_transactor *t, const pl_outgoing *e)
 static step write_outputs(attempt *a)
 {
     pl_transactor *t = a->t;
+    unsigned written = 0;
     t->delivery = RD_KAFKA_RESP_ERR_NO_ERROR;
     for (const pl_output *o = a->outputs; o; o = o->next) {
         while ((a->code = produce(t, &o->event)) == RD_KAFKA_RESP_ERR__QUEUE_FULL && may_wait(a->t, a->until))
@@ -247,8 +249,10 @@ static step write_outputs(attempt *a)
                     rd_kafka_err2str(a->code));
             return STEP_ABORT;
         }
-        rd_kafka_poll(t->producer, 0);
+        if (++written % REPORTS_AT_ONCE == 0)
+            rd_kafka_poll(t->producer, 0);
     }
+    rd_kafka_poll(t->producer, 0);
     return STEP_DONE;
 }
 

@@ -133,8 +133,8 @@ static bool encode_body(pb_job *j, const pb_message *m, pl_slot slot)
     if (!j->e->reserve(j->state, 12))
         return pb_no_memory(j);
     j->depth--;
-    pl_kind kind = j->e->kind(j->state, slot);
-    if ((m->special == PB_TIMESTAMP || m->special == PB_DURATION) && kind != PL_KIND_MAP)
+    if ((m->special == PB_TIMESTAMP || m->special == PB_DURATION) &&
+        j->e->kind(j->state, slot) != PL_KIND_MAP)
         ok = encode_time(j, m, slot);
     else if (pb_is_natural(m))
         ok = encode_natural(j, m, slot);
@@ -172,7 +172,7 @@ static bool encode_item(pb_job *j, const pb_field *f, pl_slot slot)
 static bool encode_element(pb_job *j, const pb_field *f, pl_slot slot)
 {
     pb_scalar v;
-    pl_kind kind = j->e->kind(j->state, slot);
+    pl_kind kind = j->e->shape(j->state, slot);
     if (kind == PL_KIND_ABSENT)
         return pb_bad(j, "the list has a hole here");
     if (f->message)
@@ -271,7 +271,7 @@ static bool encode_member(pb_job *j, frame *fr, const pb_field *f)
     pl_slot top = j->e->top(j->state);
     pl_kind kind = PL_KIND_ABSENT;
     if (j->e->field(j->state, fr->slot, fr->keys[f->index]))
-        kind = j->e->kind(j->state, top + 1);
+        kind = j->e->shape(j->state, top + 1);
     fr->met += kind != PL_KIND_ABSENT;
     fr->here.field = f;
     if (!pb_is_set(f, kind)) {
@@ -294,12 +294,14 @@ static bool put_attached(pb_job *j, pl_slot slot)
     return ok;
 }
 
-/* others: how many members there are that are no fields ("@type" of an Any). */
+/* others: how many members there are that are no fields ("@type" of an Any). Whether it is a list is asked
+ * only where no field was met. */
 static bool encode_map(pb_job *j, const pb_message *m, pl_slot slot, size_t others)
 {
+    static const char expected[] = "a map of fields";
     frame fr = {.m = m, .slot = slot, .here.parent = j->at};
-    if (j->e->kind(j->state, slot) != PL_KIND_MAP)
-        return pb_wrong_kind(j, "a map of fields", slot);
+    if (j->e->shape(j->state, slot) != PL_KIND_MAP)
+        return pb_wrong_kind(j, expected, slot);
     fr.keys = pb_field_keys(j, m);
     fr.words = pb_words_begin(j, m->oneof_count);
     if (!fr.keys || fr.words == PB_NO_WORDS)
@@ -316,9 +318,12 @@ static bool encode_map(pb_job *j, const pb_message *m, pl_slot slot, size_t othe
             return false;
     }
     fr.here.field = NULL;
-    if (!pb_check_members(j, m, slot, fr.met, others))
+    bool is_map = fr.met > 0 || j->e->kind(j->state, slot) == PL_KIND_MAP;
+    if (is_map && !pb_check_members(j, m, slot, fr.met, others))
         return false;
     j->at = fr.here.parent;
+    if (!is_map)
+        return pb_wrong_kind(j, expected, slot);
     pb_words_end(j, fr.words);
     return true;
 }

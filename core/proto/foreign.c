@@ -177,6 +177,15 @@ static void push_absent(pl_state *state)
     push(of(state), NULL);
 }
 
+static size_t members(pl_state *state, pl_slot map)
+{
+    size_t count = 0;
+    push_absent(state);
+    for (pl_slot key = top(state); next(state, map); pop_to(state, key))
+        count++;
+    return count;
+}
+
 static void push_null(pl_state *state)
 {
     push_made(of(state), of(state)->v.make_null(of(state)->data));
@@ -269,6 +278,7 @@ static const pl_engine foreign_engine = {
     .from_zero = true,
     .key = make_key,
     .kind = kind_of,
+    .shape = kind_of, /* lists have no members to look for */
     .get_bool = get_bool,
     .get_int = get_int,
     .get_float = get_float,
@@ -277,6 +287,7 @@ static const pl_engine foreign_engine = {
     .field = field,
     .element = element,
     .next = next,
+    .members = members,
     .push_absent = push_absent,
     .push_null = push_null,
     .push_bool = push_bool,

@@ -51,12 +51,5 @@ static bool find_foreign(pb_job *j, const pb_message *m, pl_slot map, bool any)
 
 bool pb_check_members(pb_job *j, const pb_message *m, pl_slot map, size_t met, size_t others)
 {
-    size_t count = 0;
-    j->e->push_absent(j->state);
-    pl_slot key = j->e->top(j->state);
-    while (j->e->next(j->state, map)) {
-        count++;
-        j->e->pop_to(j->state, key);
-    }
-    return count == met + others || find_foreign(j, m, map, others > 0);
+    return j->e->members(j->state, map) == met + others || find_foreign(j, m, map, others > 0);
 }

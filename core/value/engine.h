@@ -115,6 +115,8 @@ typedef struct pl_work {
     const struct pl_work *parent;           /* its ctx begins as a copy of that work's; or NULL */
     const pl_value *extensions;             /* of a GraphQL request, a MAP: ctx.request_extensions; or NULL */
     pl_ref ctx;                /* the script's ctx of this work; PL_REF_NONE until the engine makes it */
+    const void *ctx_address;   /* the engine's, while there is a ctx */
+    struct pl_work *ctx_next;  /* the same: another with a ctx */
     void *loaders;             /* the engine's; NULL until a script asks for them */
     struct plua_queue *queues; /* the engine's: of events that scripts have subscribed to for it */
     struct plua_remote_call *remotes; /* the engine's: calls that scripts have made for it */
@@ -329,6 +331,18 @@ typedef struct pl_state_config {
     pl_database_config database;           /* pl_engine.set_database */
 } pl_state_config;
 
+/* An event, without what its handler gets decoded. Its id is "topic/partition/offset". */
+typedef struct pl_event_message {
+    pl_str key, value; /* ptr NULL: none */
+    pl_str topic;
+    int32_t partition;
+    int64_t offset;
+    int64_t timestamp; /* milliseconds since 1970; -1: none */
+    unsigned attempt;
+    const pl_header *headers; /* of those with the same name the last one counts */
+    size_t header_count;
+} pl_event_message;
+
 struct pl_engine {
     const char *name; /* "lua" */
     bool from_zero;   /* elements of lists are counted from 0 in messages, not from 1 */
@@ -441,10 +455,12 @@ struct pl_engine {
     /* Pushes map[key]. False when it cannot be read without running script code (a metamethod), or the value
      * cannot be indexed: then nothing is pushed, and the caller calls index_function. */
     bool (*field)(pl_state *state, pl_slot map, const pl_key *key);
-    /* Reads members that are strings, numbers or booleans, one after the other, as far as they are: how many
-     * of the keys that is. They are in out then, and nothing is pushed; their bytes are valid while the map
-     * is held and no script runs. There is room for count + 1 slots. */
-    size_t (*scalars)(pl_state *state, pl_slot map, const pl_key *const *keys, size_t count, pl_value *out);
+    /* Reads members of a MAP that are strings, numbers or booleans, one after the other, as far as they are:
+     * how many of the keys that is. They are in out then, and as many slots are pushed, which hold their
+     * bytes. There is room for count + 1 slots. pinned: the keys are in as many slots, too, from this one on
+     * (push_key), which is faster; or 0. */
+    size_t (*scalars)(pl_state *state, pl_slot map, const pl_key *const *keys, pl_slot pinned, size_t count,
+                      pl_value *out);
     /* The same as field by name, for functions of the host program: nothing is interned, and it does not
      * jump. False, and nothing pushed, also when there is no such member, or no memory. What
      * pl_engine.set_null has set is null. */
@@ -453,6 +469,7 @@ struct pl_engine {
      * none. NULL where set_null is. */
     bool (*push_nulls)(pl_state *state, pl_slot map);
     void (*element)(pl_state *state, pl_slot list, size_t index); /* counted from 0; pushes */
+    pl_kind (*item)(pl_state *state, pl_slot list, size_t index); /* the same, and gives its shape */
     /* Whether the value is an error that is meant for clients, made but not raised: then *failure is what
      * raising it would be, with bytes in arena. NULL where there is no such thing. [jumps] */
     bool (*read_error)(pl_state *state, pl_slot slot, pl_arena *arena, pl_failure *failure);
@@ -460,6 +477,8 @@ struct pl_engine {
      * key and pushes its value; at the end pops the key and gives false. Keys are strings, integers or
      * booleans; those of a LIST, integers from 1. [jumps] */
     bool (*next)(pl_state *state, pl_slot map);
+    /* How many there are that next steps through. There is room for 2 slots. */
+    size_t (*members)(pl_state *state, pl_slot map);
     /* A kept function (value, name) -> value[name], for what `field` cannot read. [jumps] */
     pl_ref (*index_function)(pl_state *state);
 
@@ -483,6 +502,9 @@ struct pl_engine {
     /* A value that reads the file, until its request ends; the strings of upload are copied. NULL: the engine
      * knows no files. */
     void (*push_upload)(pl_state *state, const struct pl_upload *upload);
+    /* What a handler is told of its event: key, value, topic, id, partition, offset, attempt, timestamp and
+     * headers, of which most need not be made. All bytes are copied. NULL: it is a map of them. [jumps] */
+    void (*push_message)(pl_state *state, const pl_event_message *message);
     void (*set_field)(pl_state *state, pl_slot map, const pl_key *key); /* pops the value */
     void (*set_member)(pl_state *state, pl_slot map, pl_str name);      /* pops the value */
     void (*set_element)(pl_state *state, pl_slot list, size_t index);   /* pops the value; from 0 */

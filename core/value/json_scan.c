@@ -421,24 +421,26 @@ static inline void count_value(const source *s)
         level(s)->count++;
 }
 
+/* A value has ended; so does a comma that follows it at once. */
+static void end_value(source *s, expectation *next)
+{
+    *next = EXPECT_SEPARATOR;
+    if (s->depth > 0 && peek(s) == ',') {
+        s->at++;
+        *next = level(s)->kind == PL_KIND_MAP ? EXPECT_NAME : EXPECT_VALUE;
+    }
+}
+
 static void close_level(source *s, expectation *next)
 {
     s->depth--;
     s->at++;
-    *next = EXPECT_SEPARATOR;
+    end_value(s, next);
 }
 
-static pl_code read_value(source *s, expectation *next)
+static pl_code read_scalar(source *s)
 {
-    *next = EXPECT_SEPARATOR;
-    count_value(s);
     switch (s->bytes[s->at]) {
-    case '{':
-        *next = EXPECT_NAME_OR_END;
-        return open_level(s, true);
-    case '[':
-        *next = EXPECT_VALUE_OR_END;
-        return open_level(s, false);
     case '"':
         return read_string(s);
     case 't':
@@ -452,10 +454,33 @@ static pl_code read_value(source *s, expectation *next)
     }
 }
 
+static pl_code read_value(source *s, expectation *next)
+{
+    count_value(s);
+    if (s->bytes[s->at] == '{') {
+        *next = EXPECT_NAME_OR_END;
+        return open_level(s, true);
+    }
+    if (s->bytes[s->at] == '[') {
+        *next = EXPECT_VALUE_OR_END;
+        return open_level(s, false);
+    }
+    pl_code code = read_scalar(s);
+    if (!code)
+        end_value(s, next);
+    return code;
+}
+
+/* A colon that follows at once, as nearly always, is read along with the name. */
 static pl_code read_name(source *s, expectation *next)
 {
     *next = EXPECT_COLON;
-    return s->bytes[s->at] == '"' ? read_string(s) : unexpected(s);
+    pl_code code = s->bytes[s->at] == '"' ? read_string(s) : unexpected(s);
+    if (!code && peek(s) == ':') {
+        s->at++;
+        *next = EXPECT_VALUE;
+    }
+    return code;
 }
 
 static pl_code read_separator(source *s, expectation *next)

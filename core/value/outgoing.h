@@ -36,6 +36,9 @@ struct pl_delivery {
     /* It is in the queue; not called when it was at once. May be NULL. */
     void (*accepted)(pl_delivery *delivery);
     void (*done)(pl_delivery *delivery, const pl_acknowledgement *acknowledgement);
+    /* done is about to be called, after a few others: what it needs may be fetched into the cache, the nearer
+     * part with `near`. May be NULL. */
+    void (*soon)(pl_delivery *delivery, bool near);
     void *data;
     pl_delivery **place; /* the producer's; NULL: it is over, or was never begun */
 };

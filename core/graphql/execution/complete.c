@@ -19,18 +19,12 @@ null_refused(gql_execution *x, const gql_plan_field *f, const gql_path *path)
     return GQL_FAILED;
 }
 
-gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value,
-                         const gql_path *path, gql_frame *parent)
+static gql_outcome __attribute__((noinline))
+complete_nullable(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value,
+                  const gql_path *path, gql_frame *parent)
 {
-    gql_outcome outcome;
-    if (type->kind == GQL_TYPE_NON_NULL) {
-        outcome = complete_value(x, f, type->of, value, path, parent);
-        if (outcome != GQL_NULL)
-            return outcome;
-        return null_refused(x, f, path);
-    }
     gql_frame frame = {.parent = parent, .start = x->out.buf.len};
-    outcome = complete_value(x, f, type, value, path, &frame);
+    gql_outcome outcome = complete_value(x, f, type, value, path, &frame);
     if (outcome == GQL_FAILED) {
         gql_output_rewind(&x->out, frame.start, gql_drop_patch, x);
         frame.scope = NULL;
@@ -40,6 +34,47 @@ gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_ty
     if (frame.scope)
         frame.scope->end = x->out.buf.len;
     return GQL_WRITTEN;
+}
+
+gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value,
+                         const gql_path *path, gql_frame *frame)
+{
+    if (type->kind != GQL_TYPE_NON_NULL)
+        return complete_nullable(x, f, type, value, path, frame);
+    gql_outcome outcome = complete_value(x, f, type->of, value, path, frame);
+    return outcome != GQL_NULL ? outcome : null_refused(x, f, path);
+}
+
+/* Then there is nothing to decide before the fields of an object. */
+static const gql_plan_object *planned(const gql_plan_field *f, const gql_named *type)
+{
+    const gql_plan_object *object = f->set ? f->set->objects : NULL;
+    return object && object->type == type && !object->deferral ? object : NULL;
+}
+
+/* The same for objects that cannot be null. */
+static const gql_plan_object *planned_always(const gql_plan_field *f, const gql_typeref *type)
+{
+    return type->kind == GQL_TYPE_NON_NULL && type->of->kind != GQL_TYPE_LIST ? planned(f, type->of->named)
+                                                                              : NULL;
+}
+
+static gql_outcome __attribute__((noinline))
+no_room(gql_execution *x, const gql_plan_field *f, const gql_path *path)
+{
+    gql_error_internal_text(x, f, path, PL_RESOURCE_EXHAUSTED, "out of memory");
+    return GQL_FAILED;
+}
+
+gql_outcome gql_complete_field(gql_execution *x, const gql_plan_field *f, pl_slot value, const gql_path *path,
+                               gql_frame *frame)
+{
+    const gql_plan_object *object = planned_always(f, f->def->type);
+    if (!object || x->e->shape(x->state, value) != PL_KIND_MAP)
+        return gql_complete(x, f, f->def->type, value, path, frame);
+    if (!x->e->reserve(x->state, GQL_OBJECT_SLOTS))
+        return no_room(x, f, path);
+    return gql_write_object(x, object, value, true, path, frame, value);
 }
 
 /* An empty table may be a list. */
@@ -84,12 +119,14 @@ not_a_plain_list(gql_execution *x, const gql_plan_field *f, const gql_typeref *t
     return outcome == GQL_NULL ? not_a_list(x, f, kind, path) : outcome;
 }
 
-static gql_outcome complete_list(gql_execution *x, const gql_plan_field *f, const gql_typeref *type,
-                                 pl_slot value, pl_kind kind, const gql_path *path, gql_frame *frame)
+static gql_outcome __attribute__((noinline))
+complete_list(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value, pl_kind kind,
+              const gql_path *path, gql_frame *frame)
 {
     const pl_engine *e = x->e;
     if (kind != PL_KIND_LIST && !(kind == PL_KIND_MAP && gql_is_empty_map(x, value)))
         return not_a_plain_list(x, f, type, value, kind, path, frame);
+    const gql_plan_object *plain = planned_always(f, type->of);
     size_t n = e->length(x->state, value), streamed = SIZE_MAX;
     if (x->options.max_list_items > 0 && n > x->options.max_list_items)
         return gql_list_too_long(x, f, path);
@@ -102,8 +139,10 @@ static gql_outcome complete_list(gql_execution *x, const gql_plan_field *f, cons
         if (i > 0)
             pl_buf_char(&x->out.buf, ',');
         here.index = i;
-        e->element(x->state, value, i);
-        gql_outcome outcome = gql_complete(x, f, type->of, top + 1, &here, frame);
+        pl_kind item = e->item(x->state, value, i);
+        gql_outcome outcome = plain && item == PL_KIND_MAP
+                                  ? gql_write_object(x, plain, top + 1, true, &here, frame, top + 1)
+                                  : gql_complete(x, f, type->of, top + 1, &here, frame);
         e->pop_to(x->state, top);
         if (outcome != GQL_WRITTEN)
             return outcome;
@@ -358,27 +397,21 @@ static gql_outcome complete_composite(gql_execution *x, const gql_plan_field *f,
     return gql_execute_fields(x, object, value, path, frame);
 }
 
-/* Then there is nothing to push before its fields, which make room for themselves. */
-static bool is_planned(const gql_plan_field *f, const gql_named *type)
-{
-    const gql_plan_object *object = f->set->objects;
-    return object && object->type == type && !object->deferral;
-}
-
 static gql_outcome complete_value(gql_execution *x, const gql_plan_field *f, const gql_typeref *type,
                                   pl_slot value, const gql_path *path, gql_frame *frame)
 {
-    bool is_list = type->kind == GQL_TYPE_LIST, is_leaf = !is_list && gql_is_leaf(type->named);
+    bool is_list = type->kind == GQL_TYPE_LIST, is_leaf = !is_list && !f->set;
     pl_kind kind = is_list || is_leaf ? x->e->kind(x->state, value) : x->e->shape(x->state, value);
     if (kind == PL_KIND_ABSENT || kind == PL_KIND_NULL)
         return GQL_NULL;
     if (is_leaf)
         return complete_leaf(x, f, type->named, value, kind, path);
-    if ((is_list || !is_planned(f, type->named)) && !x->e->reserve(x->state, 12)) {
-        gql_error_internal_text(x, f, path, PL_RESOURCE_EXHAUSTED, "out of memory");
-        return GQL_FAILED;
-    }
+    if (!x->e->reserve(x->state, 4 + GQL_OBJECT_SLOTS))
+        return no_room(x, f, path);
     if (is_list)
         return complete_list(x, f, type, value, kind, path, frame);
+    const gql_plan_object *object = kind == PL_KIND_MAP ? planned(f, type->named) : NULL;
+    if (object)
+        return gql_write_object(x, object, value, true, path, frame, x->e->top(x->state));
     return complete_composite(x, f, type->named, value, kind, path, frame);
 }

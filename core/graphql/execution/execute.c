@@ -470,15 +470,26 @@ static void start_serial(gql_execution *x, gql_frame *frame)
 {
     pl_buf *buf = &x->out.buf;
     x->serial = pl_arena_array(x->work->arena, x->root->count, sizeof(*x->serial));
-    pl_buf_char(buf, '{');
     for (uint32_t i = 0; x->serial && i < x->root->count; i++) {
-        const gql_plan_field *f = &x->root->fields[i];
-        pl_buf_append(buf, f->prefix.ptr + (i == 0), f->prefix.len - (i == 0));
+        pl_buf_str(buf, x->root->fields[i].prefix);
         x->serial[i] = gql_output_hole(&x->out, frame, &x->root_scope);
     }
     pl_buf_char(buf, '}');
     if (!x->serial || x->out.failed)
         pl_fail_memory(&x->fatal);
+}
+
+/* Those that are known from earlier executions. */
+static void pin_keys(gql_execution *x)
+{
+    const gql_plan *plan = x->plan;
+    if (!plan->has_lists || plan->pin_count == 0 || plan->operation->kind == GQL_MUTATION ||
+        !x->e->reserve(x->state, GQL_MAX_PINS + 1))
+        return;
+    x->pin_base = x->e->top(x->state);
+    for (uint32_t i = 0; i < plan->pin_count; i++)
+        x->e->push_key(x->state, plan->pins[i]);
+    x->pin_count = plan->pin_count;
 }
 
 static void run(void *data)
@@ -494,6 +505,7 @@ static void run(void *data)
         return;
     }
     gql_turn_begin(x);
+    pin_keys(x);
     PL_BUF_LIT(buf, "{\"data\":");
     gql_frame frame = {.start = buf->len};
     gql_outcome outcome = GQL_WRITTEN;
@@ -515,7 +527,9 @@ void gql_execution_start(gql_execution *x, gql_execution_payload payload, void *
 {
     x->payload = payload;
     x->data = data;
-    if (!x->e->protect(x->state, run, x, &x->fatal))
+    bool ran = x->e->protect(x->state, run, x, &x->fatal);
+    x->pin_count = 0;
+    if (!ran)
         cancel_all(x);
     go_on(x, true);
 }

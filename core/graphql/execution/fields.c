@@ -216,19 +216,25 @@ gql_pending *gql_leave_shared_hole(gql_execution *x, const gql_plan_field *f, gq
     return p;
 }
 
-static gql_outcome call_ended(gql_execution *x, const gql_plan_field *f, pl_call_status status,
-                              pl_slot result, const pl_failure *failure, const gql_path *path,
-                              gql_frame *frame)
+/* The field has an error. */
+static gql_outcome failed(gql_execution *x, const gql_plan_field *f)
 {
-    if (x->params.trace)
-        gql_trace_end(x->params.trace, path);
-    if (status == PL_CALL_DONE)
-        return gql_complete(x, f, f->def->type, result, path, frame);
-    gql_error_failure(x, f, path, failure);
     if (f->def->type->kind == GQL_TYPE_NON_NULL)
         return GQL_FAILED;
     PL_BUF_LIT(&x->out.buf, "null");
     return GQL_WRITTEN;
+}
+
+static inline gql_outcome call_ended(gql_execution *x, const gql_plan_field *f, pl_call_status status,
+                                     pl_slot result, const pl_failure *failure, const gql_path *path,
+                                     gql_frame *frame)
+{
+    if (x->params.trace)
+        gql_trace_end(x->params.trace, path);
+    if (status == PL_CALL_DONE)
+        return gql_complete_field(x, f, result, path, frame);
+    gql_error_failure(x, f, path, failure);
+    return failed(x, f);
 }
 
 /* Nothing comes below a nulled scope any more, so no scope is visited twice. */
@@ -302,23 +308,25 @@ void gql_pending_fail(gql_execution *x, gql_pending *p, const pl_failure *failur
 }
 
 /* --- one field --- */
-static gql_outcome call_resolver(gql_execution *x, const gql_plan_field *f, pl_ref function, int nargs,
-                                 const gql_path *path, gql_frame *frame)
+
+/* The arguments are above top, and so is the result. */
+static inline gql_outcome call_resolver(gql_execution *x, const gql_plan_field *f, pl_ref function, int nargs,
+                                        const gql_path *path, gql_frame *frame, pl_slot top)
 {
-    pl_call *call = NULL;
-    pl_failure failure = {0};
+    pl_call *call;
+    pl_failure failure;
     x->work->field = f;
     pl_call_status status = x->e->call(x->state, function, nargs, x->work, &call, &failure);
     x->work->field = NULL;
     if (status == PL_CALL_PENDING)
         return gql_pending_call(x, f, call, path, frame) ? GQL_WRITTEN : GQL_FAILED;
-    return call_ended(x, f, status, x->e->top(x->state), &failure, path, frame);
+    return call_ended(x, f, status, top + 1, &failure, path, frame);
 }
 
 gql_outcome gql_call_function(gql_execution *x, const gql_plan_field *f, pl_ref function, int nargs,
                               const gql_path *path, gql_frame *frame)
 {
-    return call_resolver(x, f, function, nargs, path, frame);
+    return call_resolver(x, f, function, nargs, path, frame, x->e->top(x->state) - nargs);
 }
 
 /* info, for a function of the host program: made when it asks. */
@@ -337,40 +345,46 @@ static void push_lazy_info(pl_lazy *lazy)
 }
 
 static gql_outcome call_native(gql_execution *x, const gql_plan_field *f, int nargs, const gql_path *path,
-                               gql_frame *frame)
+                               gql_frame *frame, pl_slot top)
 {
     lazy_info info = {{push_lazy_info}, x, f, path};
     x->work->info = &info.lazy; /* the call takes it */
-    gql_outcome outcome = call_resolver(x, f, f->resolver, nargs, path, frame);
+    gql_outcome outcome = call_resolver(x, f, f->resolver, nargs, path, frame, top);
     x->work->info = NULL;
     return outcome;
 }
 
-static gql_outcome resolve_call(gql_execution *x, const gql_plan_field *f, pl_slot parent,
-                                const gql_path *path, gql_frame *frame)
+/* What few resolvers look at, above the parent. False: the field is done, with *outcome. */
+static bool __attribute__((noinline))
+push_further(gql_execution *x, const gql_plan_field *f, const gql_path *path, gql_outcome *outcome)
 {
-    bool native = f->arity == PL_ARITY_NATIVE;
-    int nargs = native ? 3 : f->arity < 4 ? f->arity : 4;
-    if (nargs >= 1) {
+    if (!gql_push_arguments(x, f, path)) {
+        *outcome = failed(x, f);
+        return false;
+    }
+    if (f->nargs >= 3)
+        x->e->push_ctx(x->state, x->work);
+    if (f->nargs < 4 || gql_push_info(x, f, path))
+        return true;
+    x->out.failed = true;
+    *outcome = GQL_FAILED;
+    return false;
+}
+
+static inline gql_outcome resolve_call(gql_execution *x, const gql_plan_field *f, pl_slot parent,
+                                       const gql_path *path, gql_frame *frame, pl_slot top)
+{
+    gql_outcome outcome;
+    if (f->nargs >= 1) {
         if (parent > 0)
             x->e->push_copy(x->state, parent);
         else
             x->e->push_absent(x->state);
     }
-    if (nargs >= 2 && !gql_push_arguments(x, f, path)) {
-        if (f->def->type->kind == GQL_TYPE_NON_NULL)
-            return GQL_FAILED;
-        PL_BUF_LIT(&x->out.buf, "null");
-        return GQL_WRITTEN;
-    }
-    if (nargs >= 3)
-        x->e->push_ctx(x->state, x->work);
-    if (nargs >= 4 && !gql_push_info(x, f, path)) {
-        x->out.failed = true;
-        return GQL_FAILED;
-    }
-    return native ? call_native(x, f, nargs, path, frame)
-                  : call_resolver(x, f, f->resolver, nargs, path, frame);
+    if (f->nargs >= 2 && !push_further(x, f, path, &outcome))
+        return outcome;
+    return f->native ? call_native(x, f, f->nargs, path, frame, top)
+                     : call_resolver(x, f, f->resolver, f->nargs, path, frame, top);
 }
 
 /* What field pushes is in the slot above top. */
@@ -382,22 +396,23 @@ static gql_outcome resolve_property(gql_execution *x, const gql_plan_field *f, p
         return gql_complete(x, f, f->def->type, top + 1, path, frame);
     }
     if (x->e->field(x->state, parent, f->key))
-        return gql_complete(x, f, f->def->type, top + 1, path, frame);
+        return gql_complete_field(x, f, top + 1, path, frame);
     pl_ref index = x->e->index_function(x->state);
     x->e->push_copy(x->state, parent);
     x->e->push_key(x->state, f->key);
-    return call_resolver(x, f, index, 2, path, frame);
+    return call_resolver(x, f, index, 2, path, frame, top);
 }
 
 /* path: the field's own */
 static gql_outcome resolve(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path,
                            gql_frame *frame)
 {
+    pl_slot top = x->e->top(x->state);
     if (f->how == GQL_RESOLVE_PROPERTY)
-        return resolve_property(x, f, parent, path, frame, x->e->top(x->state));
+        return resolve_property(x, f, parent, path, frame, top);
     if (f->how == GQL_RESOLVE_FEDERATION)
         return gql_federation_resolve(x, f, parent, path, frame);
-    return resolve_call(x, f, parent, path, frame);
+    return resolve_call(x, f, parent, path, frame, top);
 }
 
 /* --- turns: an operation with many resolvers must not hold the loop until the last of them ---
@@ -512,10 +527,26 @@ may_execute(gql_execution *x, const gql_plan_field *f, const gql_path *path, gql
         gql_trace_begin(x->params.trace, f, path);
     if (!f->access || gql_field_allowed(x, f, path))
         return true;
-    *outcome = f->def->type->kind == GQL_TYPE_NON_NULL ? GQL_FAILED : GQL_WRITTEN;
-    if (*outcome == GQL_WRITTEN)
-        PL_BUF_LIT(&x->out.buf, "null");
+    *outcome = failed(x, f);
     return false;
+}
+
+static gql_outcome __attribute__((noinline))
+resolve_other(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path,
+              gql_frame *frame, pl_slot top)
+{
+    switch (f->how) {
+    case GQL_RESOLVE_TYPENAME:
+        pl_buf_str(&x->out.buf, f->text);
+        return GQL_WRITTEN;
+    case GQL_RESOLVE_META:
+        return gql_introspect(x, f, path);
+    case GQL_RESOLVE_EVENT:
+        x->e->push_copy(x->state, parent);
+        return gql_complete(x, f, f->def->type, top + 1, path, frame);
+    default:
+        return gql_federation_resolve(x, f, parent, path, frame);
+    }
 }
 
 static inline gql_outcome execute_field(gql_execution *x, const gql_plan_field *f, pl_slot parent,
@@ -525,62 +556,66 @@ static inline gql_outcome execute_field(gql_execution *x, const gql_plan_field *
     gql_outcome outcome = GQL_WRITTEN;
     if (__builtin_expect(x->params.trace || f->access, 0) && !may_execute(x, f, &here, &outcome))
         return outcome;
-    switch (f->how) {
-    case GQL_RESOLVE_TYPENAME:
-        pl_buf_str(&x->out.buf, f->text);
-        return GQL_WRITTEN;
-    case GQL_RESOLVE_META:
-        return gql_introspect(x, f, &here);
-    case GQL_RESOLVE_EVENT:
-        x->e->push_copy(x->state, parent);
-        outcome = gql_complete(x, f, f->def->type, top + 1, &here, frame);
-        break;
-    case GQL_RESOLVE_PROPERTY:
-        outcome = resolve_property(x, f, parent, &here, frame, top);
-        break;
-    case GQL_RESOLVE_FEDERATION:
-        outcome = gql_federation_resolve(x, f, parent, &here, frame);
-        break;
-    default:
+    if (__builtin_expect(f->how == GQL_RESOLVE_CALL, 1))
         outcome = gql_turn_is_long(x) ? postpone(x, f, parent, &here, frame)
-                                      : resolve_call(x, f, parent, &here, frame);
-        break;
-    }
-    x->e->pop_to(x->state, top);
+                                      : resolve_call(x, f, parent, &here, frame, top);
+    else if (f->how == GQL_RESOLVE_PROPERTY)
+        outcome = resolve_property(x, f, parent, &here, frame, top);
+    else
+        outcome = resolve_other(x, f, parent, &here, frame, top);
     return outcome;
 }
 
 gql_outcome gql_execute_field(gql_execution *x, const gql_plan_field *f, pl_slot parent, const gql_path *path,
                               gql_frame *frame)
 {
-    return execute_field(x, f, parent, path, frame, x->e->top(x->state));
+    pl_slot top = x->e->top(x->state);
+    gql_outcome outcome = execute_field(x, f, parent, path, frame, top);
+    x->e->pop_to(x->state, top);
+    return outcome;
 }
 
-gql_outcome gql_execute_plain(gql_execution *x, const gql_plan_object *object, pl_slot parent,
-                              const gql_path *path, gql_frame *frame)
+gql_outcome gql_write_object(gql_execution *x, const gql_plan_object *object, pl_slot parent, bool is_map,
+                             const gql_path *path, gql_frame *frame, pl_slot top)
 {
     pl_buf *buf = &x->out.buf;
-    if (!x->e->reserve(x->state, 16)) {
-        x->out.failed = true;
-        return GQL_FAILED;
-    }
     if (x->params.cache)
         gql_cache_visit(x->params.cache, object);
-    pl_slot top = x->e->top(x->state);
-    bool at_once = parent > 0 && !x->params.cache && !x->params.trace;
-    pl_buf_char(buf, '{');
-    for (uint32_t i = 0; i < object->count; i++) {
-        if (at_once && object->fields[i].run > 0 &&
-            (i += gql_write_members(x, object, i, parent)) == object->count)
-            break;
-        const gql_plan_field *f = &object->fields[i];
-        pl_buf_append(buf, f->prefix.ptr + (i == 0), f->prefix.len - (i == 0));
-        gql_outcome outcome = execute_field(x, f, parent, path, frame, top);
+    bool at_once = is_map && !x->params.cache && !x->params.trace;
+    pl_slot above = top; /* the highest slot; -1: it is to be found out */
+    const gql_plan_field *f = object->fields, *end = f + object->count;
+    if (f == end)
+        pl_buf_char(buf, '{');
+    while (f < end) {
+        uint32_t run = at_once ? f->run : 0;
+        if (above < 0 || (run > 0 && above > top))
+            x->e->pop_to(x->state, above = top);
+        if (run > 0) {
+            uint32_t n = gql_write_run(x, f, parent);
+            f += n;
+            above = n == run ? top + (pl_slot)n : x->e->top(x->state);
+            if (n == run)
+                continue;
+        }
+        gql_put_prefix(buf, f->prefix);
+        gql_outcome outcome = execute_field(x, f++, parent, path, frame, above);
+        above = -1;
         if (outcome != GQL_WRITTEN || buf->failed)
             return GQL_FAILED;
     }
     pl_buf_char(buf, '}');
     return buf->failed ? GQL_FAILED : GQL_WRITTEN;
+}
+
+gql_outcome gql_execute_plain(gql_execution *x, const gql_plan_object *object, pl_slot parent,
+                              const gql_path *path, gql_frame *frame)
+{
+    if (!x->e->reserve(x->state, GQL_OBJECT_SLOTS)) {
+        x->out.failed = true;
+        return GQL_FAILED;
+    }
+    bool is_map = parent > 0 && x->e->shape(x->state, parent) == PL_KIND_MAP;
+    return gql_write_object(x, object, parent, is_map, path, frame, x->e->top(x->state));
 }
 
 gql_outcome gql_execute_fields(gql_execution *x, const gql_plan_object *object, pl_slot parent,

@@ -134,7 +134,10 @@ struct gql_execution {
     bool delivering;        /* the first payload has been handed over */
     bool paused;            /* no payload but the first and the last */
     bool in_turn, finished;
-    bool *gone;     /* set when the execution ends while a payload is handed over */
+    bool *gone; /* set when the execution ends while a payload is handed over */
+    pl_slot
+        pin_base; /* the plan's pins, as many as pin_count, are above it, in this protected section alone */
+    uint32_t pin_count;
     pl_error fatal; /* code not OK: the execution as a whole failed. The last member: a new execution is zero
                        up to here */
 };
@@ -157,9 +160,14 @@ void gql_path_print(pl_buf *out, const gql_path *path); /* user.posts[3].title *
 
 /* complete.c */
 /* The value at a position of the response: writes it, or null where the type lets it be null and the value
- * is, or failed. GQL_WRITTEN, or GQL_FAILED when null has to go up. */
+ * is, or failed. GQL_WRITTEN, or GQL_FAILED when null has to go up. Slots that it leaves on the stack are the
+ * caller's to drop; so for whatever executes fields. */
 gql_outcome gql_complete(gql_execution *x, const gql_plan_field *f, const gql_typeref *type, pl_slot value,
                          const gql_path *path, gql_frame *parent);
+
+/* The same for the value of a field in the top slot. */
+gql_outcome gql_complete_field(gql_execution *x, const gql_plan_field *f, pl_slot value, const gql_path *path,
+                               gql_frame *frame);
 
 /* The concrete type of a value of an abstract type; NULL: an error was recorded. */
 const gql_named *gql_resolve_type(gql_execution *x, const gql_plan_field *f, const gql_named *type,
@@ -182,9 +190,14 @@ gql_outcome gql_execute_field(gql_execution *x, const gql_plan_field *f, pl_slot
 bool gql_field_allowed(gql_execution *x, const gql_plan_field *f, const gql_path *path);
 gql_outcome gql_execute_plain(gql_execution *x, const gql_plan_object *object, pl_slot parent,
                               const gql_path *path, gql_frame *frame);
-/* Writes the fields of object from `first` on, which has a run, as far as they are scalars of their types:
- * how many. */
-uint32_t gql_write_members(gql_execution *x, const gql_plan_object *object, uint32_t first, pl_slot parent);
+/* The same for an object without deferred fields, where top is the highest slot, and there is room for
+ * GQL_OBJECT_SLOTS. is_map: parent is a MAP. */
+#define GQL_OBJECT_SLOTS (16 + GQL_MAX_RUN)
+gql_outcome gql_write_object(gql_execution *x, const gql_plan_object *object, pl_slot parent, bool is_map,
+                             const gql_path *path, gql_frame *frame, pl_slot top);
+/* members.c: writes the fields of the run that begins with f, as far as they are scalars of their types: how
+ * many. Leaves slots on the stack: as many, when it is all of them. */
+uint32_t gql_write_run(gql_execution *x, const gql_plan_field *f, pl_slot parent);
 /* A call that waits, in a hole of its own (frame NULL: in none). NULL: memory; the call is cancelled then. */
 gql_pending *gql_pending_call(gql_execution *x, const gql_plan_field *f, pl_call *call, const gql_path *path,
                               gql_frame *frame);

@@ -312,10 +312,11 @@ static void write_object(gql_execution *x, gql_plan_set *set, meta value)
         write_null(x);
         return;
     }
-    pl_buf_char(buf, '{');
+    if (object->count == 0)
+        pl_buf_char(buf, '{');
     for (uint32_t i = 0; i < object->count; i++) {
         const gql_plan_field *f = &object->fields[i];
-        pl_buf_append(buf, f->prefix.ptr + (i == 0), f->prefix.len - (i == 0));
+        pl_buf_str(buf, f->prefix);
         if (f->how == GQL_RESOLVE_TYPENAME)
             pl_buf_str(buf, f->text);
         else

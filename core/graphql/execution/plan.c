@@ -124,15 +124,16 @@ static pl_code compile_arguments(gql_plan *plan, gql_plan_field *f, const gql_se
     return PL_OK;
 }
 
-static pl_code compile_prefix(gql_plan *plan, gql_plan_field *f, pl_error *err)
+static pl_code compile_prefix(gql_plan *plan, gql_plan_field *f, bool first, pl_error *err)
 {
     pl_buf text;
     pl_buf_init(&text);
-    pl_buf_char(&text, ',');
+    pl_buf_char(&text, first ? '{' : ',');
     pl_json_string(&text, f->response_key);
     pl_buf_char(&text, ':');
-    if (!text.failed)
-        f->prefix = pl_arena_str(&plan->arena, pl_buf_view(&text));
+    char *padded = text.failed ? NULL : pl_arena_zalloc(&plan->arena, gql_prefix_room(text.len));
+    if (padded)
+        f->prefix = (pl_str){memcpy(padded, text.data, text.len), text.len};
     pl_buf_dispose(&text);
     return f->prefix.ptr ? PL_OK : pl_fail_memory(err);
 }
@@ -172,9 +173,11 @@ static void choose_resolver(gql_plan *plan, const gql_named *type, gql_plan_fiel
         return;
     }
     f->resolver = fb->resolver != PL_REF_NONE ? fb->resolver : plan->binding->default_resolver;
-    f->arity = fb->resolver != PL_REF_NONE ? fb->arity : plan->binding->default_arity;
+    int arity = fb->resolver != PL_REF_NONE ? fb->arity : plan->binding->default_arity;
+    f->native = arity == PL_ARITY_NATIVE;
+    f->nargs = f->native ? 3 : arity < 4 ? arity : 4;
     f->how = f->resolver != PL_REF_NONE ? GQL_RESOLVE_CALL : GQL_RESOLVE_PROPERTY;
-    if (f->how == GQL_RESOLVE_CALL && f->arity >= 4)
+    if (f->how == GQL_RESOLVE_CALL && f->nargs == 4)
         f->info = new_info(plan);
 }
 
@@ -197,6 +200,11 @@ static gql_plan_set *new_set(gql_plan *plan, const gql_plan_field *f, const gql_
         return NULL;
     memcpy(set->defers, g->defers, g->count * sizeof(*set->defers));
     return set;
+}
+
+static bool is_list(const gql_typeref *type)
+{
+    return (type->kind == GQL_TYPE_NON_NULL ? type->of : type)->kind == GQL_TYPE_LIST;
 }
 
 /* Items of a stream are executed on their own: whatever the field itself is deferred with is over then. */
@@ -227,8 +235,8 @@ static pl_code compile_stream(gql_plan *plan, gql_plan_field *f, const gql_selec
 }
 
 static pl_code compile_field(gql_plan *plan, const gql_plan_set *set, const gql_named *type,
-                             const gql_collected *g, const gql_defer_set *current, gql_plan_field *f,
-                             pl_error *err)
+                             const gql_collected *g, const gql_defer_set *current, bool first,
+                             gql_plan_field *f, pl_error *err)
 {
     const gql_selection *node = g->nodes[0];
     f->response_key = g->key;
@@ -237,7 +245,7 @@ static pl_code compile_field(gql_plan *plan, const gql_plan_set *set, const gql_
         return pl_fail(err, PL_INTERNAL, "Cannot query field \"%.*s\" on type \"%.*s\".",
                        PL_STR_ARG(node->name.text), PL_STR_ARG(type->name));
     f->nodes = pl_arena_array(&plan->arena, g->count, sizeof(*f->nodes));
-    if (!f->nodes || compile_prefix(plan, f, err) != PL_OK)
+    if (!f->nodes || compile_prefix(plan, f, first, err) != PL_OK)
         return pl_fail_memory(err);
     memcpy(f->nodes, g->nodes, g->count * sizeof(*f->nodes));
     f->node_count = g->count;
@@ -248,6 +256,7 @@ static pl_code compile_field(gql_plan *plan, const gql_plan_set *set, const gql_
         return pl_fail_memory(err);
     if (compile_arguments(plan, f, node, err) != PL_OK)
         return err->code;
+    plan->has_lists |= f->set && is_list(f->def->type);
     return plan->incremental ? compile_stream(plan, f, node, set->depth + 1, err) : PL_OK;
 }
 
@@ -263,15 +272,27 @@ static bool is_plain_scalar(const gql_plan *plan, const gql_plan_field *f)
 
 static pl_code find_runs(gql_plan *plan, gql_plan_object *object, pl_error *err)
 {
-    uint32_t run = 0;
-    object->keys = pl_arena_array(&plan->arena, object->count, sizeof(*object->keys));
-    if (!object->keys)
+    const pl_key **keys = pl_arena_array(&plan->arena, object->count, sizeof(*keys));
+    if (!keys)
         return pl_fail_memory(err);
     for (uint32_t i = object->count; i-- > 0;) {
         gql_plan_field *f = &object->fields[i];
-        run = !is_plain_scalar(plan, f) ? 0 : run < GQL_MAX_RUN ? run + 1 : GQL_MAX_RUN;
-        f->run = run;
-        object->keys[i] = f->key;
+        keys[i] = f->key;
+        if (!is_plain_scalar(plan, f))
+            continue;
+        f->run_keys = &keys[i];
+        f->scalar = f->def->type->named->scalar;
+        f->run = i + 1 < object->count ? f[1].run + 1 : 1;
+        if (f->run > GQL_MAX_RUN)
+            f->run = GQL_MAX_RUN;
+        for (uint32_t k = 0; k < f->run; k++)
+            f->run_room += (uint32_t)gql_prefix_room(f[k].prefix.len) + GQL_SCALAR_ROOM;
+    }
+    for (uint32_t i = 0; i < object->count && plan->pin_count < GQL_MAX_PINS; i++) {
+        if (object->fields[i].run == 0)
+            continue;
+        plan->pins[plan->pin_count++] = keys[i];
+        object->fields[i].pin = plan->pin_count;
     }
     return PL_OK;
 }
@@ -287,8 +308,8 @@ static pl_code compile_part(gql_plan *plan, gql_plan_set *set, const gql_collect
         return pl_fail(err, PL_RESOURCE_EXHAUSTED, "The operation selects more than %u fields.",
                        plan->max_fields);
     for (const gql_collected *g = part->first; g; g = g->next) {
-        if (compile_field(plan, set, object->type, g, part->set, &object->fields[object->count], err) !=
-            PL_OK)
+        if (compile_field(plan, set, object->type, g, part->set, object->count == 0,
+                          &object->fields[object->count], err) != PL_OK)
             return err->code;
         object->count++;
     }

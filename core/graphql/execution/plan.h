@@ -2,6 +2,7 @@
 #ifndef PL_GRAPHQL_PLAN_H
 #define PL_GRAPHQL_PLAN_H
 
+#include "base/format.h"
 #include "graphql/execution/binding.h"
 #include "graphql/execution/input.h"
 
@@ -59,23 +60,57 @@ typedef struct gql_plan_info {
 } gql_plan_info;
 
 #define GQL_MAX_RUN 8
+#define GQL_MAX_PINS 32
+/* Bytes that a run has room for in each scalar: a number, or a string that is not long. */
+#define GQL_SHORT_STRING 64
+#define GQL_SCALAR_ROOM (GQL_SHORT_STRING + 2)
+
+/* Prefixes are padded, and copied by blocks: what they need. */
+#define GQL_PREFIX_BLOCK 16
+static inline size_t gql_prefix_room(size_t len)
+{
+    return (len + GQL_PREFIX_BLOCK - 1) & ~(size_t)(GQL_PREFIX_BLOCK - 1);
+}
+/* Returns the place behind it. */
+static inline char *gql_copy_prefix(char *out, pl_str prefix)
+{
+    size_t i = 0;
+    do {
+        memcpy(out + i, prefix.ptr + i, GQL_PREFIX_BLOCK);
+        i += GQL_PREFIX_BLOCK;
+    } while (i < prefix.len);
+    return out + prefix.len;
+}
+static inline void gql_put_prefix(pl_buf *buf, pl_str prefix)
+{
+    if (buf->cap - buf->len >= gql_prefix_room(prefix.len))
+        buf->len = (size_t)(gql_copy_prefix(buf->data + buf->len, prefix) - buf->data);
+    else
+        pl_buf_str(buf, prefix);
+}
 
 struct gql_plan_field {
     gql_resolve_how how;
-    pl_str prefix; /* ,"key": — the first field is written without the comma */
+    pl_str prefix; /* ,"key": — with { in place of the comma for the first field; padded */
     pl_str response_key;
     pl_str text; /* TYPENAME: the value as JSON */
     const gql_field *def;
     const gql_access *access; /* NULL: anybody may have it */
     const pl_key *key;
     pl_ref resolver;
-    int arity;
+    int nargs; /* how many arguments the resolver is given; of one of the host program's, as many as are made
+                */
+    bool native;
     gql_plan_info *info; /* of a resolver that takes it; NULL: made at each call */
     gql_plan_argument *arguments;
     uint32_t argument_count;
-    uint32_t run;                /* from this field on, how many are read at once (members.c) */
-    gql_plan_set *set;           /* of a composite field; NULL otherwise */
-    gql_plan_stream *stream;     /* a list with @stream; NULL otherwise */
+    uint32_t run;            /* from this field on, how many are read at once (members.c) */
+    uint32_t run_room;       /* bytes for all of these, if their strings are short */
+    const pl_key **run_keys; /* their names */
+    uint32_t pin;            /* of a field of a run: where its key is among the plan's, from 1; 0: nowhere */
+    gql_scalar_kind scalar;  /* of a field of a run */
+    gql_plan_set *set;       /* of a composite field; NULL otherwise */
+    gql_plan_stream *stream; /* a list with @stream; NULL otherwise */
     const gql_selection **nodes; /* every field node that was merged; for locations */
     uint32_t node_count;
 };
@@ -84,7 +119,6 @@ struct gql_plan_object {
     gql_plan_object *next;
     const gql_named *type;
     gql_plan_field *fields;
-    const pl_key **keys; /* those of the fields */
     uint32_t count;
     gql_plan_deferral *deferral; /* NULL: nothing is deferred here */
 };
@@ -152,6 +186,10 @@ struct gql_plan {
     uint32_t defer_count;
     uint64_t marks;
     gql_plan_info *infos;
+    /* Keys of runs, which an execution holds on the stack where they are likely to be read often. */
+    const pl_key *pins[GQL_MAX_PINS];
+    uint32_t pin_count;
+    bool has_lists; /* of objects */
 };
 
 /* NULL: memory. The document outlives the plan. max_fields 0 is 20,000. */

@@ -183,6 +183,15 @@ static void written_as(pl_str s, const char *expected, bool whole)
     assert_int_equal(buf.len, strlen(expected));
     assert_memory_equal(buf.data, expected, buf.len);
     pl_buf_dispose(&buf);
+    for (int first = 0; first < 2; first++) {
+        pl_buf_init(&buf);
+        assert_int_equal(pl_format_name(&buf, (pl_str){copy, s.len}, first), whole);
+        assert_int_equal(buf.len, strlen(expected) + 2 - (size_t)first);
+        assert_true(first || buf.data[0] == ',');
+        assert_memory_equal(buf.data + !first, expected, strlen(expected));
+        assert_int_equal(buf.data[buf.len - 1], ':');
+        pl_buf_dispose(&buf);
+    }
     buf.limit = strlen(expected) - 1;
     pl_format_string(&buf, (pl_str){copy, s.len});
     assert_true(buf.failed);
@@ -230,6 +239,16 @@ static void every_byte_in_every_place(void **state)
             written_as((pl_str){text, sizeof(text)}, expected, true);
             bool plain = byte >= 0x20 && byte != '"' && byte != '\\';
             assert_int_equal(pl_format_plain(text, sizeof(text)), plain ? sizeof(text) : place);
+        }
+    }
+    static const unsigned char special[] = {0, 0x1F, '"', '\\', 0x80, 0xC3, 0xFF};
+    for (size_t i = 0; i < sizeof special; i++) {
+        for (size_t place = 0; place < 40; place++) {
+            char text[41];
+            memset(text, 0x20 + (int)(place % 2) * 0x5F, sizeof text);
+            text[place] = (char)special[i];
+            assert_int_equal(pl_format_plain(text, sizeof text), place);
+            assert_int_equal(pl_format_plain(text, place), place);
         }
     }
     assert_int_equal(pl_format_plain("abcdefgh\xc3\xa9", 10), 8);

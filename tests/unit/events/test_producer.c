@@ -145,6 +145,54 @@ static void test_a_forgotten_event_goes_on_its_way(void **state)
     pl_producer_free(producer);
 }
 
+#define MANY 200
+static struct {
+    published events[MANY];
+    unsigned soon, told;
+    bool all;
+} many;
+
+static void on_soon(pl_delivery *delivery, bool near)
+{
+    (void)near;
+    assert_non_null(delivery->place); /* neither over, nor forgotten */
+    many.soon++;
+}
+
+static void on_one_of_many(pl_delivery *delivery, const pl_acknowledgement *ack)
+{
+    size_t i = (size_t)((published *)delivery - many.events);
+    on_done(delivery, ack);
+    many.told++;
+    if (i + 5 < MANY && i % 3 == 0) {
+        pl_delivery_forget(&many.events[i + 5].delivery);
+        memset(&many.events[i + 5].delivery, 0xA5, sizeof(pl_delivery)); /* its memory is somebody else's */
+    }
+    many.all = i == MANY - 1;
+}
+
+static void test_publishers_may_leave_while_others_are_told(void **state)
+{
+    static const pl_kafka_property linger[] = {{PL_STR("linger.ms"), PL_STR("50")}};
+    pl_producer *producer = make(pl_broker_address(broker), 0, linger, 1);
+    pl_error err;
+    bool waits;
+    unsigned left = 0;
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(publish(producer, &many.events[i], 1, &waits, &err), PL_OK);
+        many.events[i].delivery.done = on_one_of_many;
+        many.events[i].delivery.soon = on_soon;
+    }
+    wait_for(producer, &many.all);
+    for (size_t i = 0; i < MANY; i++)
+        left += !many.events[i].done;
+    assert_int_equal(many.told + left, MANY);
+    assert_in_range(left, 10, MANY / 3 + 1);
+    assert_true(many.soon > 0);
+    assert_int_equal(pl_producer_get_stats(producer).acknowledged, MANY);
+    pl_producer_free(producer);
+}
+
 static void test_without_a_broker_events_fail_when_their_time_is_over(void **state)
 {
     const pl_kafka_property timeout[] = {{PL_STR("message.timeout.ms"), PL_STR("100")}};
@@ -263,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_each_event_is_acknowledged_where_it_was_written),
         cmocka_unit_test(test_what_finds_no_room_waits_and_goes_in_order),
         cmocka_unit_test(test_a_forgotten_event_goes_on_its_way),
+        cmocka_unit_test(test_publishers_may_leave_while_others_are_told),
         cmocka_unit_test(test_without_a_broker_events_fail_when_their_time_is_over),
         cmocka_unit_test(test_what_was_not_acknowledged_is_given_up_at_the_end),
         cmocka_unit_test(test_settings_that_are_wrong_are_named),

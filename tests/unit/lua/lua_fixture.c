@@ -15,7 +15,7 @@
 #include "perilune/engines.h"
 #include "support/failing.h"
 
-#define SLOTS 8
+#define SLOTS 24
 #define HELPERS 2
 #define LONGEST_MS 20000 /* a test that takes longer hangs */
 

@@ -199,9 +199,11 @@ static void members_body(void *data)
     pl_slot slot =
         eval(w, "setmetatable({ s = 'a\\0b', i = -7, f = 2.0, b = false, t = {} }, { __index = error })");
     pl_slot top = e->top(w->state);
-    assert_int_equal(e->scalars(w->state, slot, keys, 6, v), 4); /* a table is none */
-    assert_int_equal(e->scalars(w->state, slot, keys, 2, v), 2);
-    assert_int_equal(e->top(w->state), top);
+    assert_int_equal(e->scalars(w->state, slot, keys, 0, 2, v), 2);
+    assert_int_equal(e->top(w->state), top + 2); /* what holds the strings */
+    e->pop_to(w->state, top);
+    assert_int_equal(e->scalars(w->state, slot, keys, 0, 6, v), 4); /* a table is none */
+    assert_int_equal(e->top(w->state), top + 4);
     assert_int_equal(v[0].kind, PL_KIND_STRING);
     assert_int_equal(v[0].string.len, 3);
     assert_memory_equal(v[0].string.ptr, "a\0b", 3);
@@ -211,12 +213,28 @@ static void members_body(void *data)
     assert_true(v[2].number == 2);
     assert_int_equal(v[3].kind, PL_KIND_BOOL);
     assert_false(v[3].boolean);
+    e->pop_to(w->state, top);
+    for (int i = 0; i < 4; i++)
+        e->push_key(w->state, keys[3 - i]);
+    assert_int_equal(e->scalars(w->state, slot, keys, top + 1, 4, v), 4); /* the other way round */
+    assert_int_equal(e->top(w->state), top + 8);
+    assert_int_equal(v[0].kind, PL_KIND_BOOL);
+    assert_int_equal(v[2].kind, PL_KIND_INT);
+    assert_memory_equal(v[3].string.ptr, "a\0b", 3);
+    e->pop_to(w->state, top);
     keys[1] = key(w, "missing"); /* its metamethod is not asked */
-    assert_int_equal(e->scalars(w->state, slot, keys, 6, v), 1);
+    assert_int_equal(e->scalars(w->state, slot, keys, 0, 6, v), 1);
     static const char *const others[] = {"nil", "5", "'text'", "true", "print", "require('perilune').null"};
+    pl_slot list = eval(w, "{ {}, { 1 }, 'text', 5, require('perilune').null }");
+    static const pl_kind shapes[] = {PL_KIND_MAP, PL_KIND_MAP,  PL_KIND_STRING,
+                                     PL_KIND_INT, PL_KIND_NULL, PL_KIND_ABSENT};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        assert_int_equal(e->item(w->state, list, i), shapes[i]);
+        assert_int_equal(e->shape(w->state, e->top(w->state)), shapes[i]);
+    }
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        assert_int_equal(e->scalars(w->state, eval(w, others[i]), keys, 6, v), 0);
-        assert_int_equal(e->kind(w->state, eval(w, others[i])), e->shape(w->state, e->top(w->state)));
+        pl_slot other = eval(w, others[i]);
+        assert_int_equal(e->shape(w->state, other), e->kind(w->state, other));
     }
     assert_int_equal(e->shape(w->state, eval(w, "{ 1, 2 }")), PL_KIND_MAP);
     assert_int_equal(e->shape(w->state, eval(w, "{ a = 1 }")), PL_KIND_MAP);
@@ -356,10 +374,13 @@ static void steps_body(void *data)
     assert_int_equal(e->top(w->state), map);
     assert_int_equal(sum, 63);
     assert_int_equal(keys, 204);
+    assert_int_equal(e->members(w->state, map), 6);
+    assert_int_equal(e->top(w->state), map);
     pl_slot empty = eval(w, "{}");
     e->push_absent(w->state);
     assert_false(e->next(w->state, empty));
     assert_int_equal(e->top(w->state), empty);
+    assert_int_equal(e->members(w->state, empty), 0);
     /* Raw: __pairs and __index are not asked. */
     pl_slot object = eval(w, "setmetatable({ x = 1 }, { __pairs = error, __index = error })");
     e->push_absent(w->state);

@@ -142,6 +142,7 @@ static void wrong_values(void **state)
         const char *value, *message;
     } cases[] = {
         {"[1]", "test.v1.Scalars: a map of fields is expected, not a list"},
+        {"[]", "test.v1.Scalars: a map of fields is expected, not a list"},
         {"{\"f_int32\":\"1\"}", "f_int32: an integer (int32) is expected, not a string"},
         {"{\"f_int32\":2147483648}", "f_int32: the number is out of range: an integer (int32) is expected"},
         {"{\"f_int32\":1.5}", "f_int32: an integer (int32) is expected, and the number is none"},

@@ -517,12 +517,14 @@ static bool field(pl_state *state, pl_slot map, const pl_key *name)
     return true;
 }
 
-static size_t scalars(pl_state *state, pl_slot map, const pl_key *const *keys, size_t count, pl_value *out)
+static size_t scalars(pl_state *state, pl_slot map, const pl_key *const *keys, pl_slot pinned, size_t count,
+                      pl_value *out)
 {
     te_value v = *te_slot(cast(state), map);
     size_t n = 0;
     for (; v.kind == PL_KIND_MAP && n < count; n++) {
-        te_member *m = find_name(v, keys[n]->name);
+        pl_str name = pinned > 0 ? te_slot(cast(state), pinned + (pl_slot)n)->node->text : keys[n]->name;
+        te_member *m = find_name(v, name);
         te_value value = m ? m->value : (te_value){0};
         out[n].kind = value.kind;
         if (value.kind == PL_KIND_STRING)
@@ -535,6 +537,7 @@ static size_t scalars(pl_state *state, pl_slot map, const pl_key *const *keys, s
             out[n].boolean = value.boolean;
         else
             break;
+        te_push(cast(state), value);
     }
     return n;
 }
@@ -542,6 +545,12 @@ static size_t scalars(pl_state *state, pl_slot map, const pl_key *const *keys, s
 static void element(pl_state *state, pl_slot list, size_t index)
 {
     te_push(cast(state), te_item(*te_slot(cast(state), list), index));
+}
+
+static pl_kind item(pl_state *state, pl_slot list, size_t index)
+{
+    element(state, list, index);
+    return shape(state, top(state));
 }
 
 static bool next_element(te *t, const te_node *list, te_value *at)
@@ -605,6 +614,15 @@ static pl_ref index_function(pl_state *state)
 static void push_absent(pl_state *state)
 {
     te_push(cast(state), (te_value){0});
+}
+
+static size_t members(pl_state *state, pl_slot map)
+{
+    size_t count = 0;
+    push_absent(state);
+    for (pl_slot key = top(state); next(state, map); pop_to(state, key))
+        count++;
+    return count;
 }
 
 static void push_null(pl_state *state)
@@ -712,7 +730,9 @@ void te_values_init(pl_engine *e)
     e->field = field;
     e->scalars = scalars;
     e->element = element;
+    e->item = item;
     e->next = next;
+    e->members = members;
     e->index_function = index_function;
     e->push_absent = push_absent;
     e->push_null = push_null;

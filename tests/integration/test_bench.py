@@ -9,12 +9,33 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
-from bench.suite import cli, docs, events, graphql, grpc, kafka, load, machine, protobuf, report, stats, subscribers, svg, targets
+from bench.suite import (
+    cli,
+    docs,
+    events,
+    graphql,
+    grpc,
+    kafka,
+    load,
+    machine,
+    profile,
+    protobuf,
+    report,
+    static_names,
+    stats,
+    subscribers,
+    svg,
+    targets,
+    workers,
+)
 from bench.suite.candidates import CANDIDATES, OURS, PEER, Chosen
+from bench.suite.context import Context
 from bench.suite.paths import Failed
 from bench.suite.processes import Server, parse_ready
 from bench.suite.results import Comparison, Curve, from_json
@@ -133,10 +154,10 @@ def test_ratios_say_how_much_better():
 
 def test_targets():
     one = comparison(perilune=(OURS, [(60, 2)]), bare_h2o=("limit", [(100, 1)]))
-    found = targets.ratios({one.name: one})
-    assert found == [
-        {"name": "GraphQL hello over HTTP/2 / bare_h2o (rate)", "value": 0.6, "target": 0.6, "met": True},
-        {"name": "GraphQL hello over HTTP/2 / bare_h2o (CPU time each)", "value": 0.5, "target": 0.6, "met": False},
+    what, case = "GraphQL hello over HTTP/2 / bare_h2o", {"case": "graphql/hello/http2"}
+    assert targets.ratios({one.name: one}) == [
+        {"name": f"{what} (rate)", "value": 0.6, "target": 0.6, "met": True} | case,
+        {"name": f"{what} (CPU time each)", "value": 0.5, "target": 0.6, "met": False} | case,
     ]
 
 
@@ -147,15 +168,17 @@ def test_bounds_are_ratios_too():
     assert found["100 ms / start of the blog example to its ready line"] == (4.0, 1.0, True)
     assert found["30 MB / resident memory of the blog example, idle"] == (0.5, 1.0, False)
     two = Comparison("workers/hello", "workers")
-    two.add("one worker", OURS, cpu_us=2.0)
+    two.add("one worker", OURS, cpu_us=3.0)
+    two.add(workers.BESIDE.title, OURS, cpu_us=2.0)
     two.add("two workers", OURS, cpu_us=2.5)
-    [ratio] = targets.ratios({two.name: two})
-    assert (ratio["value"], ratio["target"], ratio["met"]) == (1.6, 1.8, False)
+    beside, alone = targets.ratios({two.name: two})
+    assert (beside["value"], beside["target"], beside["met"]) == (1.6, 1.8, False)
+    assert (alone["value"], alone["target"], alone["met"]) == (2.4, 1.8, True)
 
 
 def test_each_target_is_of_a_case_and_of_candidates_that_there_are():
     names = {one.name for one in CANDIDATES}
-    rows = ["100 files", "one worker", "two workers", targets.QUIET, targets.RELOADING]
+    rows = ["100 files", *(row.title for row in workers.ROWS), targets.QUIET, targets.RELOADING]
     results = {}
     for case in cli.all_cases():
         results[case] = Comparison(case, case)
@@ -164,6 +187,15 @@ def test_each_target_is_of_a_case_and_of_candidates_that_there_are():
             results[case].add(row, OURS, **metrics)
     found = targets.ratios(results)
     assert len(found) == len(targets.TARGETS) == len({one["name"] for one in found})
+    assert {one.case for one in targets.TARGETS} <= set(cli.all_cases())
+
+
+def test_profiles_are_of_cases_and_of_candidates_that_there_are():
+    assert set(profile.PROFILED) <= set(cli.all_cases())
+    for case, chosen in profile.PROFILED.items():
+        family, name = case.split("/")[:2]
+        there = [one.name for one in CANDIDATES if one.serves == family and (name in one.modes or family != "events")]
+        assert set(chosen) <= set(there)
 
 
 # --- what is chosen ---
@@ -228,6 +260,14 @@ def test_what_a_server_prints_in_the_end(tmp_path):
     with Server("talker", program(text), tmp_path / "log") as one:
         pass
     assert one.printed == "consumed\n"
+
+
+def test_what_is_attached_to_a_server_is_there_before_its_program_begins(tmp_path):
+    seen = []
+    one = Server("held", program("print('ready', flush=True)\nimport time\ntime.sleep(60)"), tmp_path / "log")
+    one.attach = lambda pid: seen.append((pid, Path(f"/proc/{pid}/comm").read_text().strip()))
+    with one as process:
+        assert seen == [(process.pid, "sh")] and process.program.startswith("python")
 
 
 # --- answers ---
@@ -304,15 +344,21 @@ def results():
     return {each.name: each for each in (one, small, curve)}
 
 
-def whole(**more):
+def whole(profiled=types.MappingProxyType({}), **more):
     run = {
         "began": "now",
         "minutes": 1.5,
         "options": {"case": "", "rounds": 3, "seconds": 2, "peers": "all"},
         "machine": {"processor": "P", "cores": 2, "memory_gb": 8, "system": "S", "kernel": "K", "load_before": 0.1},
         "versions": {"perilune": "1"},
+        "profiles": {"event": "cpu-clock", "missing": ""},
     }
-    return report.make(run | more, results())
+    found = results()
+    for name, program in profiled.items():
+        found["graphql/hello/http2"].profiles[name] = profile.parse(
+            PERF, program, found["graphql/hello/http2"].median(name, "cpu_us")
+        )
+    return report.make(run | more, found)
 
 
 def test_report(tmp_path):
@@ -321,9 +367,11 @@ def test_report(tmp_path):
     report.write(whole(), tmp_path)
     again = json.loads((tmp_path / "report.json").read_text())
     assert report.of_json(again) == results()
-    assert [set(one) for one in again["ratios"]] == [{"name", "value", "target", "met"}] * 2
+    assert [set(one) for one in again["ratios"]] == [{"name", "value", "target", "met", "case"}] * 2
     text = (tmp_path / "report.md").read_text()
-    assert "| GraphQL hello over HTTP/2 / bare_h2o (rate) | 0.50 | 0.60 | **no** |" in text
+    assert "| GraphQL hello over HTTP/2 / bare_h2o (rate) | 0.50 | 0.60 | **no** | – |" in text
+    assert "0 of 2 are met" in text and text.count("| **not measured** |") == len(targets.TARGETS) - 2
+    assert "Profiles" not in text
     assert "| **perilune** | 200 (100–300) | 1.00 | 4 (2–9) | 1.00 |" in text
     assert "| gqlgen | 50 | 4.00 | 20 | 5.00 |" in text
     assert "| 1 | 110 (100–120) |" in text and "| small: decode (7 bytes) | 100 | 50 | 0.50 |" in text
@@ -335,8 +383,9 @@ def test_report(tmp_path):
 
 
 def test_a_report_of_a_run_that_failed_says_so(tmp_path):
-    report.write(whole(failed="yoga did not start"), tmp_path)
-    assert "**The run failed, and is not whole:** yoga did not start" in (tmp_path / "report.md").read_text()
+    report.write(whole(failed=["graphql/hello/http2, yoga: did not start:\nno such file", "interrupted"]), tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "not whole:**\n\n- graphql/hello/http2, yoga: did not start:\n  no such file\n- interrupted\n" in text
     with pytest.raises(Failed, match="not of a whole run"):
         docs.write(tmp_path / "report.json", tmp_path / "page.md", tmp_path / "plots")
 
@@ -360,6 +409,256 @@ def test_results_are_written_into_the_page(tmp_path):
     with pytest.raises(Failed, match="must have one line"):
         docs.write(tmp_path / "report.json", page, tmp_path / "performance")
     assert docs.replaced(docs.PAGE.read_text(), "x").count("x") >= 1  # the page itself has the place
+
+
+# --- profiles ---
+PERF = """\
+        perilune 17     300000  ffffffff8157abe2 tcp_sendmsg_locked ([kernel.kallsyms])
+        perilune 17     100000  ffffffff8157abe2 [unknown] ([ip_tables])
+        perilune 17     200000      7fe866ca862a complete_value.lto_priv.0 (/x/build/perilune)
+        perilune 17     100000      7fe866ca862f complete_value (/x/build/perilune (deleted))
+        perilune 17     100000      7fe866b9bc82 [unknown] (/usr/lib/x86_64-linux-gnu/liblua5.4.so.0.0.0)
+        perilune 17      50000      7fe866b9bc99 [unknown] (/usr/lib/x86_64-linux-gnu/liblua5.4.so.0.0.0)
+        perilune 17      50000      7fe866c05158 pthread_mutex_lock@@GLIBC_2.2.5 (/usr/lib/x86_64-linux-gnu/libc.so.6)
+     rdk:broker1 18      40000      7fe866c05158 a::b<c, d (e)>::f(int) (/usr/lib/librdkafka.so.1)
+ a thread of two 18      10000      7ffc12345678 __vdso_clock_gettime ([vdso])
+        perilune 17      50000      7ffc12345678 [unknown] ([unknown])
+"""
+
+
+def test_a_profile_is_added_up():
+    found = profile.parse(PERF, "perilune", 20.0)
+    assert (found["samples"], found["cpu_us"]) == (10, 20.0)
+    shares = {one["name"]: (one["share"], one["us"]) for one in found["libraries"]}
+    assert shares == {
+        "kernel": (0.4, 8.0),
+        "own code": (0.3, 6.0),
+        "liblua5.4": (0.15, 3.0),
+        "libc": (0.05, 1.0),
+        "other": (0.05, 1.0),
+        "librdkafka": (0.04, 0.8),
+        "vdso": (0.01, 0.2),
+    }
+    assert next(iter(shares)) == "kernel"  # the heaviest first
+    threads = {one["name"]: one["share"] for one in found["threads"]}
+    assert threads == {"perilune": 0.95, "rdk:broker1": 0.04, "a thread of two": 0.01}
+    functions = [(one["name"], one["library"], one["share"]) for one in found["functions"]]
+    renamed = profile.parse(PERF.replace("rdk:broker1", ":18"), "perilune", 20.0, names={17: "pl-loop"})["threads"]
+    assert [one["name"] for one in renamed] == ["pl-loop", "(threads that have ended)", "a thread of two"]
+    assert set(functions[:2]) == {("complete_value", "own code", 0.3), ("tcp_sendmsg_locked", "kernel", 0.3)}
+    assert functions[2] == ("(static functions)", "liblua5.4", 0.15)
+    assert ("a::b<c, d (e)>::f(int)", "librdkafka", 0.04) in functions
+    for printed in ("", "\n", "perilune 1 2 3\n"):
+        with pytest.raises(Failed, match="perf"):
+            profile.parse(printed, "perilune", 20.0)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/usr/lib/libcrypto.so.3", "libcrypto"),
+        ("/lib/libc-2.31.so", "libc"),
+        ("/lib64/ld-linux-x86-64.so.2", "libc"),
+        ("/usr/lib/libh2o-evloop.so.0.13", "libh2o-evloop"),
+        ("[guest.kernel.kallsyms]", "kernel"),
+        ("[heap]", "other"),
+        ("//anon", "other"),
+        ("/tmp/perf-17.map", "other"),
+    ],
+)
+def test_libraries_are_named_by_their_files(path, name):
+    assert profile.library(path, "perilune") == name
+
+
+def test_profiles_in_the_report_and_in_the_page(tmp_path):
+    """A target that is missed links to them; the page has no others."""
+    profiles = {"perilune": "perilune", "bare_h2o": "perilune"}
+    report.write(whole(profiles), tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "| 0.25 | 0.60 | **no** | [profile](#profile-graphqlhellohttp2) |" in text
+    assert "\n### Profile: graphql/hello/http2\n" in text and "by `cpu-clock`" in text
+    assert "| library | perilune, µs | % | bare_h2o, µs | % |" in text and "| kernel | 1.60 | 40.0 | 0.400 | 40.0 |" in text
+    assert "| rdk:broker1 | 0.160 | 4.0 | 0.0400 | 4.0 |" in text
+    assert "| `complete_value` | own code | 1.20 | 30.0 |" in text and "The heaviest functions of bare_h2o" in text
+    assert report.of_json(json.loads((tmp_path / "report.json").read_text()))["graphql/hello/http2"].profiles
+    page = tmp_path / "page.md"
+    page.write_text(f"{docs.BEGIN}\n{docs.END}\n")
+    docs.write(tmp_path / "report.json", page, tmp_path / "performance")
+    text = page.read_text()
+    assert "(#what-stands-in-the-way)" in text and "\n## What stands in the way\n" in docs.PAGE.read_text()
+    assert "### Profile: graphql/hello/http2" in text and "functions of perilune" in text and "functions of bare_h2o" not in text
+    found = whole(profiles)
+    found["ratios"] = [one | {"met": True} for one in found["ratios"]]
+    report.write(found, tmp_path)
+    docs.write(tmp_path / "report.json", page, tmp_path / "performance")
+    assert "Profile" not in page.read_text() and "#what-stands" not in page.read_text()
+
+
+def fake_perf(folder, text):
+    folder.mkdir()
+    (folder / "perf").write_text(f"#!/bin/sh\n{text}\n")
+    (folder / "perf").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "package linux-perf) cannot be run"),
+        ("echo 'perf not found for kernel' >&2; exit 2", "perf not found for kernel"),
+        ('case $1 in record) echo "No permission to enable $*" >&2; exit 255;; esac', "No permission to enable"),
+        ("case $1 in record) printf 'Error:\\n\\nAccess is limited.\\nAnd more.\\n' >&2; exit 255;; esac", "Access is limited."),
+        ("case $1 in evlist) echo cpu-clock:u;; script) echo 1;; esac", "may not see the kernel"),
+        ("case $1 in evlist) echo cycles;; esac", "no samples"),
+    ],
+)
+def test_without_perf_the_report_says_why(tmp_path, monkeypatch, text, why):
+    if text is None:
+        (tmp_path / "bin").mkdir()
+    else:
+        fake_perf(tmp_path / "bin", text)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    one = profile.Profiler(1)
+    assert (
+        why in one.missing and "\n" not in one.missing and "Error:" not in one.missing and not one.wants("grpc/hello", "perilune")
+    )
+    report.write(whole(profiles={"event": "", "missing": one.missing}), tmp_path)
+    assert f"\nNo profiles were taken: {one.missing}.\n" in (tmp_path / "report.md").read_text()
+
+
+def test_a_real_profile(tmp_path):
+    one = profile.Profiler(1)
+    if one.missing:
+        pytest.skip(f"no profiles here: {one.missing}")
+    assert one.wants("grpc/hello", "perilune") and not one.wants("grpc/hello", "tonic") and not one.wants("grpc/chat", "perilune")
+    with Server("busy", program("print('ready', flush=True)\nwhile True: pass"), tmp_path / "log") as process:
+        recording = one.recording()
+        recording.attach(process.pid)
+        begin = process.cpu
+        while process.cpu < begin + 0.3:
+            time.sleep(0.01)
+        recording.stop(process)
+        found = recording.read(5.0)
+    assert found["samples"] > 20
+    assert sum(row["us"] for row in found["libraries"]) == pytest.approx(5.0, rel=0.01)
+    # What Python is made of: an executable, or a library.
+    assert max(row["share"] for row in found["libraries"] if row["name"] != "kernel") > 0.5
+    assert not profile.Profiler(0).wants("grpc/hello", "perilune")
+
+
+FRAMES = """
+00000018 0000000000000010 0000001c FDE cie=00000000 pc=%04x..%04x
+"""
+
+
+def test_functions_without_names_are_those_of_the_static_library():
+    """Where they follow each other with the same sizes; a.cold is elsewhere, and x is only in one of the two."""
+    ends = {0x10: 0x20, 0x20: 0x50, 0x50: 0x58, 0x60: 0x90, 0xA0: 0xA4}
+    frames = "".join(FRAMES % one for one in reversed(ends.items()))
+    shared = static_names.shared_functions(frames, "0000000000000010 T first@@V1\n00000000000000a0 T last\n00f0 D data\n")
+    assert shared == [(0x10, 0x10, "first"), (0x20, 0x30, ""), (0x50, 8, ""), (0x60, 0x30, ""), (0xA0, 4, "last")]
+    symbols = """
+File: all.a(one.o)
+   Num:    Value          Size Type    Bind   Vis      Ndx Name
+     1: 0000000000000000     0 FILE    LOCAL  DEFAULT  ABS one.c
+     2: 0000000000000010    48 FUNC    LOCAL  DEFAULT    1 a
+     3: 0000000000000000    16 FUNC    GLOBAL DEFAULT    1 first
+     4: 0000000000000000     5 FUNC    LOCAL  DEFAULT    4 a.cold
+     5: 0000000000000000     0 FUNC    GLOBAL DEFAULT  UND elsewhere
+File: all.a(two.o)
+     1: 0000000000000000     8 FUNC    LOCAL  DEFAULT    1 b
+     2: 0000000000000010    0x30 FUNC    LOCAL  DEFAULT    1 c
+     3: 0000000000000060     4 FUNC    GLOBAL DEFAULT    1 last
+"""
+    archive = static_names.archive_functions(symbols)
+    assert [name for _, name in archive] == ["first", "a", "b", "c", "last"]
+    assert [name for *_, name in static_names.matched(shared, archive)] == ["first", "a", "b", "c", "last"]
+    other = [(size + 1 if name == "b" else size, name) for size, name in archive]  # of another build
+    assert [name for *_, name in static_names.matched(shared, other)] == ["first", "", "", "", "last"]
+    names = static_names.Names("/no/such/library.so.1")
+    assert names.of(0x20) == ""
+    names.functions, names.begins = static_names.matched(shared, archive), sorted(ends)
+    assert [names.of(address) for address in (0x0F, 0x10, 0x4F, 0x57, 0x58, 0xA4)] == ["", "first", "a", "b", "", ""]
+
+
+def test_addresses_of_a_process_are_looked_up_in_its_files():
+    files = static_names.Files("7f00-7f80 r-xp 00000100 08:01 5    /lib/one.so\n7f80-7f90 rw-p 0 08:01 5    /lib/one.so\n")
+    files.names["/lib/one.so"] = types.SimpleNamespace(of=lambda offset: f"at {offset:x}")
+    assert [files.of(address) for address in (0x7EFF, 0x7F00, 0x7F7F, 0x7F80)] == ["", "at 100", "at 17f", ""]
+    printed = "perilune 1 100 7f04 [unknown] (/lib/one.so)\nperilune 1 100 7f85 [unknown] (/lib/one.so)\n"
+    found = profile.parse(printed, "perilune", 1.0, files)["functions"]
+    assert [one["name"] for one in found] == ["at 104", "(static functions)"]
+
+
+# --- what goes wrong ---
+class Family:
+    """Cases with two candidates each; `wrong` says what happens in which case."""
+
+    BUILDS = ()
+
+    def __init__(self, wrong, out):
+        self.wrong, self.out, self.seen = wrong, out, []
+
+    def names(self):
+        return ["graphql/hello/http1", "graphql/hello/http2", "grpc/hello"]
+
+    def run(self, ctx, wanted):
+        for name in self.names():
+            with ctx.attempt(name):
+                self.case(ctx, name)
+            self.seen.append(json.loads((self.out / "report.json").read_text()))
+
+    def case(self, ctx, name):
+        if name in self.wrong:
+            raise self.wrong[name]
+        result = Comparison(name, name)
+
+        def timed(one, _):
+            result.add(one, OURS, rate=1.0, cpu_us=1.0)
+            if f"{name}, {one}" in self.wrong:
+                raise self.wrong[f"{name}, {one}"]
+
+        named = types.SimpleNamespace
+        for _ in range(2):
+            running = ctx.each(result, [(named(name="a"), None), (named(name="b"), None)], lambda one, _: timed(one.name, _))
+        ctx.add(result)
+        self.left = running
+
+
+def run_family(family, out, monkeypatch):
+    monkeypatch.setattr(cli, "FAMILIES", (family,))
+    options = cli.arguments_of(["--out", str(out), "--profile", "0"])
+    context = Context(options)
+    context.prepare()
+    cli.measure(context, cli.all_cases())
+
+
+def test_a_case_that_fails_costs_no_other_one(tmp_path, monkeypatch):
+    wrong = {"graphql/hello/http1": Failed("no such server"), "grpc/hello, b": KeyError("x")}
+    family = Family(wrong, tmp_path)
+    with pytest.raises(Failed, match=r"graphql/hello/http1: no such server(.|\n)*grpc/hello, b: KeyError: 'x'"):
+        run_family(family, tmp_path, monkeypatch)
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert {one["name"]: list(one["candidates"]) for one in found["results"]} == {
+        "graphql/hello/http2": ["a", "b"],
+        "grpc/hello": ["a"],
+    }
+    assert [why.partition(":")[0] for why in found["failed"]][:2] == ["graphql/hello/http1", "grpc/hello, b"]
+    # The report is written after each case: whatever ends the run, there is what was measured.
+    assert [len(one["results"]) for one in family.seen] == [0, 1, 2]
+    assert all("not come to its end" in one["failed"][-1] for one in family.seen)
+
+
+def test_an_interrupted_run_has_its_report(tmp_path, monkeypatch):
+    with pytest.raises(Failed, match="interrupted"):
+        run_family(Family({"grpc/hello": KeyboardInterrupt()}, tmp_path), tmp_path, monkeypatch)
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert found["failed"] == ["the run was interrupted"] and len(found["results"]) == 2
+
+
+def test_a_run_without_failures(tmp_path, monkeypatch):
+    run_family(Family({}, tmp_path), tmp_path, monkeypatch)
+    assert json.loads((tmp_path / "report.json").read_text())["failed"] == []
+    assert "failed" not in (tmp_path / "report.md").read_text()
 
 
 # --- plots ---
@@ -400,7 +699,7 @@ def test_one_case(tmp_path):
     libraries = ["-lh2o-evloop", "-lssl", "-lcrypto", "-lpthread", "-lm", "-lz"]
     subprocess.run([*command, "-o", limits / "bare_h2o", *libraries], check=True, timeout=60)
     env = os.environ | {"BENCH_PERILUNE": str(PERILUNE), "BENCH_PROGRAMS": str(tmp_path), "BENCH_WORK": str(tmp_path / "work")}
-    options = ["--rounds", "1", "--seconds", "1", "--peers", "none", "--out", tmp_path / "out"]
+    options = ["--rounds", "1", "--seconds", "1", "--profile", "1", "--peers", "none", "--out", tmp_path / "out"]
     command = [sys.executable, ROOT / "scripts" / "bench", "graphql/hello", *options]
     begin = time.monotonic()
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100)
@@ -414,6 +713,11 @@ def test_one_case(tmp_path):
             assert rate > 0 and cpu > 0 and rate * cpu < 1.2e6
             assert one.median(name, "rss_load") > 1
     assert [one["name"] for one in found["ratios"]] == [one.name for one in targets.TARGETS[:2]]
+    [_, http2] = report.of_json(found).values()
+    assert set(http2.profiles) == (set() if found["profiles"]["missing"] else {"perilune", "bare_h2o"})
+    for name, one in http2.profiles.items():
+        assert one["cpu_us"] == http2.median(name, "cpu_us")
+        assert {"kernel", "own code" if name == "perilune" else "libh2o-evloop"} <= {row["name"] for row in one["libraries"]}
     assert time.monotonic() - begin < 60
 
 
@@ -430,4 +734,4 @@ def test_a_server_that_answers_nothing_right_fails_the_run(tmp_path):
     command = [sys.executable, ROOT / "scripts" / "bench", "graphql/hello/http1", "--peers", "none", "--out", tmp_path / "out"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=100)
     assert done.returncode == 1 and "wrong answer to graphql/hello over HTTP/1.1" in done.stderr
-    assert "wrong answer" in json.loads((tmp_path / "out" / "report.json").read_text())["failed"]
+    assert "wrong answer" in json.loads((tmp_path / "out" / "report.json").read_text())["failed"][0]

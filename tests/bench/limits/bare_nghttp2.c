@@ -6,13 +6,14 @@
  * on SIGTERM by default action. */
 
 #include <h2o.h>
-#include <netinet/in.h>
 #include <nghttp2/nghttp2.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "listen.h"
 
 #define OUT_SIZE ((size_t)128 << 10)
 #define NV(name, value)                                                                                  \
@@ -228,19 +229,6 @@ static void on_accept(h2o_socket_t *listener, const char *err)
     }
 }
 
-static int listen_on(int port)
-{
-    struct sockaddr_in addr = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd == -1 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
-        bind(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0 || listen(fd, SOMAXCONN) != 0) {
-        perror("bare_nghttp2");
-        return -1;
-    }
-    return fd;
-}
-
 static bool read_file(const char *path, server *srv)
 {
     FILE *file = fopen(path, "rb");
@@ -259,23 +247,14 @@ static bool read_file(const char *path, server *srv)
     return size >= 0;
 }
 
-static bool print_ready(int fd)
-{
-    struct sockaddr_in addr;
-    socklen_t size = sizeof(addr);
-    if (getsockname(fd, (struct sockaddr *)&addr, &size) != 0)
-        return false;
-    printf("{\"event\":\"ready\",\"grpc\":\"127.0.0.1:%d\"}\n", ntohs(addr.sin_port));
-    return fflush(stdout) == 0;
-}
-
 int main(int argc, char **argv)
 {
     static server srv;
     int fd;
     signal(SIGPIPE, SIG_IGN);
     srv.chat = argc == 4 && strcmp(argv[3], "chat") == 0;
-    if ((argc != 3 && !srv.chat) || !read_file(argv[2], &srv) || (fd = listen_on(atoi(argv[1]))) == -1)
+    if ((argc != 3 && !srv.chat) || !read_file(argv[2], &srv) ||
+        (fd = listen_on("bare_nghttp2", atoi(argv[1]))) == -1)
         return 1;
     nghttp2_session_callbacks_new(&srv.callbacks);
     nghttp2_session_callbacks_set_on_frame_recv_callback(srv.callbacks, srv.chat ? on_chat_frame : on_frame);
@@ -287,7 +266,7 @@ int main(int argc, char **argv)
     h2o_socket_t *listener = h2o_evloop_socket_create(loop, fd, H2O_SOCKET_FLAG_DONT_READ);
     listener->data = &srv;
     h2o_socket_read_start(listener, on_accept);
-    if (!print_ready(fd))
+    if (!print_ready(fd, "grpc"))
         return 1;
     while (h2o_evloop_run(loop, INT32_MAX) == 0)
         ;

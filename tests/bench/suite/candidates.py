@@ -66,12 +66,16 @@ GO_MODES = {"copy": "at_least_once", "produce": "produce", "consume": "consume"}
 SEED = {"copy": "seed"}
 EACH, BATCH = {"copy": "each", "consume": "consume"}, {"copy": "batch", "consume": "consume_batch"}
 H1, H2 = ("http1",), ("http2",)
+# bare_lua knows one query, of our bundle.
+GRAPHQL = (BUNDLES / "graphql",)
+NOT_NESTED = ("hello", "list", "mutation", "loaders", "variables", "subscribers")
 # grpcio has two servers: each does what it is better at.
 UNARY, STREAMS = ("hello", "nested"), ("stream", "chat")
 
 CANDIDATES = (
     Candidate("perilune", OURS, "graphql", (), what="one worker"),
     Candidate("bare_h2o", LIMIT, "graphql", bare("h2o"), lacks=("subscribers",), what="libh2o, a fixed answer"),
+    Candidate("bare_lua", LIMIT, "graphql", bare("lua"), args=GRAPHQL, lacks=NOT_NESTED, what="resolvers called by C alone"),
     Candidate("mercurius", PEER, "graphql", node("mercurius"), "node", http2=H2, env=PRODUCTION, what="Fastify, graphql-jit"),
     Candidate("yoga", PEER, "graphql", node("yoga"), "node", http2=H2, env=PRODUCTION, what="GraphQL Yoga on node:http"),
     Candidate("apollo", PEER, "graphql", node("apollo"), "node", H1, env=PRODUCTION, what="Apollo Server"),
@@ -181,4 +185,6 @@ def limit(candidate, answer, case):
     path = work_dir(candidate.serves) / f"{case}.answer"
     path.write_bytes(answer)
     mode = ("chat",) if case == "chat" else ()
-    return Server(candidate.name, [*candidate.command, 0, path, *mode], path.with_suffix(f".{candidate.name}.log"))
+    return Server(
+        candidate.name, [*candidate.command, *candidate.args, 0, path, *mode], path.with_suffix(f".{candidate.name}.log")
+    )

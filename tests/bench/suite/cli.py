@@ -7,25 +7,12 @@ import time
 from pathlib import Path
 
 from . import docs, events, graphql, growth, grpc, machine, protobuf, reload, report, startup, subscribers, workers
-from .candidates import Chosen, known
+from .candidates import known
+from .context import Context
 from .paths import OUT, Failed
 
-FAMILIES = (graphql, subscribers, grpc, protobuf, events, reload, growth, startup, workers)
-
-
-class Context:
-    """What a family of cases gets: the options, who takes part, and where results go."""
-
-    def __init__(self, options):
-        self.rounds, self.seconds, self.options = options.rounds, options.seconds, options
-        self.chosen = Chosen(options.peers)
-        self.results, self.begin = {}, time.monotonic()
-
-    def add(self, result):
-        self.results[result.name] = result
-        table = report.curve_table(result) if hasattr(result, "series") else report.comparison_table(result)
-        minutes = (time.monotonic() - self.begin) / 60
-        print(f"\n{result.name}: {result.title} [{minutes:.1f} min]\n{table}", flush=True)
+# Those with targets first.
+FAMILIES = (graphql, grpc, events, reload, startup, workers, subscribers, protobuf, growth)
 
 
 def all_cases():
@@ -53,17 +40,12 @@ def list_all():
 
 
 def execute(context, wanted):
-    """Runs the families of these cases. Gives why it failed, or an empty text; what was measured before is kept."""
-    try:
-        for family in FAMILIES:
-            mine = set(wanted) & set(family.names())
-            if mine:
-                family.run(context, mine)
-    except Failed as problem:
-        return str(problem)
-    except KeyboardInterrupt:
-        return "interrupted"
-    return ""
+    """Runs the families of these cases. What goes wrong with one stands in context.failures, and the others run all the same."""
+    for family in FAMILIES:
+        mine = [name for name in family.names() if name in wanted]
+        if mine:
+            with context.attempt(", ".join(mine)):
+                family.run(context, set(mine))
 
 
 def at_least_one(text):
@@ -77,9 +59,12 @@ def arguments_of(arguments):
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.partition(": ")[2])
     parser.add_argument("case", nargs="?", default="", help="which: a name or its beginning, or several with commas; all without")
     parser.add_argument("--rounds", type=at_least_one, default=3, help="of each case (3)")
-    parser.add_argument("--seconds", type=at_least_one, default=2, help="of each candidate in each round (2)")
+    parser.add_argument(
+        "--seconds", type=at_least_one, default=2, help="of each candidate in each round, half without a target (2)"
+    )
     parser.add_argument("--peers", default="all", help="a comma list of peers, all or none; limits always take part")
     parser.add_argument("--events", type=at_least_one, default=200_000, help="how many events each round has (200000)")
+    parser.add_argument("--profile", type=int, default=3, help="seconds of load under which each profile is taken; 0: none (3)")
     parser.add_argument("--out", default=str(OUT), help="where reports are written (build/bench)")
     parser.add_argument("--write-docs", action="store_true", help="put the results of the last whole run in docs/performance.md")
     parser.add_argument("--list", action="store_true", help="the cases and candidates")
@@ -87,27 +72,35 @@ def arguments_of(arguments):
 
 
 def measure(context, wanted):
-    """Runs the cases and writes the report, of what there is when one fails. Gives why it failed, or an empty text."""
-    options, out, begin = context.options, Path(context.options.out), time.monotonic()
+    """Runs the cases and writes the report: whenever a case is done, so that whatever happens leaves what was measured before."""
+    options, out = context.options, Path(context.options.out)
     run = {
         "began": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "options": {"case": options.case, "rounds": options.rounds, "seconds": options.seconds, "peers": options.peers},
         "machine": machine.describe(),
         "versions": machine.versions(),
+        "profiles": {"event": context.profiler.event, "missing": context.profiler.missing},
     }
-    failed = "an error of the suite itself"
+
+    def write(*unfinished):
+        whole = report.make(run | {"minutes": round(context.minutes, 1)}, context.results)
+        report.write(whole | {"failed": [*context.failures, *unfinished]}, out)
+        return whole
+
+    context.saved = lambda: write("the run has not come to its end")
+    ended = ["the run was ended by an error of the suite itself"]
     try:
-        failed = execute(context, wanted)
+        execute(context, wanted)
+        ended = []
+    except KeyboardInterrupt:
+        ended = ["the run was interrupted"]
     finally:
-        run["minutes"] = round((time.monotonic() - begin) / 60, 1)
-        if failed:
-            run["failed"] = failed
-        whole = report.make(run, context.results)
-        report.write(whole, out)
+        whole = write(*ended)
         if whole["ratios"]:
-            print("\n" + report.ratio_table(whole["ratios"]))
-        print(f"\nwritten: {out / 'report.md'}, report.json and plots, after {run['minutes']} minutes", flush=True)
-    return failed
+            print("\n" + report.targets_text(whole))
+        print(f"\nwritten: {out / 'report.md'}, report.json and plots, after {whole['minutes']} minutes", flush=True)
+    if context.failures or ended:
+        raise Failed("\nbench: ".join(context.failures + ended))
 
 
 def main(arguments=None):
@@ -121,9 +114,8 @@ def main(arguments=None):
             wanted, context = select(options.case), Context(options)
             context.chosen.build({kind for family in FAMILIES if set(wanted) & set(family.names()) for kind in family.BUILDS})
             machine.prepare()
-            failed = measure(context, wanted)
-            if failed:
-                raise Failed(failed)
+            context.prepare()
+            measure(context, wanted)
     except Failed as problem:
         print(f"bench: {problem}", file=sys.stderr)
         return 1

@@ -3,12 +3,13 @@
 
 import json
 
-from . import report
+from . import profile_text, report
 from .paths import OUT, ROOT, Failed
 
 PAGE = ROOT / "docs" / "performance.md"
 PLOTS = PAGE.parent / "performance"
 BEGIN, END = "<!-- results: scripts/bench --write-docs -->", "<!-- end of the results -->"
+FUNCTIONS = 10  # of each profile
 # The page has all tables, and these plots.
 PLOTTED = (
     "graphql-hello-http2.svg",
@@ -22,8 +23,13 @@ PLOTTED = (
 
 
 def results(found):
-    parts = [BEGIN, "## Results", report.machine_text(found), report.ratio_table(found["ratios"])]
-    return "\n\n".join([*parts, report.results_text(found, PLOTS.name, "##", PLOTTED), END])
+    """With the profiles of what is missed, shorter than in the report."""
+    parts = [BEGIN, "## Results", report.machine_text(found), report.targets_text(found)]
+    if not all(one["met"] for one in found["ratios"]):
+        parts.append("[What stands in the way](#what-stands-in-the-way) of those that are not, in words.")
+    parts.append(report.results_text(found, PLOTS.name, "##", PLOTTED))
+    parts.append(profile_text.text(found, report.missed(found), "##", FUNCTIONS, only_ours=True))
+    return "\n\n".join([part for part in parts if part] + [END])
 
 
 def replaced(page, text):
@@ -41,7 +47,7 @@ def write(path=OUT / "report.json", page=PAGE, folder=PLOTS):
         raise Failed(f"{path}: {problem}: run `make bench` first") from None
     options = found["options"]
     if found.get("failed") or options["case"] or options["peers"] != "all":
-        why = found.get("failed") or f"case {options['case'] or 'all'}, peers {options['peers']}"
+        why = "; ".join(found.get("failed", [])) or f"case {options['case'] or 'all'}, peers {options['peers']}"
         raise Failed(f"{path} is not of a whole run: {why}")
     page.write_text(replaced(page.read_text(), results(found)))
     folder.mkdir(exist_ok=True)

@@ -5,6 +5,7 @@ The rate is that between the broker's timestamps of the first batch written and 
 is ready until it has committed, for each event; it is the steadier of the two."""
 
 import collections
+import contextlib
 import json
 import time
 
@@ -16,10 +17,10 @@ from .results import Comparison
 FAMILY = "events"
 BUILDS = ("events",)  # the kinds of peers
 CASES = {
-    "produce": "produce, each event encoded on its own",
-    "consume": "consume, parse and add up: at least once",
     "copy": "consume, change a field of the JSON, produce: at least once",
     "exactly_once": "the same, each event exactly once",
+    "consume": "consume, parse and add up: at least once",
+    "produce": "produce, each event encoded on its own",
 }
 
 
@@ -73,10 +74,34 @@ def wait_written(brokers, process, topic, count, seconds=300):
         last, still = now, still + 1 if now == last else 0
 
 
-def copy(brokers, candidate, mode, topic, count):
+def wait_committed(brokers, process, group, count, seconds=300):
+    end = time.monotonic() + seconds
+    while (done := kafka.committed(brokers, group, f"input-{count}")) < count:
+        process.check()
+        if time.monotonic() > end:
+            raise Failed(f"{process.name} has consumed {done} of {count} events in {seconds} s:\n{process.tail()}")
+        time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def recorded(server, recording):
+    """The server, started: from then on with a recording, if there is to be one, as its work begins at once."""
+    if recording is None:
+        with server as process:
+            yield process
+        return
+    server.attach = recording.attach
+    with server as process:
+        try:
+            yield process
+        finally:
+            recording.stop(process)
+
+
+def copy(brokers, candidate, mode, topic, count, recording=None):
     """One candidate copies the topic with so many events, or makes them."""
     kafka.create(brokers, topic)
-    with service(candidate, mode, brokers, (topic, f"input-{count}", topic), count) as process:
+    with recorded(service(candidate, mode, brokers, (topic, f"input-{count}", topic), count), recording) as process:
         before = process.cpu
         wait_written(brokers, process, topic, count)
         used, rss = process.cpu - before, process.rss
@@ -85,15 +110,11 @@ def copy(brokers, candidate, mode, topic, count):
     return {"rate": rate_of([at for at, _, _ in rows]), "cpu_us": used * 1e6 / count, "rss_load": rss}
 
 
-def consume(brokers, candidate, mode, topic, count):
+def consume(brokers, candidate, mode, topic, count, recording=None):
     """One candidate reads the topic. When it has is known from what it commits, once a second: so there is no rate."""
-    with service(candidate, mode, brokers, (topic, f"input-{count}", topic), count) as process:
-        before, end = process.cpu, time.monotonic() + 300
-        while (done := kafka.committed(brokers, topic, f"input-{count}")) < count:
-            process.check()
-            if time.monotonic() > end:
-                raise Failed(f"{candidate.name} has consumed {done} of {count} events in 300 s:\n{process.tail()}")
-            time.sleep(0.2)
+    with recorded(service(candidate, mode, brokers, (topic, f"input-{count}", topic), count), recording) as process:
+        before = process.cpu
+        wait_committed(brokers, process, topic, count)
         used, rss = process.cpu - before, process.rss
         if candidate.role == OURS:
             answer = graphql.post(f"http://{process.ready['http']}/graphql", '{"query":"{ consumed { count quantity } }"}')
@@ -119,11 +140,24 @@ def measure(ctx, brokers, case, counts):
     result.main = "cpu_us" if case == "consume" else "rate"
     candidates = [one for one in ctx.chosen.of(FAMILY) if case in one.modes]
     result.notes += [f"{one.name} has only {counts[one.part]:,}." for one in candidates if one.part < 1]
+    running, do = [(one, None) for one in candidates], consume if case == "consume" else copy
+
+    def once(one, name, recording=None):
+        return do(brokers, one, one.modes[case], f"{case}-{one.name}-{name}", counts[one.part], recording)
+
+    def profile(one, _):
+        if ctx.profiler.wants(result.name, one.name):
+            recording = ctx.profiler.recording()
+            once(one, "profile", recording)
+            ctx.keep(result, one, recording)
+
     for number in range(ctx.rounds):
-        for one in candidates:
-            topic = f"{case}-{one.name}-{number}"
-            do = consume if case == "consume" else copy
-            result.add(one.name, one.role, **do(brokers, one, one.modes[case], topic, counts[one.part]))
+
+        def timed(one, _, number=number):
+            result.add(one.name, one.role, **once(one, number))
+
+        running = ctx.each(result, running, timed)
+    ctx.each(result, running, profile)
     ctx.add(result)
 
 
@@ -134,4 +168,5 @@ def run(ctx, wanted):
             fill(brokers, count)
         for case in CASES:
             if f"{FAMILY}/{case}" in wanted:
-                measure(ctx, brokers, case, counts)
+                with ctx.attempt(f"{FAMILY}/{case}"):
+                    measure(ctx, brokers, case, counts)

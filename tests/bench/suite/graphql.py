@@ -9,9 +9,10 @@ import urllib.request
 from dataclasses import dataclass, field
 
 from . import load
-from .candidates import LIMIT, OURS, limit, server
+from .candidates import OURS
 from .paths import Failed, work_dir
 from .results import Comparison
+from .servers import Servers, compare, limits
 
 FAMILY = "graphql"
 BUILDS = ("graphql",)  # the kinds of peers
@@ -159,55 +160,32 @@ def send(protocol, one, case, path, seconds):
     return load.h2load(url, path, seconds, one, streams=case.streams)
 
 
-class Servers:
-    """Those that answer requests, each started when it is first asked for."""
-
-    def __init__(self, ctx, stack):
-        self.ctx, self.stack, self.started = ctx, stack, {}
-
-    def of(self, protocol):
-        """[(candidate, server)]; some have a server of its own for each protocol."""
-        found = []
-        for one in self.ctx.chosen.of(FAMILY):
-            if one.role == LIMIT or protocol not in one.protocols:
-                continue
-            key = (one.name, protocol if one.http2 else "")
-            if key not in self.started:
-                self.started[key] = self.stack.enter_context(server(one, protocol))
-            found.append((one, self.started[key]))
-        return found
-
-
 def measure(ctx, case, protocol, servers):
     path = work_dir(FAMILY) / f"{case.name}.json"
     path.write_text(case.body())
     result = Comparison(f"{FAMILY}/{case.name}/{protocol}", f"{case.title}, {PROTOCOLS[protocol]}")
-    running = servers.of(protocol)
+    running = servers.of(result.name, case.name, protocol)
     ours = next(process for one, process in running if one.role == OURS)
     answer = ask(protocol, f"http://{ours.ready['http']}/graphql", case, path)
     result.notes.append(f"An answer of Perilune's has {len(answer):,} bytes.")
+
+    def right(one, process):
+        check(one.name, protocol, f"http://{process.ready['http']}/graphql", case, path)
+
+    def ask_for(process, seconds):
+        return send(protocol, process, case, path, seconds)
+
     with contextlib.ExitStack() as stack:
-        for one in ctx.chosen.of(FAMILY):
-            if one.role == LIMIT:
-                running.insert(0, (one, stack.enter_context(limit(one, answer, case.name))))
-        for one, process in running:
-            check(one.name, protocol, f"http://{process.ready['http']}/graphql", case, path)
-        for number in range(ctx.rounds + 1):
-            for one, process in running:
-                if number == 0 and not one.compiles:
-                    continue
-                seen = send(protocol, process, case, path, ctx.seconds if number else max(ctx.seconds, WARM_UP_S))
-                if number:
-                    result.add(one.name, one.role, rate=seen.rate, cpu_us=seen.cpu_us, rss_load=seen.rss_load)
-        for one, process in running:  # what load may have broken
-            check(one.name, protocol, f"http://{process.ready['http']}/graphql", case, path)
-    ctx.add(result)
+        running = limits(ctx, stack, FAMILY, result.name, case.name, answer) + running
+        compare(ctx, result, running, right, ask_for, WARM_UP_S)
 
 
 def run(ctx, wanted):
     with contextlib.ExitStack() as stack:
-        servers = Servers(ctx, stack)
+        servers = Servers(ctx, stack, FAMILY)
         for case in CASES.values():
             for protocol in PROTOCOLS:
-                if f"{FAMILY}/{case.name}/{protocol}" in wanted:
-                    measure(ctx, case, protocol, servers)
+                name = f"{FAMILY}/{case.name}/{protocol}"
+                if name in wanted:
+                    with ctx.attempt(name):
+                        measure(ctx, case, protocol, servers)

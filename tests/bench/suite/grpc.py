@@ -7,9 +7,9 @@ import subprocess
 from dataclasses import dataclass
 
 from . import load
-from .candidates import LIMIT, limit, server
 from .paths import BUNDLES, PROGRAMS, Failed, work_dir
 from .results import Comparison
+from .servers import Servers, compare, limits
 
 FAMILY = "grpc"
 BUILDS = ("grpc",)  # the kinds of peers
@@ -140,28 +140,24 @@ def measure(ctx, case, servers):
     result = Comparison(f"{FAMILY}/{case.name}", case.title, what="messages" if case.replies > 1 else "calls")
     if case.name == "chat":
         result.what = "messages"
+
+    def right(one, process):
+        check(one.name, process.ready["grpc"], case)
+
+    def ask_for(process, seconds):
+        return send(case, process, path, seconds, len(answer))
+
+    running = servers.of(result.name, case.name)
     with contextlib.ExitStack() as stack:
-        running = [(one, process) for one, process in servers if case.name not in one.lacks]
-        for one in ctx.chosen.of(FAMILY):
-            if one.role == LIMIT and case.name not in one.lacks:
-                running.insert(0, (one, stack.enter_context(limit(one, answer, case.name))))
-        for one, process in running:
-            check(one.name, process.ready["grpc"], case)
-        for number in range(ctx.rounds + 1):
-            for one, process in running:
-                if number == 0 and not one.compiles:
-                    continue
-                seen = send(case, process, path, ctx.seconds if number else 1, len(answer))
-                if number:
-                    result.add(one.name, one.role, rate=seen.rate, cpu_us=seen.cpu_us, rss_load=seen.rss_load)
-        for one, process in running:
-            check(one.name, process.ready["grpc"], case)
-    ctx.add(result)
+        running = limits(ctx, stack, FAMILY, result.name, case.name, answer) + running
+        compare(ctx, result, running, right, ask_for, 1)
 
 
 def run(ctx, wanted):
     with contextlib.ExitStack() as stack:
-        servers = [(one, stack.enter_context(server(one))) for one in ctx.chosen.of(FAMILY) if one.role != LIMIT]
+        servers = Servers(ctx, stack, FAMILY)
         for case in CASES.values():
-            if f"{FAMILY}/{case.name}" in wanted:
-                measure(ctx, case, servers)
+            name = f"{FAMILY}/{case.name}"
+            if name in wanted:
+                with ctx.attempt(name):
+                    measure(ctx, case, servers)

@@ -63,29 +63,62 @@ def parse_ready(line):
     return ready if isinstance(ready, dict) and ready.get("event") == "ready" else None
 
 
+# Runs a command that first waits to be woken up.
+HELD = ["sh", "-c", 'kill -STOP $$; exec "$@"', "sh"]
+
+
+def wait_stopped(pid, seconds=10.0):
+    """Until the process has stopped itself, or has ended."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "TZ":
+                return
+        time.sleep(0.005)
+
+
 class Server:
     """A program that prints a ready line. A context manager: it is ended in the end."""
 
     def __init__(self, name, command, log, env=None, core=SERVER_CORE):
         self.name, self.log = name, Path(log)
-        self.command = pinned(core, command)
+        self.core, self.command = core, list(map(str, command))
         self.env = {key: value for key, value in os.environ.items() if not key.startswith("PERILUNE")} | (env or {})
         self.process, self.ready, self.ready_seconds, self.printed = None, {}, 0.0, ""
+        self.attach = None  # what is to be done with the process's number before the program begins
 
     @property
     def pid(self):
         return self.process.pid
 
+    @property
+    def program(self):
+        """The name of the file that is run."""
+        return Path(f"/proc/{self.pid}/exe").resolve().name
+
+    @property
+    def runs(self):
+        return self.process is not None and self.process.poll() is None
+
     def start(self, seconds=60.0):
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        begin = time.monotonic()
+        command, begin = (HELD if self.attach else []) + self.command, time.monotonic()
         with self.log.open("w") as log:
             try:
                 self.process = subprocess.Popen(
-                    self.command, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+                    pinned(self.core, command),
+                    env=self.env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
                 )
             except OSError as problem:
                 raise Failed(f"{self.name} cannot be started: {problem}") from None
+        if self.attach:
+            wait_stopped(self.pid)
+            self.attach(self.pid)
+            self.process.send_signal(signal.SIGCONT)
         readable, _, _ = select.select([self.process.stdout], [], [], seconds)
         line = self.process.stdout.readline() if readable else ""
         self.ready_seconds = time.monotonic() - begin
@@ -93,7 +126,7 @@ class Server:
         if self.ready is None:
             self.stop()
             why = "printed no ready line" if readable else f"was not ready within {seconds:g} s"
-            raise Failed(f"{self.name} {why}: {' '.join(self.command[5:])}\n{line}{self.tail()}")
+            raise Failed(f"{self.name} {why}: {' '.join(self.command)}\n{line}{self.tail()}")
         return self
 
     def tail(self):
@@ -101,7 +134,7 @@ class Server:
 
     def check(self):
         """Fails unless it still runs."""
-        if self.process.poll() is not None:
+        if not self.runs:
             raise Failed(f"{self.name} has ended with {self.process.returncode}:\n{self.tail()}")
 
     def stop(self, seconds=20.0):

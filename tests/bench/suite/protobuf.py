@@ -48,9 +48,10 @@ def run(ctx, wanted):
     load.run([PROGRAMS / "protobuf", "--write", folder], 60, core=SERVER_CORE)
     for one in ctx.chosen.of(FAMILY):
         if is_installed(one.command):
-            exists(one)
-            printed, _, _ = load.run([*one.command, folder, seconds], seconds * 200, core=SERVER_CORE)
-            rows += parse(printed)
+            with ctx.attempt(f"{FAMILY}, {one.name}"):
+                exists(one)
+                printed, _, _ = load.run([*one.command, folder, seconds], seconds * 200, core=SERVER_CORE)
+                rows += parse(printed)
         else:
             notes.append(f"{one.name} is not there: this machine's Lua does not have it (tests/bench/peers/README.md).")
     results = {}

@@ -182,7 +182,8 @@ def requests(ctx):
 
 
 def run(ctx, wanted):
-    if f"{FAMILY}/latency" in wanted:
-        latency(ctx)
-    if f"{FAMILY}/requests" in wanted:
-        requests(ctx)
+    for do in (latency, requests):
+        name = f"{FAMILY}/{do.__name__}"
+        if name in wanted:
+            with ctx.attempt(name):
+                do(ctx)

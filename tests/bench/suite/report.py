@@ -3,10 +3,11 @@
 
 import json
 
-from . import svg
+from . import profile_text, svg
 from .results import METRICS, from_json
 from .stats import figure, median, spread
-from .targets import ratios
+from .targets import TARGETS, ratios
+from .text import table
 
 SECTIONS = {
     "graphql": "GraphQL",
@@ -32,12 +33,6 @@ def of_json(report):
 
 def slug(name):
     return name.replace("/", "-").replace(" ", "-").lower()
-
-
-def table(heads, rows):
-    """Markdown; all columns but the first are numbers."""
-    lines = ["| " + " | ".join(heads) + " |", "|" + "|".join([" --- "] + [" ---: "] * (len(heads) - 1)) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
 def values_text(values):
@@ -120,9 +115,31 @@ def plots(one):
     return made
 
 
-def ratio_table(found):
-    rows = [[one["name"], f"{one['value']:.2f}", f"{one['target']:.2f}", "yes" if one["met"] else "**no**"] for one in found]
-    return table(["ratio (higher is better)", "value", "target", "met"], rows)
+def targets_table(report):
+    """Each target with its value. Those that are missed have links to their profiles; in a run of all cases, those whose case has
+    failed stand there, too."""
+    results, found = of_json(report), {one["name"]: one for one in report["ratios"]}
+    rows = []
+    for one in TARGETS:
+        ratio = found.get(one.name)
+        if ratio:
+            why = "" if ratio["met"] or one.case not in results else profile_text.link(results[one.case])
+            met = "yes" if ratio["met"] else "**no**"
+            rows.append([one.name, f"{ratio['value']:.2f}", f"{ratio['target']:.2f}", met, why or "–"])
+        elif not report["options"]["case"]:
+            rows.append([one.name, "–", f"{one.target:.2f}", "**not measured**", "–"])
+    return table(["ratio (higher is better)", "value", "target", "met", "what takes the time"], rows)
+
+
+def targets_text(report):
+    met = sum(one["met"] for one in report["ratios"])
+    return f"{met} of {len(report['ratios'])} are met.\n\n{targets_table(report)}"
+
+
+def missed(report):
+    """The results with profiles whose targets are missed."""
+    cases = {one["case"] for one in report["ratios"] if not one["met"]}
+    return [one for one in of_json(report).values() if one.name in cases]
 
 
 def section_of(name):
@@ -158,12 +175,13 @@ def machine_text(report):
     lines = [
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB; "
         f"{machine['system']}, Linux {machine['kernel']}.",
-        f"{options['rounds']} rounds of {options['seconds']} s; {report['began']}, {report['minutes']} minutes; "
-        f"load average before: {machine['load_before']}.",
+        f"{options['rounds']} rounds of {options['seconds']} s, half of that for requests without a target; {report['began']}, "
+        f"{report['minutes']} minutes; load average before: {machine['load_before']}.",
         ", ".join(f"{name} {version}" for name, version in report["versions"].items()) + ".",
     ]
     if report.get("failed"):
-        lines.append(f"**The run failed, and is not whole:** {report['failed']}")
+        failed = "\n".join("- " + "\n  ".join(why.splitlines()) for why in report["failed"])
+        lines.append(f"**The run failed, and is not whole:**\n\n{failed}")
     return "\n\n".join(lines)
 
 
@@ -175,18 +193,27 @@ request: where the load generator is what holds a case up, it says more than the
 def markdown(report):
     parts = ["# Benchmark", machine_text(report), HOW]
     if report["ratios"]:
-        parts += ["## Targets", ratio_table(report["ratios"])]
-    return "\n\n".join([*parts, results_text(report, "plots")]) + "\n"
+        parts += ["## Targets", targets_text(report)]
+    parts.append(results_text(report, "plots"))
+    return "\n\n".join(part for part in [*parts, profile_text.text(report, of_json(report).values())] if part) + "\n"
+
+
+def put(path, text):
+    """All of it or nothing, should the machine be switched off."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(text)
+    new.replace(path)
 
 
 def write(report, out):
     """report.json, report.md and plots/, each whole."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "plots").mkdir(exist_ok=True)
+    drawn = {name: plot for one in of_json(report).values() for name, plot in plots(one).items()}
     for old in (out / "plots").glob("*.svg"):
-        old.unlink()
-    for one in of_json(report).values():
-        for name, plot in plots(one).items():
-            (out / "plots" / name).write_text(plot)
-    (out / "report.md").write_text(markdown(report))
-    (out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+        if old.name not in drawn:
+            old.unlink()
+    for name, plot in drawn.items():
+        (out / "plots" / name).write_text(plot)
+    put(out / "report.md", markdown(report))
+    put(out / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")

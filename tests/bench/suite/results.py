@@ -33,6 +33,7 @@ class Comparison:
     notes: list = field(default_factory=list)
     candidates: dict = field(default_factory=dict)  # name: {"role": ..., metric: [values]}
     main: str = "rate"  # the metric of its plot
+    profiles: dict = field(default_factory=dict)  # of some candidates: see profile.py
 
     def add(self, candidate, role, **values):
         row = self.candidates.setdefault(candidate, {"role": role})

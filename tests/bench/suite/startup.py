@@ -64,19 +64,26 @@ def cases(ctx):
 def measure(ctx, case, rounds):
     result = Comparison(f"{FAMILY}/{case.name}", case.title, main="ready_ms")
     result.notes.append("Milliseconds from the start of the process to its ready line, and MB resident of all its processes.")
-    for number in range(rounds + 1):
-        for one in case.candidates:
-            with case.start(one) as process:
-                if number == 0:  # fills the page cache; then there is time for the load
-                    seen = case.send(process, ctx.seconds)
-                    result.add(one.name, one.role, rss_load=max(seen.rss_load, process.rss))
-                    continue
-                time.sleep(SETTLE)
-                result.add(one.name, one.role, ready_ms=process.ready_seconds * 1e3, rss_idle=process.rss)
+
+    def loaded(one, _):  # this fills the page cache, too
+        with case.start(one) as process:
+            seen = case.send(process, ctx.seconds)
+            result.add(one.name, one.role, rss_load=max(seen.rss_load, process.rss))
+
+    def timed(one, _):
+        with case.start(one) as process:
+            time.sleep(SETTLE)
+            result.add(one.name, one.role, ready_ms=process.ready_seconds * 1e3, rss_idle=process.rss)
+
+    running = [(one, None) for one in case.candidates]
+    for do in (loaded, *[timed] * rounds):
+        running = ctx.each(result, running, do)
     ctx.add(result)
 
 
 def run(ctx, wanted):
     for case in cases(ctx):
-        if f"{FAMILY}/{case.name}" in wanted:
-            measure(ctx, case, max(3, ctx.rounds))
+        name = f"{FAMILY}/{case.name}"
+        if name in wanted:
+            with ctx.attempt(name):
+                measure(ctx, case, max(3, ctx.rounds))

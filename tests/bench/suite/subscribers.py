@@ -45,12 +45,14 @@ def run(ctx, wanted):
     result.notes.append("Milliseconds from the publish until the first, half and the last of them have it.")
     if count < COUNT:
         result.notes.append(f"Only {count:,}: no more than {files:,} files may be open (`ulimit -Hn`).")
-    for one in ctx.chosen.of("graphql"):
-        if one.role == LIMIT or "subscribers" in one.lacks:
-            continue
+
+    def timed(one, _):
         seen, most = measure(one, count, rounds + 1)
         for publish in seen[1:]:  # the first warms up
             times = {f"{key}_ms": publish[f"{key}_us"] / 1e3 for key in ("first", "median", "last")}
             result.add(one.name, one.role, **times)
         result.add(one.name, one.role, rss_load=most)
+
+    candidates = ctx.chosen.of("graphql")
+    ctx.each(result, [(one, None) for one in candidates if one.role != LIMIT and "subscribers" not in one.lacks], timed)
     ctx.add(result)

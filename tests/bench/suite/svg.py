@@ -8,12 +8,13 @@ from .stats import figure
 
 WIDTH, BAR, LEFT, RIGHT = 720, 24, 150, 110
 COLOURS = {"ours": "#1f6feb", "limit": "#8b949e", "peer": "#d29922"}
+LICENCE = "<!-- SPDX-License-Identifier: MIT -->"
 STYLE = "font-family:system-ui,sans-serif;font-size:12px;fill:#24292f"
 
 
 def document(width, height, parts):
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
-    return "\n".join([head, f'<rect width="{width}" height="{height}" fill="#ffffff"/>', *parts, "</svg>", ""])
+    return "\n".join([head, LICENCE, f'<rect width="{width}" height="{height}" fill="#ffffff"/>', *parts, "</svg>", ""])
 
 
 def text(x, y, value, anchor="start", extra=""):

@@ -9,6 +9,7 @@ BY = {"rate": "rate", "cpu_us": "CPU time each"}
 @dataclass(frozen=True)
 class Target:
     name: str
+    case: str
     target: float
     value: object  # results by name -> the ratio, or None when its case has not run
 
@@ -19,7 +20,7 @@ def beside(case, ours, other, target, what, metrics=("rate", "cpu_us")):
     def ratio(metric):
         return lambda results: results[case].ratio(ours, other, metric) if case in results else None
 
-    return [Target(f"{what} / {other} ({BY[metric]})", target, ratio(metric)) for metric in metrics]
+    return [Target(f"{what} / {other} ({BY[metric]})", case, target, ratio(metric)) for metric in metrics]
 
 
 def bound(case, candidate, metric, most, what, unit):
@@ -29,7 +30,7 @@ def bound(case, candidate, metric, most, what, unit):
         figure = results[case].median(candidate, metric) if case in results else None
         return most / figure if figure else None
 
-    return [Target(f"{most:g} {unit} / {what}", 1.0, value)]
+    return [Target(f"{most:g} {unit} / {what}", case, 1.0, value)]
 
 
 def beside_row(case, row, other, metric, target, name, times=1.0):
@@ -39,12 +40,14 @@ def beside_row(case, row, other, metric, target, name, times=1.0):
         ratio = results[case].ratio(row, other, metric) if case in results else None
         return ratio and ratio * times
 
-    return [Target(name, target, value)]
+    return [Target(name, case, target, value)]
 
 
 QUIET, RELOADING = "32 connections, no reload", "32 connections, a reload a second"
 RELOAD_P99 = "p99 of requests without a reload / with one a second"
-TWICE = "two workers / one: 2 × CPU time of a request with one / with two"
+TWICE = "two workers / one: 2 × CPU time of a request with two servers of one worker / with two workers"
+BESIDE, ALONE = "two servers of one worker", "one worker"  # see workers.py
+ALSO = "two workers / one: 2 × CPU time of a request with one worker that is alone / with two workers"
 TARGETS = [
     *beside("graphql/hello/http2", "perilune", "bare_h2o", 0.6, "GraphQL hello over HTTP/2"),
     *beside("graphql/nested/http1", "perilune", "mercurius", 3, "GraphQL nested over HTTP/1.1"),
@@ -64,16 +67,19 @@ TARGETS = [
     *bound("startup/blog", "perilune", "ready_ms", 100, "start of the blog example to its ready line", "ms"),
     *bound("startup/blog", "perilune", "rss_idle", 30, "resident memory of the blog example, idle", "MB"),
     *bound("startup/blog", "perilune", "rss_load", 30, "resident memory of the blog example under load", "MB"),
-    *beside_row("workers/hello", "two workers", "one worker", "cpu_us", 1.8, f"hello: {TWICE}", 2),
-    *beside_row("workers/nested", "two workers", "one worker", "cpu_us", 1.8, f"nested: {TWICE}", 2),
+    *beside_row("workers/hello", "two workers", BESIDE, "cpu_us", 1.8, f"hello: {TWICE}", 2),
+    *beside_row("workers/hello", "two workers", ALONE, "cpu_us", 1.8, f"hello: {ALSO}", 2),
+    *beside_row("workers/nested", "two workers", BESIDE, "cpu_us", 1.8, f"nested: {TWICE}", 2),
+    *beside_row("workers/nested", "two workers", ALONE, "cpu_us", 1.8, f"nested: {ALSO}", 2),
 ]
 
 
 def ratios(results):
-    """[{name, value, target, met}] of all whose cases have run."""
+    """[{name, value, target, met, case}] of all whose cases have run."""
     found = []
     for one in TARGETS:
         value = one.value(results)
         if value is not None:
-            found.append({"name": one.name, "value": round(value, 3), "target": round(one.target, 3), "met": value >= one.target})
+            ratio = {"name": one.name, "value": round(value, 3), "target": round(one.target, 3), "met": value >= one.target}
+            found.append(ratio | {"case": one.case})
     return found

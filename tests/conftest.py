@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from crashes import pytest_configure, pytest_runtest_protocol, pytest_xdist_make_scheduler  # noqa: F401
 from harness import ROOT, VARIANT, Server, copy_example, environment, run, write_bundle
 from results import pytest_runtest_logreport, pytest_sessionfinish  # noqa: F401
 

@@ -380,7 +380,7 @@ def messages():
 
 @pytest.fixture
 def foreign():
-    process = subprocess.Popen([go_tool("schemaregistry")], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", go_tool("schemaregistry")], stdout=subprocess.PIPE, text=True)
     try:
         yield SimpleNamespace(url=process.stdout.readline().strip())
     finally:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import perilune
+from crashes import pytest_configure, pytest_runtest_protocol  # noqa: F401
 from results import pytest_runtest_logreport, pytest_sessionfinish  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[3]

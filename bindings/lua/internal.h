@@ -52,11 +52,12 @@ struct plua_state {
     lua_State *L;       /* the main thread: the value stack */
     pl_state_config config;
 
-    pl_slab slab;   /* what Lua's objects are made of */
-    size_t used;    /* bytes that Lua holds */
-    size_t run_cap; /* most bytes while a script runs; SIZE_MAX outside */
-    bool refused;   /* the last allocation was refused: what comes now is Lua's second try, after a full
-                       collection */
+    pl_slab slab;         /* what Lua's objects are made of */
+    size_t used;          /* bytes that Lua holds */
+    size_t run_cap;       /* most bytes while a script runs; SIZE_MAX outside */
+    unsigned allocations; /* before it was attached, and at its end */
+    bool refused;         /* the last allocation was refused: what comes now is Lua's second try, after a full
+                             collection */
 
     plua_call *current; /* NULL while no call runs */
     uint64_t call_count;

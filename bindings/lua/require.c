@@ -3,6 +3,7 @@
 
 #include "bindings/lua/internal.h"
 #include "bindings/lua/library.h"
+#include "value/compiled.h"
 
 /* require looks, in this order, for: what is loaded already; the C modules of perilune.*; its Lua modules,
  * which are built in; the files of the bundle ("rules.pricing" is rules/pricing.lua or
@@ -48,9 +49,38 @@ const pl_file *plua_find_file(const plua_state *st, pl_str path)
     return bsearch(&path, st->config.files, st->config.file_count, sizeof(pl_file), compare_path);
 }
 
-static int compile(lua_State *L, pl_str bytes, const char *chunkname)
+static int append(lua_State *L, const void *piece, size_t len, void *data)
 {
-    return luaL_loadbufferx(L, bytes.ptr ? bytes.ptr : "", bytes.len, chunkname, "t");
+    pl_buf *out = data;
+    pl_buf_append(out, piece, len);
+    return out->failed;
+}
+
+/* The function in the top slot, with what tracebacks and messages want to know. */
+static void keep_compiled(lua_State *L, pl_compiled_cache *cache, pl_str name, pl_str text)
+{
+    pl_buf code;
+    pl_buf_init(&code);
+    if (lua_dump(L, append, &code, 0) == 0)
+        pl_compiled_keep(cache, name, text, pl_buf_view(&code));
+    pl_buf_dispose(&code);
+}
+
+/* Code that is not text is taken from the cache alone: Lua believes it whatever it says. */
+static int compile(lua_State *L, pl_str text, const char *chunkname)
+{
+    pl_compiled_cache *cache = plua_state_of(L)->config.compiled;
+    pl_compiled *found = cache ? pl_compiled_find(cache, pl_str_of(chunkname), text) : NULL;
+    if (found) {
+        pl_str code = pl_compiled_code(found);
+        int status = luaL_loadbufferx(L, code.ptr, code.len, chunkname, "b");
+        pl_compiled_unref(found);
+        return status;
+    }
+    int status = luaL_loadbufferx(L, text.ptr ? text.ptr : "", text.len, chunkname, "t");
+    if (status == LUA_OK && cache)
+        keep_compiled(L, cache, pl_str_of(chunkname), text);
+    return status;
 }
 
 int plua_load_file(lua_State *L, pl_str path)
@@ -105,6 +135,12 @@ static bool find_library_module(lua_State *L, const char *name)
     return false;
 }
 
+/* All that are built in are called so; a bundle may have more of these. */
+static bool may_be_built_in(const char *name)
+{
+    return strncmp(name, "perilune", 8) == 0;
+}
+
 static bool find_c_module(lua_State *L, const char *name)
 {
     for (const plua_module *m = modules; m->name; m++) {
@@ -139,7 +175,8 @@ int plua_require(lua_State *L)
                               name);
         return 1;
     }
-    if (!find_c_module(L, name) && !find_library_module(L, name) && !find_bundle_module(L, name))
+    if (!(may_be_built_in(name) && (find_c_module(L, name) || find_library_module(L, name))) &&
+        !find_bundle_module(L, name))
         return luaL_error(
             L, "module '%s' not found: no such file in the bundle, and no such module of perilune", name);
     lua_pushvalue(L, 1);

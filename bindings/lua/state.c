@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/give_way.h"
 #include "bindings/lua/message.h"
 #include "bindings/lua/run.h"
 #include "perilune/engines.h"
@@ -39,6 +40,15 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t size)
     if (p)
         st->used = st->used - old_size + size;
     return p;
+}
+
+/* While a state is made or taken apart, which is long work on a thread beside those that answer requests. */
+static void *allocate_aside(void *ud, void *ptr, size_t old_size, size_t size)
+{
+    plua_state *st = ud;
+    if (++st->allocations % 128 == 0)
+        pl_give_way();
+    return allocate(ud, ptr, old_size, size);
 }
 
 static void limits_default(pl_state_limits *limits)
@@ -98,6 +108,7 @@ static void state_free(pl_state *state)
     st->freeing = true;
     if (st->L) {
         plua_cancel_all(st);
+        lua_setallocf(st->L, allocate_aside, st);
         lua_close(st->L);
     }
     plua_loads_dispose(st);
@@ -125,7 +136,7 @@ static pl_code state_new(const pl_engine *engine, const pl_state_config *config,
     pl_map_init(&st->keys);
     pl_slab_init(&st->slab);
     plua_watch_prepare();
-    st->L = lua_newstate(allocate, st);
+    st->L = lua_newstate(allocate_aside, st);
     if (!st->L) {
         state_free((pl_state *)st);
         return pl_fail_memory(err);
@@ -150,6 +161,7 @@ static void state_attach(pl_state *state, pl_host *host)
 {
     plua_state *st = plua_cast(state);
     st->head.host = host;
+    lua_setallocf(st->L, allocate, st);
     plua_watch_unblock();
     plua_metrics_attach(st);
     atomic_store(&st->attached, true);

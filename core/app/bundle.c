@@ -13,10 +13,12 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/give_way.h"
 
 #define MAX_BYTES ((size_t)64 << 20)
 #define MAX_FILES 20000
 #define MAX_DEPTH 32
+#define READ_BYTES 65536
 
 typedef struct reader {
     pl_bundle *bundle;
@@ -98,16 +100,18 @@ static pl_code read_file(reader *r, int dir, const char *name, const char *path)
 {
     pl_buf bytes;
     pl_buf_init(&bytes);
-    bytes.limit = MAX_BYTES + 65536; /* so that add_file sees one that is too large */
+    bytes.limit = MAX_BYTES + READ_BYTES; /* so that add_file sees one that is too large */
     pl_code code = PL_OK;
-    ssize_t n = 0;
+    ssize_t n = READ_BYTES;
     int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         code = cannot_read(r, path);
         goto done;
     }
-    while (pl_buf_reserve(&bytes, 65536) && (n = read(fd, bytes.data + bytes.len, 65536)) > 0)
-        bytes.len += (size_t)n;
+    while (n == READ_BYTES && pl_buf_reserve(&bytes, READ_BYTES)) { /* of a file, less is its end */
+        n = read(fd, bytes.data + bytes.len, READ_BYTES);
+        bytes.len += n > 0 ? (size_t)n : 0;
+    }
     if (bytes.failed && bytes.len <= MAX_BYTES)
         code = pl_fail_memory(r->err);
     else if (n < 0)
@@ -133,26 +137,45 @@ static bool stays_inside(const reader *r, const char *path)
 
 static pl_code read_directory(reader *r, int fd, const char *prefix, unsigned depth);
 
-static pl_code read_entry(reader *r, int dir, const char *prefix, const char *name, unsigned depth)
+/* S_IFREG…: as the directory tells it, which costs nothing, or else the file system. */
+static bool find_type(int dir, const struct dirent *entry, mode_t *type)
 {
-    char path[PATH_MAX];
     struct stat st;
+    *type = DTTOIF(entry->d_type);
+    if (entry->d_type != DT_UNKNOWN)
+        return true;
+    bool found = fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    *type = found ? st.st_mode & S_IFMT : 0;
+    return found;
+}
+
+static pl_code read_link(reader *r, int dir, const char *name, const char *path)
+{
+    struct stat st;
+    if (!stays_inside(r, path))
+        return PL_OK;
+    if (fstatat(dir, name, &st, 0) != 0)
+        return cannot_read(r, path);
+    return S_ISREG(st.st_mode) ? read_file(r, dir, name, path) : PL_OK;
+}
+
+static pl_code read_entry(reader *r, int dir, const char *prefix, const struct dirent *entry, unsigned depth)
+{
+    pl_give_way();
+    char path[PATH_MAX];
+    const char *name = entry->d_name;
+    mode_t type;
     if (name[0] == '.' || strcmp(name, "node_modules") == 0)
         return PL_OK;
     if ((size_t)snprintf(path, sizeof path, "%s%s", prefix, name) >= sizeof path - 1)
         return PL_OK;
-    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+    if (!find_type(dir, entry, &type))
         return cannot_read(r, path);
-    if (S_ISLNK(st.st_mode) && pl_bundle_wants(pl_str_of(name))) {
-        if (!stays_inside(r, path))
-            return PL_OK;
-        if (fstatat(dir, name, &st, 0) != 0)
-            return cannot_read(r, path);
-        return S_ISREG(st.st_mode) ? read_file(r, dir, name, path) : PL_OK;
-    }
-    if (S_ISREG(st.st_mode) && pl_bundle_wants(pl_str_of(name)))
+    if (type == S_IFLNK && pl_bundle_wants(pl_str_of(name)))
+        return read_link(r, dir, name, path);
+    if (type == S_IFREG && pl_bundle_wants(pl_str_of(name)))
         return read_file(r, dir, name, path);
-    if (!S_ISDIR(st.st_mode) || depth == MAX_DEPTH)
+    if (type != S_IFDIR || depth == MAX_DEPTH)
         return PL_OK;
     int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
@@ -171,7 +194,7 @@ static pl_code read_directory(reader *r, int fd, const char *prefix, unsigned de
         return pl_fail_memory(r->err);
     }
     for (struct dirent *entry; code == PL_OK && (entry = readdir(dir));)
-        code = read_entry(r, dirfd(dir), prefix, entry->d_name, depth);
+        code = read_entry(r, dirfd(dir), prefix, entry, depth);
     closedir(dir);
     return code;
 }
@@ -189,6 +212,7 @@ static pl_code hash_files(pl_bundle *b, pl_error *err)
     bool ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1;
     for (size_t i = 0; ok && i < b->file_count; i++) {
         const pl_file *f = &b->files[i];
+        pl_give_way();
         uint64_t lengths[2] = {f->path.len, f->bytes.len};
         ok = EVP_DigestUpdate(md, lengths, sizeof lengths) == 1 &&
              EVP_DigestUpdate(md, f->path.ptr, f->path.len) == 1 &&

@@ -113,6 +113,7 @@ static bool build_instance(pl_generation *g, unsigned worker, const pl_generatio
                                  .read_config = worker == 0,
                                  .log = options->log,
                                  .shared = options->shared,
+                                 .compiled = options->compiled,
                                  .protos = pl_protos_pool(g->protos),
                                  .schemas = g->schemas,
                                  .natives = options->natives,

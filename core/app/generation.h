@@ -30,8 +30,9 @@ typedef struct pl_generation_options {
     unsigned workers;
     pl_logger *log;
     struct pl_shared *shared;
-    struct pl_proto_cache *protos;    /* of earlier generations; may be NULL */
-    const struct pl_natives *natives; /* natives.h; outlives the generation; NULL: none */
+    struct pl_compiled_cache *compiled; /* of earlier generations; outlives this one; may be NULL */
+    struct pl_proto_cache *protos;      /* of earlier generations; may be NULL */
+    const struct pl_natives *natives;   /* natives.h; outlives the generation; NULL: none */
     bool testing;
     void (*override)(void *data, pl_config *config); /* flags and environment win over app.lua; may be NULL */
     void *override_data;

@@ -202,6 +202,7 @@ pl_instance *pl_instance_open(const pl_instance_source *source, pl_report *repor
                               .limits = source->limits,
                               .log = source->log,
                               .shared = source->shared,
+                              .compiled = source->compiled,
                               .protos = source->protos,
                               .schemas = source->schemas,
                               .testing = source->testing};

@@ -59,6 +59,7 @@ typedef struct pl_instance_source {
     bool read_config;
     pl_logger *log;
     struct pl_shared *shared;
+    struct pl_compiled_cache *compiled;    /* NULL: none */
     const struct pb_pool *protos;          /* NULL: the bundle has none */
     const struct pl_json_schemas *schemas; /* the same */
     const struct pl_natives *natives;      /* natives.h; NULL: none */

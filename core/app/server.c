@@ -22,12 +22,14 @@
 #include "app/watchdog.h"
 #include "base/alloc.h"
 #include "events/broker.h"
+#include "value/compiled.h"
 #include "value/shared.h"
 
 #define DEFAULT_DRAIN_MS 30000
 #define DEFAULT_GRPC "127.0.0.1:50051"
 #define HELPER_THREADS 4
 #define HELPER_QUEUE 10000
+#define KEPT_FREE ((size_t)8 << 20) /* bytes that are free in heaps, but not given back */
 
 /* --- instances come back --- */
 static void ring(const pl_server *s)
@@ -47,13 +49,21 @@ static void instance_done(void *owner, pl_instance *instance)
     ring(s);
 }
 
+/* A generation leaves holes in the heaps of all threads. The next one fills such as are there anyway; the
+ * pages of more than that go back. */
+static void give_pages_back(void)
+{
+#ifdef __GLIBC__
+    if (mallinfo2().fordblks > KEPT_FREE)
+        malloc_trim(0);
+#endif
+}
+
 static void end_generation(const pl_server *s, pl_generation *g)
 {
     pl_log(s->config.log, PL_DEBUG, "generation ended", PL_F_INT("generation", g->id));
     pl_generation_free(g);
-#ifdef __GLIBC__
-    malloc_trim(0); /* a generation leaves holes in the heaps of all threads: their pages go back */
-#endif
+    give_pages_back();
 }
 
 /* Below the lock: an instance of it is gone. True: it was the last one. */
@@ -162,6 +172,7 @@ static pl_generation *build(pl_server *s, pl_bundle *bundle, const char *reason,
                                      .workers = s->worker_count,
                                      .log = s->config.log,
                                      .shared = s->shared,
+                                     .compiled = s->compiled,
                                      .protos = s->protos,
                                      .natives = s->config.natives,
                                      .override = s->config.override,
@@ -169,6 +180,7 @@ static pl_generation *build(pl_server *s, pl_bundle *bundle, const char *reason,
     pl_generation *g = pl_generation_build(bundle, &options, report);
     if (!g)
         return NULL;
+    pl_compiled_sweep(s->compiled);
     if (!choose_brokers(s, g, report)) {
         pl_generation_free(g);
         return NULL;
@@ -360,6 +372,7 @@ static pl_code open_parts(pl_server *s, pl_error *err)
     s->topics = s->hub ? pl_topics_hub_new(s->hub, 0) : NULL;
     s->streams = pl_sse_hub_new();
     s->responses = pl_response_cache_new();
+    s->compiled = pl_compiled_cache_new(0);
     s->protos = pl_proto_cache_new();
     s->builtin = pl_builtin_hub_new(err);
     s->metrics = pl_metrics_hub_new();
@@ -370,8 +383,8 @@ static pl_code open_parts(pl_server *s, pl_error *err)
     s->watchdog = pl_watchdog_new();
     s->workers = pl_calloc(s->worker_count, sizeof(*s->workers));
     s->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (!s->shared || !s->hub || !s->topics || !s->streams || !s->responses || !s->protos || !s->builtin ||
-        !s->metrics || !s->helpers || !s->watchdog || !s->workers || s->event_fd < 0)
+    if (!s->shared || !s->hub || !s->topics || !s->streams || !s->responses || !s->compiled || !s->protos ||
+        !s->builtin || !s->metrics || !s->helpers || !s->watchdog || !s->workers || s->event_fd < 0)
         return pl_fail(err, PL_RESOURCE_EXHAUSTED, "memory, threads or descriptors are exhausted");
     s->listeners = pl_listeners_open(&s->config.edge, s->worker_count, err);
     if (s->listeners && s->config.metrics) {
@@ -637,6 +650,7 @@ void pl_server_free(pl_server *s)
     pl_pubsub_hub_free(s->hub);
     pl_sse_hub_free(s->streams);
     pl_response_cache_free(s->responses);
+    pl_compiled_cache_free(s->compiled);
     pl_proto_cache_free(s->protos);
     pl_builtin_hub_free(s->builtin);
     pl_metrics_hub_free(s->metrics);

@@ -19,6 +19,7 @@ struct pl_server {
     struct pl_topics_hub *topics;
     struct pl_sse_hub *streams;
     pl_response_cache *responses;
+    struct pl_compiled_cache *compiled;
     struct pl_proto_cache *protos;
     struct pl_builtin_hub *builtin;
     pl_metrics_hub *metrics;

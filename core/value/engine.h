@@ -324,7 +324,8 @@ typedef struct pl_state_config {
     pl_state_limits limits;
     pl_logger *log;
     struct pl_shared *shared;
-    bool testing; /* perilune.test is there */
+    struct pl_compiled_cache *compiled; /* value/compiled.h; outlives the state; NULL: there is none */
+    bool testing;                       /* perilune.test is there */
     const struct pb_pool
         *protos; /* the messages of perilune.proto; outlives the state; NULL: there are none */
     const struct pl_json_schemas *schemas; /* of the bundle; the same */

@@ -28,6 +28,11 @@ def reload(path):
     return seconds
 
 
+def reloads(path):
+    """How many there have been."""
+    return command(path, "status")[0]["reloads"]
+
+
 def generations(path):
     """Those that are alive."""
     return command(path, "status")[0]["generations"]

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "support/lua_state.h"
+#include "value/compiled.h"
 
 static const char *const files[] = {
     "rules/pricing.lua",
@@ -59,7 +60,7 @@ static const char *const files[] = {
     "return 'from the bundle'",
     NULL,
 };
-static const ls_options options = {.files = files};
+static ls_options options = {.files = files};
 
 static int set_up(void **data)
 {
@@ -218,6 +219,51 @@ static void states_are_apart(void **data)
     ls_free(other);
 }
 
+/* --- code that another state has compiled --- */
+static void add_code(pl_buf *out, const char *name, const char *text)
+{
+    pl_compiled *found = pl_compiled_find(options.compiled, pl_str_of(name), pl_str_of(text));
+    if (!found)
+        return;
+    pl_buf_str(out, pl_compiled_code(found));
+    pl_compiled_unref(found);
+}
+
+static void compiled_code_is_used_for_its_text_only(void **data)
+{
+    static const char *const first[] = {"m.lua", "return 'first'", NULL};
+    static const char *const second[] = {"m.lua", "return 'second'", NULL};
+    pl_buf code;
+    ls_state *s = ls_new(&(ls_options){.files = first, .compiled = options.compiled});
+    ls_ok(s, "return require 'm'", "\"first\"");
+    ls_free(s);
+    /* It shows that it is used: what is kept of one text is what another one is. */
+    pl_buf_init(&code);
+    add_code(&code, "@m.lua", "return 'first'");
+    assert_true(code.len > 0);
+    pl_compiled_keep(options.compiled, PL_STR("@m.lua"), PL_STR("return 'second'"), pl_buf_view(&code));
+    s = ls_new(&(ls_options){.files = second, .compiled = options.compiled});
+    ls_ok(s, "return require 'm'", "\"first\"");
+    ls_free(s);
+    s = ls_new(&(ls_options){.files = first, .compiled = options.compiled});
+    ls_ok(s, "return require 'm'", "\"first\"");
+    ls_free(s);
+    s = ls_new(&(ls_options){.files = second, .compiled = options.compiled});
+    ls_ok(s, "return require 'm'", "\"second\"");
+    ls_free(s);
+    pl_buf_dispose(&code);
+}
+
+static void a_bundle_has_no_compiled_code(void **data)
+{
+    static const char *const binary[] = {"m.lua", "\x1bLuaT\x19\x93\r\n\x1a\n", NULL};
+    for (int i = 0; i < 2; i++) {
+        ls_state *s = ls_new(&(ls_options){.files = binary, .compiled = options.compiled});
+        ls_fails(s, "require 'm'", PL_INTERNAL, "attempt to load a binary chunk (mode is 't')");
+        ls_free(s);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -227,5 +273,14 @@ int main(void)
         TEST(cycles_are_errors),         TEST(what_a_module_returns_is_kept), TEST(a_failed_load_is_not_kept),
         TEST(errors_say_where),          TEST(load_gives_file_and_line),      TEST(states_are_apart),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    /* The same again in states that find there what those before them have compiled. */
+    const struct CMUnitTest shared[] = {TEST(compiled_code_is_used_for_its_text_only),
+                                        TEST(a_bundle_has_no_compiled_code)};
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    options.compiled = pl_compiled_cache_new(0);
+    for (int i = 0; i < 2; i++)
+        failed += cmocka_run_group_tests(tests, NULL, NULL);
+    failed += cmocka_run_group_tests(shared, NULL, NULL);
+    pl_compiled_cache_free(options.compiled);
+    return failed;
 }

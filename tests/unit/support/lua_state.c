@@ -166,6 +166,7 @@ ls_state *ls_new(const ls_options *given)
                               .file_count = s->file_count,
                               .limits = options.limits,
                               .log = s->host.log,
+                              .compiled = options.compiled,
                               .testing = options.testing};
     pl_error err = {0};
     if (pl_lua_engine()->state_new(pl_lua_engine(), &config, &s->state, &err))

@@ -20,6 +20,7 @@ typedef struct ls_options {
     bool watched;  /* by a watchdog, without which nothing is interrupted */
     bool detached; /* not attached to the host */
     bool testing;
+    struct pl_compiled_cache *compiled;
 } ls_options;
 
 ls_state *ls_new(const ls_options *options); /* NULL: all as it comes */

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "support/failing.h"
 #include "support/lua_state.h"
 #include "value/compiled.h"
 
@@ -264,6 +265,25 @@ static void a_bundle_has_no_compiled_code(void **data)
     }
 }
 
+static void allocations_fail(void **data)
+{
+    static const char text[] = "return function() return require('lib.sub') end";
+    ls_state *s = ls_new(&options);
+    for (int kept = 0; kept < 2; kept++) { /* compiled and kept, then read from there */
+        failing a = {0};
+        while (failing_next(&a)) {
+            pl_error err = {0};
+            failing_begin(&a);
+            pl_code code = ls_load(s, "call.lua", text, &err);
+            assert_true(failing_end(&a) || code == PL_OK);
+            assert_true(code == PL_OK || code == PL_INVALID_ARGUMENT || code == PL_RESOURCE_EXHAUSTED);
+        }
+        assert_true(a.made > 2);
+    }
+    ls_ok(s, "return require 'lib.sub'", "\"sub\"");
+    ls_free(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -275,7 +295,7 @@ int main(void)
     };
     /* The same again in states that find there what those before them have compiled. */
     const struct CMUnitTest shared[] = {TEST(compiled_code_is_used_for_its_text_only),
-                                        TEST(a_bundle_has_no_compiled_code)};
+                                        TEST(a_bundle_has_no_compiled_code), TEST(allocations_fail)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     options.compiled = pl_compiled_cache_new(0);
     for (int i = 0; i < 2; i++)

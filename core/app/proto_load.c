@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/proto_load.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,7 +16,7 @@
 
 struct pl_protos {
     pb_pool *pool;
-    unsigned refs;
+    atomic_uint refs; /* a generation may end on another thread than the next one is built on */
     char key[PL_SHA256_HEX + 1];
 };
 
@@ -25,13 +26,13 @@ struct pl_proto_cache {
 
 static pl_protos *ref(pl_protos *p)
 {
-    p->refs++;
+    atomic_fetch_add(&p->refs, 1);
     return p;
 }
 
 void pl_protos_unref(pl_protos *p)
 {
-    if (!p || --p->refs > 0)
+    if (!p || atomic_fetch_sub(&p->refs, 1) != 1)
         return;
     pb_pool_free(p->pool);
     pl_free(p);

@@ -9,10 +9,10 @@
 /* The messages and services of a bundle: its .proto files, compiled by protoc, and the descriptor
  * sets that it has there (*.binpb, *.pb), in one pool for all states of a generation.
  *
- * Immutable and counted; counted by the main thread alone. The pool may be read by all. */
+ * Immutable and counted (any thread). */
 typedef struct pl_protos pl_protos;
 /* The pools of the last few contents of proto/, so that a reload that has not changed them, or goes back,
- * need not run protoc. */
+ * need not run protoc. Of one thread at a time: the one that builds. */
 typedef struct pl_proto_cache pl_proto_cache;
 
 pl_proto_cache *pl_proto_cache_new(void);        /* NULL: memory */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/proto_load.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -128,6 +131,39 @@ static void test_cache(void **state)
     pl_proto_cache_free(NULL);
 }
 
+#define REFERENCES 2000
+
+static atomic_int taken; /* relaxed: it must order nothing */
+
+static void *give_back(void *data)
+{
+    for (int i = 0; i < REFERENCES; i++) {
+        while (atomic_load_explicit(&taken, memory_order_relaxed) < i)
+            sched_yield();
+        pl_protos_unref(data);
+    }
+    return NULL;
+}
+
+/* Where the host program reloads and a thread of ours ends generations. Sanitizers see it go wrong. */
+static void test_references_from_two_threads(void **state)
+{
+    pthread_t thread;
+    pl_proto_cache *cache = pl_proto_cache_new();
+    pl_protos *first = cached(cache, A);
+    for (int i = 0; i < REFERENCES; i++)
+        assert_ptr_equal(cached(cache, A), first);
+    assert_int_equal(pthread_create(&thread, NULL, give_back, first), 0);
+    for (int i = 0; i < REFERENCES; i++) {
+        pl_protos_unref(cached(cache, A));
+        atomic_store_explicit(&taken, i, memory_order_relaxed);
+    }
+    pthread_join(thread, NULL);
+    pl_proto_cache_free(cache);
+    assert_true(has(first, "a.A"));
+    pl_protos_unref(first);
+}
+
 /* The name counts, and so does what it is: a set, or text. */
 static void test_cache_tells_apart(void **state)
 {
@@ -172,9 +208,13 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing),       cmocka_unit_test(test_files_and_sets),
-        cmocka_unit_test(test_what_is_wrong), cmocka_unit_test(test_cache),
-        cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_cache_tells_apart),
+        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_files_and_sets),
+        cmocka_unit_test(test_what_is_wrong),
+        cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_cache_tells_apart),
+        cmocka_unit_test(test_references_from_two_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

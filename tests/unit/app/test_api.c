@@ -8,10 +8,14 @@
 
 #include "app/app_harness.h"
 
+#include <dirent.h>
 #include <perilune.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "support/failing.h"
@@ -611,6 +615,35 @@ static void test_limits_on_another_thread(void **state)
     pl_app_close(app);
 }
 
+/* Whether the threads of this process but the calling one all wait for something. */
+static bool others_sleep(void)
+{
+    bool asleep = true;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    for (struct dirent *task; (task = readdir(tasks));) {
+        char path[300], line[400] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/stat", task->d_name);
+        FILE *file = task->d_name[0] != '.' && atoi(task->d_name) != gettid() ? fopen(path, "r") : NULL;
+        if (!file)
+            continue;
+        const char *state = fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+        asleep = asleep && state && state[2] == 'S';
+        fclose(file);
+    }
+    closedir(tasks);
+    return asleep;
+}
+
+/* AddressSanitizer's allocator may be locked by a thread that is not there in a child: here by those of the
+ * app, which have only just begun. */
+static void wait_until_others_sleep(void)
+{
+    do
+        usleep(1000);
+    while (!others_sleep());
+}
+
 /* A child process leaves its parent's apps alone, and may have its own. */
 static void test_limits_in_a_child(void **state)
 {
@@ -619,6 +652,7 @@ static void test_limits_in_a_child(void **state)
     pl_app *app = NULL;
     start_looping(&app);
     has(ask(app, "{ __typename }"), "Query"); /* this thread has run scripts */
+    wait_until_others_sleep();
     pid_t child = fork();
     if (child == 0) {
         pl_app *own = NULL;
